@@ -1,0 +1,61 @@
+# Every target makes and uses .venv; nothing but Python 3.11+, make and git is needed beforehand.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check bench run kafka image image-test lock format clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Foreshock needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=/path/to/python3.12 …"; exit 1; }
+	@echo "setting up $(VENV) (once; about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(READY) ## watch Foreshock warn of a cascade: embedded broker, simulated exchange, 90 s
+	@$(BIN)/foreshock demo $(DEMO_ARGS)
+
+run: $(READY) ## run the service (settings: foreshock.toml or FORESHOCK_… variables)
+	@$(BIN)/foreshock run $(RUN_ARGS)
+
+test: $(READY) ## run every test; starts a real Kafka itself where Java and Maven are there
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(READY) ## lint, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY) ## measure throughput and memory on a real Kafka; writes build/bench.json
+	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+kafka: $(READY) ## start a single-node Apache Kafka 4 on loopback (Ctrl-C stops it)
+	@$(BIN)/python deploy/kafka/kafka.py $(KAFKA_ARGS)
+
+image: ## build the container image
+	@deploy/image.sh build
+
+image-test: $(READY) ## run the built image against a real Kafka, read-only and as an ordinary user
+	@deploy/image.sh test
+
+lock: $(READY) ## resolve the pinned requirements anew
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--extra zstd pyproject.toml --output-file requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--extra dev pyproject.toml --output-file requirements-dev.txt
+
+format: $(READY) ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove everything that a target made
+	rm -rf $(VENV) build dist .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
