@@ -1,0 +1,188 @@
+"""What happened in one symbol in one interval, and over the last few.
+
+A bar holds sums of what flowed and the state of the book at its ends. So that a detector can look
+over several spans at once, the sums are also kept with exponential forgetting: a span of tau
+seconds weighs what happened t seconds ago by exp(-t / tau). That takes one row of numbers a span
+whatever its length, and an interval without events costs nothing.
+"""
+
+import math
+from operator import attrgetter
+
+import numpy as np
+from msgspec import Struct
+
+from detectors.book import Book
+
+SPANS_SECONDS = (5, 15, 60)
+"""The spans over which flow is kept besides the bar itself: no single scale suffices."""
+
+NEAR_BPS = 25.0
+"""Flow within this distance of the mid price is "near" the touch."""
+
+YOUNG_NS = 500_000_000
+"""An order cancelled within this time of its arrival was "young" (fleeting orders: Hasbrouck and
+Saar, 2009, use two seconds; venues have become faster)."""
+
+WIDEST_SPREAD_BPS = 1_000.0
+"""The spread of a book with an empty side, and the most that any spread counts for."""
+
+
+class Flow(Struct, gc=False):
+    """Sums over an interval, or over a span with exponential forgetting.
+
+    Counts are numbers of events; the rest is notional in the quote currency. ``bid`` and ``ask``
+    name the side of the book where the order rested. ``leveraged`` is the notional of new orders
+    that state a leverage and do not only reduce; the ``…_weighted`` sums weigh it by leverage, by
+    its logarithm, and by the logarithm's excess over the account's own habit.
+    """
+
+    orders: float = 0.0
+    cancels: float = 0.0
+    young_cancels: float = 0.0
+    trades: float = 0.0
+    near_placed_bid: float = 0.0
+    near_placed_ask: float = 0.0
+    near_cancelled_bid: float = 0.0
+    near_cancelled_ask: float = 0.0
+    near_traded_bid: float = 0.0
+    near_traded_ask: float = 0.0
+    leveraged: float = 0.0
+    leverage_weighted: float = 0.0
+    log_leverage_weighted: float = 0.0
+    leverage_excess_weighted: float = 0.0
+    near_maximum_leverage: float = 0.0
+
+
+_amounts = attrgetter(*Flow.__struct_fields__)
+
+
+class BookState(Struct, frozen=True, gc=False):
+    """The book at one moment; depths are notional within 10, 25 and 50 bps of the mid price."""
+
+    mid: float
+    spread_bps: float
+    bid_depth: tuple[float, float, float]
+    ask_depth: tuple[float, float, float]
+    sweep_cost_bps: float
+
+    @property
+    def depth(self) -> tuple[float, float, float]:
+        """Both sides' depth within each band."""
+        (a, b, c), (d, e, f) = self.bid_depth, self.ask_depth
+        return (a + d, b + e, c + f)
+
+
+class Bar(Struct, frozen=True):
+    """One interval of one symbol, closed: [starts_at, ends_at), with what led up to it.
+
+    ``spans`` has a Flow for each of SPANS_SECONDS, this interval included. ``opened`` and
+    ``closed`` are None until the book has had both sides once. ``usual_depth`` is the habitual
+    notional within 25 bps of the mid on both sides, 0 while unknown; ``smooth_log_depth`` the
+    logarithm of depth over the usual, smoothed over 15 and 60 seconds. ``open_interest`` is in base
+    units, None where the venue does not tell.
+    """
+
+    symbol: str
+    starts_at: int
+    ends_at: int
+    flow: Flow
+    spans: tuple[Flow, ...]
+    opened: BookState | None
+    closed: BookState | None
+    usual_depth: float
+    smooth_log_depth: tuple[float, float]
+    open_interest: float | None
+
+
+class Spans:
+    """The flow sums of SPANS_SECONDS, forgotten exponentially.
+
+    Parameters
+    ----------
+    bar_seconds
+        The length of a bar.
+    """
+
+    __slots__ = ("_decay", "_sums")
+
+    def __init__(self, bar_seconds: float) -> None:
+        self._decay = np.exp(-bar_seconds / np.array(SPANS_SECONDS, dtype=float))[:, None]
+        self._sums = np.zeros((len(SPANS_SECONDS), len(Flow.__struct_fields__)))
+
+    def add(self, flow: Flow, bars: int) -> tuple[Flow, ...]:
+        """Let ``bars`` intervals pass, the last of which saw ``flow``; the sums after it."""
+        self._sums *= self._decay**bars
+        self._sums += _amounts(flow)
+        return tuple(Flow(*row) for row in self._sums.tolist())
+
+    def state(self) -> list[list[float]]:
+        """The sums, for a snapshot."""
+        sums: list[list[float]] = self._sums.tolist()
+        return sums
+
+    def restore(self, state: list[list[float]]) -> None:
+        """Take over the sums of a snapshot."""
+        self._sums = np.array(state, dtype=float).reshape(self._sums.shape)
+
+
+class DepthState(Struct):
+    """What a DepthHabit has learned; a snapshot keeps it and puts it back."""
+
+    bars: int = 0
+    usual: float = 0.0
+    smooth: tuple[float, float] = (0.0, 0.0)
+
+
+class DepthHabit:
+    """How deep the book usually is, and how deep it has been lately.
+
+    Parameters
+    ----------
+    bar_seconds
+        The length of a bar.
+    memory_seconds
+        The time over which the usual depth forgets.
+    """
+
+    __slots__ = ("_fading", "_smoothing", "state")
+
+    def __init__(self, bar_seconds: float, memory_seconds: float = 1_800.0) -> None:
+        self._fading = bar_seconds / memory_seconds
+        self._smoothing = [1.0 - math.exp(-bar_seconds / span) for span in SPANS_SECONDS[1:]]
+        self.state = DepthState()
+
+    def learn(self, depth: float) -> None:
+        """Learn a bar's depth, as notional within 25 bps of the mid on both sides."""
+        state = self.state
+        state.bars += 1
+        # A plain mean at first, so that the first bar has no lasting say.
+        state.usual += max(self._fading, 1.0 / state.bars) * (depth - state.usual)
+        if state.usual > 0.0:
+            log_depth = math.log(max(depth, 1e-3 * state.usual) / state.usual)
+            short, long = state.smooth
+            a, b = self._smoothing
+            state.smooth = (short + a * (log_depth - short), long + b * (log_depth - long))
+
+
+def book_state(book: Book, last_mid: float | None, reference_notional: float) -> BookState | None:
+    """Measure a book; the mid of a book with an empty side is its last.
+
+    ``reference_notional`` is the size whose cost to sweep is measured on the dearer side.
+    """
+    mid, spread_bps = book.mid, book.spread_bps
+    if mid is None or spread_bps is None:
+        if last_mid is None:
+            return None
+        mid, spread_bps = last_mid, WIDEST_SPREAD_BPS
+    bids, asks = book.bids.depth(mid), book.asks.depth(mid)
+    return BookState(
+        mid=mid,
+        spread_bps=min(spread_bps, WIDEST_SPREAD_BPS),
+        bid_depth=(bids[0], bids[1], bids[2]),
+        ask_depth=(asks[0], asks[1], asks[2]),
+        sweep_cost_bps=max(
+            book.bids.sweep_cost_bps(mid, reference_notional),
+            book.asks.sweep_cost_bps(mid, reference_notional),
+        ),
+    )

@@ -1,0 +1,206 @@
+"""One symbol's order book, order by order.
+
+Orders rest by id; price levels hold what rests at a price. The prices of each side are kept in a
+sorted list, so that the touch is its last entry and depth is a walk inwards from there. The book
+takes events as they come: what names an unknown order changes nothing and says so.
+"""
+
+from bisect import bisect_left, insort
+
+from msgspec import Struct
+
+DEPTH_BANDS_BPS = (10.0, 25.0, 50.0)
+"""The distances from the mid price within which depth is measured."""
+
+ALMOST_ALL = 1.0 - 1e-12
+"""A share of an order above this is all of it: what is left would be rounding."""
+
+
+class RestingOrder(Struct, gc=False):
+    """What is left of an order in the book."""
+
+    is_buy: bool
+    price: float
+    quantity: float
+    ts_event: int
+
+
+class Level(Struct, gc=False):
+    """All that rests at one price."""
+
+    quantity: float = 0.0
+    orders: int = 0
+
+
+class BookSide:
+    """The price levels of one side; ``sign`` is +1 for bids and -1 for asks.
+
+    ``prices`` holds sign * price in ascending order: the best price of either side is the last.
+    """
+
+    __slots__ = ("levels", "prices", "sign")
+
+    def __init__(self, sign: float) -> None:
+        self.sign = sign
+        self.levels: dict[float, Level] = {}
+        self.prices: list[float] = []
+
+    def open(self, price: float, quantity: float) -> None:
+        """Open a level with its first order."""
+        self.levels[price] = Level(quantity, 1)
+        insort(self.prices, self.sign * price)
+
+    def close(self, price: float) -> None:
+        """Close a level that has no order left."""
+        del self.levels[price]
+        del self.prices[bisect_left(self.prices, self.sign * price)]
+
+    @property
+    def best(self) -> float | None:
+        """The best price, None where the side is empty."""
+        return self.sign * self.prices[-1] if self.prices else None
+
+    def depth(self, mid: float, bands_bps: tuple[float, ...] = DEPTH_BANDS_BPS) -> list[float]:
+        """Notional within each band (ascending, in bps) of the mid price, cumulative."""
+        limits = [self.sign * mid * (1.0 - self.sign * band / 1e4) for band in bands_bps]
+        depths: list[float] = []
+        total = 0.0
+        band = 0
+        levels = self.levels
+        sign = self.sign
+        for signed in reversed(self.prices):
+            while signed < limits[band]:
+                depths.append(total)
+                band += 1
+                if band == len(limits):
+                    return depths
+            price = sign * signed
+            total += price * levels[price].quantity
+        depths.extend([total] * (len(limits) - band))
+        return depths
+
+    def sweep_cost_bps(self, mid: float, notional: float, beyond_bps: float = 100.0) -> float:
+        """How far from the mid, volume-weighted, an order of ``notional`` would fill, in bps.
+
+        What the book cannot fill is taken to fill ``beyond_bps`` away.
+        """
+        left = notional
+        cost = 0.0
+        for signed in reversed(self.prices):
+            price = self.sign * signed
+            filled = min(left, price * self.levels[price].quantity)
+            cost += filled * min(beyond_bps, abs(price - mid) / mid * 1e4)
+            left -= filled
+            if left <= 0.0:
+                break
+        return (cost + max(0.0, left) * beyond_bps) / notional if notional > 0.0 else 0.0
+
+
+class Book:
+    """The resting orders of one symbol.
+
+    Parameters
+    ----------
+    max_orders
+        The most orders that rest; beyond it the one that has rested longest is evicted.
+
+    Examples
+    --------
+    >>> book = Book(max_orders=1000)
+    >>> book.add("a", is_buy=True, price=99.0, quantity=2.0, ts_event=0)
+    >>> book.add("b", is_buy=False, price=101.0, quantity=1.0, ts_event=0)
+    >>> book.mid, book.spread_bps
+    (100.0, 200.0)
+    >>> order, taken = book.take("a", 0.5)
+    >>> taken, order.quantity
+    (0.5, 1.5)
+    """
+
+    __slots__ = ("asks", "bids", "evicted", "max_orders", "orders", "stale")
+
+    def __init__(self, max_orders: int) -> None:
+        self.max_orders = max_orders
+        self.orders: dict[str, RestingOrder] = {}
+        self.bids = BookSide(1.0)
+        self.asks = BookSide(-1.0)
+        self.evicted = 0
+        self.stale = 0
+
+    def add(
+        self, order_id: str, is_buy: bool, price: float, quantity: float, ts_event: int
+    ) -> None:
+        """Rest an order. The id must not rest already: ``take`` it first."""
+        orders = self.orders
+        assert order_id not in orders, order_id
+        if len(orders) >= self.max_orders:
+            self.take(next(iter(orders)), None)
+            self.evicted += 1
+        orders[order_id] = RestingOrder(is_buy, price, quantity, ts_event)
+        side = self.bids if is_buy else self.asks
+        level = side.levels.get(price)
+        if level is None:
+            side.open(price, quantity)
+        else:
+            level.quantity += quantity
+            level.orders += 1
+
+    def take(self, order_id: str, quantity: float | None) -> tuple[RestingOrder, float] | None:
+        """Take ``quantity``, or all that is left, from an order.
+
+        Returns the order and how much was taken; None where no such order rests.
+        """
+        order = self.orders.get(order_id)
+        if order is None:
+            return None
+        left = order.quantity
+        side = self.bids if order.is_buy else self.asks
+        level = side.levels[order.price]
+        if quantity is not None and quantity < left * ALMOST_ALL:
+            order.quantity = left - quantity
+            level.quantity -= quantity
+            return order, quantity
+        del self.orders[order_id]
+        level.quantity -= left
+        level.orders -= 1
+        # Emptiness is decided by the count: a sum of floats need not return to zero.
+        if level.orders == 0:
+            side.close(order.price)
+        return order, left
+
+    def uncross(self, before_ns: int) -> None:
+        """Drop what a matching venue cannot have: orders that cross the other side's touch.
+
+        A crossed book at rest means that the feed lost the end of an order. Of the orders that
+        cross, the oldest are the ghosts; only orders placed before ``before_ns`` are dropped, so
+        that an order whose trades are still on their way is left alone.
+        """
+        bids, asks = self.bids.prices, self.asks.prices
+        if not bids or not asks or bids[-1] < -asks[-1]:
+            return
+        bid, ask = bids[-1], -asks[-1]
+        crossing = sorted(
+            (order.ts_event, order_id)
+            for order_id, order in self.orders.items()
+            if order.ts_event < before_ns
+            and (order.price >= ask if order.is_buy else order.price <= bid)
+        )
+        for _, order_id in crossing:
+            if not bids or not asks or bids[-1] < -asks[-1]:
+                return
+            self.take(order_id, None)
+            self.stale += 1
+
+    @property
+    def mid(self) -> float | None:
+        """The mid price, None where a side is empty."""
+        if not self.bids.prices or not self.asks.prices:
+            return None
+        return (self.bids.prices[-1] - self.asks.prices[-1]) / 2.0
+
+    @property
+    def spread_bps(self) -> float | None:
+        """The spread in basis points of the mid; not below zero; None where a side is empty."""
+        mid = self.mid
+        if mid is None:
+            return None
+        return max(0.0, -self.asks.prices[-1] - self.bids.prices[-1]) / mid * 1e4

@@ -1,0 +1,152 @@
+"""The vocabulary of the market: what an exchange tells Foreshock, as immutable records.
+
+Times are integer nanoseconds since the Unix epoch, UTC, taken at the matching engine; prices are
+in the quote currency, quantities in the contract's base unit. ``sequence`` orders the events of
+one symbol that share a ``ts_event``. The bounds stand in the types, so that a decoder that knows
+the types refuses what is outside them and names the field.
+"""
+
+import enum
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, Struct
+
+EARLIEST_NS = 946_684_800_000_000_000
+"""2000-01-01T00:00:00Z: an older time is a mistaken unit, not an event."""
+
+LATEST_NS = 2**63 - 1
+"""The last nanosecond of a signed 64-bit integer (in the year 2262)."""
+
+MAX_NAME_LENGTH = 64
+"""Symbols, accounts and ids are at most this many characters long."""
+
+MAX_NUMBER = 1e15
+"""No price or quantity is larger: a product of two still fits a float with room to spare."""
+
+Nanoseconds = Annotated[int, Meta(ge=EARLIEST_NS, le=LATEST_NS)]
+Sequence = Annotated[int, Meta(ge=0, le=LATEST_NS)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+Positive = Annotated[float, Meta(gt=0, le=MAX_NUMBER)]
+Leverage = Annotated[float, Meta(gt=0, le=10_000)]
+Rate = Annotated[float, Meta(ge=-100, le=100)]
+Side = Literal["buy", "sell"]
+
+
+class Kind(enum.IntEnum):
+    """Which stream an event belongs to; the order is also the order of ties between streams."""
+
+    ORDER = 0
+    CANCEL = 1
+    TRADE = 2
+    REFERENCE = 3
+    MARGIN = 4
+    POSITION = 5
+    LATE = 6
+
+
+class Order(Struct, frozen=True, kw_only=True, gc=False):
+    """A new order, or the replacement of the resting one with the same id."""
+
+    kind: ClassVar[Kind] = Kind.ORDER
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    order_id: Name
+    account: Name | None = None
+    side: Side
+    price: Positive | None = None
+    quantity: Positive
+    leverage: Leverage | None = None
+    type: Literal["limit", "market"] | None = None
+    reduce_only: bool | None = None
+
+
+class Cancel(Struct, frozen=True, kw_only=True, gc=False):
+    """The withdrawal of a resting order: of ``quantity``, or of all that is left."""
+
+    kind: ClassVar[Kind] = Kind.CANCEL
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    order_id: Name
+    account: Name | None = None
+    quantity: Positive | None = None
+
+
+class Trade(Struct, frozen=True, kw_only=True, gc=False):
+    """An execution; ``side`` is the aggressor's. It reduces both orders that it names."""
+
+    kind: ClassVar[Kind] = Kind.TRADE
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    trade_id: Name
+    price: Positive
+    quantity: Positive
+    side: Side
+    maker_order_id: Name | None = None
+    taker_order_id: Name | None = None
+    maker_account: Name | None = None
+    taker_account: Name | None = None
+    liquidation: bool | None = None
+
+
+class Reference(Struct, frozen=True, kw_only=True, gc=False):
+    """The prices and rates that the venue itself computes."""
+
+    kind: ClassVar[Kind] = Kind.REFERENCE
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    mark_price: Positive | None = None
+    index_price: Positive | None = None
+    funding_rate: Rate | None = None
+    open_interest: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
+
+
+class Margin(Struct, frozen=True, kw_only=True, gc=False):
+    """The venue's margin parameters for a symbol, as ratios to notional."""
+
+    kind: ClassVar[Kind] = Kind.MARGIN
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    initial_margin_rate: Rate | None = None
+    maintenance_margin_rate: Rate | None = None
+    max_leverage: Leverage | None = None
+    mark_window_ns: Annotated[int, Meta(ge=0, le=LATEST_NS)] | None = None
+
+
+class Position(Struct, frozen=True, kw_only=True, gc=False):
+    """An account's position after it changed; ``quantity`` is signed, long above zero."""
+
+    kind: ClassVar[Kind] = Kind.POSITION
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    account: Name
+    quantity: Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+    entry_price: Positive
+    leverage: Leverage | None = None
+    margin: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
+    liquidation_price: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
+
+
+Event = Order | Cancel | Trade | Reference | Margin | Position
+
+
+class Late(Struct, frozen=True, kw_only=True, gc=False):
+    """An event that comes too late for its place; ``ts_event`` is the place that it takes."""
+
+    kind: ClassVar[Kind] = Kind.LATE
+
+    ts_event: int
+    sequence: Sequence | None = None
+    symbol: Name
+    event: Event

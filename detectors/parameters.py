@@ -1,0 +1,24 @@
+"""What a user may set about detection."""
+
+from msgspec import Struct
+
+
+class Parameters(Struct, frozen=True, kw_only=True):
+    """How symbols are watched.
+
+    ``false_alarms_per_day`` is the budget a symbol and day, shared by the detectors.
+    ``warmup_bars`` are learned before anything is judged. An incident resolves after
+    ``quiet_ns`` without an alarm. ``max_orders`` and ``max_accounts`` bound a symbol's memory.
+    """
+
+    bar_ns: int = 1_000_000_000
+    false_alarms_per_day: float = 1.0
+    warmup_bars: int = 300
+    quiet_ns: int = 60_000_000_000
+    max_orders: int = 100_000
+    max_accounts: int = 1_024
+
+    @property
+    def bar_seconds(self) -> float:
+        """The length of a bar in seconds."""
+        return self.bar_ns / 1e9

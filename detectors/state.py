@@ -1,0 +1,99 @@
+"""A symbol's state as plain data: what a snapshot holds, and how a monitor comes back from it.
+
+A monitor that comes back goes on exactly as the one that was captured would have: also sums of
+floats, which depend on the order in which they were added, are kept rather than made anew.
+"""
+
+from msgspec import Struct
+
+from detectors.accounts import Habit, LeveragedOrder
+from detectors.bar import BookState, DepthState, Flow
+from detectors.book import Book, BookSide, Level, RestingOrder
+from detectors.detector import Detector
+from detectors.incidents import Incident
+from detectors.parameters import Parameters
+from detectors.scorer import ScorerState
+from detectors.symbol import Counts, Marks, SymbolMonitor
+
+FORMAT = 1
+"""The format of SymbolState: raise it with any change to what it holds or means."""
+
+
+class SymbolState(Struct):
+    """Everything that a SymbolMonitor knows.
+
+    ``open_bar`` is the end of the bar that was open and had seen events, None without one.
+    """
+
+    open_bar: int | None
+    orders: dict[str, RestingOrder]
+    bids: list[tuple[float, Level]]
+    asks: list[tuple[float, Level]]
+    habits: dict[str, Habit]
+    spans: list[list[float]]
+    depth: DepthState
+    scorers: dict[str, ScorerState]
+    incident: Incident | None
+    marks: Marks
+    flow: Flow
+    leveraged: list[LeveragedOrder]
+    opened: BookState | None
+
+
+def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
+    """The state of a monitor. It shares what can change with it: encode it before going on."""
+    book = monitor.book
+    return SymbolState(
+        open_bar=open_bar,
+        orders=book.orders,
+        bids=list(book.bids.levels.items()),
+        asks=list(book.asks.levels.items()),
+        habits=monitor.habits.habits,
+        spans=monitor.spans.state(),
+        depth=monitor.depth_habit.state,
+        scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
+        incident=monitor.incidents.open,
+        marks=monitor.marks,
+        flow=monitor.flow,
+        leveraged=monitor.leveraged,
+        opened=monitor.opened,
+    )
+
+
+def revive(
+    symbol: str,
+    state: SymbolState,
+    parameters: Parameters,
+    detectors: tuple[Detector, ...],
+    counts: Counts,
+) -> SymbolMonitor:
+    """A monitor that goes on where the captured one was. It takes the state over: decode it anew.
+
+    A detector that the state does not know begins with its warm-up.
+    """
+    monitor = SymbolMonitor(symbol, parameters, detectors, counts)
+    _revive_book(monitor.book, state)
+    monitor.habits.habits = state.habits
+    monitor.spans.restore(state.spans)
+    monitor.depth_habit.state = state.depth
+    for scorer in monitor.scorers:
+        its = state.scorers.get(scorer.detector.name)
+        if its is not None:
+            scorer.restore(its)
+    monitor.incidents.open = state.incident
+    monitor.open_bar(state.opened)
+    monitor.marks = state.marks
+    monitor.flow = state.flow
+    monitor.leveraged = state.leveraged
+    return monitor
+
+
+def _revive_book(book: Book, state: SymbolState) -> None:
+    book.orders = state.orders
+    _revive_side(book.bids, state.bids)
+    _revive_side(book.asks, state.asks)
+
+
+def _revive_side(side: BookSide, levels: list[tuple[float, Level]]) -> None:
+    side.levels = dict(levels)
+    side.prices = sorted(side.sign * price for price in side.levels)

@@ -1,0 +1,177 @@
+"""How surprising a bar's features are for this symbol: an online, one-sided distance."""
+
+import math
+
+from msgspec import Struct
+from river import base, stats
+
+LARGEST_DEVIATION = 1_000.0
+"""A feature's deviation counts for at most this many standard deviations."""
+
+
+class Contribution(Struct, frozen=True):
+    """One feature's part in a score: shares of all features' parts add up to one."""
+
+    feature: str
+    value: float
+    expected: float
+    share: float
+
+
+SurpriseState = dict[str, tuple[int, float, float]]
+"""A feature's observations, mean and mean squared deviation."""
+
+
+class Baseline:
+    """What is normal for one feature: its mean and its mean squared deviation.
+
+    River's running means for the first ``grace`` observations, when exponential weights would
+    give the very first ones too much say; its exponentially weighted means from then on.
+    """
+
+    __slots__ = ("mean", "observations", "square")
+
+    def __init__(self) -> None:
+        self.observations = 0
+        self.mean: stats.Mean | stats.EWMean = stats.Mean()
+        self.square: stats.Mean | stats.EWMean = stats.Mean()
+
+    def update(self, x: float, deviation: float, grace: int) -> None:
+        """Learn a value and its deviation from what was expected of it."""
+        if self.observations == grace:
+            self.mean = _exponential(self.mean.get(), grace)
+            self.square = _exponential(self.square.get(), grace)
+        self.observations += 1
+        self.mean.update(x)
+        self.square.update(deviation * deviation)
+
+
+class Surprise(base.AnomalyDetector):
+    r"""One-sided standardised distance from an exponentially weighted baseline.
+
+    For features $x_j$ with baseline mean $\mu_j$ and standard deviation $\sigma_j$ the score is
+
+    $$s = \sqrt{\sum_j \max(0, z_j)^2}, \qquad z_j = \frac{x_j - \mu_j}{\max(\sigma_j, m,
+    m |\mu_j|)}$$
+
+    so that only a rise counts; a feature whose fall is the finding is given with its sign turned.
+    Squares add up, so each feature's share of $s^2$ is its contribution. The floor $m$ keeps a
+    feature that hardly moved from turning the least change into a finding; what is learned is cut
+    at ``clip`` standard deviations, so that an anomaly moves the baseline slowly but a lasting
+    change does become the new normal.
+
+    Parameters
+    ----------
+    memory
+        The number of bars over which the baseline forgets (its fading factor is the inverse).
+    min_deviation
+        The least standard deviation, absolute and relative to the mean. Features are expected to
+        be ratios, shares or logarithms: dimensionless, of order one.
+    clip
+        Values are learned as if at most this many standard deviations from the mean.
+
+    Examples
+    --------
+    >>> from detectors.surprise import Surprise
+    >>> model = Surprise(memory=100)
+    >>> for i in range(200):
+    ...     model.learn_one({"hazard": 0.1 + 0.01 * (i % 3), "depth": 2.0 + (i % 5) / 10})
+    >>> model.score_one({"hazard": 0.11, "depth": 2.2}) < 0.1
+    True
+    >>> score = model.score_one({"hazard": 0.9, "depth": 2.2})
+    >>> score > 10
+    True
+    >>> [(c.feature, round(c.share, 2)) for c in model.explain_one({"hazard": 0.9, "depth": 2.2})]
+    [('hazard', 1.0)]
+
+    References
+    ----------
+    [^1]: [Lowry, C. A., Woodall, W. H., Champ, C. W. and Rigdon, S. E., 1992. A Multivariate
+    Exponentially Weighted Moving Average Control Chart. Technometrics, 34(1), pp.46-53.]
+    (https://doi.org/10.2307/1269551)
+    """
+
+    def __init__(self, memory: int = 1_800, min_deviation: float = 0.02, clip: float = 2.5) -> None:
+        self.memory = memory
+        self.min_deviation = min_deviation
+        self.clip = clip
+        self._baselines: dict[str, Baseline] = {}
+
+    def _deviation(self, baseline: Baseline) -> float:
+        floor = self.min_deviation * max(1.0, abs(baseline.mean.get()))
+        return float(max(floor, math.sqrt(baseline.square.get())))
+
+    def learn_one(self, x: dict[str, float]) -> None:  # type: ignore[override]  # names are str
+        """Learn one bar's features; values that are not finite are passed over."""
+        baselines = self._baselines
+        for feature, value in x.items():
+            if not math.isfinite(value):
+                continue
+            baseline = baselines.get(feature)
+            if baseline is None:
+                baseline = baselines[feature] = Baseline()
+            mean = baseline.mean.get() if baseline.observations else value
+            deviation = value - mean
+            if baseline.observations > self.memory // 10:
+                most = self.clip * self._deviation(baseline)
+                deviation = min(most, max(-most, deviation))
+            baseline.update(mean + deviation, deviation, self.memory)
+
+    def _deviations(self, x: dict[str, float]) -> dict[str, float]:
+        """Each feature's rise in standard deviations, where it has risen."""
+        rises = {}
+        for feature, value in x.items():
+            baseline = self._baselines.get(feature)
+            if baseline is None or not baseline.observations or not math.isfinite(value):
+                continue
+            rise = value - baseline.mean.get()
+            if rise > 0.0:
+                rises[feature] = min(LARGEST_DEVIATION, rise / self._deviation(baseline))
+        return rises
+
+    def score_one(self, x: dict[str, float]) -> float:  # type: ignore[override]  # names are str
+        """The distance in standard deviations; 0 where nothing rose or nothing was learned."""
+        return math.sqrt(sum(z * z for z in self._deviations(x).values()))
+
+    def explain_one(self, x: dict[str, float]) -> list[Contribution]:
+        """Each risen feature's share of the squared score, the largest first."""
+        rises = self._deviations(x)
+        total = sum(z * z for z in rises.values())
+        contributions = [
+            Contribution(feature, x[feature], self._baselines[feature].mean.get(), z * z / total)
+            for feature, z in rises.items()
+        ]
+        return sorted(contributions, key=lambda c: (-c.share, c.feature))
+
+    def state(self) -> SurpriseState:
+        """Each feature's observations, mean and mean squared deviation, for a snapshot."""
+        return {
+            feature: (b.observations, b.mean.get(), b.square.get())
+            for feature, b in self._baselines.items()
+        }
+
+    def restore(self, state: SurpriseState) -> None:
+        """Take over the baselines of a snapshot."""
+        for feature, (observations, mean, square) in state.items():
+            baseline = self._baselines[feature] = Baseline()
+            baseline.observations = observations
+            if observations > self.memory:
+                baseline.mean = _exponential(mean, self.memory)
+                baseline.square = _exponential(square, self.memory)
+            elif observations:
+                baseline.mean = _plain(mean, observations)
+                baseline.square = _plain(square, observations)
+
+
+def _exponential(start: float, grace: int) -> stats.EWMean:
+    """An exponentially weighted mean that stands at ``start``."""
+    mean = stats.EWMean(fading_factor=1.0 / grace)
+    mean.update(start)
+    return mean
+
+
+def _plain(start: float, observations: int) -> stats.Mean:
+    """A plain mean of so many observations that stands at ``start``."""
+    mean = stats.Mean()
+    mean.update(start, observations)
+    return mean

@@ -1,0 +1,291 @@
+"""One symbol: its book, its bars and its detectors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from detectors.accounts import LeveragedOrder, LeverageHabits
+from detectors.bar import (
+    NEAR_BPS,
+    YOUNG_NS,
+    Bar,
+    BookState,
+    DepthHabit,
+    Flow,
+    Spans,
+    book_state,
+)
+from detectors.book import Book
+from detectors.detector import Detector
+from detectors.events import Cancel, Event, Late, Margin, Order, Position, Reference, Trade
+from detectors.incidents import Alert, Incidents
+from detectors.parameters import Parameters
+from detectors.scorer import Reading, Scorer
+
+NEAR_MAXIMUM = 0.8
+"""Leverage at or above this share of the venue's maximum is near it."""
+
+LULL_NS = 60_000_000_000
+"""After so long without an event, what follows is a reopening."""
+
+SETTLING_BARS = 60
+"""Bars after a lull, or after the first event, in which nothing is judged."""
+
+SWEPT_SHARE = 0.25
+"""The share of the usual depth whose sweep cost is measured."""
+
+
+class Signal(Struct, frozen=True):
+    """What the detectors make of one bar of a symbol.
+
+    ``stress_ratio`` is 0 for an ordinary bar and 1 for one that is an alarm: the most surprising
+    reading's place between the two, in log probability; None while every detector is warming up.
+    """
+
+    symbol: str
+    ts_event: int
+    stress_ratio: float | None
+    detectors: dict[str, Reading]
+
+
+class Counts(Struct):
+    """What the events of some symbols came to; they only grow."""
+
+    unknown_orders: int = 0
+    replaced_orders: int = 0
+    sequence_regressions: int = 0
+    stale_orders: int = 0
+    evicted_orders: int = 0
+    evicted_accounts: int = 0
+    bars: int = 0
+
+
+class Marks(Struct, gc=False):
+    """Where a symbol's stream stands."""
+
+    sequence: int = 0
+    bar_index: int = -1
+    settled_bars: int = 0
+    last_price: float = 0.0
+    high_leverage: float = 0.0
+    open_interest: float | None = None
+
+
+class SymbolMonitor:
+    """Everything that is known of one symbol.
+
+    Parameters
+    ----------
+    symbol
+        Whose events it takes.
+    parameters
+        How it is watched.
+    detectors
+        The detectors that watch it.
+    counts
+        Where to count; symbols may share it.
+    """
+
+    __slots__ = (
+        "_handlers", "_near_high", "_near_low", "book", "counts", "depth_habit",
+        "detectors", "flow", "habits", "incidents", "leveraged", "marks", "opened", "parameters",
+        "scorers", "signal", "spans", "symbol",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        symbol: str,
+        parameters: Parameters,
+        detectors: tuple[Detector, ...],
+        counts: Counts,
+    ) -> None:
+        self.symbol = symbol
+        self.parameters = parameters
+        self.detectors = detectors
+        self.book = Book(parameters.max_orders)
+        self.habits = LeverageHabits(parameters.max_accounts)
+        self.spans = Spans(parameters.bar_seconds)
+        self.depth_habit = DepthHabit(parameters.bar_seconds)
+        self.scorers = [Scorer(detector, parameters, len(detectors)) for detector in detectors]
+        self.incidents = Incidents(symbol, parameters.quiet_ns)
+        self.counts = counts
+        self.signal: Signal | None = None
+        self.flow = Flow()
+        self.leveraged: list[LeveragedOrder] = []
+        self.opened: BookState | None = None
+        self.marks = Marks()
+        self._near_low = 0.0
+        self._near_high = 0.0
+        # In the order of events.Kind.
+        self._handlers: tuple[Callable[[Any], None], ...] = (
+            self._on_order,
+            self._on_cancel,
+            self._on_trade,
+            self._on_reference,
+            self._on_margin,
+            self._on_position,
+            self._on_late,
+        )
+
+    def apply(self, event: Event | Late) -> None:
+        """Take one event of this symbol; events come in order."""
+        sequence = event.sequence
+        if sequence is not None:
+            marks = self.marks
+            if sequence < marks.sequence:
+                self.counts.sequence_regressions += 1
+            marks.sequence = sequence
+        self._handlers[event.kind](event)
+
+    def _on_order(self, order: Order) -> None:
+        book = self.book
+        order_id = order.order_id
+        price = order.price
+        quantity = order.quantity
+        if order_id in book.orders:
+            self.counts.replaced_orders += 1
+            self._withdraw(order_id, None, order.ts_event)
+        if price is not None and order.type != "market":
+            is_buy = order.side == "buy"
+            book.add(order_id, is_buy, price, quantity, order.ts_event)
+            flow = self.flow
+            flow.orders += 1.0
+            notional = price * quantity
+            if self._near_low <= price <= self._near_high:
+                if is_buy:
+                    flow.near_placed_bid += notional
+                else:
+                    flow.near_placed_ask += notional
+        else:
+            notional = (price or self.marks.last_price) * quantity
+        leverage = order.leverage
+        if leverage is not None and not order.reduce_only:
+            self.leveraged.append((order.account, notional, leverage))
+
+    def _on_cancel(self, cancel: Cancel) -> None:
+        self._withdraw(cancel.order_id, cancel.quantity, cancel.ts_event)
+
+    def _withdraw(self, order_id: str, quantity: float | None, ts_event: int) -> None:
+        taken = self.book.take(order_id, quantity)
+        if taken is None:
+            self.counts.unknown_orders += 1
+            return
+        order, amount = taken
+        flow = self.flow
+        flow.cancels += 1.0
+        if ts_event - order.ts_event < YOUNG_NS:
+            flow.young_cancels += 1.0
+        price = order.price
+        if self._near_low <= price <= self._near_high:
+            if order.is_buy:
+                flow.near_cancelled_bid += price * amount
+            else:
+                flow.near_cancelled_ask += price * amount
+
+    def _on_trade(self, trade: Trade) -> None:
+        book = self.book
+        flow = self.flow
+        price = trade.price
+        notional = price * trade.quantity
+        flow.trades += 1.0
+        if self._near_low <= price <= self._near_high:
+            # The aggressor takes from the other side of the book.
+            if trade.side == "buy":
+                flow.near_traded_ask += notional
+            else:
+                flow.near_traded_bid += notional
+        self.marks.last_price = price
+        maker = trade.maker_order_id
+        if maker is not None and book.take(maker, trade.quantity) is None:
+            self.counts.unknown_orders += 1
+        # A taker that never rested (a market order) is not unknown: there is nothing to reduce.
+        if trade.taker_order_id is not None:
+            book.take(trade.taker_order_id, trade.quantity)
+
+    def _on_reference(self, reference: Reference) -> None:
+        if reference.open_interest is not None:
+            self.marks.open_interest = reference.open_interest
+
+    def _on_margin(self, margin: Margin) -> None:
+        if margin.max_leverage is not None:
+            self.marks.high_leverage = NEAR_MAXIMUM * margin.max_leverage
+
+    def _on_position(self, position: Position) -> None:
+        if position.leverage is not None:
+            self.habits.introduce(position.account, position.leverage)
+
+    def _on_late(self, late: Late) -> None:
+        """The book learns of what came too late for its bar; the bar does not."""
+        flow, leveraged = self.flow, self.leveraged
+        self.flow, self.leveraged = Flow(), []
+        self._handlers[late.event.kind](late.event)
+        self.flow, self.leveraged = flow, leveraged
+
+    def close_bar(self, ends_at: int) -> tuple[Signal, list[Alert]]:
+        """Close the bar that ends at ``ends_at`` and saw events; the detectors' word on it."""
+        bar_ns = self.parameters.bar_ns
+        index = ends_at // bar_ns
+        marks = self.marks
+        elapsed = index - marks.bar_index
+        if elapsed * bar_ns > LULL_NS:
+            # After a lull, and before the first bar of all, nothing is as it usually is.
+            marks.settled_bars = 0
+        marks.settled_bars += 1
+        marks.bar_index = index
+        self.counts.bars += 1
+
+        self.book.uncross(ends_at - bar_ns)
+        habit = self.depth_habit.state
+        opened = self.opened
+        last_mid = opened.mid if opened is not None else None
+        closed = book_state(self.book, last_mid, SWEPT_SHARE * habit.usual)
+        if closed is not None:
+            self.depth_habit.learn(closed.depth[1])
+        self.habits.learn(self.leveraged, marks.high_leverage, self.flow)
+        self._count_evictions()
+        bar = Bar(
+            symbol=self.symbol,
+            starts_at=ends_at - bar_ns,
+            ends_at=ends_at,
+            flow=self.flow,
+            spans=self.spans.add(self.flow, elapsed),
+            opened=opened,
+            closed=closed,
+            usual_depth=habit.usual,
+            smooth_log_depth=habit.smooth,
+            open_interest=self.marks.open_interest,
+        )
+        settling = marks.settled_bars <= SETTLING_BARS
+        readings = {
+            scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
+        }
+        alerts = self.incidents.step(ends_at, self.detectors, readings)
+        self.open_bar(closed)
+        self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings)
+        return self.signal, alerts
+
+    def _count_evictions(self) -> None:
+        book, habits, counts = self.book, self.habits, self.counts
+        counts.stale_orders += book.stale
+        counts.evicted_orders += book.evicted
+        counts.evicted_accounts += habits.evicted
+        book.stale = book.evicted = habits.evicted = 0
+
+    def open_bar(self, opened: BookState | None) -> None:
+        """Begin a bar with the book as it is."""
+        self.flow = Flow()
+        self.leveraged = []
+        self.opened = opened
+        if opened is not None:
+            self.marks.last_price = opened.mid
+            self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
+            self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
+
+    def _stress_ratio(self, readings: dict[str, Reading]) -> float | None:
+        ratios = [
+            scorer.calibration.stress_ratio(reading.p_value)
+            for scorer, reading in zip(self.scorers, readings.values(), strict=True)
+            if reading.p_value is not None
+        ]
+        return max(ratios) if ratios else None

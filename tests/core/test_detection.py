@@ -1,0 +1,64 @@
+"""On the simulated exchange: warned before the cascade, and silent when nothing is wrong."""
+
+import pytest
+
+from detectors.catalogue import CATALOGUE
+from detectors.events import Kind
+from detectors.parameters import Parameters
+from service.demo.measures import Truth
+from service.demo.scenarios import scenario
+from service.demo.simulation import simulate
+from service.task import PartitionTask, Tally
+from service.wire import STREAMS
+
+SECOND = 1_000_000_000
+
+
+def watch(name, seed, **more):
+    """The firing alerts over half an hour of one symbol, and the ground truth."""
+    task = PartitionTask(
+        list(STREAMS),
+        Parameters(),
+        CATALOGUE,
+        max_disorder_ns=100_000_000,
+        max_symbols=10,
+        tally=Tally(),
+    )
+    streams = dict(zip(Kind, STREAMS, strict=False))
+    batches = {stream: [] for stream in STREAMS}
+    fed = dict.fromkeys(STREAMS, 0)
+    truths = []
+    for event in simulate(scenario(name, **more), seed=seed, symbols=1, duration_ns=1_800 * SECOND):
+        if isinstance(event, Truth):
+            truths.append(event)
+        else:
+            batches[streams[event.kind]].append(event)
+    for stream, events in batches.items():
+        task.feed(stream, events, first_offset=fed[stream], next_offset=len(events))
+        task.aligner.set_idle(stream)
+    alerts = task.advance().alerts
+    return [alert for alert in alerts if alert.status == "firing"], truths
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_cascade_is_warned_of_before_it_begins(seed):
+    alerts, truths = watch("cascade", seed)
+    (onset,) = [truth.starts_at for truth in truths if truth.kind == "cascade"]
+    built_up = min(truth.starts_at for truth in truths)
+    warnings = [alert for alert in alerts if alert.ts_event >= built_up]
+    assert warnings, "the build-up must not go unnoticed"
+    assert warnings[0].ts_event < onset - 30 * SECOND
+    assert not [alert for alert in alerts if alert.ts_event < built_up]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_makers_that_leave_are_noticed_within_seconds(seed):
+    alerts, truths = watch("cancel_burst", seed)
+    begun = truths[0].starts_at
+    assert begun <= alerts[0].ts_event <= begun + 5 * SECOND
+
+
+@pytest.mark.parametrize("name", ["calm", "surge"])
+def test_a_market_that_is_calm_or_only_busy_is_no_alarm(name):
+    alerts, _ = watch(name, 3)
+    assert alerts == []
