@@ -1,0 +1,74 @@
+"""Where the demonstration is shown: a page on a terminal, plain lines elsewhere."""
+
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from service.demo.lines import Lines
+from service.demo.observed import Observed
+from service.demo.plan import Plan
+from service.demo.screen import incidents, page, rule
+from service.demo.status import Status
+from service.demo.timeline import timeline
+from service.demo.words import Totals, summary
+
+_MOST_INCIDENTS = 12
+_HEADING_CELLS = 11
+
+
+def _to_page(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+@contextmanager
+def display(plan: Plan, observed: Observed) -> Iterator[Callable[[Status], None]]:
+    """Show a demonstration; yields what is to be called for each new frame."""
+    console = Console(highlight=False)
+    if not _to_page(console):
+        lines = Lines(plan, observed, _write)
+        yield lambda status: lines.update(status, time.monotonic())
+        return
+    with Live(
+        console=console,
+        screen=True,
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as live:
+        yield lambda status: live.update(
+            page(plan, observed, status, width=console.width, rows=console.height), refresh=True
+        )
+
+
+def conclude(plan: Plan, observed: Observed, totals: Totals, log: str) -> None:
+    """Print what came of it: on a terminal with the picture, whose page is gone by now."""
+    console = Console(highlight=False)
+    # Elsewhere a line is a line, however long.
+    width = sys.maxsize
+    if _to_page(console):
+        width = max(40, console.width) - _HEADING_CELLS
+        picture = Group(
+            rule("what was done to the market"),
+            *timeline(plan, observed, console.width),
+            Text(),
+            rule("incidents"),
+            *incidents(plan, observed, _MOST_INCIDENTS),
+            Text(),
+            rule("summary"),
+        )
+        console.print(picture)
+    for heading, text in [*summary(plan, observed, totals), ("log", log)]:
+        first, *others = textwrap.wrap(text, width)
+        _write(f"{heading:<{_HEADING_CELLS}}{first}")
+        for line in others:
+            _write(" " * _HEADING_CELLS + line)
+
+
+def _write(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the command's output

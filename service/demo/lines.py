@@ -1,0 +1,89 @@
+"""The demonstration without a terminal: a line for whatever happens, and now and then how it goes.
+
+The ground truth is marked as such: the detectors do not see it.
+"""
+
+from collections.abc import Callable, Iterator
+
+from detectors.incidents import Alert
+from service.demo.observed import Observed
+from service.demo.plan import Plan
+from service.demo.status import Status
+from service.demo.words import evidence, money, provocation
+
+PROGRESS_SECONDS = 5.0
+
+
+class Lines:
+    """Tells what is new since it was last asked.
+
+    Parameters
+    ----------
+    plan, observed
+        The demonstration, and what is seen of it.
+    write
+        Takes a line.
+    """
+
+    def __init__(self, plan: Plan, observed: Observed, write: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._observed = observed
+        self._write = write
+        self._told: set[tuple[str, str]] = set()
+        self._phase = ""
+        self._next_progress = 0.0
+
+    def update(self, status: Status, now: float) -> None:
+        """Write what is new at ``now``, in seconds by any steady clock."""
+        if not self._told:
+            self._write(
+                f"Foreshock watches a simulated exchange: {self._plan.scenario.description}"
+            )
+            self._write(f"  Kafka    {status.bootstrap_servers}")
+            self._write(f"  metrics  {status.metrics_url}")
+            self._write(f"  log      {status.log}")
+            self._write(f"  look     kcat -b {status.bootstrap_servers} -C -u -t foreshock.alerts")
+            self._told.add(("header", ""))
+        news = [item for item in self._news() if item[1] not in self._told]
+        for at_ns, key, text in sorted(news):
+            self._told.add(key)
+            self._write(f"[{self._plan.clock(at_ns)}] {text}")
+        if now >= self._next_progress or status.phase.partition(":")[0] != self._phase:
+            self._next_progress = now + PROGRESS_SECONDS
+            self._phase = status.phase.partition(":")[0]
+            clock = self._plan.clock(self._observed.market_ns)
+            self._write(
+                f"[{clock}] {status.phase}; {status.read:,} events read, {status.rate:,.0f}/s, "
+                f"lag {status.lag:,}, late {status.late:,}"
+            )
+
+    def _news(self) -> Iterator[tuple[int, tuple[str, str], str]]:
+        """All that has happened: when, what tells it from everything else, and a sentence."""
+        plan, observed = self._plan, self._observed
+        for number, episode in enumerate(plan.scenario.episodes):
+            for word, at in (("begins", episode.start_seconds), ("ends", episode.end_seconds)):
+                at_ns = plan.start_ns + int(at * 1e9)
+                if at_ns <= observed.market_ns:
+                    text = f"ground truth, {word}: {provocation(episode.kind)}"
+                    yield at_ns, (f"episode {number}", word), text
+        for cascade in observed.cascades:
+            name, began = cascade.symbol, f"cascade {cascade.starts_at}"
+            text = f"ground truth, begins: {name}, {provocation('cascade')}"
+            yield cascade.starts_at, (began, "begins"), text
+            if cascade.ends_at <= observed.market_ns:
+                text = (
+                    f"ground truth, ends: {name}, the cascade; the mark price moved "
+                    f"{cascade.peak_drawdown_ratio or 0.0:.1%}, "
+                    f"{money(cascade.liquidated_notional or 0.0)} liquidated"
+                )
+                yield cascade.ends_at, (began, "ends"), text
+        for view in observed.incidents.values():
+            for alert in (view.opened, view.escalated, view.resolved):
+                if alert is not None:
+                    state = alert.severity if alert.status == "firing" else alert.status
+                    yield alert.ts_event, (alert.alert_id, state), _sentence(state, alert)
+
+
+def _sentence(state: str, alert: Alert) -> str:
+    text = f"{state}: {alert.detector}: {alert.summary}"
+    return text if state == "resolved" else f"{text} ({evidence(alert)})"

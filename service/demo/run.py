@@ -1,0 +1,251 @@
+"""``foreshock demo``: a broker, an exchange, the service as it always runs, and somebody watching.
+
+The service is not told that this is a demonstration. What is shown of it is what any subscriber of
+its topics gets to see, and what it counts for Prometheus.
+"""
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import IO
+
+from aiokafka.errors import KafkaError
+from msgspec.structs import asdict
+
+from detectors.symbol import SETTLING_BARS
+from service import logs
+from service.assembly import input_topics
+from service.cluster import verify_topics
+from service.demo.broker import FETCH_WAIT_SECONDS, embedded_broker
+from service.demo.display import conclude, display
+from service.demo.exchange import Exchange, simulated_exchange
+from service.demo.observed import Observed
+from service.demo.plan import Plan, make_plan
+from service.demo.status import Status
+from service.demo.subscriber import subscribe
+from service.demo.words import Totals
+from service.errors import OperatorError
+from service.http import HttpServer, start_http
+from service.metrics import ForeshockCollector, registry
+from service.run import Service
+from service.settings import KafkaSettings, Settings
+
+INTERRUPTED = 130
+
+START_SECONDS = 30.0
+"""What joining the group and restoring may take."""
+
+GRACE = 4.0
+"""How many times as long as planned it may take where the machine is too slow for the speed."""
+
+STOP_SECONDS = 2.0
+"""What the service may take to stop; the broker and all that it would save go away with it."""
+
+_FRAME_SECONDS = 0.2
+_RATE_SECONDS = 2.0
+_LAST_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.05
+
+
+def demo(*, seconds: float, seed: int, scenario: str, speed: float | None, http_port: int) -> int:
+    """Run the demonstration, and print at the end what came of it.
+
+    Parameters
+    ----------
+    seconds
+        How long the market runs, by the clock.
+    seed, scenario
+        The market.
+    speed
+        Seconds of market time a second; None for what the scenario needs to fit.
+    http_port
+        Where to serve metrics; any free port where that one is taken.
+
+    Returns
+    -------
+    int
+        The exit code: 0, or 130 after Ctrl-C.
+
+    Raises
+    ------
+    OperatorError
+        The broker, the service or the exchange does not start, or ends before its time.
+    """
+    plan = make_plan(scenario, seed=seed, seconds=seconds, speed=speed, now_ns=time.time_ns())
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="foreshock-demo-", suffix=".log", delete=False
+    ) as log:
+        logs.configure("info", "json", log)
+        try:
+            return asyncio.run(_demonstrate(plan, http_port, log))
+        except KafkaError as error:
+            raise OperatorError(f"the demonstration broke off: {error!r}; see {log.name}") from None
+
+
+async def _demonstrate(plan: Plan, http_port: int, log: IO[str]) -> int:
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted.set)
+    default = Settings()
+    with embedded_broker([*asdict(default.topics).values(), *asdict(default.outputs).values()]) as (
+        servers
+    ):
+        settings = Settings(
+            kafka=KafkaSettings(
+                bootstrap_servers=servers, start="earliest", fetch_wait_seconds=FETCH_WAIT_SECONDS
+            )
+        )
+        report = await verify_topics(settings)
+        service = Service(settings, input_topics(settings, report.topics))
+        http = await _start_http(settings, http_port, service)
+        url = f"http://{settings.http.host}:{http.port}/metrics"
+        if http_port not in (0, http.port):
+            url += f" (port {http_port} is taken)"
+        demonstration = Demonstration(plan, settings, service, url, log)
+        try:
+            await demonstration.run(interrupted)
+        finally:
+            await http.close()
+    conclude(plan, demonstration.observed, demonstration.totals(), log.name)
+    return INTERRUPTED if interrupted.is_set() else 0
+
+
+async def _start_http(settings: Settings, port: int, service: Service) -> HttpServer:
+    host, metrics = settings.http.host, registry([ForeshockCollector(settings, service.view)])
+    try:
+        return await start_http(host, port, registry=metrics, health=service.health)
+    except OperatorError:
+        return await start_http(host, 0, registry=metrics, health=service.health)
+
+
+class Demonstration:
+    """One run: the exchange trades, the service watches it, and somebody watches the service.
+
+    Parameters
+    ----------
+    plan
+        What is to be shown.
+    settings
+        The service's, with the embedded broker's address.
+    service
+        Not yet running.
+    metrics_url
+        Where its metrics are, for people.
+    log
+        Where the service's and the exchange's logs go.
+    """
+
+    def __init__(
+        self, plan: Plan, settings: Settings, service: Service, metrics_url: str, log: IO[str]
+    ) -> None:
+        self.observed = Observed(plan.symbols, plan.start_ns)
+        self._plan = plan
+        self._settings = settings
+        self._service = service
+        self._metrics_url = metrics_url
+        self._log = log
+        self._reads: deque[tuple[float, int]] = deque()
+        self._traded_for = 0.0
+
+    async def run(self, interrupted: asyncio.Event) -> None:
+        """Run until the market ends, the time is up, or the event is set.
+
+        Raises
+        ------
+        OperatorError
+            The exchange ended before its time.
+        KafkaError
+            The service or the subscriber cannot go on.
+        """
+        with display(self._plan, self.observed) as show:
+            async with simulated_exchange(self._plan, self._settings, self._log) as exchange:
+                serving = asyncio.create_task(self._service.run())
+                beside = {
+                    asyncio.create_task(subscribe(self._settings, self.observed)),
+                    asyncio.create_task(self._show(show)),
+                    asyncio.create_task(self._trade(exchange)),
+                    asyncio.create_task(interrupted.wait()),
+                }
+                try:
+                    done, _ = await asyncio.wait(
+                        {serving, *beside},
+                        timeout=START_SECONDS + GRACE * self._plan.seconds,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    for task in done:
+                        task.result()
+                finally:
+                    for task in beside:
+                        task.cancel()
+                    self._service.stop()
+                    await asyncio.wait({serving}, timeout=STOP_SECONDS)
+                    serving.cancel()
+                    await asyncio.gather(serving, *beside, return_exceptions=True)
+
+    def totals(self) -> Totals:
+        """What became of the records so far."""
+        intake = self._service.view().intake
+        tally = intake.tally
+        return Totals(
+            produced=self.observed.produced,
+            scored=tally.scored,
+            late=tally.late,
+            rejected=intake.dead_letters.total(),
+            seconds=self._traded_for,
+        )
+
+    async def _trade(self, exchange: Exchange) -> None:
+        """Open the market once somebody watches it, and see it to its end."""
+        while not self._service.health().ready:  # noqa: ASYNC110 - it is a state, not an event
+            await asyncio.sleep(_POLL_SECONDS)
+        began = time.monotonic()
+        await exchange.open(self.observed.progress, lambda: self.totals().dealt_with)
+        self._traded_for = time.monotonic() - began
+        while self.totals().waiting > 0:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_LAST_LOOK_SECONDS)
+
+    async def _show(self, show: Callable[[Status], None]) -> None:
+        while True:
+            show(self._status())
+            await asyncio.sleep(_FRAME_SECONDS)
+
+    def _status(self) -> Status:
+        view = self._service.view()
+        read = view.intake.records.total()
+        now = time.monotonic()
+        self._reads.append((now, read))
+        while self._reads[0][0] < now - _RATE_SECONDS:
+            self._reads.popleft()
+        since, read_then = self._reads[0]
+        return Status(
+            phase=self._phase(),
+            read=read,
+            rate=(read - read_then) / (now - since) if now > since else 0.0,
+            lag=sum(view.lags.values()),
+            late=view.intake.tally.late,
+            bootstrap_servers=self._settings.kafka.bootstrap_servers,
+            metrics_url=self._metrics_url,
+            log=self._log.name,
+        )
+
+    def _phase(self) -> str:
+        """What is going on, as far as the service knows."""
+        health = self._service.health()
+        if not health.ready:
+            waiting = next(word for word in health.checks.values() if word != "ok")
+            return f"starting: {waiting}"
+        views = self.observed.symbols.values()
+        if all(view.stress_ratio is None for view in views):
+            bars = min(view.bars for view in views)
+            needed = SETTLING_BARS + self._settings.detection.warmup_bars
+            return f"warming up: {bars} of {needed} bars"
+        incidents = [i for s in self._plan.symbols if (i := self.observed.open_incident(s))]
+        if not incidents:
+            return "watching: nothing unusual"
+        critical = sum(incident.severity == "critical" for incident in incidents)
+        return f"alarm: {len(incidents)} open, {critical} critical"

@@ -1,0 +1,180 @@
+"""The demonstration on a terminal: one calm page, drawn anew a few times a second."""
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from detectors.catalogue import CATALOGUE
+from service.demo.observed import IncidentView, Observed, SymbolView
+from service.demo.plan import Plan
+from service.demo.status import Status
+from service.demo.timeline import timeline
+from service.demo.words import evidence, label, money
+
+BAR_CELLS = 10
+_WIDE = 112
+_TALL = 30
+SEVERITY_STYLES = {"warning": "yellow", "critical": "bold red"}
+
+
+def page(plan: Plan, observed: Observed, status: Status, *, width: int, rows: int) -> Group:
+    """The page as it is now, for a terminal of ``width`` columns and ``rows`` lines."""
+    gap = [Text()] if rows >= _TALL else []
+    header = _header(plan, observed, status, width)
+    truth = timeline(plan, observed, width)
+    # The table's heading takes a line or two, those of the two parts below it one each.
+    used = len(header) + len(truth) + len(plan.symbols) + 4 + 3 * len(gap)
+    return Group(
+        *header,
+        *gap,
+        _symbols(plan, observed, width),
+        *gap,
+        rule("what is done to the market: ground truth, which the detectors do not see"),
+        *truth,
+        *gap,
+        rule("incidents, as a subscriber of foreshock.alerts sees them"),
+        *incidents(plan, observed, max(1, (rows - used) // 2)),
+    )
+
+
+def rule(title: str) -> Rule:
+    """A line with a title."""
+    return Rule(Text(title, style="dim"), align="left", style="bright_black")
+
+
+def _header(plan: Plan, observed: Observed, status: Status, width: int) -> list[RenderableType]:
+    clock = f"{plan.clock(observed.market_ns)} / {plan.clock(plan.end_ns)}"
+    market = f"{plan.scenario.name}, seed {plan.seed}   " if width >= _WIDE else ""
+    first = Table.grid(expand=True)
+    first.add_column(no_wrap=True)
+    first.add_column(no_wrap=True, justify="right")
+    first.add_row(
+        Text.assemble(("Foreshock", "bold cyan"), "  ", (status.phase, "bold")),
+        Text.assemble(
+            (f"{market}market time ", "dim"), (clock, "bold"), (f"  {plan.speed:.3g}x", "dim")
+        ),
+    )
+    share = (observed.market_ns - plan.start_ns) / (plan.end_ns - plan.start_ns)
+    done = round(min(max(share, 0.0), 1.0) * width)
+    servers = status.bootstrap_servers
+    return [
+        first,
+        Text.assemble(("━" * done, "cyan"), ("━" * (width - done), "bright_black")),
+        _facts(
+            ("read", f"{status.read:,} events"),
+            ("rate", f"{status.rate:,.0f}/s"),
+            ("lag", f"{status.lag:,}"),
+            ("late", f"{status.late:,}"),
+        ),
+        _facts(("Kafka", servers), ("log", status.log)),
+        _facts(("metrics", status.metrics_url)),
+        _facts(("look", f"kcat -b {servers} -C -u -t foreshock.alerts")),
+    ]
+
+
+def _facts(*facts: tuple[str, str]) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for name, value in facts:
+        text.append(f"{name} ", style="dim").append(f"{value}   ")
+    return text
+
+
+def _symbols(plan: Plan, observed: Observed, width: int) -> Table:
+    """One row a symbol; a narrow terminal gets the columns that matter most."""
+    wide = width >= _WIDE
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+    table.add_column("symbol", width=9)
+    table.add_column("price", justify="right", width=8)
+    table.add_column("stress", width=BAR_CELLS + 5)
+    if wide:
+        table.add_column("5 min", justify="right", width=7)
+        for detector in CATALOGUE:
+            table.add_column(label(detector.name), justify="right", width=8)
+    table.add_column("liquidated per min", justify="right", width=10 if wide else 18)
+    table.add_column("incident", no_wrap=True)
+    for view in observed.symbols.values():
+        details = [_change(view), *(_score(view, detector.name) for detector in CATALOGUE)]
+        table.add_row(
+            Text(view.symbol, style="bold"),
+            _price(view),
+            stress_bar(view.stress_ratio),
+            *(details if wide else []),
+            _liquidated(observed.liquidated(view.symbol)),
+            _incident(plan, observed.open_incident(view.symbol)),
+        )
+    return table
+
+
+def _price(view: SymbolView) -> str:
+    """The price with five significant figures, which do not jump."""
+    if view.price is None:
+        return ""
+    decimals = max(0, 4 - math.floor(math.log10(view.price)))
+    return f"{view.price:,.{decimals}f}"
+
+
+def _change(view: SymbolView) -> Text:
+    change = view.change_ratio
+    if change is None:
+        return Text()
+    return Text(f"{change:+.2%}", style="red" if change < -0.01 else "")
+
+
+def stress_bar(stress_ratio: float | None) -> Text:
+    """Stress from 0, ordinary, to 1, an alarm, as a bar and a number."""
+    if stress_ratio is None:
+        return Text("warming up", style="dim")
+    style = "green" if stress_ratio < 0.5 else "yellow" if stress_ratio < 1.0 else "bold red"
+    full = round(min(stress_ratio, 1.0) * BAR_CELLS)
+    return Text.assemble(
+        ("█" * full, style),
+        ("░" * (BAR_CELLS - full), "bright_black"),
+        (f" {min(stress_ratio, 9.99):4.2f}", style),
+    )
+
+
+def _score(view: SymbolView, detector: str) -> Text:
+    score = view.score(detector)
+    if score is not None:
+        return Text(f"{score:.1f}", style="bold red" if view.alarmed(detector) else "")
+    no_input = view.readings and view.readings[-1].detectors[detector].status == "no_input"
+    return Text("no input" if no_input else "·", style="dim")
+
+
+def _liquidated(notional: float) -> Text:
+    return Text(money(notional), style="red") if notional else Text("·", style="dim")
+
+
+def _incident(plan: Plan, view: IncidentView | None) -> Text:
+    if view is None:
+        return Text("·", style="dim")
+    since = plan.clock(view.opened.ts_event)
+    return Text(f"{view.severity} since {since}", style=SEVERITY_STYLES[view.severity])
+
+
+def incidents(plan: Plan, observed: Observed, most: int) -> list[RenderableType]:
+    """The latest incidents, the newest first, two lines each."""
+    views = list(observed.incidents.values())
+    if not views:
+        return [Text("none so far", style="dim")]
+    shown = [line for view in reversed(views[-most:]) for line in _incident_lines(plan, view)]
+    if len(views) > most:
+        shown[-1].append(f"   and {len(views) - most} before", style="dim")
+    return [*shown]
+
+
+def _incident_lines(plan: Plan, view: IncidentView) -> list[Text]:
+    alert = view.latest
+    style = SEVERITY_STYLES[view.severity] if view.resolved is None else "green"
+    times = plan.clock(view.opened.ts_event)
+    if view.resolved is not None:
+        times += f" to {plan.clock(view.resolved.ts_event)}"
+    state = view.severity if view.resolved is None else f"{view.severity}, resolved"
+    head = Text(no_wrap=True, overflow="ellipsis")
+    head.append(f"{times}  ", style="dim").append(state, style=style)
+    head.append(f"  {alert.detector}  ", style="dim").append(alert.summary)
+    detail = Text(f"       {evidence(alert)}", style="dim", no_wrap=True, overflow="ellipsis")
+    return [head, detail]
