@@ -1,0 +1,145 @@
+"""What each subcommand does, given its parsed arguments; returns the exit code."""
+
+import argparse
+import asyncio
+import os
+import sys
+
+from service.errors import ConfigurationError, OperatorError
+
+# Each command imports what it needs: Kafka, models and simulation take a second to load, which
+# nobody should wait for to see a help text or a mistake in the configuration.
+# ruff: noqa: PLC0415
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``foreshock run``."""
+    from service import logs
+    from service.configuration import load_settings
+
+    settings = load_settings(arguments.config, os.environ)
+    logs.configure(settings.log.level, settings.log.format)
+    from service.run import run as run_service
+
+    return run_service(settings)
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """``foreshock replay``."""
+    from service import logs
+    from service.configuration import load_settings
+
+    settings = load_settings(arguments.config, os.environ)
+    logs.configure(settings.log.level, settings.log.format)
+    from service.replay import replay as replay_files
+
+    return replay_files(
+        arguments.directory,
+        settings,
+        alerts=arguments.alerts,
+        signals=arguments.signals,
+        summary=arguments.summary,
+        quiet=arguments.quiet,
+    )
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """``foreshock demo``."""
+    try:
+        from service.demo.run import demo as run_demo
+    except ModuleNotFoundError as error:
+        if error.name != "confluent_kafka":
+            raise
+        raise OperatorError(
+            "the demo's embedded broker needs confluent-kafka: pip install 'foreshock[demo]'"
+        ) from None
+
+    return run_demo(
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        scenario=arguments.scenario,
+        speed=arguments.speed,
+        http_port=arguments.http_port,
+    )
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """``foreshock simulate``."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from service.demo.recording import simulate_to_directory
+    from service.demo.scenarios import scenario
+
+    chosen = scenario(
+        arguments.scenario, strength=arguments.strength, start_seconds=arguments.start
+    )
+    late = [e for e in chosen.episodes if e.start_seconds >= arguments.duration]
+    if late:
+        raise ConfigurationError(
+            f"{late[0].kind} would begin after {late[0].start_seconds:g} s, but the simulation "
+            f"lasts {arguments.duration:g} s: give it a longer --duration or an earlier --start"
+        )
+    to_terminal = sys.stderr.isatty()
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not to_terminal
+    ) as progress:
+        bar = progress.add_task("simulating", total=1.0)
+        try:
+            recording = simulate_to_directory(
+                arguments.out,
+                scenario=chosen,
+                seed=arguments.seed,
+                symbols=arguments.symbols,
+                duration_seconds=arguments.duration,
+                events_per_second=arguments.events_per_second,
+                compression=arguments.compress,
+                progress=lambda share, _events: progress.update(bar, completed=share),
+            )
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        except (OSError, RuntimeError) as error:
+            raise OperatorError(str(error)) from None
+    for stream, count in recording.counts.items():
+        _say(f"{stream:<12}{count:>12,}")
+    _say(f"{'truth':<12}{len(recording.truths):>12,}")
+    _say(f"written to {recording.directory} in {recording.elapsed_seconds:.1f} s")
+    return 0
+
+
+def check_config(arguments: argparse.Namespace) -> int:
+    """``foreshock check-config``."""
+    from service.configuration import effective, load
+    from service.settings import settings_hash
+
+    loaded = load(arguments.config, os.environ)
+    _say(effective(loaded))
+    _say(f"\n# fingerprint of what changes detection: {settings_hash(loaded.settings)}")
+    return 0
+
+
+def topics(arguments: argparse.Namespace) -> int:
+    """``foreshock topics``."""
+    from service.cluster import create_missing, inspect_topics
+    from service.configuration import load_settings
+    from service.topics import table
+
+    if not arguments.create and (arguments.partitions or arguments.replication_factor):
+        raise ConfigurationError("--partitions and --replication-factor need --create")
+    settings = load_settings(arguments.config, os.environ)
+    if arguments.create:
+        created = asyncio.run(
+            create_missing(settings, arguments.partitions, arguments.replication_factor)
+        )
+        _say(f"created {', '.join(created)}\n" if created else "nothing was missing\n")
+    report = asyncio.run(inspect_topics(settings))
+    _say(table(settings, report))
+    for problem in report.problems:
+        _say(f"\nproblem: {problem}")
+    if not report.problems:
+        _say("\nall is as it must be")
+    return 1 if report.problems else 0
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201 - the command's output

@@ -1,0 +1,282 @@
+"""Settings from a TOML file and from ``FORESHOCK_…`` variables, each told apart from the others.
+
+A setting is known by its dotted key, ``http.port``. In the file that is ``port`` in the table
+``[http]``; in the environment it is ``FORESHOCK_HTTP__PORT``, and wins over the file. Whatever is
+wrong is reported at once, by key, with the value and with what would be right.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from service.describe import expected, shortened
+from service.errors import ConfigurationError
+from service.settings import FieldSettings, Settings
+from service.wire import STREAMS
+
+PREFIX = "FORESHOCK_"
+CONFIG_VARIABLE = "FORESHOCK_CONFIG"
+DEFAULT_FILE = Path("foreshock.toml")
+
+_FIELDS = "wire.fields"
+_TESTS = "FORESHOCK_TEST_"
+# Kubernetes gives every pod such variables for each service of its namespace; a service named
+# foreshock, or foreshock-metrics, must not stop the pod from starting.
+_SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
+
+
+class Setting(Struct, frozen=True):
+    """One setting: its dotted key, its type, and its default (None: not mapped)."""
+
+    key: str
+    type: Any
+    default: Any
+
+
+class Given(Struct, frozen=True):
+    """A value that someone gave: under which key, where, and the value itself."""
+
+    key: str
+    source: str
+    value: Any
+    is_variable: bool
+
+    @property
+    def name(self) -> str:
+        """The setting as whoever gave it calls it."""
+        return self.source if self.is_variable else self.key
+
+    @property
+    def place(self) -> str:
+        """Where the value stands, for a message."""
+        return "" if self.is_variable else f" ({self.source})"
+
+
+class Loaded(Struct, frozen=True):
+    """The settings, and for each key that was given: the file or variable it is from."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+def known_settings() -> dict[str, Setting]:
+    """Every setting by its dotted key, in the order of the sections."""
+    found = {}
+    for section in msgspec.structs.fields(Settings):
+        for entry in msgspec.structs.fields(section.type):
+            if entry.type is not FieldSettings:
+                key = f"{section.name}.{entry.name}"
+                found[key] = Setting(key, entry.type, entry.default)
+    for stream, event in STREAMS.items():
+        for entry in msgspec.structs.fields(event):
+            key = f"{_FIELDS}.{stream}.{entry.name}"
+            found[key] = Setting(key, str, None)
+    return found
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The effective settings; see ``load``."""
+    return load(path, environ).settings
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """The effective settings and where they are from.
+
+    Parameters
+    ----------
+    path
+        The configuration file. Without it: the one that ``FORESHOCK_CONFIG`` names, or
+        ``foreshock.toml`` in the working directory if there is one, or none.
+    environ
+        The environment's variables.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read, or there is anything wrong with any setting; it names them all.
+    """
+    known = known_settings()
+    given = [*_from_file(path, environ, known), *_from_environment(environ)]
+    errors: list[str] = []
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for item in given:
+        if (setting := known.get(item.key)) is None:
+            errors.append(_unknown(item, known))
+            continue
+        try:
+            values[item.key] = _converted(item, setting)
+        except ValueError as error:
+            errors.append(f"{item.name} = {shortened(_shown(item.value))}{item.place}: {error}")
+        sources[item.key] = item.source
+    settings = _build(values)
+    if not errors:  # only then is it certain what the settings are
+        errors = list(_conflicts(settings))
+    if errors:
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        lines = "".join(f"\n  {error}" for error in errors)
+        raise ConfigurationError(f"{count} in the configuration:{lines}")
+    return Loaded(settings, sources)
+
+
+def effective(loaded: Loaded) -> str:
+    """The settings as a TOML file that says of each where it is from.
+
+    Mapped fields appear only where they are mapped.
+    """
+    lines: list[str] = []
+    builtins = msgspec.to_builtins(loaded.settings)
+    table = ""
+    for key in known_settings():
+        section, _, name = key.rpartition(".")
+        value: Any = builtins
+        for part in key.split("."):
+            value = value.get(part, None)
+        if value is None:
+            continue
+        if section != table:
+            lines += [*([""] if lines else []), f"[{section}]"]
+            table = section
+        line = f"{name} = {_shown(value)}"
+        lines.append(f"{line:<44} # {loaded.sources.get(key, 'default')}")
+    return "\n".join(lines)
+
+
+def variable(key: str) -> str:
+    """The environment variable that sets a key.
+
+    >>> variable("wire.fields.orders.order_id")
+    'FORESHOCK_WIRE__FIELDS__ORDERS__ORDER_ID'
+    """
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _from_file(
+    path: Path | None, environ: Mapping[str, str], known: Mapping[str, Setting]
+) -> Iterator[Given]:
+    asked_by = "--config"
+    if path is None and (named := environ.get(CONFIG_VARIABLE)):
+        path, asked_by = Path(named), CONFIG_VARIABLE
+    if path is None:
+        if not DEFAULT_FILE.is_file():
+            return
+        path, asked_by = DEFAULT_FILE, "the working directory"
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(
+            f"cannot read the configuration file {path} (from {asked_by}): {reason}"
+        ) from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    sections = {prefix for key in known for prefix in _prefixes(key)}
+    for key, value in _leaves(tables, ""):
+        if not (key in sections and value == {}):
+            yield Given(key, str(path), value, is_variable=False)
+
+
+def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _prefixes(key: str) -> Iterator[str]:
+    parts = key.split(".")
+    return (".".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
+    for name, value in sorted(environ.items()):
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or name.startswith(_TESTS):
+            continue
+        if _SERVICE_LINK.search(name) or (name.endswith("_PORT") and "://" in value):
+            continue
+        key = name.removeprefix(PREFIX).lower().replace("__", ".")
+        yield Given(key, name, value, is_variable=True)
+
+
+def _unknown(item: Given, known: Mapping[str, Setting]) -> str:
+    inside = [key for key in known if key.startswith(item.key + ".")]
+    if inside:
+        example = variable(inside[0]) if item.is_variable else inside[0]
+        return f"{item.name}{item.place}: it is a section; set what is in it, such as {example}"
+    message = f"{item.name}{item.place}: there is no such setting"
+    section, _, name = item.key.rpartition(".")
+    siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == section]
+    close = [f"{section}.{match}" for match in difflib.get_close_matches(name, siblings, n=1)]
+    close = close or difflib.get_close_matches(item.key, known, n=1, cutoff=0.8)
+    if close:
+        return f"{message}; did you mean {variable(close[0]) if item.is_variable else close[0]}?"
+    if siblings:
+        return f"{message}; {section} has {', '.join(siblings)}"
+    return f"{message}; the sections are {', '.join(Settings.__struct_fields__)}"
+
+
+def _converted(item: Given, setting: Setting) -> Any:
+    try:
+        value = msgspec.convert(item.value, setting.type, strict=not item.is_variable)
+    except msgspec.ValidationError:
+        raise ValueError(f"it must be {expected(setting.type)}") from None
+    if setting.key.startswith(_FIELDS) and (not value or "." in value):
+        raise ValueError("it must be the name of a top-level field; nested ones cannot be read")
+    return value
+
+
+def _build(values: Mapping[str, Any]) -> Settings:
+    sections: dict[str, dict[str, Any]] = {}
+    streams: dict[str, dict[str, str]] = {}
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        if section.startswith(_FIELDS):
+            streams.setdefault(section.removeprefix(_FIELDS + "."), {})[name] = value
+        else:
+            sections.setdefault(section, {})[name] = value
+    if streams:
+        sections.setdefault("wire", {})["fields"] = FieldSettings(**streams)
+    types = {section.name: section.type for section in msgspec.structs.fields(Settings)}
+    return Settings(**{name: types[name](**content) for name, content in sections.items()})
+
+
+def _conflicts(settings: Settings) -> Iterator[str]:
+    """What no single setting shows."""
+    used: dict[str, str] = {}
+    for section in ("topics", "outputs"):
+        for name, topic in msgspec.structs.asdict(getattr(settings, section)).items():
+            key = f"{section}.{name}"
+            if topic and topic in used:
+                yield f'{key} = "{topic}": {used[topic]} is that topic already'
+            used[topic] = key
+    for stream, mapped in msgspec.structs.asdict(settings.wire.fields).items():
+        read: dict[str, str] = {}
+        for ours in STREAMS[stream].__struct_fields__:
+            theirs = mapped.get(ours, ours)
+            if theirs in read:
+                both = f"{read[theirs]} and {ours}"
+                yield f'{_FIELDS}.{stream}: {both} would be read from the same field "{theirs}"'
+            read[theirs] = ours
+    needed = settings.detection.warmup_bars * settings.time.bar_seconds
+    if settings.state.warmup_window_seconds < needed:
+        yield (
+            f"state.warmup_window_seconds = {settings.state.warmup_window_seconds:g}: a warm-up "
+            f"takes detection.warmup_bars x time.bar_seconds = {needed:g} seconds; set it to that "
+            "or more"
+        )
+
+
+def _shown(value: Any) -> str:
+    """A value as TOML writes it; the one place through which settings are printed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    return str(value)

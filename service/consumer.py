@@ -1,0 +1,332 @@
+"""The Kafka loop: take what is assigned, poll, feed, publish, save, commit, and hand back.
+
+A rebalance listener runs beside this loop, its exceptions are swallowed, and it is not called when
+the consumer stops. So it only takes notes and waits its turn: what fails in it is raised by the
+loop, and stopping hands back by itself. Rebalances are eager: a partition that comes straight back
+keeps its state.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from msgspec import Struct, field
+
+from service import snapshots
+from service.assembly import decoders, partition_task
+from service.partition import Partition, by_number
+from service.publish import Publisher
+from service.restore import restore
+from service.settings import Settings, settings_hash
+from service.task import Tally
+from service.wire import dead_letter
+
+POLL_SECONDS = 0.1
+
+log = structlog.get_logger("foreshock.consumer")
+
+
+class Clients(Struct):
+    """The connections that a session holds, all started."""
+
+    consumer: AIOKafkaConsumer
+    reader: AIOKafkaConsumer
+    admin: AIOKafkaAdminClient
+    publisher: Publisher
+
+
+class Intake(Struct):
+    """What was read and what became of it, for the metrics; it only grows."""
+
+    tally: Tally = field(default_factory=Tally)
+    records: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
+    incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
+    commits: int = 0
+    rebalances: int = 0
+    last_poll_at: float = 0.0
+
+
+class _Held(NamedTuple):
+    """A snapshot that waits until what was sent before it has been acknowledged."""
+
+    partition: Partition
+    symbol: str
+    parts: list[snapshots.Part]
+    sent_before: list[asyncio.Future[Any]]
+
+
+class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One membership in the consumer group, from joining to leaving.
+
+    Parameters
+    ----------
+    settings
+        The service's.
+    topics
+        The topic of each stream that is read.
+    clients
+        Started connections; the consumer has no subscription yet.
+    intake
+        Where to count what is read.
+    """
+
+    def __init__(
+        self, settings: Settings, topics: Mapping[str, str], clients: Clients, intake: Intake
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._intake = intake
+        self._topics = topics
+        self._decoders = decoders(settings, self._topics)
+        self._settings_hash = settings_hash(settings)
+        self._turn = asyncio.Lock()
+        self._failure: BaseException | None = None
+        self._held: deque[_Held] = deque()
+        self._to_take: set[TopicPartition] = set()
+        self._handed_back: dict[int, Partition] = {}
+        self._stopping = asyncio.Event()
+        self._member_until = 0.0
+        self.joined = False
+        self.partitions: dict[int, Partition] = {}
+
+    @property
+    def restoring(self) -> int:
+        """How many topic partitions are assigned and not yet worked on."""
+        return len(self._to_take)
+
+    # What aiokafka calls, beside the loop.
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Save and commit what is handed back; keep its state in case it comes back."""
+        try:
+            async with self._turn:
+                self._to_take.clear()
+                numbers = [n for n in by_number(revoked) if n in self.partitions]
+                if numbers:  # on joining there is nothing yet
+                    self._intake.rebalances += 1
+                    await self._hand_back(numbers)
+        except Exception as error:  # noqa: BLE001 - aiokafka would swallow it: the loop raises it
+            self._failure = error
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Hold the new partitions until the loop has restored them."""
+        try:
+            self._clients.consumer.pause(*assigned)
+            self._to_take = set(assigned)
+            self._renew_membership(time.monotonic())
+            self.joined = True
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failure = error
+
+    # The loop.
+
+    def stop(self) -> None:
+        """Ask ``run`` to come to an end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until asked to stop; then save, commit and leave. Raises what goes wrong."""
+        consumer = self._clients.consumer
+        consumer.subscribe(topics=list(self._topics.values()), listener=self)
+        next_commit = time.monotonic() + self._settings.state.commit_seconds
+        while not self._stopping.is_set():
+            if self._failure is not None:
+                raise self._failure
+            async with self._turn:
+                await self._take()
+            records = await consumer.getmany(
+                timeout_ms=round(POLL_SECONDS * 1e3),
+                max_records=self._settings.kafka.max_poll_records,
+            )
+            async with self._turn:
+                await self._work(records)
+                now = time.monotonic()
+                if now >= next_commit or not self._is_member():
+                    await self._commit(list(self.partitions.values()))
+                    next_commit = now + self._settings.state.commit_seconds
+                if self._is_member():
+                    await self._save({p.number: p.due(now) for p in self.partitions.values()})
+            self._intake.last_poll_at = time.monotonic()
+        async with self._turn:
+            await self._hand_back(self.partitions)
+
+    async def _take(self) -> None:
+        """Restore what was assigned, or go on with what came straight back."""
+        if not self._to_take:
+            return
+        consumer = self._clients.consumer
+        assigned = self._to_take
+        committed = await self._clients.admin.list_consumer_group_offsets(
+            self._settings.kafka.group_id, partitions=list(assigned)
+        )
+        committed = {tp: meta for tp, meta in committed.items() if meta.offset >= 0}
+        for number in sorted(by_number(assigned)):
+            if self._stopping.is_set():
+                return
+            kept = self._handed_back.get(number)
+            # Somebody else's commit since would mean that somebody else went on with it.
+            if kept is not None and all(
+                tp in committed and committed[tp].offset == offset
+                for tp, offset in kept.committed.items()
+            ):
+                partition, offsets = kept, kept.read()
+            else:
+                partition = Partition(
+                    number,
+                    partition_task(self._settings, self._topics, self._intake.tally),
+                    self._topics,
+                    self._settings.state.snapshot_seconds,
+                )
+                offsets = await restore(partition, committed, self._clients.reader, self._settings)
+            for tp, offset in offsets.items():
+                consumer.seek(tp, offset)
+            partition.paused.clear()
+            consumer.resume(*offsets)
+            self.partitions[number] = partition
+            self._to_take = self._to_take - set(offsets)
+        self._handed_back.clear()
+        log.info("assigned", partitions=sorted(self.partitions))
+
+    async def _work(self, batches: dict[TopicPartition, list[Any]]) -> None:
+        """Feed what was polled and publish what comes of it."""
+        touched = set()
+        for tp, records in batches.items():
+            partition = self.partitions.get(tp.partition)
+            if partition is not None and records:
+                await self._feed(partition, tp, records)
+                touched.add(tp.partition)
+        consumer = self._clients.consumer
+        for number, partition in self.partitions.items():
+            highwater = {tp: consumer.highwater(tp) for tp in partition.inputs}
+            idle_after = self._settings.time.idle_after_ms / 1e3
+            if partition.mind_idle(highwater, idle_after) or number in touched:
+                output = partition.task.advance()
+                sent = await self._clients.publisher.publish(number, output)
+                for alert, future in sent:
+                    if alert.status == "firing":
+                        self._intake.incidents[alert.detector, alert.severity] += 1
+                    partition.expect_alert(alert.ts_event, future)
+                for symbol in output.forgotten:
+                    partition.slots.pop(symbol, None)
+                    keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
+                    await self._clients.publisher.forget(number, keys)
+            pause, resume = partition.mind_buffers(self._settings.limits.buffered_events)
+            consumer.pause(*pause)
+            consumer.resume(*resume)
+
+    async def _feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
+        stream = partition.inputs[tp]
+        decoded = self._decoders[stream].decode(
+            [record.value for record in records], time.time_ns()
+        )
+        self._intake.records[tp.topic] += len(records)
+        offsets = None
+        if decoded.rejections or partition.task.resuming:
+            rejected = {rejection.index for rejection in decoded.rejections}
+            offsets = [r.offset for i, r in enumerate(records) if i not in rejected]
+        for rejection in decoded.rejections:
+            record = records[rejection.index]
+            value, headers = dead_letter(
+                tp.topic, tp.partition, record.offset, record.timestamp, rejection, record.value
+            )
+            self._intake.dead_letters[tp.topic, rejection.reason] += 1
+            await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
+        partition.task.feed(
+            stream,
+            decoded.events,
+            first_offset=records[0].offset,
+            next_offset=records[-1].offset + 1,
+            offsets=offsets,
+        )
+
+    # What is kept.
+
+    def _renew_membership(self, at: float) -> None:
+        self._member_until = at + self._settings.kafka.session_timeout_seconds
+
+    def _is_member(self) -> bool:
+        """Whether the group cannot have given the partitions to another without our knowing.
+
+        A process that was frozen for longer than the session timeout, or cut off, has been replaced
+        and has yet to hear of it. Its commits the broker refuses; its snapshots would take the
+        place of its successor's. So they are sent only while the last sign of membership is fresh.
+        """
+        return time.monotonic() < self._member_until
+
+    async def _save(self, symbols: dict[int, list[str]]) -> None:
+        """Take snapshots, and send those whose time has come.
+
+        A state that is past an alert must not outlive it in a crash: a snapshot is held until all
+        that was sent before it has been acknowledged.
+        """
+        for number, names in symbols.items():
+            partition = self.partitions[number]
+            for symbol in names:
+                slot = 1 - partition.slots.get(symbol, 1)
+                parts = snapshots.parts(
+                    partition.task.snapshot(symbol),
+                    slot=slot,
+                    generation=f"{time.time_ns():x}",
+                    settings=self._settings_hash,
+                )
+                partition.slots[symbol] = slot
+                sent_before = self._clients.publisher.unacknowledged()
+                self._held.append(_Held(partition, symbol, parts, sent_before))
+        while (
+            self._held
+            and self._is_member()
+            and all(future.done() for future in self._held[0].sent_before)
+        ):
+            held = self._held.popleft()
+            futures = await self._clients.publisher.snapshot(held.partition.number, held.parts)
+            held.partition.expect_snapshot(held.symbol, futures)
+
+    async def _commit(self, partitions: list[Partition]) -> bool:
+        """Alerts acknowledged, then snapshots, then the group's offsets: in that order.
+
+        Returns whether the group took them: False says that it has moved on.
+        """
+        await self._clients.publisher.flush()
+        if self._held:
+            await self._save({})
+            await self._clients.publisher.flush()
+        offsets = {}
+        for partition in partitions:
+            partition.settle()
+            offsets.update(partition.commits())
+        if not offsets:
+            return True
+        began = time.monotonic()
+        try:
+            await self._clients.consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            # The group has moved on; whoever owns the partitions now starts from the last commit.
+            log.warning("commit refused", reason=str(error))
+            return False
+        self._renew_membership(began)
+        self._intake.commits += 1
+        for partition in partitions:
+            partition.committed = {tp: offsets[tp].offset for tp in partition.inputs}
+        return True
+
+    async def _hand_back(self, numbers: Iterable[int]) -> None:
+        """Save everything of some partitions, commit it, and own them no longer."""
+        leaving = {number: self.partitions[number] for number in list(numbers)}
+        partitions = list(leaving.values())
+        kept = self._is_member() or await self._commit(partitions)
+        if kept:
+            await self._save({n: partition.task.changed() for n, partition in leaving.items()})
+            kept = await self._commit(partitions)
+        for number, partition in leaving.items():
+            del self.partitions[number]
+            if kept:
+                self._handed_back[number] = partition
+        self._held = deque(held for held in self._held if held.partition.number not in leaving)
+        log.info("handed back", partitions=sorted(leaving), saved=kept)

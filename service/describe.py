@@ -1,0 +1,69 @@
+"""What a value should have been, in words: for settings and for events alike."""
+
+from typing import Any
+
+from msgspec import inspect
+
+MAX_SHOWN = 60
+"""A value in a message is cut to this many characters."""
+
+
+def shortened(text: str) -> str:
+    """The text, cut where it is too long for a message.
+
+    >>> shortened("x" * 100)[-3:]
+    'xx…'
+    """
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def expected(annotation: Any) -> str:
+    """What a value of this annotated type is: its kind and its bounds.
+
+    >>> from typing import Annotated, Literal
+    >>> from msgspec import Meta
+    >>> expected(Annotated[float, Meta(gt=0, le=10_000)] | None)
+    'a number above 0, at most 10000'
+    >>> expected(Literal["buy", "sell"])
+    'one of "buy", "sell"'
+    """
+    return _expected(inspect.type_info(annotation))
+
+
+def _expected(info: inspect.Type) -> str:  # noqa: PLR0911 - one line a kind
+    match info:
+        case inspect.Metadata(type=inner, extra_json_schema=extra):
+            return str(extra["description"]) if extra else _expected(inner)
+        case inspect.UnionType(types=types):
+            return next(_expected(t) for t in types if not isinstance(t, inspect.NoneType))
+        case inspect.LiteralType(values=values):
+            return "one of " + ", ".join(f'"{value}"' for value in values)
+        case inspect.IntType():
+            return "a whole number" + _bounds(info)
+        case inspect.FloatType():
+            return "a number" + _bounds(info)
+        case inspect.StrType(min_length=low, max_length=high) if high is not None:
+            return f"text of {low or 0} to {high} characters"
+        case inspect.BoolType():
+            return "true or false"
+        case _:
+            return "text"
+
+
+def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
+    low = ""
+    if info.gt is not None:
+        low = f" above {_number(info.gt)}"
+    elif info.ge is not None:
+        low = f" from {_number(info.ge)}"
+    if info.le is None:
+        return low
+    return (
+        f"{low} to {_number(info.le)}"
+        if info.ge is not None
+        else f"{low}, at most {_number(info.le)}"
+    )
+
+
+def _number(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:.15g}"

@@ -1,0 +1,87 @@
+"""The log: structured, one line an event, on standard error unless it is told otherwise.
+
+What this project logs through structlog and what its libraries log through ``logging`` come out
+in the same form.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Literal
+
+import structlog
+
+Format = Literal["auto", "json", "console"]
+
+
+def configure(
+    level: str,
+    format: Format,  # noqa: A002 - the setting's own name
+    stream: IO[str] | None = None,
+) -> None:
+    """Set up the log of the whole process.
+
+    Parameters
+    ----------
+    level
+        "debug", "info", "warning" or "error": the least that is written.
+    format
+        "json": an object a line. "console": for people. "auto": "console" if it goes to a
+        terminal, "json" if not.
+    stream
+        Where it goes; standard error if None.
+    """
+    stream = sys.stderr if stream is None else stream
+    to_terminal = stream.isatty()
+    as_json = format == "json" or (format == "auto" and not to_terminal)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    closing: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    ]
+    if as_json:
+        closing += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        plain = structlog.dev.plain_traceback
+        closing += [structlog.dev.ConsoleRenderer(colors=to_terminal, exception_formatter=plain)]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processors=closing, foreign_pre_chain=shared)
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    if level == "info":
+        # Its information is about its own inner life; ask for "debug" to have it all.
+        logging.getLogger("aiokafka").setLevel(logging.WARNING)
+
+
+@contextmanager
+def muted(*names: str) -> Iterator[None]:
+    """Silence the named loggers for a while, where a sentence of our own says what went wrong."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,203 @@
+"""What the Kafka loop knows of one partition number that it owns, beside its task."""
+
+import asyncio
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, RecordMetadata
+from msgspec import Struct
+
+from service.align import StreamPosition
+from service.task import PartitionTask
+
+
+class CommitNote(Struct, frozen=True):
+    """What is kept with a committed offset, as its metadata.
+
+    ``newest_ns``: the topic's newest event time at the offset. ``signals_until_ns``: signals of
+    bars that end by then are out. ``alerts_offset``: alerts that a restart might raise again stand
+    at or after this offset of the alerts topic.
+    """
+
+    newest_ns: int = 0
+    signals_until_ns: int = 0
+    alerts_offset: int = 0
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(CommitNote).decode
+
+
+def read_note(metadata: str | None) -> CommitNote | None:
+    """The note of a committed offset, None where somebody else committed it."""
+    try:
+        return _decode(metadata or "")
+    except msgspec.MsgspecError:
+        return None
+
+
+class Partition:
+    """One partition number: its task, and how far the world has been told.
+
+    Parameters
+    ----------
+    number
+        The partition number, of every topic.
+    task
+        What watches its symbols.
+    topics
+        The topic of each stream.
+    snapshot_seconds
+        How often a symbol that changes is saved.
+    """
+
+    def __init__(
+        self, number: int, task: PartitionTask, topics: Mapping[str, str], snapshot_seconds: float
+    ) -> None:
+        self.number = number
+        self.task = task
+        self.inputs = {TopicPartition(topic, number): stream for stream, topic in topics.items()}
+        self.snapshot_seconds = snapshot_seconds
+        self.slots: dict[str, int] = {}
+        # (event time, offset) of published alerts that a restart might raise again.
+        self.alerts: deque[tuple[int, int]] = deque()
+        self.next_alert_offset = 0
+        self.signals_until_ns = 0
+        self.committed: dict[TopicPartition, int] = {}
+        self.caught_up_since: dict[TopicPartition, float] = {}
+        self.paused: set[TopicPartition] = set()
+        self.restored_in_seconds = 0.0
+        self._due: dict[str, float] = {}
+        self._sent_alerts: list[tuple[int, asyncio.Future[RecordMetadata]]] = []
+        self._sent_snapshots: list[tuple[str, Sequence[asyncio.Future[RecordMetadata]]]] = []
+
+    def read(self) -> dict[TopicPartition, int]:
+        """The offset of the next record to read, of each topic."""
+        return {tp: self.task.aligner.read(stream) for tp, stream in self.inputs.items()}
+
+    def due(self, now: float) -> list[str]:
+        """The symbols whose snapshot is due at ``now`` (monotonic seconds).
+
+        A symbol that keeps changing is saved once an interval, at a time of its own within it, so
+        that the saving is spread and never comes all at once.
+        """
+        waiting = {
+            symbol: self._due.get(symbol, now + self._until_turn(symbol, now))
+            for symbol in self.task.changed()
+        }
+        due = [symbol for symbol, at in waiting.items() if at <= now]
+        for symbol in due:
+            del waiting[symbol]
+        self._due = waiting
+        return due
+
+    def _until_turn(self, symbol: str, now: float) -> float:
+        interval = self.snapshot_seconds
+        turn = zlib.crc32(symbol.encode()) / 2**32 * interval
+        return (turn - now) % interval
+
+    def expect_alert(self, ts_event: int, future: asyncio.Future[RecordMetadata]) -> None:
+        """An alert was sent; ``settle`` notes its offset once it is acknowledged."""
+        self._sent_alerts.append((ts_event, future))
+
+    def expect_snapshot(
+        self, symbol: str, futures: Sequence[asyncio.Future[RecordMetadata]]
+    ) -> None:
+        """A snapshot was sent; ``settle`` counts it as saved once every part is acknowledged."""
+        self._sent_snapshots.append((symbol, futures))
+
+    def settle(self) -> None:
+        """Take note of what was acknowledged. To be called when nothing is under way."""
+        for ts_event, future in self._sent_alerts:
+            self.note_alert(ts_event, future.result().offset)
+        self._sent_alerts.clear()
+        for symbol, futures in self._sent_snapshots:
+            for future in futures:
+                future.result()
+            self.task.saved(symbol)
+        self._sent_snapshots.clear()
+
+    def note_alert(self, ts_event: int, offset: int) -> None:
+        """An alert stands at an offset of the alerts topic."""
+        self.alerts.append((ts_event, offset))
+        self.next_alert_offset = max(self.next_alert_offset, offset + 1)
+
+    def commits(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What to commit once everything that was sent has been acknowledged."""
+        position = self.task.resume_position()
+        self.signals_until_ns = max(self.signals_until_ns, self.task.aligner.watermark_ns)
+        # An alert of a bar that ended before the position cannot be raised again.
+        while self.alerts and self.alerts[0][0] < position.watermark_ns:
+            self.alerts.popleft()
+        alerts_offset = min((o for _, o in self.alerts), default=self.next_alert_offset)
+        return {
+            tp: OffsetAndMetadata(
+                position.streams[stream].start,
+                _encode(
+                    CommitNote(
+                        position.streams[stream].newest_ns, self.signals_until_ns, alerts_offset
+                    )
+                ).decode(),
+            )
+            for tp, stream in self.inputs.items()
+        }
+
+    def mind_idle(self, highwater: Mapping[TopicPartition, int | None], idle_after: float) -> bool:
+        """Let topics that have no more records hold nothing back; whether any became idle.
+
+        ``highwater`` are the offsets that the next records will get, as last heard.
+        """
+        now = time.monotonic()
+        changed = False
+        for tp, read in self.read().items():
+            end = highwater.get(tp)
+            if end is None or read < end:
+                self.caught_up_since.pop(tp, None)
+                continue
+            if now - self.caught_up_since.setdefault(tp, now) >= idle_after:
+                changed |= self.task.aligner.set_idle(self.inputs[tp])
+        return changed
+
+    def mind_buffers(self, most: int) -> tuple[set[TopicPartition], set[TopicPartition]]:
+        """Which topics to pause because too much of them waits, and which to resume.
+
+        The topic that the others wait for is never paused: nothing would ever be released.
+        """
+        pause, resume = set(), set()
+        for tp, stream in self.inputs.items():
+            waiting = self.task.aligner.pending(stream)
+            held = self.task.aligner.holds_back(stream)
+            if tp not in self.paused and waiting > most and not held:
+                pause.add(tp)
+            elif tp in self.paused and (waiting < most // 2 or held):
+                resume.add(tp)
+        self.paused = self.paused - resume | pause
+        return pause, resume
+
+
+def start_positions(
+    inputs: Mapping[TopicPartition, str],
+    offsets: Mapping[TopicPartition, int],
+    notes: Mapping[TopicPartition, CommitNote] | None = None,
+) -> dict[str, StreamPosition]:
+    """Where each stream begins, from its topic's offset and what was noted with it."""
+    return {
+        stream: StreamPosition(
+            start=offsets[tp],
+            newest_ns=notes[tp].newest_ns if notes is not None else 0,
+            read=offsets[tp],
+        )
+        for tp, stream in inputs.items()
+    }
+
+
+def by_number(partitions: Iterable[TopicPartition]) -> dict[int, set[TopicPartition]]:
+    """Topic partitions by partition number."""
+    numbers: dict[int, set[TopicPartition]] = {}
+    for tp in partitions:
+        numbers.setdefault(tp.partition, set()).add(tp)
+    return numbers

@@ -1,0 +1,189 @@
+"""How a partition comes back: from snapshots where there are any, else by a warm-up.
+
+What was published since is read back from the alerts topic itself, so that replaying the records
+since the snapshots publishes nothing twice.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from detectors.incidents import Alert
+from service import snapshots
+from service.partition import CommitNote, Partition, read_note, start_positions
+from service.settings import Settings, settings_hash
+from service.task import Muted, alert_key
+
+log = structlog.get_logger("foreshock.restore")
+
+_decode_alert = msgspec.json.Decoder(Alert).decode
+
+
+async def restore(
+    partition: Partition,
+    committed: Mapping[TopicPartition, OffsetAndMetadata],
+    reader: AIOKafkaConsumer,
+    settings: Settings,
+) -> dict[TopicPartition, int]:
+    """Bring a partition's task to where the group left off; the offsets to read on from.
+
+    Parameters
+    ----------
+    partition
+        One that has just been assigned; nothing has been fed to its task.
+    committed
+        The group's offsets.
+    reader
+        A started consumer without a group.
+    settings
+        The service's.
+    """
+    began = time.monotonic()
+    inputs = partition.inputs
+    notes = {
+        tp: note for tp in inputs if tp in committed and (note := read_note(committed[tp].metadata))
+    }
+    uncommitted = {tp: stream for tp, stream in inputs.items() if tp not in committed}
+    if notes and len(notes) + len(uncommitted) == len(inputs):
+        if uncommitted:  # topics that came later; the group goes on with the others
+            begin = await _first_offsets(reader, uncommitted, {}, settings)
+            committed = {**committed, **{tp: OffsetAndMetadata(at, "") for tp, at in begin.items()}}
+            notes |= dict.fromkeys(uncommitted, CommitNote())
+        offsets = await _resume(partition, committed, notes, reader, settings)
+    else:
+        offsets = await _first_offsets(reader, inputs, committed, settings)
+        partition.task.resume(start_positions(inputs, offsets), [], Muted())
+        log.info("starting afresh", partition=partition.number, start=settings.kafka.start)
+    partition.restored_in_seconds = time.monotonic() - began
+    return offsets
+
+
+async def _resume(
+    partition: Partition,
+    committed: Mapping[TopicPartition, OffsetAndMetadata],
+    notes: Mapping[TopicPartition, CommitNote],
+    reader: AIOKafkaConsumer,
+    settings: Settings,
+) -> dict[TopicPartition, int]:
+    inputs = partition.inputs
+    note = next(iter(notes.values()))
+    saved = TopicPartition(settings.outputs.snapshots, partition.number)
+    alerts = TopicPartition(settings.outputs.alerts, partition.number)
+    records = await _read(reader, {saved: 0, alerts: note.alerts_offset})
+    restored = snapshots.restore(records[saved], settings_hash(settings))
+    published = _published(partition, records[alerts], note.alerts_offset)
+    partition.signals_until_ns = note.signals_until_ns
+    partition.slots = restored.slots
+    # What bars up to the last commit gave rise to was acknowledged before it. What came after
+    # stands on the alerts topic.
+    muted = Muted(note.signals_until_ns, alerts_until_ns=note.signals_until_ns)
+    keys = [alert_key(alert) for alert in published]
+    # Commits stand still until there are snapshots to go on from: at the group's very beginning
+    # none are needed.
+    if restored.snapshots or not any(note.newest_ns for note in notes.values()):
+        offsets = {tp: committed[tp].offset for tp in inputs}
+        start = start_positions(inputs, offsets, notes)
+        partition.task.resume(start, restored.snapshots, muted, keys)
+        log.info(
+            "restored from snapshots",
+            partition=partition.number,
+            symbols=len(restored.snapshots),
+            left_out=restored.problems,
+        )
+        return offsets
+    # State made anew may differ in detail: nothing of what it says of the past is news.
+    offsets = await _window_before(reader, committed, inputs, settings)
+    partition.task.resume(start_positions(inputs, offsets), [], muted, keys)
+    log.warning(
+        "no usable snapshot: replaying a warm-up window, muted",
+        partition=partition.number,
+        window_seconds=settings.state.warmup_window_seconds,
+        left_out=restored.problems,
+    )
+    return offsets
+
+
+def _published(partition: Partition, records: Iterable[Any], first: int) -> list[Alert]:
+    """The alerts among records of the alerts topic; the partition notes where they stand."""
+    alerts = []
+    partition.next_alert_offset = first
+    for record in records:
+        partition.next_alert_offset = record.offset + 1
+        try:
+            alert = _decode_alert(record.value or b"")
+        except msgspec.MsgspecError:
+            continue  # not ours: it mutes nothing
+        partition.note_alert(alert.ts_event, record.offset)
+        alerts.append(alert)
+    return alerts
+
+
+async def _first_offsets(
+    reader: AIOKafkaConsumer,
+    inputs: Mapping[TopicPartition, str],
+    committed: Mapping[TopicPartition, OffsetAndMetadata],
+    settings: Settings,
+) -> dict[TopicPartition, int]:
+    """Where to begin without a note; a foreign commit is respected."""
+    tps = list(inputs)
+    if all(tp in committed for tp in tps):
+        return {tp: committed[tp].offset for tp in tps}
+    if settings.kafka.start == "earliest":
+        earliest: dict[TopicPartition, int] = await reader.beginning_offsets(tps)
+        return earliest
+    latest: dict[TopicPartition, int] = await reader.end_offsets(tps)
+    if settings.kafka.start == "latest":
+        return latest
+    since_ms = round((time.time() - settings.state.warmup_window_seconds) * 1e3)
+    found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
+    return {tp: found[tp].offset if found.get(tp) is not None else latest[tp] for tp in tps}
+
+
+async def _window_before(
+    reader: AIOKafkaConsumer,
+    committed: Mapping[TopicPartition, OffsetAndMetadata],
+    inputs: Mapping[TopicPartition, str],
+    settings: Settings,
+) -> dict[TopicPartition, int]:
+    """The offsets one warm-up window before the committed ones, by the records' own time."""
+    offsets = {tp: committed[tp].offset for tp in inputs}
+    last = await _read(reader, {tp: offset - 1 for tp, offset in offsets.items()}, offsets)
+    window_ms = round(settings.state.warmup_window_seconds * 1e3)
+    since = {tp: max(0, found[0].timestamp - window_ms) for tp, found in last.items() if found}
+    for tp, found in (await reader.offsets_for_times(since)).items():
+        if found is not None:
+            offsets[tp] = min(offsets[tp], found.offset)
+    return offsets
+
+
+async def _read(
+    reader: AIOKafkaConsumer,
+    firsts: Mapping[TopicPartition, int],
+    stops: Mapping[TopicPartition, int] | None = None,
+) -> dict[TopicPartition, list[Any]]:
+    """The records of each topic partition from an offset to another, or to the end as it is now."""
+    tps = list(firsts)
+    beginnings = await reader.beginning_offsets(tps)
+    ends = await reader.end_offsets(tps)
+    reader.assign(tps)
+    unread = {}
+    for tp, first in firsts.items():
+        start = max(first, beginnings[tp])
+        stop = ends[tp] if stops is None else min(stops[tp], ends[tp])
+        reader.seek(tp, start)
+        if start < stop:
+            unread[tp] = stop
+    records: dict[TopicPartition, list[Any]] = {tp: [] for tp in tps}
+    while unread:
+        for tp, batch in (await reader.getmany(*unread, timeout_ms=200)).items():
+            records[tp] += [record for record in batch if record.offset < unread[tp]]
+        # Not the last record's offset decides: compaction may have removed it.
+        unread = {tp: stop for tp, stop in unread.items() if await reader.position(tp) < stop}
+    # An idle reader must not go on polling the broker, which would also delay its next request.
+    reader.pause(*tps)
+    return records

@@ -1,0 +1,248 @@
+"""The service: sessions on Kafka one after the other, HTTP beside them, and a clean end."""
+
+import asyncio
+import gc
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from service import __version__
+from service.assembly import input_topics
+from service.backoff import delays
+from service.cluster import verify_topics
+from service.consumer import Clients, Intake, Session
+from service.http import Health, start_http
+from service.metrics import ForeshockCollector, View, registry
+from service.publish import Published, Publisher
+from service.settings import KafkaSettings, Settings
+
+STOP_SECONDS = 4.5
+"""What saving and committing may take when asked to stop; orchestrators kill after a while."""
+
+STALLED_SECONDS = 60.0
+"""A loop that has not come round for so long is not alive."""
+
+READER_WAIT_MILLISECONDS = 10
+"""A broker answers a connection's requests in turn: while it waits for records to come, with the
+default of 500 ms, it holds up the requests that restoring a partition is made of."""
+
+GC_THRESHOLDS = (100_000, 50, 100)
+"""Collections over many long-lived models pause for long: let them be rare."""
+
+log = structlog.get_logger("foreshock")
+
+
+def client_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """What every connection to Kafka is made with."""
+    return {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "client_id": kafka.client_id,
+        "request_timeout_ms": round(kafka.request_timeout_seconds * 1e3),
+    }
+
+
+def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """What every consumer is made with."""
+    return {**client_options(kafka), "auto_offset_reset": "earliest"}
+
+
+def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """What the producer is made with.
+
+    A batch of signals waits until the one before it has gone out, and the loop waits with it: so
+    nothing lingers, and a batch has room for all the signals of a poll.
+    """
+    return {
+        **client_options(kafka),
+        "acks": "all",
+        "enable_idempotence": True,
+        "linger_ms": 0,
+        "max_batch_size": 524_288,
+    }
+
+
+class Service:
+    """Keeps a session on Kafka, anew whenever one fails, until asked to stop.
+
+    Parameters
+    ----------
+    settings
+        The service's.
+    topics
+        The topic of each stream that is read.
+    """
+
+    def __init__(self, settings: Settings, topics: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._intake = Intake()
+        self._published = Published()
+        self._session: Session | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask ``run`` to save, commit and come to an end."""
+        self._stopping.set()
+        if self._session is not None:
+            self._session.stop()
+
+    async def run(self) -> None:
+        """Serve until asked to stop.
+
+        Raises
+        ------
+        KafkaError
+            The very first session cannot be set up. Later ones are tried until they can.
+        """
+        waits = delays(random.Random())  # noqa: S311 - it spreads load, it guards nothing
+        served = False
+        while not self._stopping.is_set():
+            try:
+                async with self._connected() as session:
+                    served = True
+                    waits = delays(random.Random())  # noqa: S311 - as above
+                    await session.run()
+            except (KafkaError, OSError) as error:
+                if not served:
+                    raise
+                wait = next(waits)
+                log.warning(
+                    "session lost, connecting anew", reason=repr(error), wait_seconds=round(wait, 2)
+                )
+                await self._pause(wait)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Session]:
+        """A session on fresh connections, all of which are closed after it."""
+        kafka = self._settings.kafka
+        common = client_options(kafka)
+        async with AsyncExitStack() as stack:
+            producer = AIOKafkaProducer(**producer_options(kafka))
+            await producer.start()
+            stack.push_async_callback(producer.stop)
+            reader = AIOKafkaConsumer(
+                **consumer_options(kafka), fetch_max_wait_ms=READER_WAIT_MILLISECONDS
+            )
+            await reader.start()
+            stack.push_async_callback(reader.stop)
+            admin = AIOKafkaAdminClient(**common)
+            await admin.start()
+            stack.push_async_callback(admin.close)
+            consumer = AIOKafkaConsumer(
+                **consumer_options(kafka),
+                group_id=kafka.group_id,
+                fetch_max_wait_ms=round(kafka.fetch_wait_seconds * 1e3),
+                enable_auto_commit=False,
+                session_timeout_ms=round(kafka.session_timeout_seconds * 1e3),
+                heartbeat_interval_ms=round(kafka.session_timeout_seconds * 1e3 / 10),
+                partition_assignment_strategy=(RangePartitionAssignor,),
+            )
+            await consumer.start()
+            stack.push_async_callback(consumer.stop)
+            publisher = Publisher(producer, self._settings.outputs, self._published)
+            session = Session(
+                self._settings,
+                self._topics,
+                Clients(consumer, reader, admin, publisher),
+                self._intake,
+            )
+            self._session, self._consumer = session, consumer
+            if self._stopping.is_set():
+                session.stop()
+            try:
+                yield session
+            finally:
+                self._session = self._consumer = None
+
+    def view(self) -> View:
+        """What the metrics show at this moment."""
+        session, consumer = self._session, self._consumer
+        partitions = dict(session.partitions) if session is not None else {}
+        lags = {}
+        for partition in partitions.values():
+            for tp, read in partition.read().items():
+                end = consumer.highwater(tp) if consumer is not None else None
+                if end is not None:
+                    lags[tp.topic, tp.partition] = max(0, end - read)
+        connected = session is not None and session.joined
+        return View(self._intake, self._published, partitions, lags, connected)
+
+    def health(self) -> Health:
+        """Whether the loop comes round, and whether it owns and has restored its partitions."""
+        session = self._session
+        checks = {"kafka": "ok" if session is not None else "connecting"}
+        if session is None or not session.joined:
+            checks["group"] = "joining"
+        elif session.restoring:
+            checks["state"] = f"restoring {session.restoring} partitions"
+        since_poll = time.monotonic() - self._intake.last_poll_at
+        stalled = self._intake.last_poll_at > 0.0 and since_poll > STALLED_SECONDS
+        live = session is None or not stalled
+        if not live:
+            checks["loop"] = f"stalled for {since_poll:.0f} s"
+        return Health(live, all(word == "ok" for word in checks.values()), checks)
+
+
+async def serve(settings: Settings) -> int:
+    """Run the service until SIGTERM or SIGINT; the exit status."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    report = await verify_topics(settings)
+    topics = input_topics(settings, report.topics)
+    service = Service(settings, topics)
+    http = await start_http(
+        settings.http.host,
+        settings.http.port,
+        registry=registry([ForeshockCollector(settings, service.view)]),
+        health=service.health,
+    )
+    log.info(
+        "started",
+        version=__version__,
+        kafka=settings.kafka.bootstrap_servers,
+        topics=list(topics.values()),
+        group=settings.kafka.group_id,
+        metrics=f"http://{settings.http.host}:{http.port}/metrics",
+    )
+    task = asyncio.create_task(service.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            log.info("stopping")
+            service.stop()
+            done, _ = await asyncio.wait({task}, timeout=STOP_SECONDS)
+            if not done:
+                log.error("not everything was saved in time; the next start replays what was not")
+                task.cancel()
+                return 1
+        task.result()
+    finally:
+        stopping.cancel()
+        await http.close()
+    log.info("stopped")
+    return 0
+
+
+def run(settings: Settings) -> int:
+    """Run the service in a new event loop; the exit status."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    return asyncio.run(serve(settings))

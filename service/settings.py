@@ -1,0 +1,168 @@
+"""Every setting of the service: its name, its default and its bounds.
+
+Each section of the configuration is one struct. ``docs/configuration.md`` says what each setting
+is for; ``service.configuration`` reads them from a file and from the environment.
+"""
+
+import hashlib
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from service.rejection import TimeUnit
+
+Servers = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s,]+:\d{1,5}(\s*,\s*[^\s,]+:\d{1,5})*$",
+        description="host:port, several separated by commas",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=249)]
+_TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
+Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$", description=_TOPIC)]
+OptionalTopic = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]{0,249}$", description=f'{_TOPIC}, or "" for none')
+]
+
+
+class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The connection to Kafka."""
+
+    bootstrap_servers: Servers = "localhost:9092"
+    group_id: Text = "foreshock"
+    client_id: Text = "foreshock"
+    start: Literal["warmup", "earliest", "latest"] = "warmup"
+    max_poll_records: Annotated[int, Meta(ge=1, le=100_000)] = 5_000
+    session_timeout_seconds: Annotated[float, Meta(ge=6, le=1_800)] = 30.0
+    request_timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 40.0
+    fetch_wait_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 0.5
+
+
+class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The topics that events are read from."""
+
+    orders: Topic = "market.orders"
+    cancels: Topic = "market.cancels"
+    trades: Topic = "market.trades"
+    references: OptionalTopic = "market.references"
+    margins: OptionalTopic = "market.margins"
+    positions: OptionalTopic = "market.positions"
+
+
+class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The topics that the service writes to."""
+
+    alerts: Topic = "foreshock.alerts"
+    signals: OptionalTopic = "foreshock.signals"
+    killswitch: OptionalTopic = "foreshock.killswitch"
+    deadletters: Topic = "foreshock.deadletters"
+    snapshots: Topic = "foreshock.snapshots"
+
+
+class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """For each stream: our field names to the venue's, where they differ."""
+
+    orders: dict[str, str] = field(default_factory=dict)
+    cancels: dict[str, str] = field(default_factory=dict)
+    trades: dict[str, str] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+    margins: dict[str, str] = field(default_factory=dict)
+    positions: dict[str, str] = field(default_factory=dict)
+
+
+class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the venue writes its events."""
+
+    time_unit: TimeUnit = "ns"
+    max_record_bytes: Annotated[int, Meta(ge=1_024, le=104_857_600)] = 1_048_576
+    fields: FieldSettings = field(default_factory=FieldSettings)
+
+
+class TimeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bars, and how the topics are brought into one sequence."""
+
+    bar_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    max_disorder_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
+    idle_after_ms: Annotated[int, Meta(ge=1, le=60_000)] = 500
+
+
+class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How readily an alarm is raised."""
+
+    false_alarms_per_day: Annotated[float, Meta(ge=0.001, le=1_000)] = 1.0
+    warmup_bars: Annotated[int, Meta(ge=10, le=100_000)] = 300
+    quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The bounds of everything that grows."""
+
+    symbols: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    resting_orders: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
+    accounts: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_024
+    buffered_events: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
+    labelled_symbols: Annotated[int, Meta(ge=0, le=100_000)] = 200
+
+
+class StateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Snapshots, commits, and what is replayed where there is no snapshot."""
+
+    snapshot_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 30.0
+    commit_seconds: Annotated[float, Meta(ge=0.1, le=3_600)] = 5.0
+    warmup_window_seconds: Annotated[float, Meta(ge=0, le=604_800)] = 1_800.0
+
+
+class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where metrics, health and the index page are served."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
+
+
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be configured, valid by its types once it was loaded."""
+
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    topics: TopicSettings = field(default_factory=TopicSettings)
+    outputs: OutputSettings = field(default_factory=OutputSettings)
+    wire: WireSettings = field(default_factory=WireSettings)
+    time: TimeSettings = field(default_factory=TimeSettings)
+    detection: DetectionSettings = field(default_factory=DetectionSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    state: StateSettings = field(default_factory=StateSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+def settings_hash(settings: Settings) -> str:
+    """A fingerprint of the settings that change what is detected, as 16 hexadecimal digits.
+
+    State saved under another fingerprint cannot be carried on. What only tunes the service (its
+    connection, buffers, labels, intervals, addresses) leaves it as it is.
+
+    >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
+    True
+    >>> settings_hash(Settings(time=TimeSettings(bar_seconds=2))) == settings_hash(Settings())
+    False
+    """
+    # Through the declared types, so that 1 and 1.0 for a number are the same setting.
+    settings = msgspec.convert(msgspec.to_builtins(settings), Settings)
+    limits = msgspec.to_builtins(settings.limits)
+    meaning = {
+        "topics": settings.topics,
+        "wire": settings.wire,
+        "time": settings.time,
+        "detection": settings.detection,
+        "limits": {key: limits[key] for key in ("symbols", "resting_orders", "accounts")},
+    }
+    canonical = msgspec.json.encode(meaning, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()[:16]

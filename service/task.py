@@ -1,0 +1,312 @@
+"""One partition: its topics aligned, its symbols watched, and what must be kept of both.
+
+Nothing here waits or does I/O: records' events go in, alerts, signals and snapshots come out, and
+the shell around it moves them. Replay from files and a Kafka consumer share it.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+
+from msgspec import Struct, field
+
+from detectors.detector import Detector
+from detectors.events import Event, Late
+from detectors.incidents import Alert, KillSwitch
+from detectors.parameters import Parameters
+from detectors.state import SymbolState, capture, revive
+from detectors.symbol import Counts, Signal, SymbolMonitor
+from service.align import Aligner, Position, StreamPosition
+
+_ts_event = attrgetter("ts_event")
+_symbol = attrgetter("symbol")
+
+AlertKey = tuple[str, str, str]
+"""What makes two alerts the same: id, status and severity."""
+
+
+def alert_key(alert: Alert) -> AlertKey:
+    """The identity of an alert."""
+    return (alert.alert_id, alert.status, alert.severity)
+
+
+class Muted(Struct, frozen=True):
+    """Event times up to which what a task gives rise to is out already."""
+
+    signals_until_ns: int = 0
+    alerts_until_ns: int = 0
+
+
+class Output(Struct):
+    """What a step of a task gives rise to, in the order of event time.
+
+    ``forgotten`` names the symbols that were evicted: their snapshots are to be deleted.
+    """
+
+    alerts: list[Alert] = []
+    switches: list[KillSwitch] = []
+    signals: list[Signal] = []
+    forgotten: list[str] = []
+
+
+class Tally(Struct):
+    """What became of events: fed = scored + late + skipped + waiting; tasks may share one."""
+
+    scored: int = 0
+    late: int = 0
+    skipped: int = 0
+    evicted_symbols: int = 0
+    muted_alerts: int = 0
+    market: Counts = field(default_factory=Counts)
+
+
+class Snapshot(Struct, frozen=True):
+    """A symbol's state, and how far the partition had come with it."""
+
+    symbol: str
+    position: Position
+    state: SymbolState
+
+
+class PartitionTask:
+    """Watches the symbols of one partition number.
+
+    Parameters
+    ----------
+    streams
+        The topics that are read, in the order that decides between events of the same time.
+    parameters
+        How symbols are watched.
+    detectors
+        The detectors that watch them.
+    max_disorder_ns
+        How much older than its topic's newest an event may be without being late.
+    max_symbols
+        The most symbols watched; beyond it the one quiet for longest is evicted.
+    tally
+        Where to count.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[str],
+        parameters: Parameters,
+        detectors: tuple[Detector, ...],
+        *,
+        max_disorder_ns: int,
+        max_symbols: int,
+        tally: Tally,
+    ) -> None:
+        self.aligner = Aligner(streams, max_disorder_ns)
+        self.parameters = parameters
+        self.detectors = detectors
+        self.max_symbols = max_symbols
+        self.tally = tally
+        # In the order of last activity.
+        self.monitors: dict[str, SymbolMonitor] = {}
+        # The symbols with events in each bar that is still open, by the bar's end.
+        self._open_bars: dict[int, dict[str, None]] = {}
+        self._with_incident: dict[str, None] = {}
+        # Where each symbol that changed since its last snapshot could be rebuilt from.
+        self._unsaved: dict[str, Position] = {}
+        self._saving: dict[str, Position] = {}
+        self._resumed: dict[str, Position] = {}
+        self._published: frozenset[AlertKey] = frozenset()
+        self._muted = Muted()
+
+    # Events in, output out.
+
+    def feed(
+        self,
+        stream: str,
+        events: Sequence[Event],
+        *,
+        first_offset: int,
+        next_offset: int,
+        offsets: Sequence[int] | None = None,
+    ) -> None:
+        """Take the events of the records [first_offset, next_offset) of a topic.
+
+        ``offsets`` are the events' own, needed only where records between them held no event.
+        """
+        if not self._resumed:
+            self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
+            return
+        own = offsets if offsets is not None else range(first_offset, next_offset)
+        resumed = self._resumed
+
+        def replayed(i: int, place_ns: int) -> int | None:
+            position = resumed.get(events[i].symbol)
+            if position is None or place_ns >= position.watermark_ns:
+                return place_ns
+            # A topic that came after the snapshot was not read for it.
+            its = position.streams.get(stream)
+            if its is not None and own[i] < its.read:
+                return None
+            # Time must not go back for a state that is past this already: the event is late.
+            return position.watermark_ns
+
+        self.tally.skipped += self.aligner.feed(
+            stream, events, first_offset=first_offset, next_offset=next_offset, replayed=replayed
+        )
+        self._forget_passed()
+
+    def advance(self) -> Output:
+        """Apply what the alignment releases and close the bars that are over."""
+        output = Output()
+        before = self.aligner.position()
+        events = self.aligner.release()
+        watermark_ns = self.aligner.watermark_ns
+        bar_ns = self.parameters.bar_ns
+        start = 0
+        while start < len(events):
+            bar_end = events[start].ts_event // bar_ns * bar_ns + bar_ns
+            stop = bisect_left(events, bar_end, start, key=_ts_event)
+            run = events[start:stop] if stop - start < len(events) else events
+            self._close_bars(bar_end - bar_ns, before, output)
+            # A dict, not a set: the order must not depend on a string's hash.
+            active = dict.fromkeys(map(_symbol, run))
+            self._admit(active, before, output)
+            self._open_bars.setdefault(bar_end, {}).update(active)
+            self._apply(run)
+            start = stop
+        self._close_bars(watermark_ns, before, output)
+        return output
+
+    def _apply(self, events: Sequence[Event | Late]) -> None:
+        monitors = self.monitors
+        for event in events:
+            monitors[event.symbol].apply(event)
+        late = list(map(type, events)).count(Late)
+        self.tally.late += late
+        self.tally.scored += len(events) - late
+
+    def _admit(self, symbols: Mapping[str, None], before: Position, output: Output) -> None:
+        """See that each symbol has a monitor and that its change is on record."""
+        for symbol in symbols:
+            monitor = self.monitors.pop(symbol, None)
+            if monitor is None:
+                monitor = SymbolMonitor(symbol, self.parameters, self.detectors, self.tally.market)
+            self.monitors[symbol] = monitor
+            self._unsaved.setdefault(symbol, before)
+        while len(self.monitors) > self.max_symbols:
+            symbol = next(iter(self.monitors))
+            if symbol in symbols:
+                break  # more are active at once than the bound: they are all needed now
+            del self.monitors[symbol]
+            for bar in self._open_bars.values():
+                bar.pop(symbol, None)
+            self._with_incident.pop(symbol, None)
+            self._unsaved.pop(symbol, None)
+            self.tally.evicted_symbols += 1
+            output.forgotten.append(symbol)
+
+    def _close_bars(self, until_ns: int, before: Position, output: Output) -> None:
+        """Close every open bar that ends by ``until_ns``, and resolve what has been quiet.
+
+        Both change a symbol that may have been saved since its last event: ``before`` is from where
+        the change could be made again.
+        """
+        for bar_end in sorted(end for end in self._open_bars if end <= until_ns):
+            for symbol in self._open_bars.pop(bar_end):
+                monitor = self.monitors[symbol]
+                self._unsaved.setdefault(symbol, before)
+                signal, alerts = monitor.close_bar(bar_end)
+                if bar_end > self._muted.signals_until_ns:
+                    output.signals.append(signal)
+                self._emit(monitor, bar_end, alerts, output)
+        for symbol in list(self._with_incident):
+            monitor = self.monitors[symbol]
+            alerts = monitor.incidents.resolve(until_ns)
+            if alerts:
+                self._unsaved.setdefault(symbol, before)
+                self._emit(monitor, alerts[-1].ts_event, alerts, output)
+
+    def _emit(
+        self, monitor: SymbolMonitor, ts_event: int, alerts: list[Alert], output: Output
+    ) -> None:
+        switch = monitor.incidents.kill_switch(ts_event, alerts)
+        if switch is not None and switch.ts_event > self._muted.alerts_until_ns:
+            output.switches.append(switch)
+        if monitor.incidents.open is not None:
+            self._with_incident[monitor.symbol] = None
+        else:
+            self._with_incident.pop(monitor.symbol, None)
+        for alert in alerts:
+            key = alert_key(alert)
+            if key in self._published or alert.ts_event <= self._muted.alerts_until_ns:
+                self.tally.muted_alerts += 1
+            else:
+                output.alerts.append(alert)
+
+    # What must be kept.
+
+    def changed(self) -> list[str]:
+        """The symbols that changed since their last snapshot and have none under way."""
+        return [symbol for symbol in self._unsaved if symbol not in self._saving]
+
+    def snapshot(self, symbol: str) -> Snapshot:
+        """A symbol's state as it is now; ``saved`` must follow."""
+        self._saving[symbol] = self._unsaved.pop(symbol)
+        position = self.aligner.position()
+        open_bar = next((end for end, its in self._open_bars.items() if symbol in its), None)
+        return Snapshot(symbol, position, capture(self.monitors[symbol], open_bar))
+
+    def saved(self, symbol: str) -> None:
+        """The snapshot that was under way is kept for good."""
+        del self._saving[symbol]
+
+    def resume_position(self) -> Position:
+        """From where, with the snapshots that were saved, everything could be rebuilt."""
+        here = self.aligner.position()
+        watermark_ns = here.watermark_ns
+        streams = dict(here.streams)
+        for position in (*self._unsaved.values(), *self._saving.values()):
+            watermark_ns = min(watermark_ns, position.watermark_ns)
+            for stream, its in position.streams.items():
+                if its.start < streams[stream].start:
+                    streams[stream] = its
+        return Position(watermark_ns, streams)
+
+    def resume(
+        self,
+        start: Mapping[str, StreamPosition],
+        snapshots: Iterable[Snapshot],
+        muted: Muted,
+        published: Iterable[AlertKey] = (),
+    ) -> None:
+        """Take up where a task left off, before anything is fed.
+
+        What is ``published`` or ``muted`` is out already and is not given out again.
+        """
+        self.aligner.seek(start)
+        for snapshot in snapshots:
+            symbol = snapshot.symbol
+            monitor = revive(
+                symbol, snapshot.state, self.parameters, self.detectors, self.tally.market
+            )
+            open_bar = snapshot.state.open_bar
+            self.monitors[symbol] = monitor
+            self._resumed[symbol] = snapshot.position
+            if open_bar is not None:
+                self._open_bars.setdefault(open_bar, {})[symbol] = None
+            if monitor.incidents.open is not None:
+                self._with_incident[symbol] = None
+        self._published = frozenset(published)
+        self._muted = muted
+        self._forget_passed()
+
+    @property
+    def resuming(self) -> bool:
+        """Whether records are still being read that were read before."""
+        return bool(self._resumed)
+
+    def _forget_passed(self) -> None:
+        """Drop the positions of a restart once every topic has been read beyond them."""
+        if all(
+            its.read <= self.aligner.read(stream)
+            for position in self._resumed.values()
+            for stream, its in position.streams.items()
+            if self.aligner.reads(stream)
+        ):
+            self._resumed = {}

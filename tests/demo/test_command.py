@@ -1,0 +1,100 @@
+"""The demonstration as a program, without a terminal: what it prints, and that it ends."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psutil
+import pytest
+
+COMMAND = Path(sys.executable).with_name("foreshock")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(tmp_path), "PYTHONWARNINGS": "default"}
+
+
+@contextmanager
+def started(arguments: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [COMMAND, "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_with(words: str, process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without {words!r}: {process.stderr.read()}")
+
+
+def gone(pid: int) -> bool:
+    """A process that its parent has waited for; it may take a moment."""
+    for _ in range(50):
+        if not psutil.pid_exists(pid):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_it_ends_by_itself_and_accounts_for_every_event(environment: dict[str, str]):
+    # As far into the build-up as takes a warning; the cascade itself would come later.
+    arguments = ["--seconds", "20", "--speed", "65", "--http-port", "0"]
+    with started(arguments, environment) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert err == ""
+    counts = re.search(r"([\d,]+) produced: ([\d,]+) scored, ([\d,]+) late, 0 rejected", out)
+    assert counts is not None, out
+    produced, scored, late = (int(text.replace(",", "")) for text in counts.groups())
+    assert produced > 50_000
+    assert scored + late == produced
+    assert late < produced / 1_000
+    assert "[14:00] ground truth, begins: accounts raise their leverage" in out
+    assert re.search(r"^\[\d\d:\d\d\] warning: \w+: BTC-PERP: ", out, re.MULTILINE), out
+    assert re.search(r"^incidents +[1-9]", out, re.MULTILINE), out
+    assert "cascade    none yet: give the demonstration more --seconds or --speed" in out
+
+
+def test_it_serves_metrics_beside_a_taken_port_and_ends_cleanly_on_ctrl_c(
+    environment: dict[str, str], tmp_path: Path
+):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with started(["--http-port", str(port)], environment) as process:
+            where = line_with("metrics", process).split(maxsplit=2)
+            assert where[2].strip() == f"(port {port} is taken)"
+            line_with("warming up", process)
+            host, _, path = where[1].removeprefix("http://").partition("/")
+            connection = HTTPConnection(host, timeout=30)
+            connection.request("GET", f"/{path}")
+            assert b"foreshock_connected 1.0" in connection.getresponse().read()
+            connection.close()
+            children = psutil.Process(process.pid).children()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == ""
+    assert "none yet: the demonstration ended before it" in out
+    (log,) = tmp_path.glob("foreshock-demo-*.log")
+    assert out.splitlines()[-1] == f"log        {log}"
+    assert len(children) == 1
+    assert gone(children[0].pid)

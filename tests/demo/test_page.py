@@ -1,0 +1,216 @@
+"""What the demonstration says and draws, given what there is to see."""
+
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from detectors.events import Trade
+from detectors.incidents import Alert, Evidence
+from detectors.scorer import Reading
+from detectors.symbol import Signal
+from service.demo.lines import Lines
+from service.demo.measures import Truth
+from service.demo.observed import Observed
+from service.demo.plan import Plan, make_plan
+from service.demo.producer import Ahead, Progress
+from service.demo.screen import page
+from service.demo.status import Status
+from service.demo.words import Totals, summary
+
+SECOND = 1_000_000_000
+NOW = 1_800_000_000 * SECOND
+DETECTORS = ("cancel_burst", "leverage_jump", "thin_book")
+STATUS = Status("watching: nothing unusual", 100, 10.0, 0, 0, "127.0.0.1:1", "http://x", "/log")
+TOTALS = Totals(produced=100, scored=99, late=1, rejected=0, seconds=90.0)
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return make_plan("cascade", seed=1, seconds=90, speed=None, now_ns=NOW)
+
+
+@pytest.fixture
+def observed(plan: Plan) -> Observed:
+    its = Observed(plan.symbols, plan.start_ns)
+    its.progress(Progress(plan.end_ns, 100, [], done=True))
+    return its
+
+
+def at(plan: Plan, seconds: float) -> int:
+    return plan.start_ns + int(seconds * SECOND)
+
+
+def alert(plan: Plan, seconds: float, symbol: str = "BTC-PERP", **changes: str) -> Alert:
+    fields = {
+        "alert_id": f"{symbol} {seconds:g}",
+        "detector": "thin_book",
+        "severity": "warning",
+        "status": "firing",
+        **changes,
+    }
+    return Alert(
+        symbol=symbol,
+        starts_at=at(plan, seconds),
+        ends_at=None,
+        ts_event=at(plan, seconds),
+        score=9.0,
+        p_value=1e-9,
+        evidence=[Evidence("thin_book", "shallow_25bps", 1.2, 0.1, 0.8)],
+        summary=f"{symbol}: depth is 3 times less than usual",
+        runbook="docs/runbook.md#thin_book",
+        **fields,
+    )
+
+
+def cascade(plan: Plan, seconds: float) -> Truth:
+    return Truth(
+        kind="cascade",
+        symbol="BTC-PERP",
+        starts_at=at(plan, seconds),
+        ends_at=at(plan, seconds + 100),
+        strength=0.05,
+        peak_drawdown_ratio=0.05,
+        liquidated_notional=7.5e6,
+        liquidation_steps=200,
+    )
+
+
+def told(plan: Plan, observed: Observed, totals: Totals = TOTALS) -> str:
+    return "\n".join(f"{heading}: {text}" for heading, text in summary(plan, observed, totals))
+
+
+def test_the_default_fits_half_an_hour_of_market_time_that_is_over_by_now(plan: Plan):
+    assert (plan.speed, plan.market_seconds, plan.end_ns) == (20.0, 1_800.0, NOW)
+    slow = make_plan("cascade", seed=1, seconds=3_600, speed=None, now_ns=NOW)
+    assert slow.speed == 1.0
+
+
+def test_the_lead_is_from_the_first_warning_after_the_build_up_began(
+    plan: Plan, observed: Observed
+):
+    observed.cascades.append(cascade(plan, 1_490))
+    for seconds in (500, 1_000, 1_200):
+        observed.alert(alert(plan, seconds))
+    observed.alert(alert(plan, 900, symbol="ETH-PERP"))
+    text = told(plan, observed)
+    assert "thin_book at 16:40: 490 s before the cascade began (market time), 160 s after" in text
+    assert "1 of them before anything was done to the symbol" in text
+    assert "1 of them in symbols that nothing is done to" in text
+    assert "BTC-PERP from 24:50 on: the mark price moved 5.0%, 7.5 M liquidated in 200" in text
+
+
+def test_a_cascade_that_nobody_warned_of_is_called_missed(plan: Plan, observed: Observed):
+    observed.cascades.append(cascade(plan, 1_490))
+    observed.alert(alert(plan, 1_500))
+    assert "warning: none before the cascade began: it was missed" in told(plan, observed)
+
+
+def test_it_says_why_there_is_no_cascade(plan: Plan, observed: Observed):
+    assert "with this seed the market bore it" in told(plan, observed)
+    observed.market_ns = at(plan, 600)
+    assert "none yet: the demonstration ended before it" in told(plan, observed)
+    short = make_plan("cascade", seed=1, seconds=30, speed=20, now_ns=NOW)
+    over = Observed(short.symbols, short.end_ns)
+    assert "give the demonstration more --seconds or --speed" in told(short, over)
+    calm = make_plan("calm", seed=1, seconds=90, speed=None, now_ns=NOW)
+    assert "none: the scenario calm has none" in told(calm, observed)
+
+
+def test_it_says_what_was_not_read_and_that_the_machine_was_too_slow(
+    plan: Plan, observed: Observed
+):
+    text = told(plan, observed, Totals(produced=100, scored=90, late=1, rejected=2, seconds=120.0))
+    assert "100 produced: 90 scored, 1 late, 2 rejected, 7 not yet read" in text
+    assert "took 120 s instead of 90" in text
+
+
+def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observed: Observed):
+    written: list[str] = []
+    lines = Lines(plan, observed, written.append)
+    observed.alert(alert(plan, 1_000))
+    observed.alert(alert(plan, 1_000, severity="critical"))
+    observed.alert(alert(plan, 1_000, status="resolved"))
+    observed.cascades.append(cascade(plan, 1_490))
+    for second in range(4):
+        lines.update(STATUS, float(second))
+    news = [line for line in written if line.startswith("[") and "watching" not in line]
+    assert len(news) == len(set(news))
+    assert [line[:7] for line in news] == sorted(line[:7] for line in news)
+    for state in ("warning", "critical", "resolved"):
+        assert sum(f"] {state}: thin_book: " in line for line in news) == 1
+    assert sum("ground truth, begins: BTC-PERP, liquidations" in line for line in news) == 1
+    assert sum("watching" in line for line in written) == 1
+    assert any("kcat -b 127.0.0.1:1 " in line for line in written)
+
+
+@pytest.mark.parametrize(("width", "rows"), [(80, 24), (112, 30), (200, 60)])
+def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
+    plan: Plan, observed: Observed, width: int, rows: int
+):
+    observed.alert(alert(plan, 1_000))
+    observed.cascades.append(cascade(plan, 1_490))
+    reading = Reading("scoring", {}, 3.0, 0.1)
+    observed.signal(Signal("BTC-PERP", at(plan, 1), 0.7, dict.fromkeys(DETECTORS, reading)))
+    observed.trade(
+        Trade(
+            ts_event=plan.end_ns,
+            symbol="BTC-PERP",
+            trade_id="1",
+            price=59_000.5,
+            quantity=1.0,
+            side="sell",
+            liquidation=True,
+        )
+    )
+    console = Console(width=width, height=rows, record=True, quiet=False, file=None)
+    with console.capture() as capture:
+        console.print(page(plan, observed, STATUS, width=width, rows=rows))
+    lines = capture.get().splitlines()
+    assert len(lines) <= rows
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    truth = text.index("ground truth, which the detectors do not see")
+    assert truth < text.index("leverage buildup") < text.index("alerts BTC-PERP")
+    assert truth < text.index("incidents, as a subscriber")
+    assert "0.70" in text
+    assert "warning since 16:40" in text
+    assert "59.0 k" in text
+
+
+def test_readings_are_the_highest_of_half_a_minute(plan: Plan, observed: Observed):
+    for second, stress in ((1, 0.9), (20, 0.2), (35, 0.3)):
+        reading = Reading("scoring", {}, 10 * stress, 0.1, alarm=stress > 0.5)
+        observed.signal(
+            Signal("BTC-PERP", at(plan, second), stress, dict.fromkeys(DETECTORS, reading))
+        )
+        view = observed.symbols["BTC-PERP"]
+        assert (view.stress_ratio, view.score("thin_book")) == (
+            (0.3, 3.0) if second == 35 else (0.9, 9.0)
+        )
+        assert view.alarmed("thin_book") == (second < 35)
+
+
+def test_the_exchange_works_ahead_and_hands_out_only_what_is_due(plan: Plan):
+    def stream() -> Iterator[Trade | Truth]:
+        for second in range(1_000):
+            if second == 700:
+                yield cascade(plan, 300)
+            yield Trade(
+                ts_event=at(plan, second),
+                symbol="BTC-PERP",
+                trade_id=str(second),
+                price=1.0,
+                quantity=1.0,
+                side="buy",
+            )
+
+    ahead = Ahead(stream(), plan.start_ns)
+    ahead.work(at(plan, 200), until=float("inf"))
+    assert at(plan, 800) <= ahead.until_ns <= at(plan, 1_000)
+    assert len(list(ahead.events(at(plan, 200)))) == 200
+    assert ahead.cascades(at(plan, 200)) == []
+    assert ahead.cascades(at(plan, 301)) == [cascade(plan, 300)]
+    ahead.work(at(plan, 1_000), until=float("inf"))
+    assert ahead.ended
+    assert len(list(ahead.events(at(plan, 2_000)))) == 800

@@ -1,0 +1,92 @@
+"""The log: one line an event, whoever wrote it."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from service import logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+def test_json_is_an_object_a_line_with_its_time_in_utc(capsys: pytest.CaptureFixture[str]):
+    logs.configure("info", "json")
+    structlog.get_logger("consumer").info("assigned", partitions=[1, 2])
+    (line,) = lines(capsys)
+    entry = json.loads(line)
+    assert entry["timestamp"].endswith("Z")
+    del entry["timestamp"]
+    assert entry == {
+        "event": "assigned",
+        "level": "info",
+        "logger": "consumer",
+        "partitions": [1, 2],
+    }
+
+
+def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]):
+    logs.configure("info", "json")
+    logging.getLogger("aiokafka.consumer").warning("lost %s", "market.orders")
+    (line,) = lines(capsys)
+    entry = json.loads(line)
+    assert (entry["event"], entry["level"]) == ("lost market.orders", "warning")
+    assert entry["logger"] == "aiokafka.consumer"
+
+
+def test_an_exception_stays_on_its_line(capsys: pytest.CaptureFixture[str]):
+    logs.configure("info", "json")
+    try:
+        int("broken")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("aiokafka").exception("failed too")
+    entries = [json.loads(line) for line in lines(capsys)]
+    assert all("ValueError: invalid literal" in entry["exception"] for entry in entries)
+
+
+def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]):
+    logs.configure("warning", "json")
+    structlog.get_logger("a").info("unimportant")
+    logging.getLogger("b").info("unimportant")
+    assert lines(capsys) == []
+
+
+@pytest.mark.parametrize("format_", ["auto", "json"])
+def test_auto_is_json_where_there_is_no_terminal(
+    format_: logs.Format, capsys: pytest.CaptureFixture[str]
+):
+    logs.configure("info", format_)
+    structlog.get_logger().info("hello")
+    assert json.loads(lines(capsys)[0])["event"] == "hello"
+
+
+def test_console_is_for_people(capsys: pytest.CaptureFixture[str]):
+    logs.configure("info", "console")
+    structlog.get_logger().info("hello", answer=42)
+    (line,) = lines(capsys)
+    assert "hello" in line
+    assert "answer=42" in line
+    assert "\x1b" not in line
+
+
+def test_muted_loggers_speak_again_afterwards(capsys: pytest.CaptureFixture[str]):
+    logs.configure("info", "json")
+    with logs.muted("aiokafka"):
+        logging.getLogger("aiokafka.client").error("noise")
+    logging.getLogger("aiokafka.client").error("news")
+    assert [json.loads(line)["event"] for line in lines(capsys)] == ["news"]

@@ -1,0 +1,113 @@
+"""Snapshots on a compacted topic: whole or not at all, and never somebody else's."""
+
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.catalogue import CATALOGUE
+from detectors.parameters import Parameters
+from service import snapshots
+from service.snapshots import parts, restore
+from service.task import PartitionTask, Tally
+from tests.shell.events import by_stream, market
+
+STREAMS = ("orders", "cancels", "trades")
+
+
+class Record(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    headers: list
+
+
+def taken(seconds):
+    """A snapshot of a symbol after so many seconds."""
+    task = PartitionTask(
+        STREAMS, Parameters(), CATALOGUE, max_disorder_ns=0, max_symbols=9, tally=Tally()
+    )
+    for stream, events in by_stream(market(3, seconds, symbols=("AAA",))).items():
+        task.feed(stream, events, first_offset=0, next_offset=len(events))
+        task.aligner.set_idle(stream)
+    task.advance()
+    return task.snapshot("AAA")
+
+
+OLD, NEW = taken(40), taken(80)
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch):
+    monkeypatch.setattr(snapshots, "PART_BYTES", 700)
+
+
+def records(snapshot, slot, generation, settings="s"):
+    its = parts(snapshot, slot=slot, generation=generation, settings=settings)
+    return [Record(*part) for part in its]
+
+
+def same(a, b):
+    return msgspec.msgpack.encode(a) == msgspec.msgpack.encode(b)
+
+
+def test_a_large_state_goes_in_parts_and_comes_back_whole():
+    its = records(OLD, 0, "1")
+    assert len(its) > 3
+    restored = restore(its, "s")
+    assert same(restored.snapshots, [OLD])
+    assert restored.slots == {"AAA": 0}
+    assert restored.problems == {}
+
+
+def test_the_newest_whole_set_wins():
+    restored = restore([*records(OLD, 0, "1"), *records(NEW, 1, "2")], "s")
+    assert same(restored.snapshots, [NEW])
+    assert restored.slots == {"AAA": 1}
+
+
+@given(st.integers(0, 200))
+def test_a_set_that_is_torn_is_ignored_in_favour_of_the_one_before(cut):
+    torn = records(NEW, 1, "2")
+    restored = restore([*records(OLD, 0, "1"), *torn[: cut % len(torn)]], "s")
+    assert same(restored.snapshots, [OLD])
+
+
+def test_a_set_written_over_an_older_one_of_its_slot_is_not_mixed_with_it():
+    third = records(NEW, 0, "3")
+    latest = {r.key: r for r in [*records(OLD, 0, "1"), *third[:2]]}
+    restored = restore([*latest.values(), *records(NEW, 1, "2")], "s")
+    assert same(restored.snapshots, [NEW])
+    assert restored.slots == {"AAA": 1}
+
+
+def test_a_corrupt_set_is_ignored_and_counted():
+    its = records(OLD, 0, "1")
+    its[1] = its[1]._replace(value=b"\x00" * len(its[1].value))
+    restored = restore(its, "s")
+    assert restored.snapshots == []
+    assert restored.problems == {"corrupt": 1}
+
+
+def test_other_settings_and_other_formats_are_ignored_and_counted(monkeypatch):
+    other_settings = records(OLD, 0, "1", settings="t")
+    monkeypatch.setattr(snapshots, "FORMAT", snapshots.FORMAT + 1)
+    other_format = records(NEW, 1, "2")
+    monkeypatch.undo()
+    restored = restore([*other_settings, *other_format], "s")
+    assert restored.snapshots == []
+    assert restored.problems["other settings"] == 1
+    assert len(restored.problems) == 2
+
+
+def test_a_deleted_snapshot_is_gone():
+    gone = [Record(record.key, None, []) for record in records(OLD, 0, "1")]
+    assert restore([*records(OLD, 0, "1"), *gone], "s").snapshots == []
+
+
+@given(st.lists(st.tuples(st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=9))))
+def test_foreign_records_are_passed_over(rows):
+    foreign = [Record(key, value, [("x", b"y")]) for key, value in rows]
+    restored = restore([*foreign, *records(OLD, 0, "1")], "s")
+    assert same(restored.snapshots, [OLD])
