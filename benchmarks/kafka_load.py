@@ -1,0 +1,87 @@
+"""The load in Kafka, and in files for replay."""
+
+from pathlib import Path
+
+from aiokafka import TopicPartition
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from load import STREAMS, Load, generate, symbol_name
+
+PARTITIONS = 12
+OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
+
+
+def topic_name(run: str, name: str) -> str:
+    """A topic of one run: loads of several runs may be in one broker."""
+    return f"{run}.{name}"
+
+
+def input_partitions(run: str) -> list[TopicPartition]:
+    """Every partition that the load of a run is in."""
+    return [TopicPartition(topic_name(run, s), n) for s in STREAMS for n in range(PARTITIONS)]
+
+
+def create_topics(servers: str, run: str) -> None:
+    """Make the topics of a run."""
+    wanted = [
+        NewTopic(
+            topic_name(run, name),
+            num_partitions=PARTITIONS,
+            replication_factor=1,
+            config={
+                "cleanup.policy": "compact" if name in ("killswitch", "snapshots") else "delete"
+            },
+        )
+        for name in (*STREAMS, *OUTPUTS)
+    ]
+    admin = AdminClient({"bootstrap.servers": servers})
+    for made in admin.create_topics(wanted).values():
+        made.result()
+
+
+def produce(servers: str, run: str, load: Load) -> None:
+    """Produce a load, uncompressed, each symbol's events to the same partition number."""
+    producer = Producer(
+        {
+            "bootstrap.servers": servers,
+            "enable.idempotence": True,  # without it a retry changes the order
+            "linger.ms": 50,
+            "batch.size": 131_072,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    topics = [topic_name(run, stream) for stream in STREAMS]
+    keys = [symbol_name(number).encode() for number in range(load.symbols)]
+    failures: list[object] = []
+
+    def delivered(error: object, _message: object) -> None:
+        if error is not None:
+            failures.append(error)
+
+    for number, record in enumerate(generate(load)):
+        if number % 10_000 == 0:
+            producer.poll(0)
+        while True:
+            try:
+                producer.produce(
+                    topics[record.stream],
+                    record.value,
+                    keys[record.symbol],
+                    partition=record.symbol % PARTITIONS,
+                    on_delivery=delivered,
+                )
+                break
+            except BufferError:
+                producer.poll(0.1)
+    if producer.flush(60) or failures:
+        raise SystemExit(f"the load could not be produced: {failures[:1]}")
+
+
+def write_files(directory: Path, load: Load) -> None:
+    """Write a load as ``foreshock replay`` reads it."""
+    directory.mkdir(parents=True)
+    files = [(directory / f"{stream}.ndjson").open("wb") for stream in STREAMS]
+    for record in generate(load):
+        files[record.stream].write(record.value + b"\n")
+    for file in files:
+        file.close()

@@ -1,0 +1,195 @@
+"""Order flow to measure with: a zero-intelligence market, seeded, fast to generate.
+
+Orders come at a geometric distance from the other side's best price, cancels take any resting
+order, trades the oldest order at the best price (Smith, Farmer, Gillemot and Krishnamurthy, 2003).
+So every cancel and trade names an order that rests, the book is never crossed, and the price
+drifts because trades empty its levels. Half of the events are orders, 45 % cancels, 5 % trades.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+STREAMS = ("orders", "cancels", "trades")
+SIDES = ("sell", "buy")
+START_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
+CANCELS_FROM = 0.50
+TRADES_FROM = 0.95
+RESTING_ORDERS = 100  # of each symbol, before the mix begins
+TICK_BPS = 1.0
+MEAN_DISTANCE_TICKS = 8
+RANKS_APART = 7_919  # of neighbouring symbols: each has busy accounts of its own
+CHUNK = 50_000
+
+
+class Load(NamedTuple):
+    """What is generated. The same load is the same records, byte for byte.
+
+    ``events_per_symbol_second`` is in event time: bars cost per symbol and second. Every order
+    states a leverage and an account. The accounts' shares of a symbol's orders fall off as
+    1 / rank ** ``account_skew``, with ranks of each symbol's own; 0 spreads them evenly, which
+    makes the most state.
+    """
+
+    records: int
+    symbols: int = 64
+    accounts: int = 10_000
+    events_per_symbol_second: float = 100.0
+    account_skew: float = 1.0
+    seed: int = 1
+
+    @property
+    def event_seconds(self) -> float:
+        """The event time that the records cover."""
+        return self.records / (self.symbols * self.events_per_symbol_second)
+
+
+class Record(NamedTuple):
+    """One event: the stream (an index into STREAMS), its symbol's number, and its JSON."""
+
+    stream: int
+    symbol: int
+    value: bytes
+
+
+class _Resting(NamedTuple):
+    """An order in the book. Bids (side 1) have negated ticks: the best of a side is its least."""
+
+    order_id: str
+    account: int
+    side: int
+    tick: int
+    quantity: int
+
+    def price(self, tick_size: float) -> str:
+        return f"{abs(self.tick) * tick_size:.9g}"
+
+
+class _Book:
+    """One symbol's resting orders."""
+
+    def __init__(self, start_tick: int) -> None:
+        self.resting: list[_Resting] = []
+        self.place_of: dict[str, int] = {}
+        self.levels: tuple[dict[int, dict[str, _Resting]], ...] = ({}, {})
+        self.best = [start_tick, 1 - start_tick]
+
+    def add(self, side: int, distance: int, order_id: str, account: int, quantity: int) -> _Resting:
+        """Rest an order ``distance`` ticks, at least one, from the other side's best."""
+        tick = distance - self.best[1 - side]
+        levels = self.levels[side]
+        self.best[side] = min(self.best[side], tick) if levels else tick
+        order = _Resting(order_id, account, side, tick, quantity)
+        levels.setdefault(tick, {})[order_id] = order
+        self.place_of[order_id] = len(self.resting)
+        self.resting.append(order)
+        return order
+
+    def oldest_at_best(self, side: int) -> _Resting | None:
+        level = self.levels[side].get(self.best[side])
+        return next(iter(level.values())) if level else None
+
+    def remove(self, order: _Resting) -> None:
+        levels = self.levels[order.side]
+        level = levels[order.tick]
+        del level[order.order_id]
+        if not level:
+            del levels[order.tick]
+            if order.tick == self.best[order.side] and levels:
+                self.best[order.side] = min(levels)
+        place = self.place_of.pop(order.order_id)
+        last = self.resting.pop()
+        if last is not order:
+            self.resting[place] = last
+            self.place_of[last.order_id] = place
+
+
+class _Draws(NamedTuple):
+    """What chance decides for a chunk of events, drawn at once."""
+
+    kind: list[float]
+    symbol: list[int]
+    side: list[int]
+    distance: list[int]
+    quantity: list[int]
+    account: list[int]
+    leverage: list[int]
+    pick: list[float]
+
+
+def _draw(load: Load, shares: np.ndarray, random: np.random.Generator) -> _Draws:
+    leverages = np.array([1, 2, 3, 5, 5, 10, 10, 20, 25, 50])
+    symbols = random.integers(0, load.symbols, CHUNK)
+    ranks = np.searchsorted(shares, random.random(CHUNK) * shares[-1])
+    return _Draws(
+        random.random(CHUNK).tolist(),
+        symbols.tolist(),
+        random.integers(0, 2, CHUNK).tolist(),
+        random.geometric(1 / MEAN_DISTANCE_TICKS, CHUNK).tolist(),
+        random.integers(1, 500, CHUNK).tolist(),
+        ((ranks + symbols * RANKS_APART) % load.accounts).tolist(),
+        random.choice(leverages, CHUNK).tolist(),
+        random.random(CHUNK).tolist(),
+    )
+
+
+def symbol_name(number: int) -> str:
+    """The name of a symbol."""
+    return f"SYM{number:04}-PERP"
+
+
+def generate(load: Load) -> Iterator[Record]:
+    """The records in event-time order; the books are filled first."""
+    random = np.random.default_rng(load.seed)
+    shares = np.cumsum(np.arange(1, load.accounts + 1) ** -load.account_skew)
+    books = [_Book(10_000) for _ in range(load.symbols)]
+    prices = random.uniform(0.5, 60_000.0, load.symbols)
+    tick_sizes = [float(f"{price * TICK_BPS / 1e4:.3g}") for price in prices]
+    names = [symbol_name(number) for number in range(load.symbols)]
+    step_ns = round(1e9 / (load.symbols * load.events_per_symbol_second))
+    to_fill = load.symbols * RESTING_ORDERS
+    for start in range(0, load.records, CHUNK):
+        draws = zip(*_draw(load, shares, random), strict=True)
+        for number, draw in zip(range(start, min(start + CHUNK, load.records)), draws):  # noqa: B905
+            kind, symbol, side, distance, quantity, account, leverage, pick = draw
+            book = books[symbol]
+            ts_event = START_NS + number * step_ns
+            head = f'{{"ts_event":{ts_event},"sequence":{number},"symbol":"{names[symbol]}"'
+            maker = None
+            if number >= to_fill and kind >= TRADES_FROM:
+                maker = book.oldest_at_best(side)
+            if maker is not None:
+                book.remove(maker)
+                yield Record(2, symbol, _trade(head, maker, tick_sizes[symbol], number, account))
+            elif number >= to_fill and kind >= CANCELS_FROM and book.resting:
+                order = book.resting[int(pick * len(book.resting))]
+                book.remove(order)
+                yield Record(1, symbol, _cancel(head, order))
+            else:
+                order = book.add(side, distance, f"ord-{number:012}", account, quantity)
+                yield Record(0, symbol, _order(head, order, tick_sizes[symbol], leverage))
+
+
+def _order(head: str, order: _Resting, tick_size: float, leverage: int) -> bytes:
+    return (
+        f'{head},"order_id":"{order.order_id}","account":"acct-{order.account:07}",'
+        f'"side":"{SIDES[order.side]}","price":{order.price(tick_size)},'
+        f'"quantity":{order.quantity / 100},"leverage":{leverage}}}'
+    ).encode()
+
+
+def _cancel(head: str, order: _Resting) -> bytes:
+    return (
+        f'{head},"order_id":"{order.order_id}","account":"acct-{order.account:07}",'
+        f'"quantity":{order.quantity / 100}}}'
+    ).encode()
+
+
+def _trade(head: str, maker: _Resting, tick_size: float, number: int, taker: int) -> bytes:
+    return (
+        f'{head},"trade_id":"trd-{number:012}","price":{maker.price(tick_size)},'
+        f'"quantity":{maker.quantity / 100},"side":"{SIDES[1 - maker.side]}",'
+        f'"maker_order_id":"{maker.order_id}","taker_order_id":"ord-{number:012}",'
+        f'"maker_account":"acct-{maker.account:07}","taker_account":"acct-{taker:07}"}}'
+    ).encode()

@@ -1,0 +1,227 @@
+"""One measurement, in a process of its own, so that its memory and its caches are its own.
+
+``run.py`` starts ``python benchmarks/phases.py NAME JSON``; the result is the last line that is
+printed, as JSON.
+"""
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from kafka_load import OUTPUTS, input_partitions, topic_name
+from load import STREAMS
+from stages import measure_stages, record
+
+from service.assembly import decoders
+from service.files import BatchReader
+from service.logs import configure
+from service.replay import replay
+from service.run import GC_THRESHOLDS, Service, consumer_options
+from service.settings import Settings
+
+ENOUGH_IDLE_SECONDS = 30.0
+
+
+class Task(msgspec.Struct):
+    """What to measure on: a run's topics on a broker, or a directory of files."""
+
+    records: int
+    servers: str = ""
+    run: str = ""
+    group: str = ""
+    directory: str = ""
+    warmup_bars: int = 300
+
+
+class Result(msgspec.Struct):
+    """What a phase came to. Seconds are from the first record to the last."""
+
+    events: int
+    seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    details: dict[str, float] = {}
+
+
+class Stopwatch:
+    """Wall and process time since it was made."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def result(self, events: int, details: dict[str, float] | None = None) -> Result:
+        """The times until now, and the most memory that the process has had."""
+        seconds = time.perf_counter() - self.wall
+        cpu_seconds = time.process_time() - self.cpu
+        return Result(events, seconds, cpu_seconds, peak_memory_bytes(), details or {})
+
+
+def peak_memory_bytes() -> int:
+    """The most resident memory that this process has had."""
+    # The usage of resources includes what the parent had before it started this program.
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def settings_of(task: Task) -> Settings:
+    """The service's settings: everything on, everything else at its default."""
+    names = {name: topic_name(task.run, name) for name in (*STREAMS, *OUTPUTS)}
+    tree = {
+        "kafka": {
+            "bootstrap_servers": task.servers or "127.0.0.1:9092",
+            "group_id": task.group or "bench",
+            "start": "earliest",
+        },
+        "topics": {
+            **{stream: names[stream] for stream in STREAMS},
+            **dict.fromkeys(("references", "margins", "positions"), ""),
+        },
+        "outputs": {name: names[name] for name in OUTPUTS},
+        "detection": {"warmup_bars": task.warmup_bars},
+    }
+    return msgspec.convert(tree, Settings)
+
+
+async def drain(task: Task, take: Callable[[str, list[bytes | None]], object] | None) -> Result:
+    """Read every record with ``getmany`` as the service does; ``take`` gets the values."""
+    settings = settings_of(task)
+    consumer = AIOKafkaConsumer(**consumer_options(settings.kafka))
+    await consumer.start()
+    try:
+        partitions = input_partitions(task.run)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        watch = Stopwatch()
+        events = 0
+        while events < task.records:
+            batches = await consumer.getmany(
+                timeout_ms=100, max_records=settings.kafka.max_poll_records
+            )
+            for tp, records in batches.items():
+                events += len(records)
+                if take is not None:
+                    take(tp.topic, [record.value for record in records])
+        return watch.result(events)
+    finally:
+        await consumer.stop()
+
+
+async def drain_and_decode(task: Task) -> Result:
+    """The drain, every record decoded into an event."""
+    by_stream = decoders(settings_of(task), dict.fromkeys(STREAMS))
+    by_topic = {topic_name(task.run, stream): its for stream, its in by_stream.items()}
+    return await drain(task, lambda topic, values: by_topic[topic].decode(values, time.time_ns()))
+
+
+async def whole_service(task: Task) -> Result:
+    """The service as ``foreshock run`` runs it, from its first poll until it has read all."""
+    settings = settings_of(task)
+    service = Service(settings, {s: topic_name(task.run, s) for s in STREAMS})
+    running = asyncio.create_task(service.run())
+    watch = None
+    while True:
+        await asyncio.sleep(0.005)
+        if running.done():
+            running.result()
+        view = service.view()
+        if watch is None and view.connected and not service.health().checks.get("state"):
+            watch = Stopwatch()
+        read = view.intake.records.total()
+        if read >= task.records:
+            break
+    assert watch is not None
+    result = watch.result(read)
+    # What still waits for its place in the sequence is released once its topics are idle.
+    deadline = time.monotonic() + ENOUGH_IDLE_SECONDS
+    tally = view.intake.tally
+    while tally.scored + tally.late < read and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    service.stop()
+    await running
+    assert tally.scored + tally.late == read, "events are missing"
+    published = view.published
+    result.peak_memory_bytes = peak_memory_bytes()
+    result.details = {
+        "late": tally.late,
+        "unknown_orders": tally.market.unknown_orders,
+        "bars": tally.market.bars,
+        "signals": published.signals,
+        "alerts": sum(published.alerts.values()),
+        "snapshots": published.snapshots,
+        "commits": view.intake.commits,
+    }
+    return result
+
+
+async def stages(task: Task) -> Result:
+    """The process time of each stage, in seconds, as details."""
+    settings = settings_of(task)
+    polls = await record(settings, input_partitions(task.run), task.records)
+    watch = Stopwatch()
+    topics = {stream: topic_name(task.run, stream) for stream in STREAMS}
+    seconds = await measure_stages(settings, topics, polls)
+    return watch.result(task.records, seconds)
+
+
+def read_files(task: Task, decode: bool) -> Result:
+    """Read a directory's lines as replay does, and decode them if asked to."""
+    its = decoders(settings_of(task), dict.fromkeys(STREAMS))
+    watch = Stopwatch()
+    events = 0
+    for stream in STREAMS:
+        for lines in BatchReader(Path(task.directory, f"{stream}.ndjson")):
+            events += len(lines)
+            if decode:
+                its[stream].decode(lines, time.time_ns())
+    return watch.result(events)
+
+
+def replay_files(task: Task) -> Result:
+    """``foreshock replay`` with alerts and signals written to files."""
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Stopwatch()
+        replay(
+            Path(task.directory),
+            settings_of(task),
+            alerts=Path(folder, "alerts"),
+            signals=Path(folder, "signals"),
+            summary=Path(folder, "summary"),
+            quiet=True,
+        )
+        summary = json.loads(Path(folder, "summary").read_bytes())
+        details = {"bars": summary["bars"], "unknown_orders": summary["unknown_orders"]}
+        return watch.result(summary["read"], details)
+
+
+PHASES: dict[str, Callable[[Task], Result]] = {
+    "drain": lambda task: asyncio.run(drain(task, None)),
+    "decode": lambda task: asyncio.run(drain_and_decode(task)),
+    "service": lambda task: asyncio.run(whole_service(task)),
+    "stages": lambda task: asyncio.run(stages(task)),
+    "read files": lambda task: read_files(task, decode=False),
+    "decode files": lambda task: read_files(task, decode=True),
+    "replay": replay_files,
+}
+
+
+def main() -> None:
+    configure("warning", "json")
+    gc.set_threshold(*GC_THRESHOLDS)
+    result = PHASES[sys.argv[1]](msgspec.json.decode(sys.argv[2], type=Task))
+    print(msgspec.json.encode(result).decode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Where the service's time goes: the same session over recorded polls, stage by stage.
+
+The polls of a drain are kept in memory and given to a real session, which publishes, saves and
+commits to a real broker; only its consumer is a recording, so that nothing but the session and its
+producer runs. What is timed is process time, exclusive of the stages within. The clock is read a
+few dozen times a poll and a bar, never per event.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from detectors.accounts import LeverageHabits
+from detectors.bar import Spans
+from detectors.calibration import TailCalibration
+from detectors.incidents import Incidents
+from detectors.scorer import Scorer
+from detectors.surprise import Surprise
+from detectors.symbol import SymbolMonitor
+from service.align import Aligner
+from service.consumer import Clients, Intake, Session
+from service.publish import Published, Publisher
+from service.run import client_options, consumer_options, producer_options
+from service.settings import Settings
+from service.task import PartitionTask
+from service.wire import Decoder
+
+Polls = list[dict[TopicPartition, list[Any]]]
+
+TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
+    "decode": ((Decoder, "decode"),),
+    "align": ((Aligner, "feed"), (Aligner, "release")),
+    "book": ((PartitionTask, "_apply"),),
+    "bars": ((SymbolMonitor, "close_bar"), (Spans, "add"), (LeverageHabits, "learn")),
+    "features": ((Scorer, "step"),),
+    "model": ((Surprise, "score_one"), (Surprise, "learn_one"), (Surprise, "explain_one")),
+    "calibration": ((TailCalibration, "judge"), (TailCalibration, "learn")),
+    "incidents": ((Incidents, "step"), (Incidents, "resolve")),
+    "publish": ((Publisher, "publish"),),
+    "snapshot": ((Session, "_save"), (Session, "_commit")),
+}
+"""The functions of each stage; coroutines among them wait for nothing but the producer."""
+
+
+class Stages:
+    """Process time by stage, each without the stages within it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._running = ["loop"]
+        self._since = time.process_time()
+
+    def _switch(self) -> None:
+        now = time.process_time()
+        stage = self._running[-1]
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Time what happens within as part of a stage."""
+        self._switch()
+        self._running.append(stage)
+        try:
+            yield
+        finally:
+            self._switch()
+            self._running.pop()
+
+    def timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        """The function with its time counted; a coroutine function stays one."""
+        if asyncio.iscoroutinefunction(function):
+
+            async def waiting(*args: Any, **kwargs: Any) -> Any:
+                with self.of(stage):
+                    return await function(*args, **kwargs)
+
+            return waiting
+
+        def calling(*args: Any, **kwargs: Any) -> Any:
+            with self.of(stage):
+                return function(*args, **kwargs)
+
+        return calling
+
+    def instrument(self) -> None:
+        """Time every function of TIMED from now on, in this process."""
+        for stage, functions in TIMED.items():
+            for owner, name in functions:
+                setattr(owner, name, self.timed(getattr(owner, name), stage))
+
+
+class Recording:
+    """A consumer that has been assigned everything and polls what was recorded."""
+
+    def __init__(self, polls: Polls, stages: Stages) -> None:
+        self._polls = iter(polls)
+        self._stages = stages
+        self._inputs = sorted({tp for poll in polls for tp in poll})
+        self.session: Session | None = None
+        self._listener: Any = None
+
+    def subscribe(self, *, listener: Any, **_topics: Any) -> None:
+        """Remember whom to tell of the assignment."""
+        self._listener = listener
+
+    async def getmany(self, **_options: Any) -> dict[TopicPartition, list[Any]]:
+        """The next recorded poll; at the first call the assignment."""
+        if self._listener is not None:
+            listener, self._listener = self._listener, None
+            await listener.on_partitions_assigned(self._inputs)
+            return {}
+        with self._stages.of("publish"):
+            await asyncio.sleep(0)  # only the producer has anything to do
+        poll = next(self._polls, None)
+        if poll is None:
+            assert self.session is not None
+            self.session.stop()
+            return {}
+        return poll
+
+    def highwater(self, _tp: TopicPartition) -> None:
+        """Unknown: no topic is taken for idle."""
+
+    def pause(self, *_tps: TopicPartition) -> None:
+        """Everything is in memory already."""
+
+    def resume(self, *_tps: TopicPartition) -> None:
+        """As pause."""
+
+    def seek(self, _tp: TopicPartition, _offset: int) -> None:
+        """It begins where the recording begins."""
+
+    async def commit(self, _offsets: object) -> None:
+        """Nobody carries on from it."""
+
+
+async def record(settings: Settings, partitions: list[TopicPartition], records: int) -> Polls:
+    """The polls of a drain."""
+    consumer = AIOKafkaConsumer(**consumer_options(settings.kafka))
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        polls: Polls = []
+        while records > 0:
+            poll = await consumer.getmany(
+                timeout_ms=100, max_records=settings.kafka.max_poll_records
+            )
+            polls.append(poll)
+            records -= sum(map(len, poll.values()))
+        return polls
+    finally:
+        await consumer.stop()
+
+
+async def measure_stages(
+    settings: Settings, topics: Mapping[str, str], polls: Polls
+) -> dict[str, float]:
+    """Process seconds of each stage for the recorded polls, the rest of the loop as "loop"."""
+    options = client_options(settings.kafka)
+    producer = AIOKafkaProducer(**producer_options(settings.kafka))
+    reader = AIOKafkaConsumer(**consumer_options(settings.kafka))
+    admin = AIOKafkaAdminClient(**options)
+    for client in (producer, reader, admin):
+        await client.start()
+    try:
+        stages = Stages()
+        consumer = Recording(polls, stages)
+        publisher = Publisher(producer, settings.outputs, Published())
+        clients = Clients(consumer, reader, admin, publisher)
+        consumer.session = Session(settings, topics, clients, Intake())
+        stages.instrument()
+        await consumer.session.run()
+        return stages.seconds
+    finally:
+        await producer.stop()
+        await reader.stop()
+        await admin.close()
