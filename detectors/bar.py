@@ -7,9 +7,9 @@ whatever its length, and an interval without events costs nothing.
 """
 
 import math
+from dataclasses import dataclass, fields
 from operator import attrgetter
 
-import numpy as np
 from msgspec import Struct
 
 from detectors.book import Book
@@ -28,7 +28,8 @@ WIDEST_SPREAD_BPS = 1_000.0
 """The spread of a book with an empty side, and the most that any spread counts for."""
 
 
-class Flow(Struct, gc=False):
+@dataclass(slots=True)  # written with every event, which costs a Struct twice as much
+class Flow:
     """Sums over an interval, or over a span with exponential forgetting.
 
     Counts are numbers of events; the rest is notional in the quote currency. ``bid`` and ``ask``
@@ -54,7 +55,7 @@ class Flow(Struct, gc=False):
     near_maximum_leverage: float = 0.0
 
 
-_amounts = attrgetter(*Flow.__struct_fields__)
+_amounts = attrgetter(*(field.name for field in fields(Flow)))
 
 
 class BookState(Struct, frozen=True, gc=False):
@@ -107,23 +108,27 @@ class Spans:
     __slots__ = ("_decay", "_sums")
 
     def __init__(self, bar_seconds: float) -> None:
-        self._decay = np.exp(-bar_seconds / np.array(SPANS_SECONDS, dtype=float))[:, None]
-        self._sums = np.zeros((len(SPANS_SECONDS), len(Flow.__struct_fields__)))
+        self._decay = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
+        self._sums = tuple(Flow() for _ in SPANS_SECONDS)
 
     def add(self, flow: Flow, bars: int) -> tuple[Flow, ...]:
         """Let ``bars`` intervals pass, the last of which saw ``flow``; the sums after it."""
-        self._sums *= self._decay**bars
-        self._sums += _amounts(flow)
-        return tuple(Flow(*row) for row in self._sums.tolist())
+        amounts = _amounts(flow)
+        sums = []
+        for decay, before in zip(self._decay, self._sums, strict=True):
+            left = decay**bars
+            pairs = zip(_amounts(before), amounts, strict=True)
+            sums.append(Flow(*[total * left + amount for total, amount in pairs]))
+        self._sums = tuple(sums)
+        return self._sums
 
-    def state(self) -> list[list[float]]:
+    def state(self) -> tuple[Flow, ...]:
         """The sums, for a snapshot."""
-        sums: list[list[float]] = self._sums.tolist()
-        return sums
+        return self._sums
 
-    def restore(self, state: list[list[float]]) -> None:
+    def restore(self, state: tuple[Flow, ...]) -> None:
         """Take over the sums of a snapshot."""
-        self._sums = np.array(state, dtype=float).reshape(self._sums.shape)
+        self._sums = state
 
 
 class DepthState(Struct):

@@ -30,7 +30,7 @@ class SymbolState(Struct):
     bids: list[tuple[float, Level]]
     asks: list[tuple[float, Level]]
     habits: dict[str, Habit]
-    spans: list[list[float]]
+    spans: tuple[Flow, ...]
     depth: DepthState
     scorers: dict[str, ScorerState]
     incident: Incident | None

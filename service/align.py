@@ -10,18 +10,16 @@ the watermark because its topic was taken for idle, is late: it takes the earlie
 left and is marked.
 """
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from detectors.events import Event, Late
 
-_ts_event = attrgetter("ts_event")
-_order = attrgetter("ts_event", "sequence")
+Times = NDArray[np.int64]
 
 
 class StreamPosition(Struct, frozen=True):
@@ -52,12 +50,13 @@ class _Chunk(Struct, gc=False):
 
 
 class _Stream:
-    """One topic of the partition."""
+    """One topic of the partition; ``places`` are the event times of what is pending, in order."""
 
-    __slots__ = ("chunks", "idle", "newest_ns", "pending", "read")
+    __slots__ = ("chunks", "idle", "newest_ns", "pending", "places", "read")
 
     def __init__(self) -> None:
         self.pending: list[Event | Late] = []
+        self.places: Times = np.empty(0, dtype=np.int64)
         self.chunks: deque[_Chunk] = deque()
         self.newest_ns = 0
         self.read = 0
@@ -125,14 +124,13 @@ class Aligner:
         for i in np.flatnonzero(times < places).tolist():
             merged[i] = _late(wanted[i], int(places[i]))
         if merged:
-            pending = its.pending
-            ordered = bool((places[1:] >= places[:-1]).all()) and (
-                not pending or pending[-1].ts_event <= places[0]
-            )
-            pending.extend(merged)
-            if not ordered:
-                pending.sort(key=_ts_event)
             its.chunks.append(_Chunk(first_offset, newest_before, int(places.max())))
+            its.pending += merged
+            its.places = np.concatenate((its.places, places))
+            if (its.places[1:] < its.places[:-1]).any():
+                order = its.places.argsort(kind="stable")
+                its.places = its.places[order]
+                its.pending = [its.pending[i] for i in order.tolist()]
         return len(events) - len(merged)
 
     def set_idle(self, stream: str) -> bool:
@@ -171,19 +169,16 @@ class Aligner:
             return []
         self.watermark_ns = watermark
         released: list[Event | Late] = []
+        places = []
         for its in streams:
-            cut = bisect_left(its.pending, watermark, key=_ts_event)
-            if cut:
-                released += its.pending[:cut]
-                del its.pending[:cut]
+            cut = int(its.places.searchsorted(watermark))
+            released += its.pending[:cut]
+            del its.pending[:cut]
+            places.append(its.places[:cut])
+            its.places = its.places[cut:]
             while its.chunks and its.chunks[0].latest_ns < watermark:
                 its.chunks.popleft()
-        # The sort is stable and the topics stand in their order, each in that of its offsets.
-        try:
-            released.sort(key=_order)
-        except TypeError:  # at one time, some have a sequence and some have none
-            released.sort(key=lambda event: (event.ts_event, event.sequence or 0))
-        return released
+        return _in_order(released, np.concatenate(places))
 
     def position(self) -> Position:
         """How far the partition has come, to resume from."""
@@ -195,6 +190,15 @@ class Aligner:
         for name, where in position.items():
             self._streams[name].newest_ns = where.newest_ns
             self._streams[name].read = where.start
+
+
+def _in_order(events: list[Event | Late], times: Times) -> list[Event | Late]:
+    """Sort by time and sequence, else as they stand: by topic, each in the order of its offsets."""
+    order = times.argsort(kind="stable")
+    in_order = times[order]
+    if (in_order[1:] == in_order[:-1]).any():
+        order = np.lexsort(([event.sequence or 0 for event in events], times))
+    return [events[i] for i in order.tolist()]
 
 
 def _late(event: Event, place_ns: int) -> Late:
