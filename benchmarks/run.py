@@ -105,7 +105,7 @@ may."""
 
 def on_kafka(server: KafkaServer, load: Load, rounds: int, phases: tuple[str, ...]) -> Any:
     """Produce a load under a name of its own and measure phases on it."""
-    run = f"bench-{load.symbols}-{load.accounts}-{load.records}"
+    run = f"bench-{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
     with console.status(f"producing {load.records:,} records, {load.symbols} symbols"):
         create_topics(server.bootstrap_servers, run)
         produce(server.bootstrap_servers, run, load)
@@ -123,12 +123,15 @@ def main() -> None:
     scale = 5 if arguments.quick else 1
     default = Load(1_500_000 // scale)
     found: dict[str, Any] = {"machine": machine(), "load": default._asdict(), "rounds": rounds}
+    busy = default._replace(events_per_symbol_second=1_000.0)
     with KafkaServer(heap="1g") as server:
         task, found["service"] = on_kafka(server, default, rounds, ("drain", "decode", "service"))
         console.print(report.throughput("the service on Kafka", found["service"]))
         turn = msgspec.structs.replace(task, group="bench-stages")
         found["stages"] = measure("stages", turn).details
         console.print(report.stages(found["stages"], default.records))
+        _, found["busy"] = on_kafka(server, busy, rounds, ("drain", "service"))
+        console.print(report.throughput("ten times the events a second", found["busy"]))
         found["sizes"] = []
         for size in SIZES:
             load = size._replace(records=size.records // scale)

@@ -35,7 +35,7 @@ Polls = list[dict[TopicPartition, list[Any]]]
 TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
     "decode": ((Decoder, "decode"),),
     "align": ((Aligner, "feed"), (Aligner, "release")),
-    "book": ((PartitionTask, "_apply"),),
+    "book": ((PartitionTask, "advance"),),
     "bars": ((SymbolMonitor, "close_bar"), (Spans, "add"), (LeverageHabits, "learn")),
     "features": ((Scorer, "step"),),
     "model": ((Surprise, "score_one"), (Surprise, "learn_one"), (Surprise, "explain_one")),

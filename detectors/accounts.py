@@ -6,7 +6,6 @@ own baseline did: a market of many accounts hides the one that changed.
 
 import math
 from collections.abc import Iterable
-from itertools import islice
 
 from detectors.bar import Flow
 
@@ -16,9 +15,6 @@ LeveragedOrder = tuple[str | None, float, float]
 Habit = tuple[float, int]
 """The mean log leverage of an account, and over how many orders."""
 
-FORGOTTEN_SHARE = 8
-"""One in so many accounts goes when the bound is reached: one by one would cost a search each."""
-
 
 class LeverageHabits:
     """The exponentially weighted mean log leverage of each account, in one symbol.
@@ -26,7 +22,8 @@ class LeverageHabits:
     Parameters
     ----------
     max_accounts
-        The most accounts remembered; beyond it the eighth quiet for longest is forgotten.
+        The most accounts remembered, at least two: those seen since half as many others were, and
+        some seen before.
     fading_factor
         The weight of an account's newest order; its first ones weigh alike. Leverage is a
         setting that an account keeps, so a habit is slow.
@@ -42,12 +39,15 @@ class LeverageHabits:
     (0.0, 0.0, 2.303)
     """
 
-    __slots__ = ("evicted", "fading_factor", "habits", "max_accounts")
+    __slots__ = ("_generation", "evicted", "fading_factor", "older", "recent")
 
     def __init__(self, max_accounts: int, fading_factor: float = 0.02) -> None:
-        self.max_accounts = max_accounts
+        self._generation = max(1, max_accounts // 2)
         self.fading_factor = fading_factor
-        self.habits: dict[str, Habit] = {}
+        # Two generations: when the recent one is full it becomes the older one, and what was not
+        # seen again of that is forgotten. Keeping all in the order of last activity costs twice.
+        self.recent: dict[str, Habit] = {}
+        self.older: dict[str, Habit] = {}
         self.evicted = 0
 
     def learn(self, orders: Iterable[LeveragedOrder], high_leverage: float, flow: Flow) -> None:
@@ -56,7 +56,7 @@ class LeverageHabits:
         An account seen for the first time has no habit to exceed. Leverage of ``high_leverage``
         and above is near the venue's maximum; 0 where that is not known.
         """
-        habits = self.habits
+        recent = self.recent
         fading_factor = self.fading_factor
         leveraged = weighted = log_weighted = excess_weighted = near_maximum = 0.0
         for account, notional, leverage in orders:
@@ -68,13 +68,14 @@ class LeverageHabits:
                 near_maximum += notional
             if account is None:
                 continue
-            # Taken out and put back: the order of the dict is the order of last activity.
-            habit = habits.pop(account, None)
+            habit = recent.get(account)
             if habit is None:
-                if len(habits) >= self.max_accounts:
-                    self._forget()
-                habits[account] = (log_leverage, 1)
-                continue
+                habit = self.older.pop(account, None)
+                if len(recent) >= self._generation:
+                    recent = self._begin_generation()
+                if habit is None:
+                    recent[account] = (log_leverage, 1)
+                    continue
             usual, seen = habit
             excess = log_leverage - usual
             if excess > 0.0:
@@ -83,21 +84,20 @@ class LeverageHabits:
             weight = 1.0 / seen
             if weight < fading_factor:  # noqa: PLR1730 - a call to max is a quarter of this loop
                 weight = fading_factor
-            habits[account] = (usual + weight * excess, seen)
+            recent[account] = (usual + weight * excess, seen)
         flow.leveraged += leveraged
         flow.leverage_weighted += weighted
         flow.log_leverage_weighted += log_weighted
         flow.leverage_excess_weighted += excess_weighted
         flow.near_maximum_leverage += near_maximum
 
-    def _forget(self) -> None:
-        """Make room by forgetting the accounts quiet for longest."""
-        quiet = list(islice(self.habits, self.max_accounts // FORGOTTEN_SHARE + 1))
-        for account in quiet:
-            del self.habits[account]
-        self.evicted += len(quiet)
+    def _begin_generation(self) -> dict[str, Habit]:
+        self.evicted += len(self.older)
+        self.older, self.recent = self.recent, {}
+        return self.recent
 
     def introduce(self, account: str, leverage: float) -> None:
         """Tell the leverage of an account that has not ordered yet; others keep their habit."""
-        if account not in self.habits and len(self.habits) < self.max_accounts:
-            self.habits[account] = (math.log(leverage), 1)
+        known = account in self.recent or account in self.older
+        if not known and len(self.older) < self._generation:
+            self.older[account] = (math.log(leverage), 1)

@@ -18,6 +18,8 @@ from detectors.bar import SPANS_SECONDS, Bar, Flow
 from detectors.detector import Detector, Features, ratio
 from detectors.surprise import Surprise
 
+NET_WITHDRAWALS = tuple(f"net_withdrawal_{span}s" for span in SPANS_SECONDS)
+
 
 def net_withdrawal(flow: Flow) -> float:
     """Cancels less orders, in units of the noise of their difference."""
@@ -48,8 +50,8 @@ def features(bar: Bar) -> Features | None:
         "depth_withdrawn": depth_withdrawn(flow, bid_depth, ask_depth),
         "net_withdrawal": net_withdrawal(flow),
     }
-    for span, sums in zip(SPANS_SECONDS, bar.spans, strict=True):
-        x[f"net_withdrawal_{span}s"] = net_withdrawal(sums)
+    for name, sums in zip(NET_WITHDRAWALS, bar.spans, strict=True):
+        x[name] = net_withdrawal(sums)
     five, fifteen = bar.spans[0], bar.spans[1]
     x["depth_withdrawn_5s"] = depth_withdrawn(five, bid_depth, ask_depth)
     x["young_cancels_per_trade_15s"] = math.log(

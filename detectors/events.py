@@ -47,7 +47,7 @@ class Kind(enum.IntEnum):
 class Order(Struct, frozen=True, kw_only=True, gc=False):
     """A new order, or the replacement of the resting one with the same id."""
 
-    kind: ClassVar[int] = Kind.ORDER.value
+    kind: ClassVar[Kind] = Kind.ORDER
 
     ts_event: Nanoseconds
     sequence: Sequence | None = None
@@ -65,7 +65,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
 class Cancel(Struct, frozen=True, kw_only=True, gc=False):
     """The withdrawal of a resting order: of ``quantity``, or of all that is left."""
 
-    kind: ClassVar[int] = Kind.CANCEL.value
+    kind: ClassVar[Kind] = Kind.CANCEL
 
     ts_event: Nanoseconds
     sequence: Sequence | None = None
@@ -78,7 +78,7 @@ class Cancel(Struct, frozen=True, kw_only=True, gc=False):
 class Trade(Struct, frozen=True, kw_only=True, gc=False):
     """An execution; ``side`` is the aggressor's. It reduces both orders that it names."""
 
-    kind: ClassVar[int] = Kind.TRADE.value
+    kind: ClassVar[Kind] = Kind.TRADE
 
     ts_event: Nanoseconds
     sequence: Sequence | None = None
@@ -97,7 +97,7 @@ class Trade(Struct, frozen=True, kw_only=True, gc=False):
 class Reference(Struct, frozen=True, kw_only=True, gc=False):
     """The prices and rates that the venue itself computes."""
 
-    kind: ClassVar[int] = Kind.REFERENCE.value
+    kind: ClassVar[Kind] = Kind.REFERENCE
 
     ts_event: Nanoseconds
     sequence: Sequence | None = None
@@ -111,7 +111,7 @@ class Reference(Struct, frozen=True, kw_only=True, gc=False):
 class Margin(Struct, frozen=True, kw_only=True, gc=False):
     """The venue's margin parameters for a symbol, as ratios to notional."""
 
-    kind: ClassVar[int] = Kind.MARGIN.value
+    kind: ClassVar[Kind] = Kind.MARGIN
 
     ts_event: Nanoseconds
     sequence: Sequence | None = None
@@ -125,7 +125,7 @@ class Margin(Struct, frozen=True, kw_only=True, gc=False):
 class Position(Struct, frozen=True, kw_only=True, gc=False):
     """An account's position after it changed; ``quantity`` is signed, long above zero."""
 
-    kind: ClassVar[int] = Kind.POSITION.value
+    kind: ClassVar[Kind] = Kind.POSITION
 
     ts_event: Nanoseconds
     sequence: Sequence | None = None
@@ -144,7 +144,7 @@ Event = Order | Cancel | Trade | Reference | Margin | Position
 class Late(Struct, frozen=True, kw_only=True, gc=False):
     """An event that comes too late for its place; ``ts_event`` is the place that it takes."""
 
-    kind: ClassVar[int] = Kind.LATE.value
+    kind: ClassVar[Kind] = Kind.LATE
 
     ts_event: int
     sequence: Sequence | None = None

@@ -9,9 +9,12 @@ Brunnermeier and Pedersen, 2009, on margin spirals).
 
 import math
 
-from detectors.bar import SPANS_SECONDS, Bar, Flow
+from detectors.bar import SPANS_SECONDS, Bar
 from detectors.detector import Detector, Features, log_ratio, ratio
 from detectors.surprise import Surprise
+
+OVER_HABIT = ("leverage_over_habit", *(f"leverage_over_habit_{s}s" for s in SPANS_SECONDS))
+MEAN_LEVERAGE = tuple(f"mean_log_leverage_{s}s" for s in SPANS_SECONDS[1:])
 
 
 def features(bar: Bar) -> Features | None:
@@ -21,27 +24,18 @@ def features(bar: Bar) -> Features | None:
         return None
     x: Features = {}
     # Few orders are noise: a span is measured against at least a tenth of the minute's flow.
-    for name, sums in _named_spans(bar):
-        floor = 0.1 * minute.leveraged
-        x[f"leverage_over_habit{name}"] = ratio(
-            sums.leverage_excess_weighted, sums.leveraged, floor
-        )
-    for name, sums in _named_spans(bar)[2:]:
+    floor = 0.1 * minute.leveraged
+    for name, sums in zip(OVER_HABIT, (bar.flow, *bar.spans), strict=True):
+        x[name] = ratio(sums.leverage_excess_weighted, sums.leveraged, floor)
+    for name, sums in zip(MEAN_LEVERAGE, bar.spans[1:], strict=True):
         if sums.leveraged > 0.0:
-            x[f"mean_log_leverage{name}"] = sums.log_leverage_weighted / sums.leveraged
+            x[name] = sums.log_leverage_weighted / sums.leveraged
     x["tail_log_leverage_60s"] = math.log(minute.leverage_weighted / minute.leveraged)
     x["near_maximum_60s"] = minute.near_maximum_leverage / minute.leveraged
     if bar.open_interest and bar.closed is not None:
         added = minute.leverage_weighted / (bar.open_interest * bar.closed.mid)
         x["added_per_open_interest_60s"] = log_ratio(added, 1.0)
     return x
-
-
-def _named_spans(bar: Bar) -> list[tuple[str, Flow]]:
-    """The bar itself and its spans, with the ending of their features' names."""
-    named = [("", bar.flow)]
-    named += [(f"_{s}s", sums) for s, sums in zip(SPANS_SECONDS, bar.spans, strict=True)]
-    return named
 
 
 _habit = "accounts order at {level:.1f} times their own usual leverage"

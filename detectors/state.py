@@ -29,7 +29,7 @@ class SymbolState(Struct):
     orders: dict[str, RestingOrder]
     bids: list[tuple[float, Level]]
     asks: list[tuple[float, Level]]
-    habits: dict[str, Habit]
+    habits: tuple[dict[str, Habit], dict[str, Habit]]
     spans: tuple[Flow, ...]
     depth: DepthState
     scorers: dict[str, ScorerState]
@@ -48,7 +48,7 @@ def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
         orders=book.orders,
         bids=list(book.bids.levels.items()),
         asks=list(book.asks.levels.items()),
-        habits=monitor.habits.habits,
+        habits=(monitor.habits.recent, monitor.habits.older),
         spans=monitor.spans.state(),
         depth=monitor.depth_habit.state,
         scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
@@ -73,7 +73,7 @@ def revive(
     """
     monitor = SymbolMonitor(symbol, parameters, detectors, counts)
     _revive_book(monitor.book, state)
-    monitor.habits.habits = state.habits
+    monitor.habits.recent, monitor.habits.older = state.habits
     monitor.spans.restore(state.spans)
     monitor.depth_habit.state = state.depth
     for scorer in monitor.scorers:

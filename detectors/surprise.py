@@ -27,16 +27,18 @@ class Baseline:
 
     River's running means for the first ``grace`` observations, when exponential weights would
     give the very first ones too much say; its exponentially weighted means from then on.
+    ``expected`` and ``deviation`` are what they come to.
     """
 
-    __slots__ = ("mean", "observations", "square")
+    __slots__ = ("deviation", "expected", "mean", "observations", "square")
 
     def __init__(self) -> None:
         self.observations = 0
+        self.expected = self.deviation = 0.0
         self.mean: stats.Mean | stats.EWMean = stats.Mean()
         self.square: stats.Mean | stats.EWMean = stats.Mean()
 
-    def update(self, x: float, deviation: float, grace: int) -> None:
+    def update(self, x: float, deviation: float, grace: int, min_deviation: float) -> None:
         """Learn a value and its deviation from what was expected of it."""
         if self.observations == grace:
             self.mean = _exponential(self.mean.get(), grace)
@@ -44,6 +46,13 @@ class Baseline:
         self.observations += 1
         self.mean.update(x)
         self.square.update(deviation * deviation)
+        self.settle(min_deviation)
+
+    def settle(self, min_deviation: float) -> None:
+        """Take up what was learned; no deviation is below the least, absolute or relative."""
+        self.expected = expected = self.mean.get()
+        floor = min_deviation * max(1.0, abs(expected))
+        self.deviation = max(floor, math.sqrt(self.square.get()))
 
 
 class Surprise(base.AnomalyDetector):
@@ -97,10 +106,6 @@ class Surprise(base.AnomalyDetector):
         self.clip = clip
         self._baselines: dict[str, Baseline] = {}
 
-    def _deviation(self, baseline: Baseline) -> float:
-        floor = self.min_deviation * max(1.0, abs(baseline.mean.get()))
-        return float(max(floor, math.sqrt(baseline.square.get())))
-
     def learn_one(self, x: dict[str, float]) -> None:  # type: ignore[override]  # names are str
         """Learn one bar's features; values that are not finite are passed over."""
         baselines = self._baselines
@@ -110,23 +115,22 @@ class Surprise(base.AnomalyDetector):
             baseline = baselines.get(feature)
             if baseline is None:
                 baseline = baselines[feature] = Baseline()
-            mean = baseline.mean.get() if baseline.observations else value
-            deviation = value - mean
+                baseline.expected = value
+            deviation = value - baseline.expected
             if baseline.observations > self.memory // 10:
-                most = self.clip * self._deviation(baseline)
+                most = self.clip * baseline.deviation
                 deviation = min(most, max(-most, deviation))
-            baseline.update(mean + deviation, deviation, self.memory)
+            x_learned = baseline.expected + deviation
+            baseline.update(x_learned, deviation, self.memory, self.min_deviation)
 
     def _deviations(self, x: dict[str, float]) -> dict[str, float]:
         """Each feature's rise in standard deviations, where it has risen."""
         rises = {}
         for feature, value in x.items():
             baseline = self._baselines.get(feature)
-            if baseline is None or not baseline.observations or not math.isfinite(value):
-                continue
-            rise = value - baseline.mean.get()
-            if rise > 0.0:
-                rises[feature] = min(LARGEST_DEVIATION, rise / self._deviation(baseline))
+            if baseline is not None and math.isfinite(value) and value > baseline.expected:
+                rise = (value - baseline.expected) / baseline.deviation
+                rises[feature] = min(LARGEST_DEVIATION, rise)
         return rises
 
     def score_one(self, x: dict[str, float]) -> float:  # type: ignore[override]  # names are str
@@ -138,7 +142,7 @@ class Surprise(base.AnomalyDetector):
         rises = self._deviations(x)
         total = sum(z * z for z in rises.values())
         contributions = [
-            Contribution(feature, x[feature], self._baselines[feature].mean.get(), z * z / total)
+            Contribution(feature, x[feature], self._baselines[feature].expected, z * z / total)
             for feature, z in rises.items()
         ]
         return sorted(contributions, key=lambda c: (-c.share, c.feature))
@@ -161,6 +165,7 @@ class Surprise(base.AnomalyDetector):
             elif observations:
                 baseline.mean = _plain(mean, observations)
                 baseline.square = _plain(square, observations)
+            baseline.settle(self.min_deviation)
 
 
 def _exponential(start: float, grace: int) -> stats.EWMean:

@@ -52,6 +52,7 @@ class Signal(Struct, frozen=True):
 class Counts(Struct):
     """What the events of some symbols came to; they only grow."""
 
+    late: int = 0
     unknown_orders: int = 0
     replaced_orders: int = 0
     sequence_regressions: int = 0
@@ -217,6 +218,7 @@ class SymbolMonitor:
 
     def _on_late(self, late: Late) -> None:
         """The book learns of what came too late for its bar; the bar does not."""
+        self.counts.late += 1
         flow, leveraged = self.flow, self.leveraged
         self.flow, self.leveraged = Flow(), []
         self._handlers[late.event.kind](late.event)

@@ -197,7 +197,8 @@ def _in_order(events: list[Event | Late], times: Times) -> list[Event | Late]:
     order = times.argsort(kind="stable")
     in_order = times[order]
     if (in_order[1:] == in_order[:-1]).any():
-        order = np.lexsort(([event.sequence or 0 for event in events], times))
+        sequences = np.array([event.sequence or 0 for event in events])
+        order = np.lexsort((sequences, times))
     return [events[i] for i in order.tolist()]
 
 

@@ -219,7 +219,7 @@ def _market(intake: Intake, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
     yield _gauge(
         "tracked_accounts",
         "Accounts whose leverage habit is known, summed over symbols.",
-        sum(len(monitor.habits.habits) for monitor in monitors),
+        sum(len(m.habits.recent) + len(m.habits.older) for m in monitors),
     )
 
 

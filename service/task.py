@@ -5,13 +5,13 @@ the shell around it moves them. Replay from files and a Kafka consumer share it.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from msgspec import Struct, field
 
 from detectors.detector import Detector
-from detectors.events import Event, Late
+from detectors.events import Event
 from detectors.incidents import Alert, KillSwitch
 from detectors.parameters import Parameters
 from detectors.state import SymbolState, capture, revive
@@ -19,7 +19,6 @@ from detectors.symbol import Counts, Signal, SymbolMonitor
 from service.align import Aligner, Position, StreamPosition
 
 _ts_event = attrgetter("ts_event")
-_symbol = attrgetter("symbol")
 
 AlertKey = tuple[str, str, str]
 """What makes two alerts the same: id, status and severity."""
@@ -52,12 +51,21 @@ class Output(Struct):
 class Tally(Struct):
     """What became of events: fed = scored + late + skipped + waiting; tasks may share one."""
 
-    scored: int = 0
-    late: int = 0
+    released: int = 0
     skipped: int = 0
     evicted_symbols: int = 0
     muted_alerts: int = 0
     market: Counts = field(default_factory=Counts)
+
+    @property
+    def late(self) -> int:
+        """The events that came too late for their place."""
+        return self.market.late
+
+    @property
+    def scored(self) -> int:
+        """The events that came in time."""
+        return self.released - self.market.late
 
 
 class Snapshot(Struct, frozen=True):
@@ -66,6 +74,18 @@ class Snapshot(Struct, frozen=True):
     symbol: str
     position: Position
     state: SymbolState
+
+
+class _Touched(dict[str, SymbolMonitor]):
+    """The monitors of the symbols that a run of events is about, each admitted at its first."""
+
+    def __init__(self, admit: Callable[[str], SymbolMonitor]) -> None:
+        super().__init__()
+        self._admit = admit
+
+    def __missing__(self, symbol: str) -> SymbolMonitor:
+        monitor = self[symbol] = self._admit(symbol)
+        return monitor
 
 
 class PartitionTask:
@@ -164,34 +184,31 @@ class PartitionTask:
             stop = bisect_left(events, bar_end, start, key=_ts_event)
             run = events[start:stop] if stop - start < len(events) else events
             self._close_bars(bar_end - bar_ns, before, output)
-            # A dict, not a set: the order must not depend on a string's hash.
-            active = dict.fromkeys(map(_symbol, run))
-            self._admit(active, before, output)
-            self._open_bars.setdefault(bar_end, {}).update(active)
-            self._apply(run)
+            touched = _Touched(self._admit)
+            for event in run:
+                touched[event.symbol].apply(event)
+            self.tally.released += len(run)
+            self._open_bars.setdefault(bar_end, {}).update(dict.fromkeys(touched))
+            for symbol in touched:
+                self._unsaved.setdefault(symbol, before)
+            self._evict(touched, output)
             start = stop
         self._close_bars(watermark_ns, before, output)
         return output
 
-    def _apply(self, events: Sequence[Event | Late]) -> None:
-        monitors = self.monitors
-        for event in events:
-            monitors[event.symbol].apply(event)
-        late = list(map(type, events)).count(Late)
-        self.tally.late += late
-        self.tally.scored += len(events) - late
+    def _admit(self, symbol: str) -> SymbolMonitor:
+        """The monitor of a symbol that has an event, as the one that was active last."""
+        monitor = self.monitors.pop(symbol, None)
+        if monitor is None:
+            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, self.tally.market)
+        self.monitors[symbol] = monitor
+        return monitor
 
-    def _admit(self, symbols: Mapping[str, None], before: Position, output: Output) -> None:
-        """See that each symbol has a monitor and that its change is on record."""
-        for symbol in symbols:
-            monitor = self.monitors.pop(symbol, None)
-            if monitor is None:
-                monitor = SymbolMonitor(symbol, self.parameters, self.detectors, self.tally.market)
-            self.monitors[symbol] = monitor
-            self._unsaved.setdefault(symbol, before)
+    def _evict(self, touched: Mapping[str, SymbolMonitor], output: Output) -> None:
+        """Forget the symbols quiet for longest, down to the bound."""
         while len(self.monitors) > self.max_symbols:
             symbol = next(iter(self.monitors))
-            if symbol in symbols:
+            if symbol in touched:
                 break  # more are active at once than the bound: they are all needed now
             del self.monitors[symbol]
             for bar in self._open_bars.values():

@@ -152,7 +152,7 @@ def test_what_grows_is_bounded(monitor):
         monitor.apply(order(f"o{number}", side, price, at=at, account=f"a{number}", leverage=5.0))
     monitor.close_bar(BEGIN + SECOND)
     assert len(monitor.book.orders) == 100
-    assert len(monitor.habits.habits) <= 8
+    assert len(monitor.habits.recent) + len(monitor.habits.older) <= 8
     assert monitor.counts.evicted_orders == 400
     assert monitor.counts.evicted_accounts > 0
 
