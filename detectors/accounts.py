@@ -58,16 +58,14 @@ class LeverageHabits:
         """
         recent = self.recent
         fading_factor = self.fading_factor
-        leveraged = weighted = log_weighted = excess_weighted = near_maximum = 0.0
+        leveraged = excess_weighted = near_maximum = 0.0
         for account, notional, leverage in orders:
-            log_leverage = math.log(leverage)
             leveraged += notional
-            weighted += notional * leverage
-            log_weighted += notional * log_leverage
             if leverage >= high_leverage > 0.0:
                 near_maximum += notional
             if account is None:
                 continue
+            log_leverage = math.log(leverage)
             habit = recent.get(account)
             if habit is None:
                 habit = self.older.pop(account, None)
@@ -86,8 +84,6 @@ class LeverageHabits:
                 weight = fading_factor
             recent[account] = (usual + weight * excess, seen)
         flow.leveraged += leveraged
-        flow.leverage_weighted += weighted
-        flow.log_leverage_weighted += log_weighted
         flow.leverage_excess_weighted += excess_weighted
         flow.near_maximum_leverage += near_maximum
 

@@ -20,9 +20,10 @@ SPANS_SECONDS = (5, 15, 60)
 NEAR_BPS = 25.0
 """Flow within this distance of the mid price is "near" the touch."""
 
-YOUNG_NS = 500_000_000
-"""An order cancelled within this time of its arrival was "young" (fleeting orders: Hasbrouck and
-Saar, 2009, use two seconds; venues have become faster)."""
+YOUNG_NS = 50_000_000
+"""An order cancelled within this time of its arrival was "young": nobody could have traded with it
+who had not already decided to (fleeting orders: Hasbrouck and Saar, 2009, use two seconds; stuffing
+is a matter of milliseconds: Egginton, Van Ness and Van Ness, 2016)."""
 
 WIDEST_SPREAD_BPS = 1_000.0
 """The spread of a book with an empty side, and the most that any spread counts for."""
@@ -34,8 +35,8 @@ class Flow:
 
     Counts are numbers of events; the rest is notional in the quote currency. ``bid`` and ``ask``
     name the side of the book where the order rested. ``leveraged`` is the notional of new orders
-    that state a leverage and do not only reduce; the ``…_weighted`` sums weigh it by leverage, by
-    its logarithm, and by the logarithm's excess over the account's own habit.
+    that state a leverage and do not only reduce, ``leverage_excess_weighted`` weighs it by the
+    excess of the leverage's logarithm over the account's own habit.
     """
 
     orders: float = 0.0
@@ -49,8 +50,6 @@ class Flow:
     near_traded_bid: float = 0.0
     near_traded_ask: float = 0.0
     leveraged: float = 0.0
-    leverage_weighted: float = 0.0
-    log_leverage_weighted: float = 0.0
     leverage_excess_weighted: float = 0.0
     near_maximum_leverage: float = 0.0
 
@@ -80,8 +79,9 @@ class Bar(Struct, frozen=True):
     ``spans`` has a Flow for each of SPANS_SECONDS, this interval included. ``opened`` and
     ``closed`` are None until the book has had both sides once. ``usual_depth`` is the habitual
     notional within 25 bps of the mid on both sides, 0 while unknown; ``smooth_log_depth`` the
-    logarithm of depth over the usual, smoothed over 15 and 60 seconds. ``open_interest`` is in base
-    units, None where the venue does not tell.
+    logarithm of depth over the usual, smoothed over 15 and 60 seconds. ``one_sided`` is
+    how much one account has lately placed on one side, see OneSidedAccounts; 0 where accounts are
+    not told.
     """
 
     symbol: str
@@ -93,7 +93,7 @@ class Bar(Struct, frozen=True):
     closed: BookState | None
     usual_depth: float
     smooth_log_depth: tuple[float, float]
-    open_interest: float | None
+    one_sided: float
 
 
 class Spans:
@@ -105,30 +105,22 @@ class Spans:
         The length of a bar.
     """
 
-    __slots__ = ("_decay", "_sums")
+    __slots__ = ("_decay", "sums")
 
     def __init__(self, bar_seconds: float) -> None:
         self._decay = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
-        self._sums = tuple(Flow() for _ in SPANS_SECONDS)
+        self.sums = tuple(Flow() for _ in SPANS_SECONDS)
 
     def add(self, flow: Flow, bars: int) -> tuple[Flow, ...]:
         """Let ``bars`` intervals pass, the last of which saw ``flow``; the sums after it."""
         amounts = _amounts(flow)
         sums = []
-        for decay, before in zip(self._decay, self._sums, strict=True):
+        for decay, before in zip(self._decay, self.sums, strict=True):
             left = decay**bars
             pairs = zip(_amounts(before), amounts, strict=True)
             sums.append(Flow(*[total * left + amount for total, amount in pairs]))
-        self._sums = tuple(sums)
-        return self._sums
-
-    def state(self) -> tuple[Flow, ...]:
-        """The sums, for a snapshot."""
-        return self._sums
-
-    def restore(self, state: tuple[Flow, ...]) -> None:
-        """Take over the sums of a snapshot."""
-        self._sums = state
+        self.sums = tuple(sums)
+        return self.sums
 
 
 class DepthState(Struct):

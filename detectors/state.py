@@ -11,6 +11,7 @@ from detectors.bar import BookState, DepthState, Flow
 from detectors.book import Book, BookSide, Level, RestingOrder
 from detectors.detector import Detector
 from detectors.incidents import Incident
+from detectors.one_sided import LargeOrder
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import Counts, Marks, SymbolMonitor
@@ -37,6 +38,8 @@ class SymbolState(Struct):
     marks: Marks
     flow: Flow
     leveraged: list[LeveragedOrder]
+    large: list[LargeOrder]
+    one_sided: tuple[dict[str, float], float]
     opened: BookState | None
 
 
@@ -49,13 +52,15 @@ def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
         bids=list(book.bids.levels.items()),
         asks=list(book.asks.levels.items()),
         habits=(monitor.habits.recent, monitor.habits.older),
-        spans=monitor.spans.state(),
+        spans=monitor.spans.sums,
         depth=monitor.depth_habit.state,
         scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
         incident=monitor.incidents.open,
         marks=monitor.marks,
         flow=monitor.flow,
         leveraged=monitor.leveraged,
+        large=monitor.large,
+        one_sided=(monitor.one_sided.placed, monitor.one_sided.gross),
         opened=monitor.opened,
     )
 
@@ -74,7 +79,7 @@ def revive(
     monitor = SymbolMonitor(symbol, parameters, detectors, counts)
     _revive_book(monitor.book, state)
     monitor.habits.recent, monitor.habits.older = state.habits
-    monitor.spans.restore(state.spans)
+    monitor.spans.sums = state.spans
     monitor.depth_habit.state = state.depth
     for scorer in monitor.scorers:
         its = state.scorers.get(scorer.detector.name)
@@ -85,6 +90,8 @@ def revive(
     monitor.marks = state.marks
     monitor.flow = state.flow
     monitor.leveraged = state.leveraged
+    monitor.large = state.large
+    monitor.one_sided.placed, monitor.one_sided.gross = state.one_sided
     return monitor
 
 

@@ -1,5 +1,6 @@
 """One symbol: its book, its bars and its detectors."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from detectors.book import Book
 from detectors.detector import Detector
 from detectors.events import Cancel, Event, Late, Margin, Order, Position, Reference, Trade
 from detectors.incidents import Alert, Incidents
+from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading, Scorer
 
@@ -70,7 +72,6 @@ class Marks(Struct, gc=False):
     settled_bars: int = 0
     last_price: float = 0.0
     high_leverage: float = 0.0
-    open_interest: float | None = None
 
 
 class SymbolMonitor:
@@ -89,9 +90,9 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "_near_high", "_near_low", "book", "counts", "depth_habit",
-        "detectors", "flow", "habits", "incidents", "leveraged", "marks", "opened", "parameters",
-        "scorers", "signal", "spans", "symbol",
+        "_handlers", "_large", "_near_high", "_near_low", "book", "counts", "depth_habit",
+        "detectors", "flow", "habits", "incidents", "large", "leveraged", "marks", "one_sided",
+        "opened", "parameters", "scorers", "signal", "spans", "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +115,9 @@ class SymbolMonitor:
         self.signal: Signal | None = None
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
+        self.one_sided = OneSidedAccounts(parameters.bar_seconds)
+        self.large: list[LargeOrder] = []
+        self._large = math.inf
         self.opened: BookState | None = None
         self.marks = Marks()
         self._near_low = 0.0
@@ -153,6 +157,9 @@ class SymbolMonitor:
             flow = self.flow
             flow.orders += 1.0
             notional = price * quantity
+            if notional >= self._large and order.account is not None:
+                share = notional / self._large * LARGE_SHARE
+                self.large.append((order.account, share if is_buy else -share))
             if self._near_low <= price <= self._near_high:
                 if is_buy:
                     flow.near_placed_bid += notional
@@ -205,8 +212,7 @@ class SymbolMonitor:
             book.take(trade.taker_order_id, trade.quantity)
 
     def _on_reference(self, reference: Reference) -> None:
-        if reference.open_interest is not None:
-            self.marks.open_interest = reference.open_interest
+        """No detector looks at references."""
 
     def _on_margin(self, margin: Margin) -> None:
         if margin.max_leverage is not None:
@@ -219,10 +225,10 @@ class SymbolMonitor:
     def _on_late(self, late: Late) -> None:
         """The book learns of what came too late for its bar; the bar does not."""
         self.counts.late += 1
-        flow, leveraged = self.flow, self.leveraged
-        self.flow, self.leveraged = Flow(), []
+        kept = self.flow, self.leveraged, self.large
+        self.flow, self.leveraged, self.large = Flow(), [], []
         self._handlers[late.event.kind](late.event)
-        self.flow, self.leveraged = flow, leveraged
+        self.flow, self.leveraged, self.large = kept
 
     def close_bar(self, ends_at: int) -> tuple[Signal, list[Alert]]:
         """Close the bar that ends at ``ends_at`` and saw events; the detectors' word on it."""
@@ -256,7 +262,7 @@ class SymbolMonitor:
             closed=closed,
             usual_depth=habit.usual,
             smooth_log_depth=habit.smooth,
-            open_interest=self.marks.open_interest,
+            one_sided=self.one_sided.learn(self.large, elapsed),
         )
         settling = marks.settled_bars <= SETTLING_BARS
         readings = {
@@ -278,7 +284,9 @@ class SymbolMonitor:
         """Begin a bar with the book as it is."""
         self.flow = Flow()
         self.leveraged = []
+        self.large = []
         self.opened = opened
+        self._large = LARGE_SHARE * self.depth_habit.state.usual or math.inf
         if opened is not None:
             self.marks.last_price = opened.mid
             self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)

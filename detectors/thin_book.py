@@ -29,9 +29,14 @@ def features(bar: Bar) -> Features | None:
     """The features of one bar; None until the book has had both sides."""
     if bar.closed is None or bar.opened is None or bar.usual_depth <= 0.0:
         return None
-    ten, twenty_five, fifty = bar.closed.depth
+    opened, closed = bar.opened, bar.closed
     usual = bar.usual_depth
-    thinner = min(bar.closed.bid_depth[1], bar.closed.ask_depth[1])
+    # A quote on its way from one price to the next leaves a gap that no bar should be judged by: a
+    # book is as deep as at the deeper of the bar's ends.
+    ten, twenty_five, fifty = map(max, opened.depth, closed.depth)
+    thinner = min(
+        max(opened.bid_depth[1], closed.bid_depth[1]), max(opened.ask_depth[1], closed.ask_depth[1])
+    )
     return {
         "shallow_10bps": -log_ratio(ten, usual),
         "shallow_25bps": -log_ratio(twenty_five, usual),
@@ -39,8 +44,8 @@ def features(bar: Bar) -> Features | None:
         "shallow_side_25bps": -log_ratio(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
         "shallow_60s": -bar.smooth_log_depth[1],
-        "spread": log_ratio(bar.closed.spread_bps, UNIT_BPS),
-        "sweep_cost": log_ratio(bar.closed.sweep_cost_bps, UNIT_BPS),
+        "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
+        "sweep_cost": log_ratio(min(opened.sweep_cost_bps, closed.sweep_cost_bps), UNIT_BPS),
         "net_depletion_15s": net_depletion(bar.spans[1], usual),
         "net_depletion_60s": net_depletion(bar.spans[2], usual),
     }

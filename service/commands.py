@@ -107,6 +107,36 @@ def simulate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def scorecard(arguments: argparse.Namespace) -> int:
+    """``foreshock scorecard``."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    try:
+        from service.scorecard.run import scorecard as make_scorecard
+    except ModuleNotFoundError as error:
+        if error.name != "plotly":
+            raise
+        raise OperatorError(
+            "the scorecard's plots need plotly: pip install 'foreshock[scorecard]'"
+        ) from None
+    from service.scorecard.report import to_markdown
+
+    scenarios = [name for name in arguments.scenarios if name != "calm"]
+    card = make_scorecard(
+        arguments.out,
+        scenarios=scenarios,
+        purpose="tuning" if arguments.tuning else "reporting",
+        seeds=arguments.seeds,
+        calm_days=arguments.calm_days,
+        false_alarms_per_day=arguments.budget,
+        jobs=arguments.jobs,
+    )
+    Console().print(Markdown(to_markdown(card)))
+    _say(f"\nwritten to {arguments.out}")
+    return 0
+
+
 def check_config(arguments: argparse.Namespace) -> int:
     """``foreshock check-config``."""
     from service.configuration import effective, load

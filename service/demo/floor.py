@@ -12,7 +12,7 @@ from service.demo.fundamentals import Fundamental
 from service.demo.ledger import Holding
 from service.demo.liquidation import RiskEngine
 from service.demo.makers import Maker, deploy
-from service.demo.measures import CascadeMeter, Truth
+from service.demo.measures import CascadeMeter, Truth, WithdrawalMeter
 from service.demo.population import Population
 from service.demo.traders import Crowd
 from service.demo.venue import Clock, Market
@@ -70,6 +70,7 @@ class Floor:
         self.rng = rng = Random(f"{seed}/{contract.symbol}")
         self.agenda = agenda
         self.meter = CascadeMeter(contract.symbol)
+        self.withdrawals = WithdrawalMeter(contract.symbol)
         self.market = market = Market(contract, agenda.clock, self.meter)
         self.fundamental = Fundamental(contract)
         self.controls = Controls()
@@ -152,6 +153,12 @@ class Floor:
         cascade = self.meter.close() if final else self.meter.watch(now, self.market.mark)
         if cascade is not None:
             yield cascade
+        standing = sum(maker.standing_lots() for maker in self.makers) / self.near_lots
+        left = self.withdrawals.watch(now, standing)
+        if final and left is None:
+            left = self.withdrawals.close(now)
+        if left is not None:
+            yield left
         while self.episodes and (final or self.episodes[0].end_seconds <= elapsed):
             episode = self.episodes.pop(0)
             if episode.start_seconds >= elapsed or not episode.labelled:

@@ -107,6 +107,21 @@ class Maker:
         self.withdrawn = False
         self._returned_at = self._market.clock.now
 
+    def standing_lots(self) -> float:
+        """What it would show near the middle now, whatever a scenario makes of its sizes."""
+        now = self._market.clock.now
+        if self.withdrawn or now < self._paused_until:
+            return 0.0
+        return self.near_lots * self._willingness(now)
+
+    def _willingness(self, now: int) -> float:
+        """The share of its usual size that it quotes: less under stress, and after a return."""
+        strain = max(self.stress - STRESS_TOLERANCE, 0.0)
+        share = 1 / (1 + STRESS_SHRINKING * strain)
+        if self._returned_at:
+            share *= 1 - 0.8 * exp((self._returned_at - now) / (RETURN_SECONDS * 1e9))
+        return share
+
     def act(self) -> float:
         """Renew quotes; return the seconds until it acts again."""
         if self._rest <= 0.0:
@@ -151,9 +166,7 @@ class Maker:
         fair = market.fair() * (
             1 - INVENTORY_SKEW * inventory * self._half + 0.3 * half * rng.gauss(0.0, 1.0)
         )
-        base = self._base * controls.depth / (1 + STRESS_SHRINKING * strain)
-        if self._returned_at:
-            base *= 1 - 0.8 * exp((self._returned_at - now) / (RETURN_SECONDS * 1e9))
+        base = self._base * controls.depth * self._willingness(now)
         scale = market.ticks_per_unit
         self._snipe(fair, half)
         sides = (

@@ -10,6 +10,8 @@ MIN_TRADED_SHARE = 0.25
 MIN_OPEN_SHARE = 0.02
 MIN_DRAWDOWN = 0.005
 QUIET_NS = 120_000_000_000
+LEFT_SHARE = 0.5
+BACK_SHARE = 0.7
 _BUCKET_NS = 1_000_000_000
 
 
@@ -19,13 +21,14 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes
     ----------
     kind
-        Which scenario provoked it; "cascade" is never provoked but measured.
+        Which scenario provoked it; "cascade" and "makers_left" are never provoked but measured.
     symbol
         Where.
     starts_at, ends_at
         Nanoseconds since the epoch, UTC. A cascade starts at its onset.
     strength
-        As the scenario was asked for; for a cascade its peak drawdown.
+        As the scenario was asked for; for a cascade its peak drawdown, for makers that left the
+        share of their quotes that was gone.
     accounts
         Whose doing it was, where that is so.
     peak_drawdown_ratio
@@ -45,6 +48,41 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak_drawdown_ratio: float | None = None
     liquidated_notional: float | None = None
     liquidation_steps: int | None = None
+
+
+class WithdrawalMeter:
+    """Tells when so many makers have left a market by themselves that its book is thin.
+
+    That is when what makers would show near the middle falls below `LEFT_SHARE` of what they show
+    in calm; it is over when it has been above `BACK_SHARE` again.
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self._since: int | None = None
+        self._least = 1.0
+
+    def watch(self, now: int, standing_share: float) -> Truth | None:
+        """Follow the makers; return the withdrawal once it is over."""
+        if self._since is None:
+            if standing_share < LEFT_SHARE:
+                self._since, self._least = now, standing_share
+            return None
+        self._least = min(self._least, standing_share)
+        return self.close(now) if standing_share > BACK_SHARE else None
+
+    def close(self, now: int) -> Truth | None:
+        """The withdrawal that is under way, if one is."""
+        if self._since is None:
+            return None
+        since, self._since = self._since, None
+        return Truth(
+            kind="makers_left",
+            symbol=self.symbol,
+            starts_at=since,
+            ends_at=now,
+            strength=round(1.0 - self._least, 3),
+        )
 
 
 class CascadeMeter:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from detectors.events import Cancel, Event, Order, Reference, Trade
-from service.demo.measures import CascadeMeter, Truth
+from service.demo.measures import CascadeMeter, Truth, WithdrawalMeter
 from service.demo.scenarios import SCENARIOS, scenario
 from service.demo.simulation import START_NS, simulate
 
@@ -34,7 +34,9 @@ def between(events: list[Event | Truth], kind: type | UnionType, start: int, end
 
 
 def truths(events: list[Event | Truth]):
-    return [event for event in events if isinstance(event, Truth)]
+    """What was provoked, and cascades; makers also leave by themselves, and come back."""
+    labels = [event for event in events if isinstance(event, Truth)]
+    return [label for label in labels if label.kind != "makers_left"]
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "calm"])
@@ -185,3 +187,23 @@ def test_liquidations_that_do_not_move_the_price_are_no_cascade():
         meter.liquidated(START_NS, f"account {number}", -1, 100.0, 100.0, 10_000.0)
     assert meter.watch(START_NS + 121 * SECOND, 99.9) is None
     assert meter.close() is None
+
+
+def test_makers_that_leave_by_themselves_are_told_until_most_are_back():
+    meter = WithdrawalMeter("A")
+    told = [meter.watch(at, share) for at, share in enumerate([1.0, 0.6, 0.4, 0.1, 0.6, 0.8, 1.0])]
+    (label,) = [label for label in told if label is not None]
+    assert (label.kind, label.starts_at, label.ends_at, label.strength) == (
+        "makers_left",
+        2,
+        5,
+        0.9,
+    )
+    assert meter.close(7) is None
+
+
+def test_when_makers_pull_their_quotes_they_have_left():
+    events = run("cancel_burst", seconds=300, start_seconds=100, length_seconds=60)
+    left = [e for e in events if isinstance(e, Truth) and e.kind == "makers_left"]
+    assert any(abs(label.starts_at - START_NS - 100 * SECOND) < 3 * SECOND for label in left)
+    assert max(label.strength for label in left) > 0.8

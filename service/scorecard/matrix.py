@@ -1,0 +1,112 @@
+"""What a scorecard runs: which scenarios, how strong, on which seeds, at which activity.
+
+Constants may be chosen by looking at the tuning seeds; figures are reported on others, which
+nobody has looked at.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from service.demo.scenarios import SCENARIOS
+
+TUNING_FIRST_SEED = 1
+REPORTING_FIRST_SEED = 100_001
+"""The two never meet: no run has a hundred thousand seeds."""
+
+MUST_ALARM = (
+    "cancel_burst",
+    "quote_stuffing",
+    "layering",
+    "leverage_buildup",
+    "leverage_jump",
+    "draining_book",
+    "spread_blowout",
+    "cascade",
+)
+"""The scenarios that a risk team must be told of."""
+
+MUST_NOT_ALARM = ("surge", "big_trade", "volatility_regime", "requote_rhythm", "lull")
+"""The scenarios in which an alarm is false."""
+
+STRENGTHS = (1.0, 0.5)
+"""Nominal, and a weak form that a good detector may just miss."""
+
+ACTIVITIES = (30.0, 10.0)
+"""Events a second and symbol, in calm."""
+
+START_SECONDS = 1_800.0
+"""What is provoked begins after so long a calm: a service has seen its market before."""
+
+AFTERMATH_SECONDS = 420.0
+"""What follows the provocation is watched so long: a cascade needs it."""
+
+CALM_SECONDS = 21_600.0
+CALM_SYMBOLS = 4
+"""A calm trial is one symbol-day: a quarter of a day of four symbols."""
+
+Purpose = Literal["tuning", "reporting"]
+
+
+class Trial(Struct, frozen=True):
+    """One market that is simulated and watched.
+
+    ``events_per_second`` is the activity of a symbol in calm; ``false_alarms_per_day`` the budget
+    of a symbol.
+    """
+
+    scenario: str
+    seed: int
+    strength: float = 1.0
+    events_per_second: float = 30.0
+    false_alarms_per_day: float = 1.0
+
+    @property
+    def start_seconds(self) -> float:
+        """When the provocation begins, after the simulation's start."""
+        return START_SECONDS
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols there are: the first is provoked, the others are not."""
+        return CALM_SYMBOLS if self.scenario == "calm" else 2
+
+    @property
+    def seconds(self) -> float:
+        """The market time that is simulated."""
+        if self.scenario == "calm":
+            return CALM_SECONDS
+        return START_SECONDS + SCENARIOS[self.scenario].length_seconds + AFTERMATH_SECONDS
+
+
+def first_seed(purpose: Purpose) -> int:
+    """Where the seeds of a purpose begin."""
+    return TUNING_FIRST_SEED if purpose == "tuning" else REPORTING_FIRST_SEED
+
+
+def trials(
+    scenarios: tuple[str, ...],
+    *,
+    purpose: Purpose,
+    seeds: int,
+    calm_days: int,
+    false_alarms_per_day: float,
+) -> list[Trial]:
+    """The trials of a scorecard, the longest first: ``seeds`` of each scenario and form.
+
+    ``calm_days`` is how many calm symbol-days are watched beside them, at each activity in turn.
+    """
+    first = first_seed(purpose)
+    found = [
+        Trial("calm", first + n, 1.0, ACTIVITIES[n % len(ACTIVITIES)], false_alarms_per_day)
+        for n in range(calm_days)
+    ]
+    for name in scenarios:
+        strengths = STRENGTHS if name in MUST_ALARM else STRENGTHS[:1]
+        found += [
+            Trial(name, first + n, strength, activity, false_alarms_per_day)
+            for strength in strengths
+            for activity in ACTIVITIES
+            for n in range(seeds)
+        ]
+    return found

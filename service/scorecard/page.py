@@ -1,0 +1,90 @@
+"""The scorecard as one HTML page with plots, which needs nothing from anywhere else."""
+
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from service.scorecard.report import Scorecard, watchers
+from service.scorecard.score import INCIDENTS, Found
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+"""
+
+
+def to_html(card: Scorecard) -> str:
+    """The page: recall beside the baselines, delays, leads before a cascade, false alarms."""
+    plots = [_recall(card), _delays(card), _leads(card), _false(card)]
+    drawn = "\n".join(
+        figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"plot-{number}")
+        for number, figure in enumerate(plots)
+    )
+    about = (
+        f"{escape(card.command)} · version {escape(card.version)} · {card.trials} markets · "
+        f"{escape(card.purpose)} seeds · budget {card.false_alarms_per_day:g} a symbol and day"
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Foreshock scorecard</title>
+<style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>
+<body><h1>Foreshock scorecard</h1><p>{about}</p>
+{drawn}
+</body></html>
+"""
+
+
+def _name(row: Found) -> str:
+    return f"{row.kind} x{row.strength:g}, {row.events_per_second:g}/s"
+
+
+def _recall(card: Scorecard) -> Any:
+    figure = go.Figure(layout={"title": "Recall", "barmode": "group", "yaxis": {"range": [0, 1]}})
+    ours, baselines = watchers()
+    for watcher in (ours[0], *baselines):
+        rows = [r for r in card.found if r.watcher == watcher and r.recall is not None]
+        values = [r.recall.value for r in rows if r.recall is not None]
+        figure.add_bar(
+            name=watcher,
+            x=[_name(row) for row in rows],
+            y=values,
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [r.recall.high - r.recall.value for r in rows if r.recall is not None],
+                "arrayminus": [r.recall.value - r.recall.low for r in rows if r.recall is not None],
+            },
+        )
+    return figure
+
+
+def _delays(card: Scorecard) -> Any:
+    rows = [r for r in card.found if r.watcher == INCIDENTS and r.delay_median_seconds is not None]
+    figure = go.Figure(layout={"title": "Delay in seconds: median and 90 %", "barmode": "group"})
+    names = [_name(row) for row in rows]
+    figure.add_bar(name="median", x=names, y=[r.delay_median_seconds for r in rows])
+    figure.add_bar(name="90 %", x=names, y=[r.delay_p90_seconds for r in rows])
+    return figure
+
+
+def _leads(card: Scorecard) -> Any:
+    rows = [r for r in card.found if r.watcher == INCIDENTS and r.lead_median_seconds is not None]
+    figure = go.Figure(layout={"title": "Lead before a cascade's onset in seconds"})
+    names = [_name(row) for row in rows]
+    figure.add_bar(name="median", x=names, y=[r.lead_median_seconds for r in rows])
+    figure.add_bar(name="10 %", x=names, y=[r.lead_p10_seconds for r in rows])
+    return figure
+
+
+def _false(card: Scorecard) -> Any:
+    figure = go.Figure(layout={"title": "False alarms a symbol-day", "barmode": "group"})
+    ours, baselines = watchers()
+    for watcher in (ours[0], *baselines):
+        rows = [r for r in card.false_alarms if r.watcher == watcher and r.per_symbol_day]
+        figure.add_bar(
+            name=watcher,
+            x=[f"{row.scenario}, {row.events_per_second:g}/s" for row in rows],
+            y=[row.per_symbol_day.value for row in rows if row.per_symbol_day is not None],
+        )
+    figure.add_hline(y=card.false_alarms_per_day, line_dash="dot", annotation_text="budget")
+    return figure

@@ -1,0 +1,94 @@
+"""``foreshock scorecard``: the trials in parallel, and the documents that come of them."""
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from service import __version__
+from service.scorecard import score
+from service.scorecard.matrix import Purpose, Trial, trials
+from service.scorecard.page import to_html
+from service.scorecard.report import Scorecard, to_json, to_markdown
+from service.scorecard.trial import Outcome, run
+
+
+def scorecard(
+    out: Path,
+    *,
+    scenarios: Sequence[str],
+    purpose: Purpose,
+    seeds: int,
+    calm_days: int,
+    false_alarms_per_day: float,
+    jobs: int | None,
+) -> Scorecard:
+    """Run the matrix and write ``scorecard.json``, ``scorecard.md`` and ``scorecard.html``.
+
+    Parameters
+    ----------
+    out
+        The directory to write to; made if need be.
+    scenarios, purpose, seeds, calm_days, false_alarms_per_day
+        As for `trials`.
+    jobs
+        Processes; as many as there are processors if None. It changes nothing but the time.
+    """
+    began = time.monotonic()
+    wanted = trials(
+        tuple(scenarios),
+        purpose=purpose,
+        seeds=seeds,
+        calm_days=calm_days,
+        false_alarms_per_day=false_alarms_per_day,
+    )
+    outcomes = _ordered(wanted, _run_all(wanted, jobs or os.cpu_count() or 1))
+    options = f"--seeds {seeds} --calm-days {calm_days} --budget {false_alarms_per_day:g}"
+    card = Scorecard(
+        command=f"foreshock scorecard {options}" + (" --tuning" if purpose == "tuning" else ""),
+        version=__version__,
+        purpose=purpose,
+        false_alarms_per_day=false_alarms_per_day,
+        trials=len(wanted),
+        seconds=round(time.monotonic() - began, 1),
+        found=score.found(outcomes),
+        false_alarms=score.false_alarms(outcomes),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scorecard.json").write_bytes(to_json(card))
+    (out / "scorecard.md").write_text(to_markdown(card))
+    (out / "scorecard.html").write_text(to_html(card))
+    return card
+
+
+def _run_all(wanted: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
+    progress = Progress(
+        TextColumn("scorecard"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    # Forking a process that has threads is undefined; a fresh one costs a second.
+    context = multiprocessing.get_context("spawn")
+    with progress, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        bar = progress.add_task("", total=len(wanted))
+        waiting: set[Future[Outcome]] = {pool.submit(run, trial) for trial in wanted}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                progress.advance(bar)
+                yield future.result()
+
+
+def _ordered(wanted: Sequence[Trial], outcomes: Iterator[Outcome]) -> list[Outcome]:
+    place = {trial: number for number, trial in enumerate(wanted)}
+    return sorted(outcomes, key=lambda outcome: place[outcome.trial])

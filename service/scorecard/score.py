@@ -1,0 +1,229 @@
+"""From outcomes to figures: what was found, how soon, and what was raised for nothing.
+
+An episode is found when there is an alarm of its symbol between its beginning and a little after
+its end. Alarms that stand close together are one incident, and an incident that begins where
+nothing was provoked, after the warm-up and after what a provocation leaves behind, is false.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from service.scorecard.matrix import MUST_ALARM
+from service.scorecard.statistics import Interval, quantile, rate, share
+from service.scorecard.trial import Alarm, Outcome
+
+SECOND = 1_000_000_000
+GRACE_NS = 30 * SECOND
+"""An alarm so long after an episode's end still tells of it."""
+
+QUIET_NS = 60 * SECOND
+"""So long without an alarm ends an incident, as the service's default has it."""
+
+WARMUP_NS = 420 * SECOND
+"""The default warm-up of 300 bars, and the bars in which nothing is judged before it."""
+
+INCIDENTS = "foreshock"
+"""Everything together: the incidents that the service publishes."""
+
+
+MEASURED = ("cascade", "makers_left")
+"""What the market itself brought about, wherever it did: to tell of it is right."""
+
+RECOVERY_NS = 120 * SECOND
+"""So long after what the market brought about it is still under its impression."""
+
+
+class Found(Struct, frozen=True):
+    """How one watcher did on one kind of episode, in one form.
+
+    ``recall`` is the share of episodes found; ``delay_seconds`` from an episode's beginning;
+    ``leads`` are the seconds by which a cascade's onset was led (cascades only).
+    """
+
+    watcher: str
+    kind: str
+    strength: float
+    events_per_second: float
+    episodes: int
+    recall: Interval | None
+    delay_median_seconds: float | None
+    delay_p90_seconds: float | None
+    warned_before_onset: Interval | None = None
+    lead_median_seconds: float | None = None
+    lead_p10_seconds: float | None = None
+    first_features: dict[str, int] = {}
+
+
+class Episode(NamedTuple):
+    """Something that there is to find; ``onset`` is where the cascade that it led to began."""
+
+    symbol: str
+    starts_at: int
+    ends_at: int
+    onset: int | None
+
+
+class FalseAlarms(Struct, frozen=True):
+    """How often one watcher alarmed for nothing, in one scenario."""
+
+    watcher: str
+    scenario: str
+    events_per_second: float
+    incidents: int
+    symbol_days: float
+    per_symbol_day: Interval | None
+
+
+def openings(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """The first alarm of each incident: of a symbol's alarms that no quiet time lies between."""
+    last: dict[str, int] = {}
+    first = []
+    for alarm in sorted(alarms, key=lambda alarm: alarm.ts_event):
+        if alarm.ts_event - last.get(alarm.symbol, -QUIET_NS) > QUIET_NS:
+            first.append(alarm)
+        last[alarm.symbol] = alarm.ts_event
+    return first
+
+
+def by_watcher(outcome: Outcome) -> dict[str, list[Alarm]]:
+    """Every watcher's alarms: the service's incidents, its detectors, the baselines."""
+    return {INCIDENTS: outcome.incidents, **outcome.alarms}
+
+
+def found(outcomes: Sequence[Outcome]) -> list[Found]:
+    """How every watcher did on every kind that must be told of, at each strength and activity."""
+    groups: dict[tuple[str, float, float], list[tuple[Outcome, Episode]]] = defaultdict(list)
+    for outcome in outcomes:
+        for kind, strength, episode in _episodes(outcome):
+            activity = outcome.trial.events_per_second
+            groups[kind, strength, activity].append((outcome, episode))
+    return [
+        _found(watcher, kind, strength, activity, its)
+        for (kind, strength, activity), its in groups.items()
+        for watcher in by_watcher(its[0][0])
+    ]
+
+
+def _episodes(outcome: Outcome) -> Iterator[tuple[str, float, Episode]]:
+    """What there is to find in one trial: what was provoked, and makers that left in a calm."""
+    trial = outcome.trial
+    if trial.scenario == "calm":
+        for truth in outcome.truths:
+            if truth.kind == "makers_left" and truth.starts_at > outcome.began_ns + WARMUP_NS:
+                yield truth.kind, 1.0, Episode(truth.symbol, truth.starts_at, truth.ends_at, None)
+    if trial.scenario not in MUST_ALARM:
+        return
+    provoked = [truth for truth in outcome.truths if truth.kind not in MEASURED]
+    symbol = provoked[0].symbol
+    starts_at = min(truth.starts_at for truth in provoked)
+    ends_at = max(truth.ends_at for truth in provoked)
+    onsets = [
+        truth
+        for truth in outcome.truths
+        if truth.kind == "cascade" and truth.symbol == symbol and truth.starts_at > starts_at
+    ]
+    if trial.scenario != "cascade":
+        yield trial.scenario, trial.strength, Episode(symbol, starts_at, ends_at, None)
+    elif onsets:  # where none came of it there was nothing to warn of
+        ends_at = max(ends_at, onsets[0].ends_at)
+        episode = Episode(symbol, starts_at, ends_at, onsets[0].starts_at)
+        yield trial.scenario, trial.strength, episode
+
+
+def _found(
+    watcher: str,
+    kind: str,
+    strength: float,
+    activity: float,
+    episodes: Sequence[tuple[Outcome, Episode]],
+) -> Found:
+    delays: list[float] = []
+    leads: list[float] = []
+    features: Counter[str] = Counter()
+    for outcome, episode in episodes:
+        inside = [
+            alarm
+            for alarm in by_watcher(outcome)[watcher]
+            if alarm.symbol == episode.symbol
+            and episode.starts_at < alarm.ts_event <= episode.ends_at + GRACE_NS
+        ]
+        if not inside:
+            continue
+        first = min(inside, key=lambda alarm: alarm.ts_event)
+        delays.append((first.ts_event - episode.starts_at) / SECOND)
+        features[first.feature] += 1
+        if episode.onset is not None and first.ts_event < episode.onset:
+            leads.append((episode.onset - first.ts_event) / SECOND)
+    cascade = kind == "cascade"
+    return Found(
+        watcher=watcher,
+        kind=kind,
+        strength=strength,
+        events_per_second=activity,
+        episodes=len(episodes),
+        recall=share(len(delays), len(episodes)),
+        delay_median_seconds=quantile(delays, 0.5),
+        delay_p90_seconds=quantile(delays, 0.9),
+        warned_before_onset=share(len(leads), len(episodes)) if cascade else None,
+        lead_median_seconds=quantile(leads, 0.5) if cascade else None,
+        lead_p10_seconds=quantile(leads, 0.1) if cascade else None,
+        first_features=dict(features.most_common()),
+    )
+
+
+def false_alarms(outcomes: Sequence[Outcome]) -> list[FalseAlarms]:
+    """How often every watcher alarmed where nothing that it must tell of took place."""
+    groups: dict[tuple[str, float], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        trial = outcome.trial
+        name = "untouched" if trial.scenario in MUST_ALARM else trial.scenario
+        groups[name, trial.events_per_second].append(outcome)
+    rows = []
+    for (scenario, activity), its in groups.items():
+        for watcher in by_watcher(its[0]):
+            counts, days = zip(*(_false(watcher, outcome) for outcome in its), strict=True)
+            rows.append(
+                FalseAlarms(watcher, scenario, activity, sum(counts), sum(days), rate(counts, days))
+            )
+    return rows
+
+
+def _false(watcher: str, outcome: Outcome) -> tuple[int, float]:
+    """The incidents of one trial that are false, and the symbol-days in which one could be."""
+    first = outcome.began_ns + WARMUP_NS
+    alarms = openings(by_watcher(outcome)[watcher])
+    count, exposed = 0, 0
+    for symbol in outcome.symbols:
+        until = outcome.ended_ns
+        excused = []
+        for truth in outcome.truths:
+            if truth.symbol != symbol:
+                continue
+            if truth.kind in MEASURED:
+                excused.append((truth.starts_at, truth.ends_at + RECOVERY_NS))
+            elif outcome.trial.scenario in MUST_ALARM:
+                # Afterwards the market is under the impression of what was done to it.
+                until = min(until, truth.starts_at)
+        exposed += _uncovered(first, until, excused)
+        count += sum(
+            first <= alarm.ts_event <= until
+            and not any(begin <= alarm.ts_event <= end for begin, end in excused)
+            for alarm in alarms
+            if alarm.symbol == symbol
+        )
+    return count, exposed / (86_400 * SECOND)
+
+
+def _uncovered(first: int, until: int, spans: Iterable[tuple[int, int]]) -> int:
+    """How much of [first, until] no span covers."""
+    left = max(0, until - first)
+    at = first
+    for begin, end in sorted(spans):
+        begins, ends = max(begin, at), min(end, until)
+        if ends > begins:
+            left -= ends - begins
+            at = ends
+    return left

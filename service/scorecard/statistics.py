@@ -1,0 +1,82 @@
+"""Intervals and quantiles for small samples; what is undefined is None."""
+
+import math
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+Z = 1.959964
+"""The 97.5 % quantile of the normal distribution: intervals hold 95 %."""
+
+
+class Interval(Struct, frozen=True):
+    """An estimate and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share(part: int, whole: int) -> Interval | None:
+    """A share of trials, with Wilson's score interval (1927, eq. 4).
+
+    >>> found = share(9, 10)
+    >>> round(found.low, 3), found.value, round(found.high, 3)
+    (0.596, 0.9, 0.982)
+    >>> share(0, 0) is None
+    True
+    """
+    if whole == 0:
+        return None
+    p = part / whole
+    centre = p + Z * Z / (2 * whole)
+    spread = Z * math.sqrt(p * (1 - p) / whole + Z * Z / (4 * whole * whole))
+    scale = 1 + Z * Z / whole
+    return Interval(p, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+
+
+def rate(counts: Sequence[int], exposures: Sequence[float]) -> Interval | None:
+    """Events over exposure, with an interval clustered by observation.
+
+    Counts of one cluster need not be independent, so the Poisson interval is taken for the count
+    divided by the clusters' dispersion (quasi-Poisson: McCullagh and Nelder, 1989, section 6.2;
+    never below 1), with the exact interval's approximation by Wilson and Hilferty (1931).
+
+    >>> found = rate([1, 0, 2, 1], [1.0, 1.0, 1.0, 1.0])
+    >>> round(found.low, 2), found.value, round(found.high, 2)
+    (0.27, 1.0, 2.56)
+    """
+    total = sum(exposures)
+    if total <= 0.0:
+        return None
+    count = sum(counts)
+    dispersion = 1.0
+    if count and len(counts) > 1:
+        mean = count / total
+        terms = [
+            (n - mean * e) ** 2 / (mean * e) for n, e in zip(counts, exposures, strict=True) if e
+        ]
+        dispersion = max(1.0, sum(terms) / (len(terms) - 1))
+    effective = count / dispersion
+    low = _poisson(effective, -Z) * dispersion if count else 0.0
+    high = _poisson(effective + 1.0, Z) * dispersion
+    return Interval(count / total, low / total, high / total)
+
+
+def _poisson(n: float, z: float) -> float:
+    return n * float(1.0 - 1.0 / (9.0 * n) + z / (3.0 * math.sqrt(n))) ** 3
+
+
+def quantile(values: Sequence[float], level: float) -> float | None:
+    """The quantile of the values, linear between them; None of nothing.
+
+    >>> quantile([3.0, 1.0, 2.0], 0.5)
+    2.0
+    """
+    if not values:
+        return None
+    ordered = sorted(values)
+    position = level * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])

@@ -1,0 +1,181 @@
+"""What a scorecard counts, on outcomes that are known."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from service.demo.measures import Truth
+from service.scorecard import score
+from service.scorecard.matrix import MUST_ALARM, Trial, trials
+from service.scorecard.report import UNDEFINED, Scorecard, to_markdown
+from service.scorecard.trial import Alarm, Outcome, run
+
+SECOND = 1_000_000_000
+BEGAN = 1_767_225_600 * SECOND
+
+
+def at(seconds):
+    return BEGAN + round(seconds * SECOND)
+
+
+def truth(kind, begin, end, symbol="A"):
+    return Truth(kind=kind, symbol=symbol, starts_at=at(begin), ends_at=at(end), strength=1.0)
+
+
+def outcome(scenario, truths, incidents, baseline=(), seconds=3_600.0):
+    return Outcome(
+        trial=Trial(scenario, 1),
+        began_ns=BEGAN,
+        ended_ns=at(seconds),
+        symbols=["A", "B"],
+        truths=truths,
+        incidents=[Alarm(symbol, at(t), "x") for symbol, t in incidents],
+        alarms={"baseline": [Alarm(symbol, at(t)) for symbol, t in baseline]},
+        scored_bars={},
+    )
+
+
+def found(*outcomes, watcher=score.INCIDENTS):
+    (row,) = (row for row in score.found(outcomes) if row.watcher == watcher)
+    return row
+
+
+def false_alarms(*outcomes, watcher=score.INCIDENTS):
+    (row,) = (row for row in score.false_alarms(outcomes) if row.watcher == watcher)
+    return row
+
+
+def test_an_episode_is_found_by_an_alarm_of_its_symbol_within_it():
+    burst = [truth("cancel_burst", 1_800, 1_920)]
+    row = found(
+        outcome("cancel_burst", burst, [("A", 1_803), ("A", 1_850)]),
+        outcome("cancel_burst", burst, [("A", 1_805)]),
+        outcome("cancel_burst", burst, [("B", 1_803), ("A", 1_700), ("A", 2_000)]),
+    )
+    assert row.episodes == 3
+    assert row.recall is not None
+    assert row.recall.value == pytest.approx(2 / 3)
+    assert row.delay_median_seconds == pytest.approx(4.0)
+
+
+def test_a_cascade_is_led_by_the_first_alarm_before_its_onset():
+    truths = [truth("leverage_buildup", 1_800, 2_400), truth("cascade", 2_420, 2_500)]
+    row = found(
+        outcome("cascade", truths, [("A", 1_920)]),
+        outcome("cascade", truths, [("A", 2_430)]),
+    )
+    assert row.recall.value == 1.0
+    assert row.warned_before_onset.value == 0.5
+    assert row.lead_median_seconds == pytest.approx(500.0)
+
+
+def test_where_no_cascade_came_of_it_there_was_nothing_to_warn_of():
+    truths = [truth("leverage_buildup", 1_800, 2_400)]
+    assert score.found([outcome("cascade", truths, [("A", 1_920)])]) == []
+
+
+def test_what_was_never_tried_is_undefined_and_not_zero():
+    rows = [
+        score.Found(name, "cancel_burst", 1.0, 30.0, 0, None, None, None)
+        for name in (
+            score.INCIDENTS, "cancel_burst", "leverage_jump", "thin_book",
+            "realised_volatility", "absolute_return", "cancel_count_z", "depth_threshold",
+        )
+    ]  # fmt: skip
+    shown = to_markdown(Scorecard("c", "0", "tuning", 1.0, 1, 1.0, rows, []))
+    assert f"| cancel_burst | 1 | 30 | 0 | {UNDEFINED} | {UNDEFINED} |" in shown
+
+
+def test_alarms_close_together_are_one_incident():
+    row = false_alarms(
+        outcome("surge", [truth("surge", 1_800, 2_100)], [("A", 1_900), ("A", 1_930), ("A", 2_500)])
+    )
+    assert row.incidents == 2
+
+
+def test_an_alarm_in_the_warm_up_or_of_what_the_market_did_itself_is_not_false():
+    row = false_alarms(
+        outcome(
+            "calm",
+            [truth("makers_left", 2_000, 2_050)],
+            [("A", 100), ("A", 2_010), ("A", 2_100), ("B", 2_010)],
+        )
+    )
+    assert row.incidents == 1
+    watched = 2 * (3_600 - 420) - (50 + 120)
+    assert row.symbol_days == pytest.approx(watched / 86_400)
+
+
+def test_after_a_provocation_its_symbol_is_no_longer_calm():
+    row = false_alarms(
+        outcome(
+            "cancel_burst",
+            [truth("cancel_burst", 1_800, 1_920)],
+            [("A", 1_000), ("A", 1_805), ("A", 2_500), ("B", 2_500)],
+        )
+    )
+    assert row.incidents == 2
+    assert row.scenario == "untouched"
+
+
+def test_tuning_and_reporting_never_share_a_seed():
+    def seeds(purpose):
+        wanted = trials(
+            MUST_ALARM, purpose=purpose, seeds=50, calm_days=300, false_alarms_per_day=1.0
+        )
+        return {trial.seed for trial in wanted}
+
+    assert not seeds("tuning") & seeds("reporting")
+
+
+def test_a_trial_is_deterministic_and_finds_what_it_should():
+    trial = Trial("leverage_jump", 1, events_per_second=10.0)
+    first = run(trial)
+    assert first == run(trial)
+    assert first.symbols == ["BTC-PERP", "ETH-PERP"]
+    assert first.scored_bars["leverage_jump"] > 1_000
+    assert found(first).recall.value == 1.0
+
+
+def test_the_command_writes_the_same_figures_as_json_markdown_and_html(tmp_path):
+    options = [
+        "--scenarios",
+        "leverage_jump",
+        "--seeds",
+        "1",
+        "--calm-days",
+        "0",
+        "--tuning",
+        "--jobs",
+        "1",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "scorecard", "--out", tmp_path, *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    card = json.loads((tmp_path / "scorecard.json").read_bytes())
+    assert card["trials"] == 4
+    assert {row["watcher"] for row in card["found"]} >= {"foreshock", "depth_threshold"}
+    assert card["command"] in (tmp_path / "scorecard.md").read_text()
+    page = (tmp_path / "scorecard.html").read_text()
+    assert "Foreshock scorecard" in page
+    assert "src=" not in page.split("</script>")[-1]
+
+
+def test_an_unknown_scenario_is_named(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "scorecard", "--scenarios", "tulips"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "no scenario tulips" in " ".join(done.stderr.split())
