@@ -62,6 +62,7 @@ class Counts(Struct):
     evicted_orders: int = 0
     evicted_accounts: int = 0
     bars: int = 0
+    judged_bars: int = 0
 
 
 class Marks(Struct, gc=False):
@@ -268,6 +269,8 @@ class SymbolMonitor:
         readings = {
             scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
         }
+        if any(reading.status == "scoring" for reading in readings.values()):
+            self.counts.judged_bars += 1
         alerts = self.incidents.step(ends_at, self.detectors, readings)
         self.open_bar(closed)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings)

@@ -3,13 +3,16 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from detectors.catalogue import CATALOGUE
+from detectors.incidents import Severity
 from detectors.symbol import SymbolMonitor
 from service import __version__
 from service.consumer import Intake
@@ -69,6 +72,12 @@ class ForeshockCollector(Collector):
             "The false alarms a symbol and day that thresholds are set for.",
             self._settings.detection.false_alarms_per_day,
         )
+        yield _counter(
+            "judged_symbol_seconds",
+            "Market time in which an alarm could be raised, summed over symbols.",
+            [],
+            view.intake.tally.market.judged_bars * self._settings.time.bar_seconds,
+        )
 
     def _symbols(self, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
         """The most stressed symbols, as many as may be labels."""
@@ -121,7 +130,11 @@ def _intake(intake: Intake) -> Iterator[Metric]:
         "incidents",
         "Incidents that opened (warning) or became critical.",
         ["detector", "severity"],
-        intake.incidents,
+        # All of them from the start: the first of a series is nothing that a rate can see.
+        {
+            (detector.name, severity): intake.incidents[detector.name, severity]
+            for detector, severity in product(CATALOGUE, get_args(Severity))
+        },
     )
 
 
@@ -170,7 +183,7 @@ def _partitions(view: View) -> Iterator[Metric]:
 
 def _market(intake: Intake, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
     counts = intake.tally.market
-    yield _counter("bars", "Bars scored.", [], counts.bars)
+    yield _counter("bars", "Bars closed.", [], counts.bars)
     yield _counter(
         "unknown_orders", "Cancels and trades about orders not known.", [], counts.unknown_orders
     )

@@ -14,9 +14,15 @@ DASHBOARD = DEPLOY / "grafana" / "dashboards" / "foreshock-overview.json"
 
 
 def rules() -> list[dict[str, Any]]:
+    """Every rule, recorded series among them."""
     return [
         rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
     ]
+
+
+def alerts() -> list[dict[str, Any]]:
+    """The rules that alert."""
+    return [rule for rule in rules() if "alert" in rule]
 
 
 def panels() -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.monitoring import DASHBOARD, DEPLOY, ROOT, panels, queries, rules
+from tests.deploy.monitoring import DASHBOARD, DEPLOY, ROOT, alerts, panels, queries, rules
 from tests.kafka_server import unavailable
 
 
@@ -37,10 +37,10 @@ def test_every_alert_fires_when_it_should_and_only_then():
         for check in test["alert_rule_test"]
         if check["exp_alerts"]
     }
-    assert expected == {rule["alert"] for rule in rules()}
+    assert expected == {rule["alert"] for rule in alerts()}
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
 def test_an_alert_says_how_grave_it_is_and_leads_to_its_runbook(rule: dict[str, Any]):
     assert rule["labels"]["severity"] in {"warning", "critical"}
     annotations = rule["annotations"]
