@@ -14,7 +14,7 @@ from msgspec import Struct
 
 DAY_SECONDS = 86_400.0
 PRIOR_SHAPE = 0.05
-PRIOR_SCALE = 0.3
+PRIOR_SCALE = 0.25
 """Of the tail, as a share of the threshold. Both were chosen on the scorecard's tuning seeds."""
 PRIOR_EPISODES = 10
 LEARN_BARS = 60

@@ -30,7 +30,7 @@ def features(bar: Bar) -> Features | None:
     return x
 
 
-_habit = "accounts order at {level:.1f} times their own usual leverage"
+_habit = "leverage is {value:.1%} above the accounts' own habits (usually {expected:.1%})"
 
 DETECTOR = Detector(
     name="leverage_jump",
@@ -38,9 +38,9 @@ DETECTOR = Detector(
     features=features,
     phrases={
         "leverage_over_habit": _habit,
-        "leverage_over_habit_5s": _habit + " over 5 s",
-        "leverage_over_habit_15s": _habit + " over 15 s",
-        "leverage_over_habit_60s": _habit + " over 60 s",
+        "leverage_over_habit_5s": "over 5 s " + _habit,
+        "leverage_over_habit_15s": "over 15 s " + _habit,
+        "leverage_over_habit_60s": "over 60 s " + _habit,
         "near_maximum_60s": "{value:.0%} of new leveraged orders are near the venue's maximum"
         " (usually {expected:.0%})",
     },

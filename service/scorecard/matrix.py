@@ -4,6 +4,7 @@ Constants may be chosen by looking at the tuning seeds; figures are reported on 
 nobody has looked at.
 """
 
+from itertools import product
 from typing import Literal
 
 from msgspec import Struct
@@ -13,6 +14,9 @@ from service.demo.scenarios import SCENARIOS
 TUNING_FIRST_SEED = 1
 REPORTING_FIRST_SEED = 100_001
 """The two never meet: no run has a hundred thousand seeds."""
+
+SEEDS_APART = 1_000
+"""Scenarios have seeds of their own: until it is provoked, the same seed is the same market."""
 
 MUST_ALARM = (
     "cancel_burst",
@@ -101,12 +105,12 @@ def trials(
         Trial("calm", first + n, 1.0, ACTIVITIES[n % len(ACTIVITIES)], false_alarms_per_day)
         for n in range(calm_days)
     ]
-    for name in scenarios:
+    for place, name in enumerate(SCENARIOS):
+        if name not in scenarios or name == "calm":
+            continue
         strengths = STRENGTHS if name in MUST_ALARM else STRENGTHS[:1]
         found += [
-            Trial(name, first + n, strength, activity, false_alarms_per_day)
-            for strength in strengths
-            for activity in ACTIVITIES
-            for n in range(seeds)
+            Trial(name, first + SEEDS_APART * place + n, strength, activity, false_alarms_per_day)
+            for strength, activity, n in product(strengths, ACTIVITIES, range(seeds))
         ]
     return found
