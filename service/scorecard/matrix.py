@@ -16,7 +16,8 @@ REPORTING_FIRST_SEED = 100_001
 """The two never meet: no run has a hundred thousand seeds."""
 
 SEEDS_APART = 1_000
-"""Scenarios have seeds of their own: until it is provoked, the same seed is the same market."""
+"""Each scenario and form has seeds of its own: until it is provoked the same seed is the same
+market."""
 
 MUST_ALARM = (
     "cancel_burst",
@@ -110,7 +111,15 @@ def trials(
             continue
         strengths = STRENGTHS if name in MUST_ALARM else STRENGTHS[:1]
         found += [
-            Trial(name, first + SEEDS_APART * place + n, strength, activity, false_alarms_per_day)
-            for strength, activity, n in product(strengths, ACTIVITIES, range(seeds))
+            Trial(
+                name,
+                first + SEEDS_APART * (place * len(STRENGTHS) + form) + n,
+                strength,
+                activity,
+                false_alarms_per_day,
+            )
+            for (form, strength), activity, n in product(
+                enumerate(strengths), ACTIVITIES, range(seeds)
+            )
         ]
     return found
