@@ -120,8 +120,11 @@ def scorecard(arguments: argparse.Namespace) -> int:
         raise OperatorError(
             "the scorecard's plots need plotly: pip install 'foreshock[scorecard]'"
         ) from None
+    from service.scorecard.matrix import SEEDS_APART
     from service.scorecard.report import to_markdown
 
+    if arguments.seeds > SEEDS_APART:
+        raise ConfigurationError(f"--seeds {arguments.seeds}: at most {SEEDS_APART}")
     scenarios = [name for name in arguments.scenarios if name != "calm"]
     card = make_scorecard(
         arguments.out,

@@ -24,7 +24,11 @@ from service.wire import REQUIRED_STREAMS, STREAMS
 
 
 class Summary(Struct):
-    """What a replay came to. read = scored + late + rejected."""
+    """What a replay came to. read = scored + late + rejected.
+
+    ``symbol_days`` is the market time in which an alarm could be raised, and
+    ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
+    """
 
     directory: str
     read: int = 0
@@ -36,6 +40,9 @@ class Summary(Struct):
     symbols: int = 0
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
+    symbol_days: float = 0.0
+    incidents_per_symbol_day: float | None = None
+    false_alarms_per_day: float = 0.0
     elapsed_seconds: float = 0.0
     events_per_second: float = 0.0
 
@@ -182,6 +189,11 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
         {"detector": detector, "severity": severity, "count": count}
         for (detector, severity), count in sorted(incidents.items())
     ]
+    parameters = task.parameters
+    result.symbol_days = tally.market.judged_bars * parameters.bar_seconds / 86_400
+    if result.symbol_days > 0:
+        result.incidents_per_symbol_day = incidents.total() / result.symbol_days
+    result.false_alarms_per_day = parameters.false_alarms_per_day
     result.events_per_second = result.read / result.elapsed_seconds
 
 
@@ -202,6 +214,11 @@ def table(result: Summary) -> Table:
     shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")
     for incident in result.incidents:
         shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
+    if result.incidents_per_symbol_day is not None:
+        shown.add_row(
+            f"incidents a symbol-day (budget {result.false_alarms_per_day:g})",
+            f"{result.incidents_per_symbol_day:,.2f}",
+        )
     shown.add_row("seconds", f"{result.elapsed_seconds:,.1f}")
     shown.add_row("events/s", f"{result.events_per_second:,.0f}")
     return shown
