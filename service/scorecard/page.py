@@ -39,22 +39,28 @@ def _name(row: Found) -> str:
 
 
 def _recall(card: Scorecard) -> Any:
-    figure = go.Figure(layout={"title": "Recall", "barmode": "group", "yaxis": {"range": [0, 1]}})
     ours, baselines = watchers()
-    for watcher in (ours[0], *baselines):
-        rows = [r for r in card.found if r.watcher == watcher and r.recall is not None]
-        values = [r.recall.value for r in rows if r.recall is not None]
-        figure.add_bar(
-            name=watcher,
-            x=[_name(row) for row in rows],
-            y=values,
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [r.recall.high - r.recall.value for r in rows if r.recall is not None],
-                "arrayminus": [r.recall.value - r.recall.low for r in rows if r.recall is not None],
-            },
-        )
+    columns = [ours[0], *baselines]
+    by_form = {(_name(row), row.watcher): row.recall for row in card.found}
+    names = list(dict.fromkeys(_name(row) for row in card.found))
+    shares = [[by_form[name, column] for column in columns] for name in names]
+    figure = go.Figure(
+        layout={
+            "title": "Recall: ours, and what everybody has",
+            "height": 200 + 28 * len(names),
+            "yaxis": {"autorange": "reversed"},
+        }
+    )
+    figure.add_heatmap(
+        x=columns,
+        y=names,
+        z=[[None if share is None else share.value for share in row] for row in shares],
+        text=[["undefined" if s is None else f"{s.value:.0%}" for s in row] for row in shares],
+        texttemplate="%{text}",
+        colorscale="Blues",
+        zmin=0.0,
+        zmax=1.0,
+    )
     return figure
 
 
@@ -68,16 +74,27 @@ def _delays(card: Scorecard) -> Any:
 
 
 def _leads(card: Scorecard) -> Any:
-    rows = [r for r in card.found if r.watcher == INCIDENTS and r.lead_median_seconds is not None]
-    figure = go.Figure(layout={"title": "Lead before a cascade's onset in seconds"})
-    names = [_name(row) for row in rows]
-    figure.add_bar(name="median", x=names, y=[r.lead_median_seconds for r in rows])
-    figure.add_bar(name="10 %", x=names, y=[r.lead_p10_seconds for r in rows])
+    title = "Median lead before a cascade's onset in seconds, of those warned of"
+    figure = go.Figure(layout={"title": title, "barmode": "group"})
+    ours, baselines = watchers()
+    for watcher in (ours[0], *baselines):
+        rows = [row for row in card.found if row.watcher == watcher and row.kind == "cascade"]
+        figure.add_bar(
+            name=watcher,
+            x=[_name(row) for row in rows],
+            y=[row.lead_median_seconds for row in rows],
+        )
     return figure
 
 
 def _false(card: Scorecard) -> Any:
-    figure = go.Figure(layout={"title": "False alarms a symbol-day", "barmode": "group"})
+    figure = go.Figure(
+        layout={
+            "title": "False alarms a symbol-day (none is not drawn)",
+            "barmode": "group",
+            "yaxis": {"type": "log"},
+        }
+    )
     ours, baselines = watchers()
     for watcher in (ours[0], *baselines):
         rows = [r for r in card.false_alarms if r.watcher == watcher and r.per_symbol_day]

@@ -53,11 +53,12 @@ def to_markdown(card: Scorecard) -> str:
         ),
         "## How long before a cascade began\n",
         _table(
-            ["strength", "events/s", "cascades", "warned before onset", "lead, median", "10 %"],
+            ["strength", "events/s", "cascades", "watcher", "warned before onset", "lead, median",
+             "10 %"],
             (
                 _lead_row(row)
                 for row in card.found
-                if row.watcher == INCIDENTS and row.kind == "cascade"
+                if row.kind == "cascade" and row.watcher in (INCIDENTS, *baselines)
             ),
         ),
         "## Recall beside what everybody has\n",
@@ -91,6 +92,7 @@ def _lead_row(row: Found) -> list[str]:
         f"{row.strength:g}",
         f"{row.events_per_second:g}",
         str(row.episodes),
+        row.watcher,
         _percent(row.warned_before_onset),
         _seconds(row.lead_median_seconds),
         _seconds(row.lead_p10_seconds),
