@@ -14,9 +14,9 @@ from msgspec import Struct
 
 DAY_SECONDS = 86_400.0
 PRIOR_SHAPE = 0.05
-PRIOR_SCALE = 0.25
+PRIOR_SCALE = 0.35
 """Of the tail, as a share of the threshold. Both were chosen on the scorecard's tuning seeds."""
-PRIOR_EPISODES = 10
+PRIOR_EPISODES = 5
 LEARN_BARS = 60
 """Settled scores are learned so many at a time."""
 QUANTILE_STEP = 0.05
