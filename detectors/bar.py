@@ -17,6 +17,9 @@ from detectors.book import Book
 SPANS_SECONDS = (5, 15, 60)
 """The spans over which flow is kept besides the bar itself: no single scale suffices."""
 
+DEPTH_SPANS_SECONDS = (15, 60, 300)
+"""The spans over which depth is smoothed: a quote that moves, a maker that left, a drain."""
+
 NEAR_BPS = 25.0
 """Flow within this distance of the mid price is "near" the touch."""
 
@@ -79,7 +82,7 @@ class Bar(Struct, frozen=True):
     ``spans`` has a Flow for each of SPANS_SECONDS, this interval included. ``opened`` and
     ``closed`` are None until the book has had both sides once. ``usual_depth`` is the habitual
     notional within 25 bps of the mid on both sides, 0 while unknown; ``smooth_log_depth`` the
-    logarithm of depth over the usual, smoothed over 15 and 60 seconds. ``one_sided`` is
+    logarithm of depth over the usual, smoothed over DEPTH_SPANS_SECONDS. ``one_sided`` is
     how much one account has lately placed on one side, see OneSidedAccounts; 0 where accounts are
     not told.
     """
@@ -92,7 +95,7 @@ class Bar(Struct, frozen=True):
     opened: BookState | None
     closed: BookState | None
     usual_depth: float
-    smooth_log_depth: tuple[float, float]
+    smooth_log_depth: tuple[float, float, float]
     one_sided: float
 
 
@@ -128,7 +131,7 @@ class DepthState(Struct):
 
     bars: int = 0
     usual: float = 0.0
-    smooth: tuple[float, float] = (0.0, 0.0)
+    smooth: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 class DepthHabit:
@@ -146,7 +149,7 @@ class DepthHabit:
 
     def __init__(self, bar_seconds: float, memory_seconds: float = 1_800.0) -> None:
         self._fading = bar_seconds / memory_seconds
-        self._smoothing = [1.0 - math.exp(-bar_seconds / span) for span in SPANS_SECONDS[1:]]
+        self._smoothing = [1.0 - math.exp(-bar_seconds / span) for span in DEPTH_SPANS_SECONDS]
         self.state = DepthState()
 
     def learn(self, depth: float) -> None:
@@ -157,9 +160,13 @@ class DepthHabit:
         state.usual += max(self._fading, 1.0 / state.bars) * (depth - state.usual)
         if state.usual > 0.0:
             log_depth = math.log(max(depth, 1e-3 * state.usual) / state.usual)
-            short, long = state.smooth
-            a, b = self._smoothing
-            state.smooth = (short + a * (log_depth - short), long + b * (log_depth - long))
+            a, b, c = self._smoothing
+            short, middle, long = state.smooth
+            state.smooth = (
+                short + a * (log_depth - short),
+                middle + b * (log_depth - middle),
+                long + c * (log_depth - long),
+            )
 
 
 def book_state(book: Book, last_mid: float | None, reference_notional: float) -> BookState | None:

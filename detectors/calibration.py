@@ -3,8 +3,8 @@
 Peaks over threshold on the stream itself: the score's high quantile is tracked, exceedances of it
 that stand close together are one episode, and a generalised Pareto tail is fitted to the episodes'
 highest scores. From the tail follows how many episodes a day reach a score by chance alone, and
-an alarm is a score that fewer reach than the budget allows. What raised an alarm teaches nothing,
-unless it lasts: then it is the new normal.
+an alarm is a score that fewer reach than the budget allows. What is far out in the tail teaches
+nothing, unless it lasts: then it is the new normal. What is learned does not depend on the budget.
 """
 
 import math
@@ -13,14 +13,34 @@ from typing import NamedTuple
 from msgspec import Struct
 
 DAY_SECONDS = 86_400.0
-PRIOR_SHAPE = 0.05
-PRIOR_SCALE = 0.35
-"""Of the tail, as a share of the threshold. Both were chosen on the scorecard's tuning seeds."""
-PRIOR_EPISODES = 5
+YOUNG_SHAPE = 0.1
+PRIOR_SHAPE = 0.0
+PRIOR_EXCESS_RATIO = 0.35
+"""Of the tail where no peers have taught another: its shape, at first and later on, and its mean
+excess as a share of the threshold. All were chosen on the scorecard's tuning seeds."""
+PRIOR_EPISODES = 10
+PEER_EPISODES = 60
+"""A tail is drawn towards its prior as if it had been seen in so many episodes: towards what the
+peers have taught, more."""
+SHAPE_EPISODES = 50
+"""The shape is drawn towards its prior by at least so many: it is the hardest to know."""
+PEER_BARS = 600
+"""What peers have taught of the threshold weighs like so many bars of the warm-up."""
+SHAPES = (-0.07, 0.5)
+"""A very negative shape is a largest possible score, which nobody knows; far above, no mean."""
 LEARN_BARS = 60
 """Settled scores are learned so many at a time."""
-QUANTILE_STEP = 0.05
-"""Of the threshold's approximation, as a share of the tail's scale."""
+QUANTILE_STEP = 0.005
+FIRST_STEPS = 5.0
+"""Of the threshold's approximation, as shares of the tail's scale: the least step and, over the
+bars seen, the first ones. Scores stay high for minutes: larger steps would follow each time."""
+UNUSUAL_PER_DAY = 1.0
+"""A score that fewer episodes a day reach is not learned, whatever the budget: of some hundred
+episodes a day that is so little of the tail that its fit is hardly shorter for it."""
+YOUNG_BARS = 3_600
+"""The first hour's scores come from baselines that still know little. They are forgotten once as
+many others have been learned."""
+LEAST_P_VALUE = 1e-12
 
 
 class Verdict(NamedTuple):
@@ -39,19 +59,27 @@ class Tail(NamedTuple):
     shape: float
     scale: float
 
+    @property
+    def mean_excess(self) -> float:
+        """The mean of what episodes exceed the threshold by."""
+        return self.scale / (1.0 - self.shape)
+
     def episodes_beyond(self, score: float) -> float:
         """Expected episodes a bar that reach a score above the threshold."""
         excess = (score - self.threshold) / self.scale
-        if self.shape < 1e-6:
-            return self.episodes_per_bar * math.exp(-excess)
-        return float(self.episodes_per_bar * (1.0 + self.shape * excess) ** (-1.0 / self.shape))
+        if abs(self.shape) < 1e-6:
+            beyond = math.exp(-excess)
+        else:
+            beyond = max(0.0, 1.0 + self.shape * excess) ** (-1.0 / self.shape)
+        return max(LEAST_P_VALUE, self.episodes_per_bar * beyond)
 
 
 class CalibrationState(Struct):
     """All that a calibration has learned; a snapshot keeps it and puts it back.
 
     ``waiting`` are the scores that have not settled; ``peaks`` holds each remembered episode's
-    first bar and highest score.
+    first bar and highest score; ``unusual_bars`` says how long scores have been far out;
+    ``prior`` is the tail that peers have taught.
     """
 
     bars: int = 0
@@ -59,8 +87,9 @@ class CalibrationState(Struct):
     threshold: float = 0.0
     peaks: list[tuple[int, float]] = []
     last_exceedance: int = 0
-    alarmed_bars: int = 0
+    unusual_bars: int = 0
     tail: Tail = Tail(0.0, 1.0, PRIOR_SHAPE, 1.0)
+    prior: Tail | None = None
 
 
 class TailCalibration:
@@ -81,10 +110,12 @@ class TailCalibration:
     max_peaks
         Episodes remembered, the latest.
     settle_bars
-        A score is learned only after so many bars without an alarm: what leads up to an alarm
-        belongs to it and is forgotten with it.
+        A score is learned only after so many bars in which none was far out: what leads up to an
+        alarm belongs to it and is forgotten with it.
     relearn_bars
-        An alarm that has lasted this long is learned like anything else.
+        What has been far out for this long is learned like anything else.
+    prior
+        The tail that peers have taught; None where there are none.
 
     Examples
     --------
@@ -113,11 +144,13 @@ class TailCalibration:
         budget_per_day: float,
         bar_seconds: float = 1.0,
         warmup_bars: int = 150,
+        *,
         level: float = 0.97,
         run_bars: int = 30,
         max_peaks: int = 200,
         settle_bars: int = 600,
         relearn_bars: int = 900,
+        prior: Tail | None = None,
     ) -> None:
         self.budget_per_day = budget_per_day
         self.bar_seconds = bar_seconds
@@ -127,12 +160,17 @@ class TailCalibration:
         self.max_peaks = max_peaks
         self.settle_bars = settle_bars
         self.relearn_bars = relearn_bars
-        self.state = CalibrationState(last_exceedance=-run_bars)
+        self.state = CalibrationState(last_exceedance=-run_bars, prior=prior)
 
     @property
     def warming_up(self) -> bool:
         """Whether too little has been learned to judge a score."""
         return self.state.bars < self.warmup_bars
+
+    @property
+    def _grown_up(self) -> bool:
+        """Whether what was learned in the first hour has been forgotten."""
+        return self.state.bars >= 2 * YOUNG_BARS
 
     def judge(self, score: float) -> Verdict:
         """What a score means by what was learned so far; not to be asked while warming up."""
@@ -156,7 +194,7 @@ class TailCalibration:
     def learn(self, score: float) -> None:
         """Take a bar's score, to be learned once it has settled.
 
-        What raises an alarm is left out until the alarm has lasted, and so is what led up to it.
+        What is far out is left out until it has lasted, and so is what led up to it.
         """
         state = self.state
         if self.warming_up:
@@ -164,13 +202,13 @@ class TailCalibration:
             if len(state.waiting) == self.warmup_bars:
                 self._begin()
             return
-        if self.judge(score).alarm:
-            state.alarmed_bars += 1
-            if state.alarmed_bars < self.relearn_bars:
+        if self.judge(score).expected_per_day <= UNUSUAL_PER_DAY:
+            state.unusual_bars += 1
+            if state.unusual_bars < self.relearn_bars:
                 state.waiting.clear()
                 return
         else:
-            state.alarmed_bars = max(0, state.alarmed_bars - 1)
+            state.unusual_bars = max(0, state.unusual_bars - 1)
         state.waiting.append(score)
         if len(state.waiting) >= self.settle_bars + LEARN_BARS:
             for settled in state.waiting[:LEARN_BARS]:
@@ -179,10 +217,14 @@ class TailCalibration:
             self._fit()
 
     def _begin(self) -> None:
-        """Place the threshold by the warm-up's scores, and learn them."""
+        """Place the threshold by the warm-up's scores and the peers', and learn the scores."""
         state = self.state
         ordered = sorted(state.waiting)
-        state.threshold = ordered[int(self.level * (len(ordered) - 1))]
+        n = len(ordered)
+        state.threshold = ordered[int(self.level * (n - 1))]
+        if state.prior is not None:
+            taught = PEER_BARS * state.prior.threshold
+            state.threshold = (n * state.threshold + taught) / (n + PEER_BARS)
         for score in state.waiting:
             self._observe(score)
         state.waiting = []
@@ -200,35 +242,53 @@ class TailCalibration:
             elif score > state.peaks[-1][1]:
                 state.peaks[-1] = (state.peaks[-1][0], score)
             state.last_exceedance = state.bars
+        if state.bars == 2 * YOUNG_BARS:
+            state.peaks = [peak for peak in state.peaks if peak[0] > YOUNG_BARS]
         # Stochastic approximation of the quantile (Robbins and Monro, 1951).
-        state.threshold += QUANTILE_STEP * state.tail.scale * (exceeds - (1.0 - self.level))
+        step = max(QUANTILE_STEP, FIRST_STEPS / state.bars) * state.tail.scale
+        state.threshold += step * (exceeds - (1.0 - self.level))
 
     def _fit(self) -> None:
         """Fit the tail by probability-weighted moments (Hosking and Wallis, 1987, section 3.2).
 
-        A few episodes say little about a tail's shape, so shape and scale are drawn towards a
-        mild prior as if it had been seen in PRIOR_EPISODES episodes.
+        A few episodes say little, so what they say is drawn towards a prior: the peers' tail, or a
+        mild one where there are no peers.
         """
         state = self.state
-        threshold = state.threshold
+        threshold, prior = state.threshold, state.prior
         excesses = sorted(score - threshold for _, score in state.peaks if score > threshold)
         n = len(excesses)
-        shape = PRIOR_SHAPE
-        if n >= 10:
-            first = sum(excesses) / n
-            second = sum(x * (n - 1 - i) for i, x in enumerate(excesses)) / (n * (n - 1))
-            if first > 2.0 * second:
-                moments = 2.0 - first / (first - 2.0 * second)
-                shape = (n * moments + PRIOR_EPISODES * PRIOR_SHAPE) / (n + PRIOR_EPISODES)
-        # A negative shape is a largest possible score, which nobody knows.
-        shape = min(max(shape, 0.0), 0.5)
-        prior = PRIOR_SCALE * max(threshold, 1.0)
-        mean = (sum(excesses) + PRIOR_EPISODES * prior) / (n + PRIOR_EPISODES)
-        full = len(state.peaks) == self.max_peaks
-        seen_bars = state.bars - (state.peaks[0][0] if full else 0)
-        state.tail = Tail(
-            threshold,
-            min(1.0, (n + 1) / (seen_bars + self.run_bars)),
-            shape,
-            mean * (1.0 - shape),
-        )
+        if prior is None:
+            weight = PRIOR_EPISODES
+            shape = PRIOR_SHAPE if self._grown_up else YOUNG_SHAPE
+            mean = PRIOR_EXCESS_RATIO * max(threshold, 1.0)
+        else:
+            weight = PEER_EPISODES
+            shape, mean = prior.shape, prior.mean_excess
+        if n >= 10 and (moments := _shape_by_moments(excesses)) is not None:
+            drawn = max(weight, SHAPE_EPISODES)
+            shape = (n * moments + drawn * shape) / (n + drawn)
+        shape = min(max(shape, SHAPES[0]), SHAPES[1])
+        mean = (sum(excesses) + weight * mean) / (n + weight)
+        state.tail = Tail(threshold, self._episodes_per_bar(n), shape, mean * (1.0 - shape))
+
+    def _episodes_per_bar(self, episodes: int) -> float:
+        state = self.state
+        first = YOUNG_BARS if self._grown_up else 0
+        if len(state.peaks) == self.max_peaks:
+            first = state.peaks[0][0]
+        bars = state.bars - first
+        if state.prior is None:
+            return min(1.0, (episodes + 1) / (bars + self.run_bars))
+        taught = PEER_EPISODES / state.prior.episodes_per_bar
+        return min(1.0, (episodes + PEER_EPISODES) / (bars + taught))
+
+
+def _shape_by_moments(excesses: list[float]) -> float | None:
+    """A generalised Pareto distribution's shape from sorted excesses; None if undefined."""
+    n = len(excesses)
+    first = sum(excesses) / n
+    second = sum(x * (n - 1 - i) for i, x in enumerate(excesses)) / (n * (n - 1))
+    if first <= 2.0 * second:
+        return None
+    return 2.0 - first / (first - 2.0 * second)

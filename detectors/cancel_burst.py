@@ -7,12 +7,14 @@ $$w_\tau = (C_\tau - O_\tau) / \sqrt{C_\tau + O_\tau + 1}$$
 
 for cancels C and orders O over a span tau (the difference of two Poisson counts in units of its
 own noise, Skellam, 1946). Cancels of orders that hardly lived, against the trades they led to, show
-quote stuffing (Egginton, Van Ness and Van Ness, 2016); an account that
-keeps placing large orders on one side shows layering. Gross measures (the hazard of cancellation,
-the notional withdrawn) were tried: they find less, and alarm when a market is merely busy.
+quote stuffing (Egginton, Van Ness and Van Ness, 2016); an account that keeps placing large orders
+on one side, beyond what trades with them, shows layering. Gross measures (the hazard of
+cancellation, the notional withdrawn) were tried: they find less, and alarm when a market is merely
+busy.
 """
 
 import math
+from functools import partial
 
 from detectors.bar import SPANS_SECONDS, Bar, Flow
 from detectors.detector import Detector, Features
@@ -25,6 +27,15 @@ BALANCED = 0.2
 """An account is compared as if it were so much more one-sided: below it there are only makers."""
 
 NET_WITHDRAWALS = tuple(f"net_withdrawal_{span}s" for span in SPANS_SECONDS)
+
+TYPICAL = {
+    "net_withdrawal_5s": 0.7,
+    "net_withdrawal_15s": 0.9,
+    "net_withdrawal_60s": 1.1,
+    "young_cancels_per_trade_15s": 0.4,
+    "one_account_one_side_15s": 0.1,
+}
+"""Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
 
 
 def net_withdrawal(flow: Flow) -> float:
@@ -51,7 +62,7 @@ _net = "cancels outnumber new orders by {value:.1f} standard deviations"
 
 DETECTOR = Detector(
     name="cancel_burst",
-    version=1,
+    version=2,
     features=features,
     phrases={
         "net_withdrawal_5s": _net + " over 5 s (usually {expected:.1f})",
@@ -62,5 +73,5 @@ DETECTOR = Detector(
         "one_account_one_side_15s": "one account keeps placing large orders on one side of the"
         " book only",
     },
-    model=Surprise,
+    model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
 )

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.detector import Detector, phrase
 from detectors.scorer import Reading
@@ -19,7 +20,8 @@ PERSISTENT_BARS = 10
 MAX_EVIDENCE = 6
 """The features that an alert names, the largest contributions first."""
 
-Severity = Literal["warning", "critical"]
+Severity = Literal["info", "warning", "critical"]
+"""``info`` tells of a drift: nothing to act on at once."""
 
 
 class Evidence(Struct, frozen=True):
@@ -98,6 +100,11 @@ def escalation(incident: Incident) -> str | None:
     return None
 
 
+def resolved(fired: Alert, ends_at: int, summary: str) -> Alert:
+    """What is published when the incident of a firing alert has ended."""
+    return replace(fired, status="resolved", ends_at=ends_at, ts_event=ends_at, summary=summary)
+
+
 class Incidents:
     """The incidents of one symbol.
 
@@ -152,25 +159,11 @@ class Incidents:
         self.open = None
         # Its end follows from its last alarm, not from when somebody looked.
         ends_at = incident.last_alarm_ns + self.quiet_ns
-        fired = incident.alert
-        return [
-            Alert(
-                alert_id=fired.alert_id,
-                symbol=fired.symbol,
-                detector=fired.detector,
-                severity=fired.severity,
-                status="resolved",
-                starts_at=fired.starts_at,
-                ends_at=ends_at,
-                ts_event=ends_at,
-                score=fired.score,
-                p_value=fired.p_value,
-                evidence=fired.evidence,
-                summary=f"{fired.symbol}: quiet for {self.quiet_ns // 10**9} s after"
-                f" {incident.alarmed_bars} alarmed bars ({', '.join(incident.detectors)})",
-                runbook=fired.runbook,
-            )
-        ]
+        summary = (
+            f"{self.symbol}: quiet for {self.quiet_ns // 10**9} s after"
+            f" {incident.alarmed_bars} alarmed bars ({', '.join(incident.detectors)})"
+        )
+        return [resolved(incident.alert, ends_at, summary)]
 
     def kill_switch(self, ts_event: int, alerts: Sequence[Alert]) -> KillSwitch | None:
         """What the kill switch should show after the ``alerts`` of a bar; None for no change."""

@@ -34,7 +34,7 @@ _habit = "leverage is {value:.1%} above the accounts' own habits (usually {expec
 
 DETECTOR = Detector(
     name="leverage_jump",
-    version=1,
+    version=2,
     features=features,
     phrases={
         "leverage_over_habit": _habit,

@@ -1,7 +1,8 @@
 """Accounts that place on one side of the book only: what layering looks like, whoever trades.
 
 Summed over accounts a layer drowns in everybody's flow; account by account it stands out, for a
-market maker's quotes balance and an ordinary order is small.
+market maker's quotes balance, an ordinary order is small, and what trades with an account's orders
+was meant to trade: it is taken off, so that who puts back what a large sale took is no layer.
 """
 
 import math
@@ -19,11 +20,12 @@ MAX_ACCOUNTS = 64
 """The most accounts remembered; beyond it the least one-sided is forgotten."""
 
 LargeOrder = tuple[str, float]
-"""An account's order: the share of the usual depth that it adds, below zero on the ask side."""
+"""What an account's order adds to its side of the book, as a share of the usual depth, below zero
+on the ask side; or what a trade takes from it, with the opposite sign."""
 
 
 class OneSidedAccounts:
-    """What each account has lately placed, net of the other side, in large orders.
+    """What each account has lately placed, net of trades and the other side, in large orders.
 
     Parameters
     ----------
@@ -44,6 +46,10 @@ class OneSidedAccounts:
         self._decay = math.exp(-bar_seconds / MEMORY_SECONDS)
         self.placed: dict[str, float] = {}
         self.gross = 0.0
+
+    def minds(self, account: str) -> bool:
+        """Whether an account has lately placed large orders."""
+        return account in self.placed
 
     def learn(self, orders: Iterable[LargeOrder], bars: int) -> float:
         """Let ``bars`` intervals pass, the last of which saw ``orders``; the most of any account.

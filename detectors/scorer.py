@@ -1,14 +1,20 @@
 """One detector at work on one symbol: features, model, calibration, and when to keep silent."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
 
 from detectors.bar import Bar
-from detectors.calibration import CalibrationState, TailCalibration
+from detectors.calibration import YOUNG_BARS, CalibrationState, TailCalibration
 from detectors.detector import Detector, Features
+from detectors.drift import DriftState, DriftWatch
 from detectors.parameters import Parameters
+from detectors.peers import Lesson
 from detectors.surprise import Contribution, SurpriseState
+
+RELEARN_BARS = 60
+"""After a drift nothing is judged for so many bars, in which the new habit is learned."""
 
 Status = Literal["no_input", "warming_up", "scoring"]
 
@@ -17,7 +23,8 @@ class Reading(Struct, frozen=True):
     """What a detector says of one bar; score and p-value only while it is scoring.
 
     ``contributions`` explain an alarm, the largest first; ``p_value`` is the chance that one bar
-    starts an episode as extreme.
+    starts an episode as extreme. ``drift`` has the features that have changed for good, the most
+    changed first, in the one bar in which that was found.
     """
 
     status: Status
@@ -26,6 +33,7 @@ class Reading(Struct, frozen=True):
     p_value: float | None = None
     alarm: bool = False
     contributions: list[Contribution] = []
+    drift: list[Contribution] = []
 
 
 class ScorerState(Struct):
@@ -34,6 +42,7 @@ class ScorerState(Struct):
     bars: int
     model: SurpriseState
     calibration: CalibrationState
+    drift: DriftState
 
 
 NO_INPUT = Reading("no_input", {})
@@ -43,20 +52,31 @@ class Scorer:
     """A detector with its model and its calibration.
 
     The first half of the warm-up teaches the model, the second its calibration: scores of a model
-    that knows nothing would teach the calibration nonsense.
+    that knows nothing would teach the calibration nonsense. ``borrowed`` is what peers have
+    learned.
     """
 
-    __slots__ = ("bars", "calibration", "detector", "model", "model_warmup_bars")
+    __slots__ = ("bars", "calibration", "detector", "drift", "model", "model_warmup_bars")
 
-    def __init__(self, detector: Detector, parameters: Parameters, detectors: int) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        parameters: Parameters,
+        detectors: int,
+        borrowed: Lesson | None = None,
+    ) -> None:
         self.detector = detector
         self.model = detector.model()
+        if borrowed is not None:
+            self.model.borrow(borrowed.squares)
         self.model_warmup_bars = parameters.warmup_bars // 2
         self.calibration = TailCalibration(
             budget_per_day=parameters.false_alarms_per_day / detectors,
             bar_seconds=parameters.bar_seconds,
             warmup_bars=parameters.warmup_bars - self.model_warmup_bars,
+            prior=borrowed.tail if borrowed is not None else None,
         )
+        self.drift = DriftWatch()
         self.bars = 0
 
     @property
@@ -77,20 +97,54 @@ class Scorer:
             self.model.learn_one(x)
             return Reading("warming_up", x)
         score = self.model.score_one(x)
-        verdict = None if self.warming_up else self.calibration.judge(score)
-        self.calibration.learn(score)
-        contributions = self.model.explain_one(x) if verdict is not None and verdict.alarm else []
-        self.model.learn_one(x)
-        if verdict is None:
+        if self.warming_up:
+            self.calibration.learn(score)
+            self.model.learn_one(x)
             return Reading("warming_up", x)
-        return Reading("scoring", x, score, verdict.p_value, verdict.alarm, contributions)
+        verdict = self.calibration.judge(score)
+        self.calibration.learn(score)
+        contributions = self.model.explain_one(x) if verdict.alarm else []
+        moved = self.drift.learn(self.model.deviations_one(x))
+        drift = self._changed(moved) if moved else []
+        self.model.learn_one(x)
+        if moved:
+            self._relearn()
+        return Reading("scoring", x, score, verdict.p_value, verdict.alarm, contributions, drift)
+
+    def _changed(self, moved: Mapping[str, float]) -> list[Contribution]:
+        """The features that have moved by so many standard deviations, as evidence."""
+        model = self.model
+        total = sum(z * z for z in moved.values())
+        changes = [
+            Contribution(
+                feature,
+                model.expected(feature) + z * model.deviation(feature),
+                model.expected(feature),
+                z * z / total,
+            )
+            for feature, z in moved.items()
+        ]
+        return sorted(changes, key=lambda c: (-c.share, c.feature))
+
+    def _relearn(self) -> None:
+        """Let the baseline move on; the tail of its scores is what it was."""
+        self.model.relearn()
+        self.bars = self.model_warmup_bars - RELEARN_BARS
+
+    def lesson(self) -> Lesson | None:
+        """What peers may borrow; None until enough has been learned to be worth it."""
+        state = self.calibration.state
+        if state.bars < 2 * YOUNG_BARS:
+            return None
+        return Lesson(self.model.squares(), state.tail)
 
     def state(self) -> ScorerState:
         """What was learned, for a snapshot."""
-        return ScorerState(self.bars, self.model.state(), self.calibration.state)
+        return ScorerState(self.bars, self.model.state(), self.calibration.state, self.drift.state)
 
     def restore(self, state: ScorerState) -> None:
         """Take over what a snapshot's scorer had learned."""
         self.bars = state.bars
         self.model.restore(state.model)
         self.calibration.state = state.calibration
+        self.drift.restore(state.drift)

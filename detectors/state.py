@@ -10,13 +10,15 @@ from detectors.accounts import Habit, LeveragedOrder
 from detectors.bar import BookState, DepthState, Flow
 from detectors.book import Book, BookSide, Level, RestingOrder
 from detectors.detector import Detector
+from detectors.drift_incidents import DriftIncident
 from detectors.incidents import Incident
 from detectors.one_sided import LargeOrder
 from detectors.parameters import Parameters
+from detectors.peers import GivenLessons
 from detectors.scorer import ScorerState
 from detectors.symbol import Counts, Marks, SymbolMonitor
 
-FORMAT = 1
+FORMAT = 2
 """The format of SymbolState: raise it with any change to what it holds or means."""
 
 
@@ -34,7 +36,9 @@ class SymbolState(Struct):
     spans: tuple[Flow, ...]
     depth: DepthState
     scorers: dict[str, ScorerState]
+    lessons: GivenLessons
     incident: Incident | None
+    drift: DriftIncident | None
     marks: Marks
     flow: Flow
     leveraged: list[LeveragedOrder]
@@ -55,7 +59,9 @@ def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
         spans=monitor.spans.sums,
         depth=monitor.depth_habit.state,
         scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
+        lessons=monitor.lessons,
         incident=monitor.incidents.open,
+        drift=monitor.drifts.open,
         marks=monitor.marks,
         flow=monitor.flow,
         leveraged=monitor.leveraged,
@@ -85,7 +91,9 @@ def revive(
         its = state.scorers.get(scorer.detector.name)
         if its is not None:
             scorer.restore(its)
+    monitor.lessons = state.lessons
     monitor.incidents.open = state.incident
+    monitor.drifts.open = state.drift
     monitor.open_bar(state.opened)
     monitor.marks = state.marks
     monitor.flow = state.flow

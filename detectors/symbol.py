@@ -19,10 +19,12 @@ from detectors.bar import (
 )
 from detectors.book import Book
 from detectors.detector import Detector
+from detectors.drift_incidents import DriftIncidents
 from detectors.events import Cancel, Event, Late, Margin, Order, Position, Reference, Trade
 from detectors.incidents import Alert, Incidents
 from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts
 from detectors.parameters import Parameters
+from detectors.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
 from detectors.scorer import Reading, Scorer
 
 NEAR_MAXIMUM = 0.8
@@ -70,6 +72,7 @@ class Marks(Struct, gc=False):
 
     sequence: int = 0
     bar_index: int = -1
+    hour: int = -1
     settled_bars: int = 0
     last_price: float = 0.0
     high_leverage: float = 0.0
@@ -88,12 +91,14 @@ class SymbolMonitor:
         The detectors that watch it.
     counts
         Where to count; symbols may share it.
+    borrowed
+        What its peers have learned, by detector.
     """
 
     __slots__ = (
         "_handlers", "_large", "_near_high", "_near_low", "book", "counts", "depth_habit",
-        "detectors", "flow", "habits", "incidents", "large", "leveraged", "marks", "one_sided",
-        "opened", "parameters", "scorers", "signal", "spans", "symbol",
+        "detectors", "drifts", "flow", "habits", "incidents", "large", "lessons", "leveraged",
+        "marks", "one_sided", "opened", "parameters", "scorers", "signal", "spans", "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +107,7 @@ class SymbolMonitor:
         parameters: Parameters,
         detectors: tuple[Detector, ...],
         counts: Counts,
+        borrowed: Lessons | None = None,
     ) -> None:
         self.symbol = symbol
         self.parameters = parameters
@@ -110,8 +116,14 @@ class SymbolMonitor:
         self.habits = LeverageHabits(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_habit = DepthHabit(parameters.bar_seconds)
-        self.scorers = [Scorer(detector, parameters, len(detectors)) for detector in detectors]
+        lessons = borrowed or {}
+        self.scorers = [
+            Scorer(detector, parameters, len(detectors), lessons.get(detector.name))
+            for detector in detectors
+        ]
+        self.lessons: GivenLessons = []
         self.incidents = Incidents(symbol, parameters.quiet_ns)
+        self.drifts = DriftIncidents(symbol)
         self.counts = counts
         self.signal: Signal | None = None
         self.flow = Flow()
@@ -204,6 +216,10 @@ class SymbolMonitor:
                 flow.near_traded_ask += notional
             else:
                 flow.near_traded_bid += notional
+        account = trade.maker_account
+        if account is not None and self.one_sided.minds(account) and self._large < math.inf:
+            share = notional / self._large * LARGE_SHARE
+            self.large.append((account, share if trade.side == "buy" else -share))
         self.marks.last_price = price
         maker = trade.maker_order_id
         if maker is not None and book.take(maker, trade.quantity) is None:
@@ -243,6 +259,7 @@ class SymbolMonitor:
         marks.settled_bars += 1
         marks.bar_index = index
         self.counts.bars += 1
+        self._give_lessons(ends_at // HOUR_NS)
 
         self.book.uncross(ends_at - bar_ns)
         habit = self.depth_habit.state
@@ -271,10 +288,31 @@ class SymbolMonitor:
         }
         if any(reading.status == "scoring" for reading in readings.values()):
             self.counts.judged_bars += 1
-        alerts = self.incidents.step(ends_at, self.detectors, readings)
+        alerts = [
+            *self.incidents.step(ends_at, self.detectors, readings),
+            *self.drifts.step(ends_at, self.detectors, readings),
+        ]
         self.open_bar(closed)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings)
         return self.signal, alerts
+
+    def resolve(self, ts_event: int) -> list[Alert]:
+        """Resolve the incidents that have been quiet for long enough at ``ts_event``."""
+        return [*self.incidents.resolve(ts_event), *self.drifts.resolve(ts_event)]
+
+    @property
+    def with_incident(self) -> bool:
+        """Whether an incident is open."""
+        return self.incidents.open is not None or self.drifts.open is not None
+
+    def _give_lessons(self, hour: int) -> None:
+        """At the first bar of an hour, what was learned until then."""
+        if hour == self.marks.hour:
+            return
+        self.marks.hour = hour
+        learned = {s.detector.name: lesson for s in self.scorers if (lesson := s.lesson())}
+        if learned:
+            self.lessons = [*self.lessons, (hour, learned)][-LESSONS_KEPT:]
 
     def _count_evictions(self) -> None:
         book, habits, counts = self.book, self.habits, self.counts

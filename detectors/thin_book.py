@@ -1,28 +1,29 @@
 """A book that has become thin where the market trades.
 
 Depth within 10, 25 and 50 bps of the mid is compared, as a logarithm, with its own habit, now and
-smoothed over a quarter of a minute and a minute, so that a slow drain and slow recovery show as
-well as a gap (resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The cost to sweep a fixed
-notional says what a liquidation would meet; net depletion says whether what trades and cancels
-take is being put back.
+smoothed over a quarter of a minute, so that slow recovery shows as well as a gap (resilience: Kyle,
+1985; Foucault, Kadan and Kandel, 2005). The cost to sweep a fixed notional says what a liquidation
+would meet. What takes minutes is for ``fading_book``: its habits are of another scale.
 """
 
-from detectors.bar import Bar, Flow
-from detectors.detector import Detector, Features, log_ratio, ratio
+from functools import partial
+
+from detectors.bar import Bar
+from detectors.detector import Detector, Features, log_ratio
 from detectors.surprise import Surprise
 
 UNIT_BPS = 1.0
 
-
-def net_depletion(flow: Flow, depth: float) -> float:
-    """What trades and cancels took near the touch beyond what was placed, per depth."""
-    taken = (
-        flow.near_cancelled_bid
-        + flow.near_cancelled_ask
-        + flow.near_traded_bid
-        + flow.near_traded_ask
-    )
-    return ratio(taken - flow.near_placed_bid - flow.near_placed_ask, depth, 0.0)
+TYPICAL = {
+    "shallow_10bps": 0.3,
+    "shallow_25bps": 0.2,
+    "shallow_50bps": 0.17,
+    "shallow_side_25bps": 0.3,
+    "shallow_15s": 0.17,
+    "spread": 0.7,
+    "sweep_cost": 0.35,
+}
+"""Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
 
 
 def features(bar: Bar) -> Features | None:
@@ -43,21 +44,16 @@ def features(bar: Bar) -> Features | None:
         "shallow_50bps": -log_ratio(fifty, usual),
         "shallow_side_25bps": -log_ratio(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
-        "shallow_60s": -bar.smooth_log_depth[1],
         "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
         "sweep_cost": log_ratio(min(opened.sweep_cost_bps, closed.sweep_cost_bps), UNIT_BPS),
-        "net_depletion_15s": net_depletion(bar.spans[1], usual),
-        "net_depletion_60s": net_depletion(bar.spans[2], usual),
     }
 
 
 _shallow = "depth within {band} bps of the mid is {{times:.1f}} times less than usual"
-_smooth = "depth near the touch has been {times:.1f} times less than usual"
-_depletion = "{value:.0%} of the usual depth was taken and not put back"
 
 DETECTOR = Detector(
     name="thin_book",
-    version=1,
+    version=2,
     features=features,
     phrases={
         "shallow_10bps": _shallow.format(band=10),
@@ -65,13 +61,10 @@ DETECTOR = Detector(
         "shallow_50bps": _shallow.format(band=50),
         "shallow_side_25bps": "depth of the thinner side within 25 bps of the mid is {times:.1f}"
         " times less than usual",
-        "shallow_15s": _smooth + " over 15 s",
-        "shallow_60s": _smooth + " over 60 s",
+        "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
         "spread": "the spread is {level:.1f} bps (usually {usual:.1f})",
         "sweep_cost": "sweeping a quarter of the usual depth costs {level:.1f} bps (usually"
         " {usual:.1f})",
-        "net_depletion_15s": _depletion + " over 15 s (usually {expected:.0%})",
-        "net_depletion_60s": _depletion + " over 60 s (usually {expected:.0%})",
     },
-    model=Surprise,
+    model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
 )

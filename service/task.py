@@ -6,6 +6,7 @@ the shell around it moves them. Replay from files and a Kafka consumer share it.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 
 from msgspec import Struct, field
@@ -14,6 +15,7 @@ from detectors.detector import Detector
 from detectors.events import Event
 from detectors.incidents import Alert, KillSwitch
 from detectors.parameters import Parameters
+from detectors.peers import HOUR_NS, Lessons, lent
 from detectors.state import SymbolState, capture, revive
 from detectors.symbol import Counts, Signal, SymbolMonitor
 from service.align import Aligner, Position, StreamPosition
@@ -105,6 +107,8 @@ class PartitionTask:
         The most symbols watched; beyond it the one quiet for longest is evicted.
     tally
         Where to count.
+    borrowed
+        What a new symbol borrows while it has too few peers here to learn from.
     """
 
     def __init__(
@@ -116,12 +120,15 @@ class PartitionTask:
         max_disorder_ns: int,
         max_symbols: int,
         tally: Tally,
+        borrowed: Lessons | None = None,
     ) -> None:
         self.aligner = Aligner(streams, max_disorder_ns)
         self.parameters = parameters
         self.detectors = detectors
         self.max_symbols = max_symbols
         self.tally = tally
+        self._borrowed: Lessons = borrowed or {}
+        self._lent: tuple[int, Lessons] = (-1, {})
         # In the order of last activity.
         self.monitors: dict[str, SymbolMonitor] = {}
         # The symbols with events in each bar that is still open, by the bar's end.
@@ -184,7 +191,7 @@ class PartitionTask:
             stop = bisect_left(events, bar_end, start, key=_ts_event)
             run = events[start:stop] if stop - start < len(events) else events
             self._close_bars(bar_end - bar_ns, before, output)
-            touched = _Touched(self._admit)
+            touched = _Touched(partial(self._admit, bar_end // HOUR_NS))
             for event in run:
                 touched[event.symbol].apply(event)
             self.tally.released += len(run)
@@ -196,13 +203,22 @@ class PartitionTask:
         self._close_bars(watermark_ns, before, output)
         return output
 
-    def _admit(self, symbol: str) -> SymbolMonitor:
+    def _admit(self, hour: int, symbol: str) -> SymbolMonitor:
         """The monitor of a symbol that has an event, as the one that was active last."""
         monitor = self.monitors.pop(symbol, None)
         if monitor is None:
-            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, self.tally.market)
+            monitor = SymbolMonitor(
+                symbol, self.parameters, self.detectors, self.tally.market, self._lend(hour)
+            )
         self.monitors[symbol] = monitor
         return monitor
+
+    def _lend(self, hour: int) -> Lessons:
+        """What a symbol that is new in an hour borrows from those that are not."""
+        if self._lent[0] != hour:
+            given = {symbol: monitor.lessons for symbol, monitor in self.monitors.items()}
+            self._lent = (hour, {**self._borrowed, **lent(given, hour)})
+        return self._lent[1]
 
     def _evict(self, touched: Mapping[str, SymbolMonitor], output: Output) -> None:
         """Forget the symbols quiet for longest, down to the bound."""
@@ -234,7 +250,7 @@ class PartitionTask:
                 self._emit(monitor, bar_end, alerts, output)
         for symbol in list(self._with_incident):
             monitor = self.monitors[symbol]
-            alerts = monitor.incidents.resolve(until_ns)
+            alerts = monitor.resolve(until_ns)
             if alerts:
                 self._unsaved.setdefault(symbol, before)
                 self._emit(monitor, alerts[-1].ts_event, alerts, output)
@@ -245,7 +261,7 @@ class PartitionTask:
         switch = monitor.incidents.kill_switch(ts_event, alerts)
         if switch is not None and switch.ts_event > self._muted.alerts_until_ns:
             output.switches.append(switch)
-        if monitor.incidents.open is not None:
+        if monitor.with_incident:
             self._with_incident[monitor.symbol] = None
         else:
             self._with_incident.pop(monitor.symbol, None)
@@ -307,7 +323,7 @@ class PartitionTask:
             self._resumed[symbol] = snapshot.position
             if open_bar is not None:
                 self._open_bars.setdefault(open_bar, {})[symbol] = None
-            if monitor.incidents.open is not None:
+            if monitor.with_incident:
                 self._with_incident[symbol] = None
         self._published = frozenset(published)
         self._muted = muted

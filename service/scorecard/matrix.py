@@ -50,6 +50,9 @@ CALM_SECONDS = 21_600.0
 CALM_SYMBOLS = 4
 """A calm trial is one symbol-day: a quarter of a day of four symbols."""
 
+TEACHING_SEEDS_APART = 90_000
+"""The peers' markets have seeds of their own, so far from the first of the purpose."""
+
 Purpose = Literal["tuning", "reporting"]
 
 
@@ -87,6 +90,15 @@ class Trial(Struct, frozen=True):
 def first_seed(purpose: Purpose) -> int:
     """Where the seeds of a purpose begin."""
     return TUNING_FIRST_SEED if purpose == "tuning" else REPORTING_FIRST_SEED
+
+
+def teachers(purpose: Purpose) -> list[Trial]:
+    """The calm markets that have taught what a trial's symbols borrow: one at each activity.
+
+    A trial begins with symbols that are new to a service that has watched others for some hours.
+    """
+    first = first_seed(purpose) + TEACHING_SEEDS_APART
+    return [Trial("calm", first + n, 1.0, activity) for n, activity in enumerate(ACTIVITIES)]
 
 
 def trials(

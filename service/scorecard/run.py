@@ -4,19 +4,23 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from detectors.peers import pooled_by_detector
 from service import __version__
 from service.scorecard import score
-from service.scorecard.matrix import Purpose, Trial, trials
+from service.scorecard.matrix import Purpose, Trial, teachers, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
-from service.scorecard.trial import Outcome, run
+from service.scorecard.trial import Outcome, run, teach
+
+T = TypeVar("T")
 
 
 def scorecard(
@@ -48,7 +52,7 @@ def scorecard(
         calm_days=calm_days,
         false_alarms_per_day=false_alarms_per_day,
     )
-    outcomes = _ordered(wanted, _run_all(wanted, jobs or os.cpu_count() or 1))
+    outcomes = _run_all(wanted, teachers(purpose), jobs or os.cpu_count() or 1)
     options = f"--seeds {seeds} --calm-days {calm_days} --budget {false_alarms_per_day:g}"
     card = Scorecard(
         command=f"foreshock scorecard {options}" + (" --tuning" if purpose == "tuning" else ""),
@@ -67,7 +71,8 @@ def scorecard(
     return card
 
 
-def _run_all(wanted: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
+def _run_all(wanted: Sequence[Trial], taught_by: Sequence[Trial], jobs: int) -> list[Outcome]:
+    """Each trial's outcome, in their order, after the peers' markets have taught what they can."""
     progress = Progress(
         TextColumn("scorecard"),
         BarColumn(),
@@ -80,15 +85,14 @@ def _run_all(wanted: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
     # Forking a process that has threads is undefined; a fresh one costs a second.
     context = multiprocessing.get_context("spawn")
     with progress, ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        bar = progress.add_task("", total=len(wanted))
-        waiting: set[Future[Outcome]] = {pool.submit(run, trial) for trial in wanted}
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                progress.advance(bar)
-                yield future.result()
+        bar = progress.add_task("", total=len(wanted) + len(taught_by))
 
+        def submit(function: Callable[..., T], *arguments: object) -> Future[T]:
+            future = pool.submit(function, *arguments)
+            future.add_done_callback(lambda _: progress.advance(bar))
+            return future
 
-def _ordered(wanted: Sequence[Trial], outcomes: Iterator[Outcome]) -> list[Outcome]:
-    place = {trial: number for number, trial in enumerate(wanted)}
-    return sorted(outcomes, key=lambda outcome: place[outcome.trial])
+        lessons = [submit(teach, trial) for trial in taught_by]
+        borrowed = pooled_by_detector([its for future in lessons for its in future.result()])
+        outcomes = [submit(run, trial, borrowed) for trial in wanted]
+        return [future.result() for future in outcomes]

@@ -8,8 +8,11 @@ import msgspec
 from msgspec import Struct
 from rich.progress import Progress
 
+from detectors.calibration import DAY_SECONDS
 from detectors.catalogue import CATALOGUE
 from detectors.detector import Detector
+from detectors.peers import Lesson, Lessons
+from detectors.symbol import Signal
 from service.assembly import parameters
 from service.demo.measures import Truth
 from service.demo.recording import simulate_to_directory
@@ -22,20 +25,30 @@ from service.settings import Settings
 from service.task import Output, PartitionTask, Tally
 from service.wire import STREAMS
 
+LARGEST_BUDGET = 10.0
+"""Readings are noted that a budget of so many false alarms a symbol-day would make alarms of."""
+
 
 class Alarm(Struct, frozen=True):
-    """An alarm of a detector or an incident's opening; ``feature`` is its first evidence."""
+    """An alarm of a detector or an incident's opening.
+
+    ``feature`` is its first evidence; ``budget_per_day`` the least budget at which it is an alarm,
+    where that is known.
+    """
 
     symbol: str
     ts_event: int
     feature: str = ""
+    budget_per_day: float = 0.0
 
 
 class Outcome(Struct):
     """What a trial came to.
 
-    ``incidents`` are the openings and escalations that the service would publish; ``alarms`` each
-    detector's own alarms, baselines included, bar by bar. Times are nanoseconds of event time.
+    ``incidents`` are the openings and escalations that the service would publish, ``drifts`` the
+    openings of drift incidents; ``alarms`` each detector's own alarms, baselines included, bar by
+    bar; ``likely`` what our detectors would say at other budgets up to the largest. Times are
+    nanoseconds of event time.
     """
 
     trial: Trial
@@ -46,77 +59,117 @@ class Outcome(Struct):
     incidents: list[Alarm]
     alarms: dict[str, list[Alarm]]
     scored_bars: dict[str, int]
+    drifts: list[Alarm] = []
+    likely: list[Alarm] = []
 
 
-def run(trial: Trial) -> Outcome:
-    """Run a trial. Deterministic: the same trial comes to the same outcome."""
+def run(trial: Trial, borrowed: Lessons) -> Outcome:
+    """Run a trial. Deterministic: the same arguments come to the same outcome.
+
+    ``borrowed`` is what the detectors and the baselines have learned from other symbols.
+    """
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
-        chosen = scenario(
-            trial.scenario, strength=trial.strength, start_seconds=trial.start_seconds
-        )
-        recording = simulate_to_directory(
-            directory,
-            scenario=chosen,
-            seed=trial.seed,
-            symbols=trial.symbols,
-            duration_seconds=trial.seconds,
-            events_per_second=trial.events_per_second,
-        )
         outcome = Outcome(
             trial=trial,
             began_ns=START_NS,
             ended_ns=START_NS + round(trial.seconds * 1e9),
             symbols=[],
-            truths=recording.truths,
+            truths=_simulate(trial, directory),
             incidents=[],
             alarms={detector.name: [] for detector in (*CATALOGUE, *BASELINES)},
             scored_bars={},
         )
-        _watch(directory, CATALOGUE, trial.false_alarms_per_day, outcome, incidents=True)
+        task = _task(CATALOGUE, trial.false_alarms_per_day, borrowed)
+        _watch(directory, task, outcome)
         # Each baseline has the whole budget to itself.
         whole = trial.false_alarms_per_day * len(BASELINES)
-        _watch(directory, BASELINES, whole, outcome, incidents=False)
+        _watch_baselines(directory, _task(BASELINES, whole, borrowed), outcome)
+        outcome.symbols = sorted(task.monitors)
     return outcome
 
 
-def _watch(
-    directory: Path,
-    detectors: tuple[Detector, ...],
-    false_alarms_per_day: float,
-    outcome: Outcome,
-    *,
-    incidents: bool,
-) -> None:
+def teach(trial: Trial) -> list[dict[str, Lesson]]:
+    """What each symbol of a market has taught by its end, of the detectors and the baselines."""
+    with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
+        directory = Path(folder)
+        _simulate(trial, directory)
+        task = _task((*CATALOGUE, *BASELINES), trial.false_alarms_per_day, {})
+        for _ in _outputs(directory, task):
+            pass
+        return [
+            {s.detector.name: lesson for s in monitor.scorers if (lesson := s.lesson())}
+            for _, monitor in sorted(task.monitors.items())
+        ]
+
+
+def _simulate(trial: Trial, directory: Path) -> list[Truth]:
+    chosen = scenario(trial.scenario, strength=trial.strength, start_seconds=trial.start_seconds)
+    return simulate_to_directory(
+        directory,
+        scenario=chosen,
+        seed=trial.seed,
+        symbols=trial.symbols,
+        duration_seconds=trial.seconds,
+        events_per_second=trial.events_per_second,
+    ).truths
+
+
+def _task(
+    detectors: tuple[Detector, ...], false_alarms_per_day: float, borrowed: Lessons
+) -> PartitionTask:
     settings = Settings()
     budgeted = msgspec.structs.replace(
         parameters(settings), false_alarms_per_day=false_alarms_per_day
     )
-    task = PartitionTask(
+    return PartitionTask(
         list(STREAMS),
         budgeted,
         detectors,
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
         max_symbols=settings.limits.symbols,
         tally=Tally(),
+        borrowed=borrowed,
     )
-    for output in _outputs(directory, settings, task):
+
+
+def _watch(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
+    for output in _outputs(directory, task):
         for signal in output.signals:
-            for name, reading in signal.detectors.items():
-                if reading.status == "scoring":
-                    outcome.scored_bars[name] = outcome.scored_bars.get(name, 0) + 1
-                if reading.alarm:
-                    feature = reading.contributions[0].feature if reading.contributions else ""
-                    outcome.alarms[name].append(Alarm(signal.symbol, signal.ts_event, feature))
-        if incidents:
-            outcome.incidents += [
-                Alarm(alert.symbol, alert.ts_event, alert.evidence[0].feature)
-                for alert in output.alerts
-                if alert.status == "firing"
-            ]
-    outcome.symbols = sorted(task.monitors)
+            outcome.likely += _likely(signal, task)
+            _note(signal, outcome)
+        for alert in output.alerts:
+            if alert.status == "firing":
+                told = outcome.drifts if alert.severity == "info" else outcome.incidents
+                told.append(Alarm(alert.symbol, alert.ts_event, alert.evidence[0].feature))
 
 
-def _outputs(directory: Path, settings: Settings, task: PartitionTask) -> Iterator[Output]:
+def _watch_baselines(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
+    for output in _outputs(directory, task):
+        for signal in output.signals:
+            _note(signal, outcome)
+
+
+def _note(signal: Signal, outcome: Outcome) -> None:
+    for name, reading in signal.detectors.items():
+        if reading.status == "scoring":
+            outcome.scored_bars[name] = outcome.scored_bars.get(name, 0) + 1
+        if reading.alarm:
+            feature = reading.contributions[0].feature if reading.contributions else ""
+            outcome.alarms[name].append(Alarm(signal.symbol, signal.ts_event, feature))
+
+
+def _likely(signal: Signal, task: PartitionTask) -> list[Alarm]:
+    p_values = [r.p_value for r in signal.detectors.values() if r.p_value is not None]
+    if not p_values:
+        return []
+    bars_per_day = DAY_SECONDS / task.parameters.bar_seconds
+    needed = min(p_values) * bars_per_day * len(signal.detectors)
+    if needed > LARGEST_BUDGET:
+        return []
+    return [Alarm(signal.symbol, signal.ts_event, budget_per_day=needed)]
+
+
+def _outputs(directory: Path, task: PartitionTask) -> Iterator[Output]:
     with Progress(disable=True) as silent:
-        yield from outputs(directory, settings, task, Summary(str(directory)), silent)
+        yield from outputs(directory, Settings(), task, Summary(str(directory)), silent)

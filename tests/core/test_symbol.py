@@ -139,7 +139,7 @@ def test_detectors_without_their_input_say_so(monitor):
     monitor.apply(order("a", "buy", 99.0))
     signal, alerts = monitor.close_bar(BEGIN + SECOND)
     assert {name: r.status for name, r in signal.detectors.items()} == dict.fromkeys(
-        ("cancel_burst", "leverage_jump", "thin_book"), "no_input"
+        ("cancel_burst", "leverage_jump", "thin_book", "fading_book"), "no_input"
     )
     assert signal.stress_ratio is None
     assert alerts == []
