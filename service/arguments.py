@@ -136,7 +136,7 @@ examples:
         "--speed",
         type=_above_zero,
         help="seconds of market time a second (default: what makes half an hour of market time "
-        "fit, which every scenario needs; 20 at the default --seconds)",
+        "fit, or as much as the scenario needs; 20 at the default --seconds)",
     )
     command.add_argument(
         "--http-port",
@@ -177,6 +177,12 @@ examples:
         metavar="SECONDS",
         type=_above_zero,
         help="when it is provoked (default: the scenario's own, a quarter of an hour or so)",
+    )
+    command.add_argument(
+        "--length",
+        metavar="SECONDS",
+        type=_above_zero,
+        help="how long what is provoked lasts (default: the scenario's own)",
     )
     command.add_argument(
         "--symbols",

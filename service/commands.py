@@ -72,7 +72,10 @@ def simulate(arguments: argparse.Namespace) -> int:
     from service.demo.scenarios import scenario
 
     chosen = scenario(
-        arguments.scenario, strength=arguments.strength, start_seconds=arguments.start
+        arguments.scenario,
+        strength=arguments.strength,
+        start_seconds=arguments.start,
+        length_seconds=arguments.length,
     )
     late = [e for e in chosen.episodes if e.start_seconds >= arguments.duration]
     if late:
