@@ -228,6 +228,7 @@ def _add_scorecard(subcommands: "Subcommands") -> None:
 examples:
   foreshock scorecard
   foreshock scorecard --scenarios cascade,cancel_burst --seeds 20 --calm-days 0
+  foreshock scorecard --recorded DIR --seeds 20
 """,
     )
     command.add_argument(
@@ -268,6 +269,13 @@ examples:
         "--tuning",
         action="store_true",
         help="use the seeds that constants may be chosen by, not those for reports",
+    )
+    command.add_argument(
+        "--recorded",
+        metavar="DIR",
+        type=Path,
+        help="instead of simulating, put cancel bursts, pulled and draining books, stuffing, "
+        "layering and spoofing into the recorded streams of DIR, which stay as they are",
     )
     command.add_argument(
         "--jobs", metavar="N", type=_whole, help="processes (default: one a processor)"

@@ -4,19 +4,22 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service import __version__
 from service.scorecard import score
-from service.scorecard.matrix import Purpose, Trial, trials
+from service.scorecard.matrix import Purpose, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
 from service.scorecard.trial import Outcome, run
+
+Wanted = TypeVar("Wanted")
 
 
 def scorecard(
@@ -48,7 +51,7 @@ def scorecard(
         calm_days=calm_days,
         false_alarms_per_day=false_alarms_per_day,
     )
-    outcomes = _ordered(wanted, _run_all(wanted, jobs or os.cpu_count() or 1))
+    outcomes = run_all(run, wanted, jobs)
     options = f"--seeds {seeds} --calm-days {calm_days} --budget {false_alarms_per_day:g}"
     card = Scorecard(
         command=f"foreshock scorecard {options}" + (" --tuning" if purpose == "tuning" else ""),
@@ -60,14 +63,25 @@ def scorecard(
         found=score.found(outcomes),
         false_alarms=score.false_alarms(outcomes),
     )
+    write(out, card)
+    return card
+
+
+def write(out: Path, card: Scorecard) -> None:
+    """Write ``scorecard.json``, ``scorecard.md`` and ``scorecard.html``."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "scorecard.json").write_bytes(to_json(card))
     (out / "scorecard.md").write_text(to_markdown(card))
     (out / "scorecard.html").write_text(to_html(card))
-    return card
 
 
-def _run_all(wanted: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
+def run_all(
+    run: Callable[[Wanted], Outcome], wanted: Sequence[Wanted], jobs: int | None
+) -> list[Outcome]:
+    """The outcomes of trials, in their order, from several processes.
+
+    ``jobs`` is how many; as many as there are processors if None. It changes nothing but the time.
+    """
     progress = Progress(
         TextColumn("scorecard"),
         BarColumn(),
@@ -79,16 +93,10 @@ def _run_all(wanted: Sequence[Trial], jobs: int) -> Iterator[Outcome]:
     )
     # Forking a process that has threads is undefined; a fresh one costs a second.
     context = multiprocessing.get_context("spawn")
-    with progress, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with progress, ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=context) as pool:
         bar = progress.add_task("", total=len(wanted))
-        waiting: set[Future[Outcome]] = {pool.submit(run, trial) for trial in wanted}
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                progress.advance(bar)
-                yield future.result()
-
-
-def _ordered(wanted: Sequence[Trial], outcomes: Iterator[Outcome]) -> list[Outcome]:
-    place = {trial: number for number, trial in enumerate(wanted)}
-    return sorted(outcomes, key=lambda outcome: place[outcome.trial])
+        futures = [pool.submit(run, trial) for trial in wanted]
+        for future in as_completed(futures):
+            progress.advance(bar)
+            future.result()  # the first that failed ends it all
+        return [future.result() for future in futures]

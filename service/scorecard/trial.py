@@ -15,6 +15,7 @@ from service.demo.measures import Truth
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
 from service.demo.simulation import START_NS
+from service.files import stream_path
 from service.replay import Summary, outputs
 from service.scorecard.baselines import BASELINES
 from service.scorecard.matrix import Trial
@@ -70,14 +71,20 @@ def run(trial: Trial) -> Outcome:
             symbols=[],
             truths=recording.truths,
             incidents=[],
-            alarms={detector.name: [] for detector in (*CATALOGUE, *BASELINES)},
+            alarms={},
             scored_bars={},
         )
-        _watch(directory, CATALOGUE, trial.false_alarms_per_day, outcome, incidents=True)
-        # Each baseline has the whole budget to itself.
-        whole = trial.false_alarms_per_day * len(BASELINES)
-        _watch(directory, BASELINES, whole, outcome, incidents=False)
+        watch(directory, outcome)
     return outcome
+
+
+def watch(directory: Path, outcome: Outcome) -> None:
+    """Watch the streams of a directory, and note in the outcome what was said."""
+    outcome.alarms = {detector.name: [] for detector in (*CATALOGUE, *BASELINES)}
+    budget = outcome.trial.false_alarms_per_day
+    _watch(directory, CATALOGUE, budget, outcome, incidents=True)
+    # Each baseline has the whole budget to itself.
+    _watch(directory, BASELINES, budget * len(BASELINES), outcome, incidents=False)
 
 
 def _watch(
@@ -93,7 +100,7 @@ def _watch(
         parameters(settings), false_alarms_per_day=false_alarms_per_day
     )
     task = PartitionTask(
-        list(STREAMS),
+        [name for name in STREAMS if stream_path(directory, name) is not None],
         budgeted,
         detectors,
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
