@@ -81,8 +81,9 @@ of `quiet_listing`, which begins with the stream as well, what follows the warm-
 into it, or is not over at the opening, and the burst itself is judged."""
 
 CALM_SECONDS = 21_600.0
-CALM_SYMBOLS = 4
-"""A calm trial is one symbol-day: a quarter of a day of four symbols."""
+SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1}
+"""How many symbols a trial has that does not have two. A calm one is one symbol-day: a quarter of a
+day of four symbols; a quiet listing is alone, so that only its quiet counts."""
 
 Purpose = Literal["tuning", "reporting"]
 
@@ -111,7 +112,7 @@ class Trial(Struct, frozen=True):
     @property
     def symbols(self) -> int:
         """How many symbols there are: the first is provoked, or all; the others are not."""
-        return CALM_SYMBOLS if self.scenario in ("calm", "market_wide") else 2
+        return SYMBOLS.get(self.scenario, 2)
 
     @property
     def seconds(self) -> float:
