@@ -367,7 +367,7 @@ def _add_scenario(command: argparse.ArgumentParser, default: str) -> None:
 
 
 def _scenarios() -> str:
-    return "".join(f"  {name:<17}{entry.description}\n" for name, entry in SCENARIOS.items())
+    return "".join(f"  {name:<18}{entry.description}\n" for name, entry in SCENARIOS.items())
 
 
 def _above_zero(text: str) -> float:

@@ -16,8 +16,8 @@ def pulled_book(
     """Makers pull all of their bids within a second, and stay away from that side.
 
     On 6 May 2010 the bids of the E-mini future fell to less than a hundredth of the morning's
-    (CFTC & SEC 2010); on 10 October 2025 those for bitcoin were all but gone on the large venues
-    (Kaiko 2025).
+    (CFTC & SEC 2010); on 10 October 2025 the books for bitcoin looked empty on the large venues,
+    the bids above all (Kaiko 2025).
     """
     end = start + length
     ramps = (
@@ -32,8 +32,8 @@ def market_wide(
 ) -> tuple[Episode, ...]:
     """Makers leave several contracts within the same ten seconds.
 
-    On 10 October 2025 makers withdrew from nearly everything at once, and were back within the
-    hour (Kaiko 2025).
+    On 10 October 2025 makers withdrew from bitcoin and nearly everything else at once, all by
+    themselves, because their models saw the same (Kaiko 2025 calls it a voluntary gap).
     """
     end = start + length
     ramps = (
