@@ -136,7 +136,7 @@ examples:
         "--speed",
         type=_above_zero,
         help="seconds of market time a second (default: what makes half an hour of market time "
-        "fit, which every scenario needs; 20 at the default --seconds)",
+        "fit, or as much as the scenario needs; 20 at the default --seconds)",
     )
     command.add_argument(
         "--http-port",
@@ -177,6 +177,12 @@ examples:
         metavar="SECONDS",
         type=_above_zero,
         help="when it is provoked (default: the scenario's own, a quarter of an hour or so)",
+    )
+    command.add_argument(
+        "--length",
+        metavar="SECONDS",
+        type=_above_zero,
+        help="how long what is provoked lasts (default: the scenario's own)",
     )
     command.add_argument(
         "--symbols",
@@ -222,6 +228,7 @@ def _add_scorecard(subcommands: "Subcommands") -> None:
 examples:
   foreshock scorecard
   foreshock scorecard --scenarios cascade,cancel_burst --seeds 20 --calm-days 0
+  foreshock scorecard --recorded DIR --seeds 20
 """,
     )
     command.add_argument(
@@ -262,6 +269,13 @@ examples:
         "--tuning",
         action="store_true",
         help="use the seeds that constants may be chosen by, not those for reports",
+    )
+    command.add_argument(
+        "--recorded",
+        metavar="DIR",
+        type=Path,
+        help="instead of simulating, put cancel bursts, pulled and draining books, stuffing, "
+        "layering and spoofing into the recorded streams of DIR, which stay as they are",
     )
     command.add_argument(
         "--jobs", metavar="N", type=_whole, help="processes (default: one a processor)"
@@ -353,7 +367,7 @@ def _add_scenario(command: argparse.ArgumentParser, default: str) -> None:
 
 
 def _scenarios() -> str:
-    return "".join(f"  {name:<17}{entry.description}\n" for name, entry in SCENARIOS.items())
+    return "".join(f"  {name:<18}{entry.description}\n" for name, entry in SCENARIOS.items())
 
 
 def _above_zero(text: str) -> float:

@@ -72,7 +72,10 @@ def simulate(arguments: argparse.Namespace) -> int:
     from service.demo.scenarios import scenario
 
     chosen = scenario(
-        arguments.scenario, strength=arguments.strength, start_seconds=arguments.start
+        arguments.scenario,
+        strength=arguments.strength,
+        start_seconds=arguments.start,
+        length_seconds=arguments.length,
     )
     late = [e for e in chosen.episodes if e.start_seconds >= arguments.duration]
     if late:
@@ -113,6 +116,7 @@ def scorecard(arguments: argparse.Namespace) -> int:
     from rich.markdown import Markdown
 
     try:
+        from service.scorecard.recorded import scorecard as scorecard_of_recorded
         from service.scorecard.run import scorecard as make_scorecard
     except ModuleNotFoundError as error:
         if error.name != "plotly":
@@ -120,21 +124,33 @@ def scorecard(arguments: argparse.Namespace) -> int:
         raise OperatorError(
             "the scorecard's plots need plotly: pip install 'foreshock[scorecard]'"
         ) from None
-    from service.scorecard.matrix import SEEDS_APART
+    from service.scorecard.matrix import SEEDS_APART, Purpose
     from service.scorecard.report import to_markdown
 
     if arguments.seeds > SEEDS_APART:
         raise ConfigurationError(f"--seeds {arguments.seeds}: at most {SEEDS_APART}")
     scenarios = [name for name in arguments.scenarios if name != "calm"]
-    card = make_scorecard(
-        arguments.out,
-        scenarios=scenarios,
-        purpose="tuning" if arguments.tuning else "reporting",
-        seeds=arguments.seeds,
-        calm_days=arguments.calm_days,
-        false_alarms_per_day=arguments.budget,
-        jobs=arguments.jobs,
-    )
+    purpose: Purpose = "tuning" if arguments.tuning else "reporting"
+    if arguments.recorded is not None:
+        card = scorecard_of_recorded(
+            arguments.out,
+            arguments.recorded,
+            kinds=scenarios,
+            purpose=purpose,
+            seeds=arguments.seeds,
+            false_alarms_per_day=arguments.budget,
+            jobs=arguments.jobs,
+        )
+    else:
+        card = make_scorecard(
+            arguments.out,
+            scenarios=scenarios,
+            purpose=purpose,
+            seeds=arguments.seeds,
+            calm_days=arguments.calm_days,
+            false_alarms_per_day=arguments.budget,
+            jobs=arguments.jobs,
+        )
     Console().print(Markdown(to_markdown(card)))
     _say(f"\nwritten to {arguments.out}")
     return 0

@@ -1,4 +1,4 @@
-"""An account that manipulates: layers one side of the book, or stuffs the market with quotes."""
+"""An account that manipulates: layers one side of the book, spoofs, or stuffs the market."""
 
 from collections.abc import Callable
 from random import Random
@@ -14,6 +14,16 @@ LAYERS = 5
 LAYER_SECONDS = 4.0
 """Four to six large sell orders behind the best price, moved with it all the time and hardly ever
 traded, as in CFTC v. Nav Sarao Futures (2015); meanwhile the account buys."""
+
+SPOOF_SECONDS = 3.0
+SPOOF_LIFE_SECONDS = 0.4
+SPOOF_DISTANCE = 0.1
+"""A large order is placed to move others, and withdrawn by a program within a fraction of a second;
+a small one on the other side trades; and so on all day: in re Panther Energy Trading, CFTC docket
+13-26 (2013). The distance from the best price is a share of what is near."""
+
+BOUGHT_DEPTHS = 0.02
+"""What a manipulator buys each time, in near depths."""
 
 STUFFED_LIFE_SECONDS = 0.05
 """Stuffing is bursts of orders that are withdrawn within milliseconds (Egginton, Van Ness & Van
@@ -44,6 +54,7 @@ class Manipulator:
         self._rng = rng
         self._layers: list[RestingOrder] = []
         self._until_moved = 0.0
+        self._until_spoofed = 0.0
 
     def act(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
@@ -52,6 +63,11 @@ class Manipulator:
             if self._until_moved <= 0:
                 self._until_moved = LAYER_SECONDS * self._rng.uniform(0.5, 1.5)
                 self._layer()
+        if self._controls.spoofing > 0:
+            self._until_spoofed -= seconds
+            if self._until_spoofed <= 0:
+                self._until_spoofed = SPOOF_SECONDS * self._rng.uniform(0.5, 1.5)
+                self._spoof()
         if self._controls.stuffing > 0:
             self._stuff(seconds)
 
@@ -73,7 +89,29 @@ class Manipulator:
             placed = market.place(self.holding, SELL, ticks, lots)
             if placed is not None:
                 self._layers.append(placed)
-        market.take(self.holding, BUY, max(int(0.02 * self._near_lots), 1), limit=ask)
+        self._buy(ask)
+
+    def _buy(self, limit: int) -> None:
+        lots = max(int(BOUGHT_DEPTHS * self._near_lots), 1)
+        self._market.take(self.holding, BUY, lots, limit=limit)
+
+    def _spoof(self) -> None:
+        market = self._market
+        ask = market.book.best_ask()
+        if ask is None:
+            return
+        width = NEAR_DEVIATIONS * market.contract.deviation * ask
+        lots = max(int(self._near_lots * self._controls.spoofing), 1)
+        order = market.place(self.holding, SELL, ask + max(round(SPOOF_DISTANCE * width), 1), lots)
+        if order is not None:
+            life = SPOOF_LIFE_SECONDS * self._rng.uniform(0.5, 1.5)
+            self._schedule(life, self._end_spoof, order)
+
+    def _end_spoof(self, order: RestingOrder) -> None:
+        self._withdraw(order)
+        ask = self._market.book.best_ask()
+        if ask is not None:
+            self._buy(ask)
 
     def _stuff(self, seconds: float) -> None:
         market, rng = self._market, self._rng

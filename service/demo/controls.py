@@ -17,6 +17,8 @@ class Controls:
         Multiplies the distances at which makers quote.
     makers
         Share of the makers that quote at all.
+    bids
+        Share of the makers that quote bids.
     requotes
         Multiplies how often makers renew their quotes.
     volatility
@@ -28,17 +30,27 @@ class Controls:
         account is one account.
     eager_flow
         Share of the traders' orders that come from the eager accounts.
+    excitement
+        Multiplies how many market orders each one sets off.
+    haste
+        Multiplies how soon they follow.
     sell_flow
         Extra selling by market orders, in near depths (calm, one side) a second.
     layering
         What one account layers on the ask side without meaning to sell, in near depths.
+    spoofing
+        Size of an ask that one account places again and again without meaning to sell, in near
+        depths.
     stuffing
         Orders that one account places and withdraws at once, relative to all others' in calm.
+    lost
+        Share of what the venue publishes that never arrives.
     """
 
     __slots__ = (
-        "activity", "depth", "eager_flow", "eager_share", "layering", "leverage", "makers",
-        "requotes", "sell_flow", "spread", "stuffing", "volatility",
+        "activity", "bids", "depth", "eager_flow", "eager_share", "excitement", "haste",
+        "layering", "leverage", "lost", "makers", "requotes", "sell_flow", "spoofing", "spread",
+        "stuffing", "volatility",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,14 +58,19 @@ class Controls:
         self.depth = 1.0
         self.spread = 1.0
         self.makers = 1.0
+        self.bids = 1.0
         self.requotes = 1.0
         self.volatility = 1.0
         self.leverage = 0.0
         self.eager_share = 0.0
         self.eager_flow = 0.0
+        self.excitement = 1.0
+        self.haste = 1.0
         self.sell_flow = 0.0
         self.layering = 0.0
+        self.spoofing = 0.0
         self.stuffing = 0.0
+        self.lost = 0.0
 
 
 @dataclass(frozen=True, slots=True)

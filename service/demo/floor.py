@@ -11,7 +11,7 @@ from service.demo.controls import ControlPath, Controls, Episode
 from service.demo.fundamentals import Fundamental
 from service.demo.ledger import Holding
 from service.demo.liquidation import RiskEngine
-from service.demo.makers import Maker, deploy
+from service.demo.makers import Maker, deploy, deploy_bids
 from service.demo.measures import CascadeMeter, Truth, WithdrawalMeter
 from service.demo.population import Population
 from service.demo.traders import Crowd
@@ -128,6 +128,7 @@ class Floor:
         market, controls = self.market, self.controls
         self.path.follow(elapsed)
         deploy(self.makers, controls.makers, self.agenda.after, self.rng)
+        deploy_bids(self.makers, controls.bids, self.agenda.after, self.rng)
         mid = market.mid()
         followed = self.fundamental.advance(
             self.rng, common, seconds, controls.volatility, mid / market.index - 1
@@ -168,7 +169,7 @@ class Floor:
             if "leverage" in turned:
                 accounts = tuple(self.crowd.raised)
                 self.crowd.raised.clear()
-            elif turned & {"layering", "stuffing"}:
+            elif turned & {"layering", "spoofing", "stuffing"}:
                 accounts = (self.manipulator.holding.account,)
             yield Truth(
                 kind=episode.kind,

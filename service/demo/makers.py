@@ -1,6 +1,6 @@
 """Market makers: quotes on several levels, renewed all the time, withdrawn under stress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil, exp, floor
 from random import Random
 
@@ -95,6 +95,7 @@ class Maker:
         self._paused_until = 0
         self._returned_at = 0
         self.withdrawn = False
+        self.without_bids = False
         self.stress = 1.0
 
     def withdraw(self, _: None = None) -> None:
@@ -107,12 +108,21 @@ class Maker:
         self.withdrawn = False
         self._returned_at = self._market.clock.now
 
+    def withdraw_bids(self, _: None = None) -> None:
+        """Cancel every bid, and quote none until `without_bids` is False again."""
+        self.without_bids = True
+        self._pull(range(len(self._levels)))
+
     def standing_lots(self) -> float:
-        """What it would show near the middle now, whatever a scenario makes of its sizes."""
+        """What it would show near the middle now, whatever a scenario makes of its sizes.
+
+        The mean of both sides.
+        """
         now = self._market.clock.now
         if self.withdrawn or now < self._paused_until:
             return 0.0
-        return self.near_lots * self._willingness(now)
+        sides = 0.5 if self.without_bids else 1.0
+        return sides * self.near_lots * self._willingness(now)
 
     def _willingness(self, now: int) -> float:
         """The share of its usual size that it quotes: less under stress, and after a return."""
@@ -152,8 +162,9 @@ class Maker:
             return True
         return self.stress > self._nerve
 
-    def _pull(self) -> None:
-        for slot, order in enumerate(self._quotes):
+    def _pull(self, slots: Iterable[int] | None = None) -> None:
+        for slot in range(len(self._quotes)) if slots is None else slots:
+            order = self._quotes[slot]
             if order is not None and order.lots:
                 self._market.cancel(order)
             self._quotes[slot] = None
@@ -169,8 +180,9 @@ class Maker:
         base = self._base * controls.depth * self._willingness(now)
         scale = market.ticks_per_unit
         self._snipe(fair, half)
+        bids = 0.0 if self.without_bids else base * min(1.0, 1.0 - inventory)
         sides = (
-            (BUY, floor(fair * scale), base * min(1.0, 1.0 - inventory)),
+            (BUY, floor(fair * scale), bids),
             (SELL, ceil(fair * scale), base * min(1.0, 1.0 + inventory)),
         )
         candidates: list[tuple[float, int, int, int, int]] = []
@@ -248,3 +260,19 @@ def deploy(
         elif rank >= quoting and not maker.withdrawn:
             maker.withdrawn = True
             schedule(rng.uniform(0.0, 0.3), maker.withdraw)
+
+
+def deploy_bids(
+    makers: list[Maker],
+    share: float,
+    schedule: Callable[[float, Callable[[None], None]], None],
+    rng: Random,
+) -> None:
+    """Let this share of the makers quote bids, and the others asks alone, each within a moment."""
+    bidding = round(share * len(makers))
+    for rank, maker in enumerate(makers):
+        if rank < bidding:
+            maker.without_bids = False
+        elif not maker.without_bids:
+            maker.without_bids = True
+            schedule(rng.uniform(0.0, 0.3), maker.withdraw_bids)

@@ -7,7 +7,10 @@ from service.demo.scenarios import Scenario, scenario
 
 SYMBOLS = 4
 MARKET_SECONDS = 1_800.0
-"""The market time that every scenario fits into, with a warm-up before it."""
+"""The market time that most scenarios fit into, with a warm-up before it."""
+
+AFTERMATH_SECONDS = 180.0
+"""What is shown after a scenario that does not."""
 
 MIN_SPEED = 1.0
 
@@ -84,8 +87,10 @@ def make_plan(name: str, *, seed: int, seconds: float, speed: float | None, now_
     now_ns
         The time now: the market's time ends about then, so that none of it is in the future.
     """
+    chosen = scenario(name)
     if speed is None:
-        speed = max(MIN_SPEED, MARKET_SECONDS / seconds)
+        ends = [episode.end_seconds + AFTERMATH_SECONDS for episode in chosen.episodes]
+        speed = max(MIN_SPEED, max(MARKET_SECONDS, *ends, 0.0) / seconds)
     market_seconds = seconds * speed
     start_ns = (now_ns // 1_000_000_000) * 1_000_000_000 - int(market_seconds) * 1_000_000_000
-    return Plan(scenario(name), seed, start_ns, market_seconds, speed)
+    return Plan(chosen, seed, start_ns, market_seconds, speed)

@@ -65,6 +65,36 @@ def leverage_jump(
     return (Episode("leverage_jump", start, end, strength, ramps, symbols),)
 
 
+def leverage_creep(
+    strength: float, start: float, length: float, symbols: Symbols
+) -> tuple[Episode, ...]:
+    """One account raises its leverage step by step, and keeps trading."""
+    end = start + length
+    ramps = (
+        Ramp("leverage", start, end, min(strength, 1.0)),
+        Ramp("eager_share", start, start, 1e-6),
+        Ramp("eager_flow", start, start, 0.1),
+        Ramp("eager_flow", end, end, 0.0),
+        Ramp("eager_share", end, end, 0.0),
+    )
+    return (Episode("leverage_creep", start, end, strength, ramps, symbols),)
+
+
+def leverage_rush(
+    strength: float, start: float, length: float, symbols: Symbols
+) -> tuple[Episode, ...]:
+    """Many accounts raise their leverage at once, and buy."""
+    end = start + length
+    ramps = (
+        Ramp("leverage", start, start, 0.6 + 0.4 * min(strength, 1.0)),
+        Ramp("eager_share", start, start, 0.35 * strength),
+        Ramp("eager_flow", start, start, 0.5 * min(strength, 1.0)),
+        Ramp("eager_flow", end, end + 30, 0.0),
+        Ramp("eager_share", end + 30, end + 31, 0.0),
+    )
+    return (Episode("leverage_rush", start, end, strength, ramps, symbols),)
+
+
 def draining_book(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
@@ -112,6 +142,16 @@ def layering(strength: float, start: float, length: float, symbols: Symbols) -> 
         Ramp("layering", end, end, 0.0),
     )
     return (Episode("layering", start, end, strength, ramps, symbols),)
+
+
+def spoofing(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
+    """One account shows a large ask for moments, again and again, and buys."""
+    end = start + length
+    ramps = (
+        Ramp("spoofing", start, start, strength),
+        Ramp("spoofing", end, end, 0.0),
+    )
+    return (Episode("spoofing", start, end, strength, ramps, symbols),)
 
 
 def quote_stuffing(

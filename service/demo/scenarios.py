@@ -6,8 +6,9 @@ out of the participants and the venue's mechanism.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from service.demo import provocations
+from service.demo import crises, provocations, sessions
 from service.demo.controls import Episode
 from service.demo.provocations import SHOCK_SECONDS, Symbols
 
@@ -28,13 +29,15 @@ Build = Callable[[float, float, float, Symbols], tuple[Episode, ...]]
 class Entry:
     """A catalogue entry: how to build a scenario, and its defaults.
 
-    ``build`` takes strength, start and length in seconds, and the symbols.
+    ``build`` takes strength, start and length in seconds, and the symbols: positions in the list
+    of symbols, or None for everywhere.
     """
 
     description: str
     build: Build
     start_seconds: float = 900.0
     length_seconds: float = 120.0
+    symbols: Symbols = (0,)
 
 
 SCENARIOS: dict[str, Entry] = {
@@ -101,8 +104,76 @@ SCENARIOS: dict[str, Entry] = {
         start_seconds=840.0,
         length_seconds=600.0,
     ),
+    "leverage_creep": Entry(
+        "one account raises its leverage to the maximum over minutes, and keeps buying",
+        provocations.leverage_creep,
+        length_seconds=480.0,
+    ),
+    "leverage_rush": Entry(
+        "many accounts raise their leverage towards the maximum at once, and buy",
+        provocations.leverage_rush,
+        length_seconds=180.0,
+    ),
+    "pulled_book": Entry(
+        "makers pull all of their bids at once, and stay away from that side",
+        crises.pulled_book,
+        length_seconds=300.0,
+    ),
+    "spoofing": Entry(
+        "one account shows a large ask for moments, again and again, and buys meanwhile",
+        provocations.spoofing,
+    ),
+    "thin_clustering": Entry(
+        "trades come in clusters, at levels that are thin and that nobody refills",
+        crises.thin_clustering,
+        length_seconds=300.0,
+    ),
+    "flash_crash": Entry(
+        "somebody sells without looking, makers leave, the price crashes and comes back",
+        crises.flash_crash,
+        length_seconds=600.0,
+    ),
+    "market_wide": Entry(
+        "makers leave all symbols within the same ten seconds, and come back over minutes",
+        crises.market_wide,
+        length_seconds=300.0,
+        symbols=None,
+    ),
+    "opening_burst": Entry(
+        "hardly any flow, then an opening: ten times the usual activity, which calms down",
+        sessions.opening_burst,
+        length_seconds=300.0,
+    ),
+    "first_minutes": Entry(
+        "the streams begin with a session: ten times the usual activity, which calms down",
+        sessions.first_minutes,
+        start_seconds=0.0,
+        length_seconds=300.0,
+    ),
+    "long_lull": Entry(
+        "hardly anybody acts for an hour, and then everybody comes back",
+        sessions.long_lull,
+        length_seconds=3_600.0,
+    ),
+    "quiet_listing": Entry(
+        "a contract with a tenth of the usual flow, from the beginning and for good",
+        sessions.quiet_listing,
+        start_seconds=0.0,
+        length_seconds=14_400.0,
+    ),
+    "feed_gap": Entry(
+        "nothing arrives for a minute and a half while the market goes on, and then it does",
+        sessions.feed_gap,
+        length_seconds=90.0,
+        symbols=None,
+    ),
+    "activity_regime": Entry(
+        "everybody acts ten times as often, and it lasts for three quarters of an hour",
+        sessions.activity_regime,
+        length_seconds=2_700.0,
+    ),
 }
-"""Every scenario by its name."""
+"""Every scenario by its name. New ones go to the end: a scorecard's seeds follow from the place."""
 
 
 def scenario(
@@ -111,7 +182,7 @@ def scenario(
     strength: float = 1.0,
     start_seconds: float | None = None,
     length_seconds: float | None = None,
-    symbols: tuple[int, ...] | None = (0,),
+    symbols: Symbols | Literal["usual"] = "usual",
 ) -> Scenario:
     """Build a scenario of the catalogue.
 
@@ -125,7 +196,8 @@ def scenario(
         When it begins after the simulation's start, and how long the provocation lasts; the
         entry's own defaults if None.
     symbols
-        Positions in the list of symbols where it happens; None means everywhere.
+        Positions in the list of symbols where it happens; None means everywhere, "usual" what the
+        entry has: the first one for most, everywhere for what is about several symbols at once.
 
     Raises
     ------
@@ -146,5 +218,6 @@ def scenario(
         raise ValueError(
             f"strength {strength} and length {length} must be above zero, start {start} not below"
         )
-    episodes = entry.build(strength, start, length, symbols)
+    where = entry.symbols if symbols == "usual" else symbols
+    episodes = entry.build(strength, start, length, where)
     return Scenario(name, entry.description, episodes)

@@ -288,7 +288,7 @@ class Crowd:
             self._market.cancel(order)
 
     def _aggress(self, side: int) -> None:
-        rng, market = self._rng, self._market
+        rng, market, controls = self._rng, self._market, self._controls
         holding, side, lots = self._pick(side)
         book = market.book
         other = book.best_ask() if side == BUY else book.best_bid()
@@ -299,9 +299,10 @@ class Crowd:
         else:
             market.take(holding, side, lots)
         # The number of children is Poisson: count arrivals in one unit of time.
-        waited = rng.expovariate(BRANCHING)
+        branching = BRANCHING * controls.excitement
+        waited = rng.expovariate(branching)
         while waited < 1.0:
             child = side if rng.random() < SAME_SIDE else -side
-            delay = rng.expovariate(1 / self._child_seconds) / self._controls.activity
+            delay = rng.expovariate(1 / self._child_seconds) / controls.activity / controls.haste
             self._schedule(delay, self._aggress, child)
-            waited += rng.expovariate(BRANCHING)
+            waited += rng.expovariate(branching)

@@ -28,11 +28,33 @@ MUST_ALARM = (
     "draining_book",
     "spread_blowout",
     "cascade",
+    "leverage_creep",
+    "leverage_rush",
+    "pulled_book",
+    "spoofing",
+    "thin_clustering",
+    "flash_crash",
+    "market_wide",
 )
 """The scenarios that a risk team must be told of."""
 
-MUST_NOT_ALARM = ("surge", "big_trade", "volatility_regime", "requote_rhythm", "lull")
+MUST_NOT_ALARM = (
+    "surge",
+    "big_trade",
+    "volatility_regime",
+    "requote_rhythm",
+    "lull",
+    "opening_burst",
+    "first_minutes",
+    "long_lull",
+    "quiet_listing",
+    "feed_gap",
+)
 """The scenarios in which an alarm is false."""
+
+REGIMES = ("activity_regime",)
+"""Ordinary changes that last: an alarm is false here too, and after a while there should be no more
+than the budget allows."""
 
 STRENGTHS = (1.0, 0.5)
 """Nominal, and a weak form that a good detector may just miss."""
@@ -46,9 +68,22 @@ START_SECONDS = 1_800.0
 AFTERMATH_SECONDS = 420.0
 """What follows the provocation is watched so long: a cascade needs it."""
 
+LONG_AFTERMATH_SECONDS = 1_800.0
+LONG_AFTERMATH = ("opening_burst", "first_minutes", "long_lull")
+"""Where what follows is the question: whether a service that saw its market begin or reopen like
+this is quiet once the market is as usual."""
+
+FROM_THE_BEGINNING = ("first_minutes",)
+"""Judged from the first event on, the warm-up included, which is what they try: a service that has
+only just begun says nothing of a market that has, too. Elsewhere the warm-up is left out, so that
+of `quiet_listing`, which begins with the stream as well, what follows the warm-up is judged. Before
+`opening_burst` there is as much of hardly any flow as there is of calm elsewhere: the warm-up falls
+into it, or is not over at the opening, and the burst itself is judged."""
+
 CALM_SECONDS = 21_600.0
-CALM_SYMBOLS = 4
-"""A calm trial is one symbol-day: a quarter of a day of four symbols."""
+SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1}
+"""How many symbols a trial has that does not have two. A calm one is one symbol-day: a quarter of a
+day of four symbols; a quiet listing is alone, so that only its quiet counts."""
 
 TEACHING_SEEDS_APART = 90_000
 """The peers' markets have seeds of their own, so far from the first of the purpose."""
@@ -71,20 +106,24 @@ class Trial(Struct, frozen=True):
 
     @property
     def start_seconds(self) -> float:
-        """When the provocation begins, after the simulation's start."""
-        return START_SECONDS
+        """When the provocation begins, after the simulation's start.
+
+        What is about the beginning of a stream begins with it.
+        """
+        return START_SECONDS if SCENARIOS[self.scenario].start_seconds > 0 else 0.0
 
     @property
     def symbols(self) -> int:
-        """How many symbols there are: the first is provoked, the others are not."""
-        return CALM_SYMBOLS if self.scenario == "calm" else 2
+        """How many symbols there are: the first is provoked, or all; the others are not."""
+        return SYMBOLS.get(self.scenario, 2)
 
     @property
     def seconds(self) -> float:
         """The market time that is simulated."""
         if self.scenario == "calm":
             return CALM_SECONDS
-        return START_SECONDS + SCENARIOS[self.scenario].length_seconds + AFTERMATH_SECONDS
+        after = LONG_AFTERMATH_SECONDS if self.scenario in LONG_AFTERMATH else AFTERMATH_SECONDS
+        return self.start_seconds + SCENARIOS[self.scenario].length_seconds + after
 
 
 def first_seed(purpose: Purpose) -> int:

@@ -24,6 +24,7 @@ class Scorecard(Struct, frozen=True):
     seconds: float
     found: list[Found]
     false_alarms: list[FalseAlarms]
+    markets: str = "simulated markets"
 
 
 def to_json(card: Scorecard) -> bytes:
@@ -42,7 +43,7 @@ def to_markdown(card: Scorecard) -> str:
     ours, baselines = watchers()
     parts = [
         "# Scorecard\n",
-        (f"Made by `{card.command}` with version {card.version}: {card.trials} simulated markets, "
+        (f"Made by `{card.command}` with version {card.version}: {card.trials} {card.markets}, "
         f"{card.purpose} seeds, a budget of {card.false_alarms_per_day:g} false alarms a symbol "
         f"and day, {card.seconds:.0f} s. Shares and rates with their 95 % intervals.\n"),
         "## What was found, and how soon\n",

@@ -5,7 +5,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,11 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from detectors.peers import pooled_by_detector
 from service import __version__
 from service.scorecard import score
-from service.scorecard.matrix import Purpose, Trial, teachers, trials
+from service.scorecard.matrix import Purpose, teachers, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
-from service.scorecard.trial import Outcome, run, teach
+from service.scorecard.trial import run, teach
 
+W = TypeVar("W")
 T = TypeVar("T")
 
 
@@ -52,7 +54,9 @@ def scorecard(
         calm_days=calm_days,
         false_alarms_per_day=false_alarms_per_day,
     )
-    outcomes = _run_all(wanted, teachers(purpose), jobs or os.cpu_count() or 1)
+    lessons = run_all(teach, teachers(purpose), jobs)
+    borrowed = pooled_by_detector([its for symbols in lessons for its in symbols])
+    outcomes = run_all(partial(run, borrowed=borrowed), wanted, jobs)
     options = f"--seeds {seeds} --calm-days {calm_days} --budget {false_alarms_per_day:g}"
     card = Scorecard(
         command=f"foreshock scorecard {options}" + (" --tuning" if purpose == "tuning" else ""),
@@ -64,15 +68,23 @@ def scorecard(
         found=score.found(outcomes),
         false_alarms=score.false_alarms(outcomes),
     )
+    write(out, card)
+    return card
+
+
+def write(out: Path, card: Scorecard) -> None:
+    """Write ``scorecard.json``, ``scorecard.md`` and ``scorecard.html``."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "scorecard.json").write_bytes(to_json(card))
     (out / "scorecard.md").write_text(to_markdown(card))
     (out / "scorecard.html").write_text(to_html(card))
-    return card
 
 
-def _run_all(wanted: Sequence[Trial], taught_by: Sequence[Trial], jobs: int) -> list[Outcome]:
-    """Each trial's outcome, in their order, after the peers' markets have taught what they can."""
+def run_all(function: Callable[[W], T], wanted: Sequence[W], jobs: int | None) -> list[T]:
+    """What a function makes of each trial, in their order, from several processes.
+
+    ``jobs`` is how many; as many as there are processors if None. It changes nothing but the time.
+    """
     progress = Progress(
         TextColumn("scorecard"),
         BarColumn(),
@@ -84,15 +96,10 @@ def _run_all(wanted: Sequence[Trial], taught_by: Sequence[Trial], jobs: int) -> 
     )
     # Forking a process that has threads is undefined; a fresh one costs a second.
     context = multiprocessing.get_context("spawn")
-    with progress, ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        bar = progress.add_task("", total=len(wanted) + len(taught_by))
-
-        def submit(function: Callable[..., T], *arguments: object) -> Future[T]:
-            future = pool.submit(function, *arguments)
-            future.add_done_callback(lambda _: progress.advance(bar))
-            return future
-
-        lessons = [submit(teach, trial) for trial in taught_by]
-        borrowed = pooled_by_detector([its for future in lessons for its in future.result()])
-        outcomes = [submit(run, trial, borrowed) for trial in wanted]
-        return [future.result() for future in outcomes]
+    with progress, ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=context) as pool:
+        bar = progress.add_task("", total=len(wanted))
+        futures = [pool.submit(function, trial) for trial in wanted]
+        for future in as_completed(futures):
+            progress.advance(bar)
+            future.result()  # the first that failed ends it all
+        return [future.result() for future in futures]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from service.scorecard.matrix import MUST_ALARM
+from service.scorecard.matrix import FROM_THE_BEGINNING, MUST_ALARM
 from service.scorecard.statistics import Interval, quantile, rate, share
 from service.scorecard.trial import Alarm, Outcome
 
@@ -116,8 +116,14 @@ def _episodes(outcome: Outcome) -> Iterator[tuple[str, float, Episode]]:
                 yield truth.kind, 1.0, Episode(truth.symbol, truth.starts_at, truth.ends_at, None)
     if trial.scenario not in MUST_ALARM:
         return
-    provoked = [truth for truth in outcome.truths if truth.kind not in MEASURED]
-    symbol = provoked[0].symbol
+    for symbol in dict.fromkeys(t.symbol for t in outcome.truths if t.kind not in MEASURED):
+        yield from _provoked(outcome, symbol)
+
+
+def _provoked(outcome: Outcome, symbol: str) -> Iterator[tuple[str, float, Episode]]:
+    """What was provoked in one symbol of a trial, as one episode."""
+    trial = outcome.trial
+    provoked = [t for t in outcome.truths if t.symbol == symbol and t.kind not in MEASURED]
     starts_at = min(truth.starts_at for truth in provoked)
     ends_at = max(truth.ends_at for truth in provoked)
     onsets = [
@@ -192,8 +198,12 @@ def false_alarms(outcomes: Sequence[Outcome]) -> list[FalseAlarms]:
 
 
 def _false(watcher: str, outcome: Outcome) -> tuple[int, float]:
-    """The incidents of one trial that are false, and the symbol-days in which one could be."""
-    first = outcome.began_ns + WARMUP_NS
+    """The incidents of one trial that are false, and the symbol-days in which one could be.
+
+    The warm-up is left out, but for what is `FROM_THE_BEGINNING`.
+    """
+    warmup_ns = 0 if outcome.trial.scenario in FROM_THE_BEGINNING else WARMUP_NS
+    first = outcome.began_ns + warmup_ns
     alarms = openings(by_watcher(outcome)[watcher])
     count, exposed = 0, 0
     for symbol in outcome.symbols:

@@ -18,6 +18,7 @@ from service.demo.measures import Truth
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
 from service.demo.simulation import START_NS
+from service.files import stream_path
 from service.replay import Summary, outputs
 from service.scorecard.baselines import BASELINES
 from service.scorecard.matrix import Trial
@@ -77,16 +78,23 @@ def run(trial: Trial, borrowed: Lessons) -> Outcome:
             symbols=[],
             truths=_simulate(trial, directory),
             incidents=[],
-            alarms={detector.name: [] for detector in (*CATALOGUE, *BASELINES)},
+            alarms={},
             scored_bars={},
         )
-        task = _task(CATALOGUE, trial.false_alarms_per_day, borrowed)
-        _watch(directory, task, outcome)
-        # Each baseline has the whole budget to itself.
-        whole = trial.false_alarms_per_day * len(BASELINES)
-        _watch_baselines(directory, _task(BASELINES, whole, borrowed), outcome)
-        outcome.symbols = sorted(task.monitors)
+        watch(directory, outcome, borrowed)
     return outcome
+
+
+def watch(directory: Path, outcome: Outcome, borrowed: Lessons) -> None:
+    """Watch the streams of a directory, and note in the outcome what was said."""
+    outcome.alarms = {detector.name: [] for detector in (*CATALOGUE, *BASELINES)}
+    budget = outcome.trial.false_alarms_per_day
+    task = _task(directory, CATALOGUE, budget, borrowed)
+    _watch(directory, task, outcome)
+    # Each baseline has the whole budget to itself.
+    whole = budget * len(BASELINES)
+    _watch_baselines(directory, _task(directory, BASELINES, whole, borrowed), outcome)
+    outcome.symbols = sorted(task.monitors)
 
 
 def teach(trial: Trial) -> list[dict[str, Lesson]]:
@@ -94,7 +102,8 @@ def teach(trial: Trial) -> list[dict[str, Lesson]]:
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
         _simulate(trial, directory)
-        task = _task((*CATALOGUE, *BASELINES), trial.false_alarms_per_day, {})
+        detectors = (*CATALOGUE, *BASELINES)
+        task = _task(directory, detectors, trial.false_alarms_per_day, {})
         for _ in _outputs(directory, task):
             pass
         return [
@@ -116,14 +125,17 @@ def _simulate(trial: Trial, directory: Path) -> list[Truth]:
 
 
 def _task(
-    detectors: tuple[Detector, ...], false_alarms_per_day: float, borrowed: Lessons
+    directory: Path,
+    detectors: tuple[Detector, ...],
+    false_alarms_per_day: float,
+    borrowed: Lessons,
 ) -> PartitionTask:
     settings = Settings()
     budgeted = msgspec.structs.replace(
         parameters(settings), false_alarms_per_day=false_alarms_per_day
     )
     return PartitionTask(
-        list(STREAMS),
+        [name for name in STREAMS if stream_path(directory, name) is not None],
         budgeted,
         detectors,
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,

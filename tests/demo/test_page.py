@@ -84,6 +84,8 @@ def test_the_default_fits_half_an_hour_of_market_time_that_is_over_by_now(plan: 
     assert (plan.speed, plan.market_seconds, plan.end_ns) == (20.0, 1_800.0, NOW)
     slow = make_plan("cascade", seed=1, seconds=3_600, speed=None, now_ns=NOW)
     assert slow.speed == 1.0
+    lull = make_plan("long_lull", seed=1, seconds=90, speed=None, now_ns=NOW)
+    assert lull.market_seconds > lull.scenario.episodes[-1].end_seconds, "its end is shown too"
 
 
 def test_the_lead_is_from_the_first_warning_after_the_build_up_began(

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from service.demo.measures import Truth
+from service.demo.scenarios import SCENARIOS, scenario
 from service.scorecard import score
-from service.scorecard.matrix import MUST_ALARM, Trial, trials
+from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES, Trial, trials
 from service.scorecard.report import UNDEFINED, Scorecard, to_markdown
 from service.scorecard.trial import Alarm, Outcome, run
 
@@ -118,6 +119,38 @@ def test_after_a_provocation_its_symbol_is_no_longer_calm():
     )
     assert row.incidents == 2
     assert row.scenario == "untouched"
+
+
+def test_in_several_symbols_at_once_each_is_an_episode_to_find():
+    both = [truth("market_wide", 1_800, 2_100, symbol) for symbol in ("A", "B")]
+    row = found(outcome("market_wide", both, [("B", 1_810)]))
+    assert (row.episodes, row.recall.value) == (2, 0.5)
+
+
+def test_only_what_is_about_the_first_minutes_is_judged_from_the_first_event_on():
+    for name, incidents in (("first_minutes", 2), ("quiet_listing", 1)):
+        labels = [truth(name, 0, 300)]
+        row = false_alarms(outcome(name, labels, [("A", 60), ("A", 600)]))
+        assert row.incidents == incidents
+
+
+def test_every_scenario_is_either_to_be_told_of_or_not_and_fits_its_trial():
+    told, quiet = set(MUST_ALARM), {*MUST_NOT_ALARM, *REGIMES}
+    assert not told & quiet
+    assert told | quiet | {"calm"} == set(SCENARIOS)
+    for name in told | quiet:
+        trial = Trial(name, 1)
+        (*_, last) = scenario(name, start_seconds=trial.start_seconds).episodes
+        assert last.end_seconds + 300 <= trial.seconds
+
+
+def test_new_scenarios_leave_the_seeds_of_the_others_alone():
+    wanted = trials(
+        ("surge", "cascade"), purpose="tuning", seeds=1, calm_days=0, false_alarms_per_day=1.0
+    )
+    assert {(trial.scenario, trial.seed) for trial in wanted} == {
+        ("surge", 2_001), ("cascade", 26_001), ("cascade", 27_001),
+    }  # fmt: skip
 
 
 def test_tuning_and_reporting_never_share_a_seed():

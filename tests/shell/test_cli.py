@@ -170,12 +170,13 @@ def test_simulate_writes_streams_and_truth_and_overwrites_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     small = ["--symbols", "1", "--duration", "40", "--events-per-second", "5"]
-    provoked = ["--scenario", "cancel_burst", "--start", "10"]
+    provoked = ["--scenario", "cancel_burst", "--start", "10", "--length", "20"]
     assert main(["simulate", "out", *small, *provoked]) == 0
     assert "written to out" in capsys.readouterr().out
     orders = (tmp_path / "out/orders.ndjson").read_bytes().splitlines()
     assert all("order_id" in json.loads(line) for line in orders)
-    assert (tmp_path / "out/truth.ndjson").exists()
+    (label,) = (tmp_path / "out/truth.ndjson").read_bytes().splitlines()[:1]
+    assert json.loads(label)["ends_at"] - json.loads(label)["starts_at"] == 20_000_000_000
     assert main(["simulate", "out", *small]) == 1
     assert "exists already" in capsys.readouterr().err
 

@@ -1,0 +1,199 @@
+"""Recorded flow as a background: its events in order, the books they make, and what is usual."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from pathlib import Path
+from statistics import median
+
+import msgspec
+from msgspec import Struct
+
+from detectors.book import Book
+from detectors.events import Cancel, Event, Order, Trade
+from service.demo.venue import NEAR_DEVIATIONS
+from service.errors import OperatorError
+from service.files import read_batches, stream_path
+from service.wire import REQUIRED_STREAMS, STREAMS
+
+SECOND = 1_000_000_000
+MAX_ORDERS = 1_000_000
+MAX_DECIMALS = 8
+
+USUAL_MOVE_SHARE = 0.99
+"""Returns beyond this quantile are left out of the deviation: openings, and a book half read."""
+
+
+class SymbolSurvey(Struct, frozen=True):
+    """What is usual for one recorded symbol.
+
+    Attributes
+    ----------
+    began_ns, ended_ns
+        Its first and its last event, in nanoseconds since the epoch.
+    events, orders
+        How many there are; ``events`` are orders, cancels and trades.
+    near_ratio
+        How far from the middle is near, as a ratio: `NEAR_DEVIATIONS` standard deviations of the
+        middle over one second, as on the simulated exchange.
+    near_quantity
+        The median of what rests near, the mean of both sides.
+    price_decimals, quantity_decimals
+        How fine prices and quantities are.
+    """
+
+    symbol: str
+    began_ns: int
+    ended_ns: int
+    events: int
+    orders: int
+    near_ratio: float
+    near_quantity: float
+    price_decimals: int
+    quantity_decimals: int
+
+    @property
+    def seconds(self) -> float:
+        """How long the recording of it is."""
+        return (self.ended_ns - self.began_ns) / SECOND
+
+
+def recorded_events(directory: Path) -> Iterator[Event]:
+    """A directory's events in the order of time, sequence and stream.
+
+    Raises
+    ------
+    OperatorError
+        If one of the required streams is missing.
+    """
+    streams = []
+    for name, kind in STREAMS.items():
+        path = stream_path(directory, name)
+        if path is not None:
+            streams.append(_decoded(path, kind))
+        elif name in REQUIRED_STREAMS:
+            raise OperatorError(
+                f"{directory} lacks {name}.ndjson (it may also be .ndjson.gz or .ndjson.zst)"
+            )
+    return merge(*streams, key=lambda event: (event.ts_event, event.sequence or 0, event.kind))
+
+
+def _decoded(path: Path, kind: type[Event]) -> Iterator[Event]:
+    # Not strict, because prices may come as decimal strings.
+    decode = msgspec.json.Decoder(kind, strict=False).decode
+    for lines in read_batches(path):
+        yield from map(decode, lines)
+
+
+def follow(book: Book, event: Event) -> None:
+    """Do to a book what an event says; what names an unknown order changes nothing."""
+    if isinstance(event, Order):
+        book.take(event.order_id, None)
+        if event.price is not None and event.type != "market":
+            is_buy = event.side == "buy"
+            book.add(event.order_id, is_buy, event.price, event.quantity, event.ts_event)
+    elif isinstance(event, Cancel):
+        book.take(event.order_id, event.quantity)
+    elif isinstance(event, Trade):
+        for order_id in (event.maker_order_id, event.taker_order_id):
+            if order_id is not None:
+                book.take(order_id, event.quantity)
+
+
+def seconds_of(
+    events: Iterable[Event], books: dict[str, Book]
+) -> Iterator[tuple[str, Book, Event]]:
+    """Follow every symbol's book; tell of it when an event begins another second of its own.
+
+    The event has not been applied yet.
+    """
+    reached: dict[str, int] = {}
+    for event in events:
+        symbol = event.symbol
+        book = books.setdefault(symbol, Book(MAX_ORDERS))
+        second = event.ts_event // SECOND
+        if reached.get(symbol, second) != second:
+            book.uncross(event.ts_event - SECOND)
+            yield symbol, book, event
+        reached[symbol] = second
+        follow(book, event)
+
+
+def survey(directory: Path) -> dict[str, SymbolSurvey]:
+    """What is usual for each symbol of a directory that has a book, by its name.
+
+    Reads the recording twice.
+
+    Raises
+    ------
+    OperatorError
+        If a required stream is missing, or no symbol has a book on both sides.
+    """
+    tally: dict[str, _Tally] = defaultdict(_Tally)
+    for symbol, book, _ in seconds_of(_counted(directory, tally), {}):
+        if book.mid is not None:
+            tally[symbol].mids.append(book.mid)
+    near = {symbol: its.near_ratio() for symbol, its in tally.items()}
+    depths: dict[str, list[float]] = defaultdict(list)
+    for symbol, book, _ in seconds_of(recorded_events(directory), {}):
+        mid, ratio = book.mid, near[symbol]
+        if mid is not None and ratio > 0.0:
+            band = (ratio * 1e4,)
+            depths[symbol].append((book.bids.depth(mid, band)[0] + book.asks.depth(mid, band)[0])
+                                  / (2 * mid))  # fmt: skip
+    found = {
+        symbol: tally[symbol].survey(symbol, near[symbol], median(its))
+        for symbol, its in depths.items()
+        if median(its) > 0.0
+    }
+    if not found:
+        raise OperatorError(f"no symbol in {directory} has orders on both sides for long enough")
+    return found
+
+
+class _Tally:
+    """What is counted of one symbol."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.kinds: Counter[type[Event]] = Counter()
+        self.mids: list[float] = []
+        self.prices: set[float] = set()
+        self.quantities: set[float] = set()
+
+    def near_ratio(self) -> float:
+        moves = sorted(abs(b / a - 1.0) for a, b in zip(self.mids, self.mids[1:], strict=False))
+        usual = moves[: int(len(moves) * USUAL_MOVE_SHARE)]
+        if not usual:
+            return 0.0
+        return float(NEAR_DEVIATIONS * (sum(move * move for move in usual) / len(usual)) ** 0.5)
+
+    def survey(self, symbol: str, near_ratio: float, near_quantity: float) -> SymbolSurvey:
+        return SymbolSurvey(
+            symbol=symbol,
+            began_ns=self.times[0],
+            ended_ns=self.times[1],
+            events=self.kinds[Order] + self.kinds[Cancel] + self.kinds[Trade],
+            orders=self.kinds[Order],
+            near_ratio=near_ratio,
+            near_quantity=near_quantity,
+            price_decimals=max(map(_decimals, self.prices)),
+            quantity_decimals=max(map(_decimals, self.quantities)),
+        )
+
+
+def _counted(directory: Path, tally: dict[str, _Tally]) -> Iterator[Event]:
+    for event in recorded_events(directory):
+        its = tally[event.symbol]
+        its.kinds[type(event)] += 1
+        its.times = [its.times[0] if its.times else event.ts_event, event.ts_event]
+        if isinstance(event, Order):
+            its.quantities.add(event.quantity)
+            if event.price is not None:
+                its.prices.add(event.price)
+        yield event
+
+
+def _decimals(number: float) -> int:
+    fraction = f"{number:.{MAX_DECIMALS}f}".split(".")[1].rstrip("0")
+    return len(fraction)
