@@ -38,7 +38,7 @@ class Task(msgspec.Struct):
     run: str = ""
     group: str = ""
     directory: str = ""
-    warmup_bars: int = 300
+    warmup_bars: int = 240
 
 
 class Result(msgspec.Struct):

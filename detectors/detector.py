@@ -22,7 +22,8 @@ class Detector(Struct, frozen=True):
 
     ``features`` answers None for a bar that lacks the inputs it needs. ``phrases`` has, for every
     feature, the words that an alert's sentence uses; see ``phrase`` for what stands in them.
-    ``version`` is part of every alert's id: raise it when the features or the model change.
+    ``version`` is part of every alert's id: raise it when the features or the model change. One
+    that has no ``alarms`` is only watched for drift.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Detector(Struct, frozen=True):
     features: Callable[[Bar], Features | None]
     phrases: Mapping[str, str]
     model: Callable[[], Surprise]
+    alarms: bool = True
 
 
 def phrase(words: str, value: float, expected: float) -> str:

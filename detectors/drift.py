@@ -16,11 +16,12 @@ LARGEST_DEVIATION = 4.0
 """A bar's deviation counts for at most so many standard deviations: a drift is long, not large."""
 
 MIN_BLOCKS = 10
-TOLERATED_RISE = 0.5
-CUMULATED_RISE = 18.0
-"""The test's parameters, in standard deviations and minutes of them. A change of four standard
-deviations or more is a drift after about ten minutes: a drain or a build-up has been told of as
-what it is by then."""
+TOLERATED_RISE = 0.2
+CUMULATED_RISE = 9.5
+ALARMING_RISE = 24.0
+"""The test's parameters, in standard deviations and minutes of them: of a change of three standard
+deviations about seven minutes. Where a detector raises alarms it takes much more, so that a drain
+or a build-up has been told of as what it is by then."""
 
 MAX_BLOCKS = 120
 """So many blocks make up the test's memory; half of them are kept when it is full."""
@@ -36,6 +37,11 @@ class DriftState(Struct):
 
 class DriftWatch:
     """Watches one detector's features in one symbol for a change that lasts.
+
+    Parameters
+    ----------
+    cumulated_rise
+        How much the blocks' largest averages must have risen in sum.
 
     Examples
     --------
@@ -53,11 +59,11 @@ class DriftWatch:
     (https://doi.org/10.2307/2333009)
     """
 
-    __slots__ = ("_test", "state")
+    __slots__ = ("_test", "cumulated_rise", "state")
 
-    def __init__(self) -> None:
-        self.state = DriftState()
-        self._test = _page_hinkley([])
+    def __init__(self, cumulated_rise: float = CUMULATED_RISE) -> None:
+        self.cumulated_rise = cumulated_rise
+        self.restore(DriftState())
 
     def learn(self, deviations: Mapping[str, float]) -> dict[str, float]:
         """Take a bar's deviations, in standard deviations of either sign.
@@ -77,7 +83,7 @@ class DriftWatch:
         block = max(map(abs, means.values()), default=0.0)
         if len(state.blocks) == MAX_BLOCKS:
             state.blocks = state.blocks[MAX_BLOCKS // 2 :]
-            self._test = _page_hinkley(state.blocks)
+            self._begin_test()
         state.blocks.append(block)
         self._test.update(block)  # type: ignore[no-untyped-call]  # river's own
         if not self._test.drift_detected:
@@ -88,17 +94,15 @@ class DriftWatch:
     def restore(self, state: DriftState) -> None:
         """Take over what a snapshot's watch had learned."""
         self.state = state
-        self._test = _page_hinkley(state.blocks)
+        self._begin_test()
 
-
-def _page_hinkley(blocks: list[float]) -> PageHinkley:
-    test = PageHinkley(
-        min_instances=MIN_BLOCKS,
-        delta=TOLERATED_RISE,
-        threshold=CUMULATED_RISE,
-        alpha=1.0,
-        mode="up",
-    )
-    for block in blocks:
-        test.update(block)  # type: ignore[no-untyped-call]  # river's own
-    return test
+    def _begin_test(self) -> None:
+        self._test = PageHinkley(
+            min_instances=MIN_BLOCKS,
+            delta=TOLERATED_RISE,
+            threshold=self.cumulated_rise,
+            alpha=1.0,
+            mode="up",
+        )
+        for block in self.state.blocks:
+            self._test.update(block)  # type: ignore[no-untyped-call]  # river's own

@@ -66,7 +66,6 @@ class DriftIncidents:
         top = evidence[0]
         sentence = phrase(detector.phrases[top.feature], top.value, top.expected)
         assert reading.score is not None
-        assert reading.p_value is not None
         return Alert(
             alert_id=alert_id(self.symbol, NAME, VERSION, ts_event),
             symbol=self.symbol,
@@ -77,7 +76,7 @@ class DriftIncidents:
             ends_at=None,
             ts_event=ts_event,
             score=reading.score,
-            p_value=reading.p_value,
+            p_value=1.0 if reading.p_value is None else reading.p_value,
             evidence=evidence,
             summary=f"{self.symbol}: for minutes now {sentence}; what is usual is learned anew",
             runbook=f"docs/runbook.md#{NAME}",

@@ -13,7 +13,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
     bar_ns: int = 1_000_000_000
     false_alarms_per_day: float = 1.0
-    warmup_bars: int = 300
+    warmup_bars: int = 240
     quiet_ns: int = 60_000_000_000
     max_orders: int = 100_000
     max_accounts: int = 1_024

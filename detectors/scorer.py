@@ -8,7 +8,7 @@ from msgspec import Struct
 from detectors.bar import Bar
 from detectors.calibration import YOUNG_BARS, CalibrationState, TailCalibration
 from detectors.detector import Detector, Features
-from detectors.drift import DriftState, DriftWatch
+from detectors.drift import ALARMING_RISE, CUMULATED_RISE, DriftState, DriftWatch
 from detectors.parameters import Parameters
 from detectors.peers import Lesson
 from detectors.surprise import Contribution, SurpriseState
@@ -76,7 +76,7 @@ class Scorer:
             warmup_bars=parameters.warmup_bars - self.model_warmup_bars,
             prior=borrowed.tail if borrowed is not None else None,
         )
-        self.drift = DriftWatch()
+        self.drift = DriftWatch(ALARMING_RISE if detector.alarms else CUMULATED_RISE)
         self.bars = 0
 
     @property
@@ -97,6 +97,10 @@ class Scorer:
             self.model.learn_one(x)
             return Reading("warming_up", x)
         score = self.model.score_one(x)
+        if not self.detector.alarms:
+            drift = self._watch_drift(x)
+            self.model.learn_one(x)
+            return Reading("scoring", x, score, drift=drift)
         if self.warming_up:
             self.calibration.learn(score)
             self.model.learn_one(x)
@@ -104,12 +108,18 @@ class Scorer:
         verdict = self.calibration.judge(score)
         self.calibration.learn(score)
         contributions = self.model.explain_one(x) if verdict.alarm else []
-        moved = self.drift.learn(self.model.deviations_one(x))
-        drift = self._changed(moved) if moved else []
+        drift = self._watch_drift(x)
         self.model.learn_one(x)
-        if moved:
-            self._relearn()
         return Reading("scoring", x, score, verdict.p_value, verdict.alarm, contributions, drift)
+
+    def _watch_drift(self, x: Features) -> list[Contribution]:
+        """The features that have changed for good, where that shows now: they are learned anew."""
+        moved = self.drift.learn(self.model.deviations_one(x))
+        if not moved:
+            return []
+        changes = self._changed(moved)
+        self._relearn()
+        return changes
 
     def _changed(self, moved: Mapping[str, float]) -> list[Contribution]:
         """The features that have moved by so many standard deviations, as evidence."""

@@ -117,8 +117,9 @@ class SymbolMonitor:
         self.spans = Spans(parameters.bar_seconds)
         self.depth_habit = DepthHabit(parameters.bar_seconds)
         lessons = borrowed or {}
+        sharing = sum(detector.alarms for detector in detectors)
         self.scorers = [
-            Scorer(detector, parameters, len(detectors), lessons.get(detector.name))
+            Scorer(detector, parameters, sharing, lessons.get(detector.name))
             for detector in detectors
         ]
         self.lessons: GivenLessons = []
@@ -286,7 +287,7 @@ class SymbolMonitor:
         readings = {
             scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
         }
-        if any(reading.status == "scoring" for reading in readings.values()):
+        if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
         alerts = [
             *self.incidents.step(ends_at, self.detectors, readings),
@@ -299,6 +300,11 @@ class SymbolMonitor:
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incidents that have been quiet for long enough at ``ts_event``."""
         return [*self.incidents.resolve(ts_event), *self.drifts.resolve(ts_event)]
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether nothing is judged yet."""
+        return all(s.calibration.warming_up for s in self.scorers if s.detector.alarms)
 
     @property
     def with_incident(self) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service import __version__, commands
+from service.argument_values import above_zero, port, rates, scenario_names, whole, whole_or_zero
 from service.demo.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -127,21 +128,21 @@ examples:
     )
     command.add_argument(
         "--seconds",
-        type=_above_zero,
+        type=above_zero,
         default=90.0,
         help="end after so many seconds (default: %(default)g)",
     )
     _add_scenario(command, "cascade")
     command.add_argument(
         "--speed",
-        type=_above_zero,
+        type=above_zero,
         help="seconds of market time a second (default: what makes half an hour of market time "
         "fit, or as much as the scenario needs; 20 at the default --seconds)",
     )
     command.add_argument(
         "--http-port",
         metavar="PORT",
-        type=_port,
+        type=port,
         default=9464,
         help="the port of /metrics; 0 for any free one (default: %(default)s)",
     )
@@ -168,40 +169,40 @@ examples:
     _add_scenario(command, "calm")
     command.add_argument(
         "--strength",
-        type=_above_zero,
+        type=above_zero,
         default=1.0,
         help="of what is provoked; below 1 it is harder to notice (default: %(default)g)",
     )
     command.add_argument(
         "--start",
         metavar="SECONDS",
-        type=_above_zero,
+        type=above_zero,
         help="when it is provoked (default: the scenario's own, a quarter of an hour or so)",
     )
     command.add_argument(
         "--length",
         metavar="SECONDS",
-        type=_above_zero,
+        type=above_zero,
         help="how long what is provoked lasts (default: the scenario's own)",
     )
     command.add_argument(
         "--symbols",
         metavar="N",
-        type=_whole,
+        type=whole,
         default=4,
         help="number of contracts (default: %(default)s)",
     )
     command.add_argument(
         "--duration",
         metavar="SECONDS",
-        type=_above_zero,
+        type=above_zero,
         default=1_800.0,
         help="market time (default: %(default)g)",
     )
     command.add_argument(
         "--events-per-second",
         metavar="X",
-        type=_above_zero,
+        type=above_zero,
         default=30.0,
         help="of a symbol in calm, on average (default: %(default)g)",
     )
@@ -240,28 +241,41 @@ examples:
     command.add_argument(
         "--scenarios",
         metavar="NAMES",
-        type=_scenario_names,
+        type=scenario_names,
         default=list(SCENARIOS),
         help="which, separated by commas (default: all)",
     )
     command.add_argument(
         "--seeds",
         metavar="N",
-        type=_whole,
+        type=whole,
         default=5,
         help="markets of each scenario, strength and activity (default: %(default)s)",
     )
     command.add_argument(
+        "--baselines",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="watch with the naive baselines too, which takes half as long again",
+    )
+    command.add_argument(
+        "--activities",
+        metavar="RATES",
+        type=rates,
+        default=(30.0, 10.0),
+        help="events a second and symbol in calm, separated by commas (default: 30,10)",
+    )
+    command.add_argument(
         "--calm-days",
         metavar="N",
-        type=_whole_or_zero,
+        type=whole_or_zero,
         default=8,
         help="calm symbol-days (default: %(default)s)",
     )
     command.add_argument(
         "--budget",
         metavar="X",
-        type=_above_zero,
+        type=above_zero,
         default=1.0,
         help="false alarms a symbol and day (default: %(default)g)",
     )
@@ -278,18 +292,8 @@ examples:
         "layering and spoofing into the recorded streams of DIR, which stay as they are",
     )
     command.add_argument(
-        "--jobs", metavar="N", type=_whole, help="processes (default: one a processor)"
+        "--jobs", metavar="N", type=whole, help="processes (default: one a processor)"
     )
-
-
-def _scenario_names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in SCENARIOS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(
-            f"no scenario {', '.join(unknown or ['at all'])}; there are {', '.join(SCENARIOS)}"
-        )
-    return names
 
 
 def _add_check_config(subcommands: "Subcommands") -> None:
@@ -331,13 +335,13 @@ examples:
     command.add_argument(
         "--partitions",
         metavar="N",
-        type=_whole,
+        type=whole,
         help="with --create: of the new topics (default: as the input topics, or 12)",
     )
     command.add_argument(
         "--replication-factor",
         metavar="R",
-        type=_whole,
+        type=whole,
         help="with --create: of the new topics (default: 3, or the number of brokers if fewer)",
     )
     _add_config(command)
@@ -368,31 +372,3 @@ def _add_scenario(command: argparse.ArgumentParser, default: str) -> None:
 
 def _scenarios() -> str:
     return "".join(f"  {name:<18}{entry.description}\n" for name, entry in SCENARIOS.items())
-
-
-def _above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
-    return number
-
-
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
-    return int(text)
-
-
-def _whole_or_zero(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)

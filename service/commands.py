@@ -148,6 +148,8 @@ def scorecard(arguments: argparse.Namespace) -> int:
             purpose=purpose,
             seeds=arguments.seeds,
             calm_days=arguments.calm_days,
+            activities=arguments.activities,
+            baselines=arguments.baselines,
             false_alarms_per_day=arguments.budget,
             jobs=arguments.jobs,
         )

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from detectors.catalogue import CATALOGUE
+from detectors.catalogue import ALARMING
+from detectors.drift_incidents import NAME as DRIFT
 from detectors.incidents import Severity
 from detectors.symbol import SymbolMonitor
 from service import __version__
@@ -128,12 +129,12 @@ def _intake(intake: Intake) -> Iterator[Metric]:
     yield _counter("muted_alerts", "Alerts that were out already.", [], tally.muted_alerts)
     yield _counter(
         "incidents",
-        "Incidents that opened (warning) or became critical.",
+        "Incidents that opened (warning), became critical, or tell of a drift (info).",
         ["detector", "severity"],
         # All of them from the start: the first of a series is nothing that a rate can see.
         {
-            (detector.name, severity): intake.incidents[detector.name, severity]
-            for detector, severity in product(CATALOGUE, get_args(Severity))
+            kind: intake.incidents[kind]
+            for kind in (*product(ALARMING, ("warning", "critical")), (DRIFT, "info"))
         },
     )
 
@@ -210,21 +211,22 @@ def _market(intake: Intake, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
         },
     )
     open_incidents = Counter(
-        monitor.incidents.open.alert.severity
+        incident.alert.severity
         for monitor in monitors
-        if monitor.incidents.open is not None
+        for incident in (monitor.incidents.open, monitor.drifts.open)
+        if incident is not None
     )
     incidents = GaugeMetricFamily(
         "foreshock_incidents_open", "Incidents that are open.", labels=["severity"]
     )
-    for severity in ("warning", "critical"):
+    for severity in get_args(Severity):
         incidents.add_metric([severity], open_incidents[severity])
     yield incidents
     yield _gauge("tracked_symbols", "Symbols watched.", len(monitors))
     yield _gauge(
         "warming_up_symbols",
         "Symbols none of whose detectors judges yet.",
-        sum(all(scorer.warming_up for scorer in monitor.scorers) for monitor in monitors),
+        sum(monitor.warming_up for monitor in monitors),
     )
     yield _gauge(
         "resting_orders", "Orders in the books.", sum(len(m.book.orders) for m in monitors)

@@ -28,6 +28,7 @@ class Summary(Struct):
 
     ``symbol_days`` is the market time in which an alarm could be raised, and
     ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
+    ``drifts`` are lasting changes that were told of: they are no alarms.
     """
 
     directory: str
@@ -40,6 +41,7 @@ class Summary(Struct):
     symbols: int = 0
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
+    drifts: int = 0
     symbol_days: float = 0.0
     incidents_per_symbol_day: float | None = None
     false_alarms_per_day: float = 0.0
@@ -133,6 +135,7 @@ def replay(
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
     severities: dict[str, tuple[str, str]] = {}
+    drifts: set[str] = set()
     console = Console(stderr=True, quiet=quiet)
     task = partition_task(settings, _paths(directory), Tally())
     encode = msgspec.json.Encoder().encode_lines
@@ -144,12 +147,16 @@ def replay(
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
                 for alert in output.alerts:
-                    severities[alert.alert_id] = (alert.detector, alert.severity)
+                    if alert.severity == "info":
+                        drifts.add(alert.alert_id)
+                    else:
+                        severities[alert.alert_id] = (alert.detector, alert.severity)
                 if alert_file is not None and output.alerts:
                     alert_file.write(encode(output.alerts))
                 if signal_file is not None and output.signals:
                     signal_file.write(encode(output.signals))
         incidents.update(severities.values())
+        result.drifts = len(drifts)
         result.elapsed_seconds = time.perf_counter() - began
         _tally(result, task, incidents)
         if summary is not None:
@@ -214,6 +221,7 @@ def table(result: Summary) -> Table:
     shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")
     for incident in result.incidents:
         shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
+    shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
     if result.incidents_per_symbol_day is not None:
         shown.add_row(
             f"incidents a symbol-day (budget {result.false_alarms_per_day:g})",

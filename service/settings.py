@@ -92,7 +92,7 @@ class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How readily an alarm is raised."""
 
     false_alarms_per_day: Annotated[float, Meta(ge=0.001, le=1_000)] = 1.0
-    warmup_bars: Annotated[int, Meta(ge=10, le=100_000)] = 300
+    warmup_bars: Annotated[int, Meta(ge=10, le=100_000)] = 240
     quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
 

@@ -81,6 +81,8 @@ class Observed:
     ----------
     symbols
         By name.
+    drifts
+        The lasting changes that were told of, by alert id.
     incidents
         By alert id, in the order in which they opened.
     market_ns, produced
@@ -92,6 +94,7 @@ class Observed:
     def __init__(self, symbols: list[str], start_ns: int) -> None:
         self.symbols = {symbol: SymbolView(symbol) for symbol in symbols}
         self.incidents: dict[str, IncidentView] = {}
+        self.drifts: dict[str, Alert] = {}
         self.market_ns = start_ns
         self.produced = 0
         self.cascades: list[Truth] = []
@@ -130,7 +133,10 @@ class Observed:
             view.readings.popleft()
 
     def alert(self, alert: Alert) -> None:
-        """Take in an alert."""
+        """Take in an alert; that of a drift is no incident to act on."""
+        if alert.severity == "info":
+            self.drifts[alert.alert_id] = alert
+            return
         view = self.incidents.get(alert.alert_id)
         if view is None:
             self.incidents[alert.alert_id] = IncidentView(alert)

@@ -7,7 +7,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from detectors.catalogue import CATALOGUE
+from detectors.catalogue import ALARMING
 from service.demo.observed import IncidentView, Observed, SymbolView
 from service.demo.plan import Plan
 from service.demo.status import Status
@@ -15,7 +15,7 @@ from service.demo.timeline import timeline
 from service.demo.words import evidence, label, money
 
 BAR_CELLS = 10
-_WIDE = 112
+_WIDE = 124
 _TALL = 30
 SEVERITY_STYLES = {"warning": "yellow", "critical": "bold red"}
 
@@ -91,12 +91,12 @@ def _symbols(plan: Plan, observed: Observed, width: int) -> Table:
     table.add_column("stress", width=BAR_CELLS + 5)
     if wide:
         table.add_column("5 min", justify="right", width=7)
-        for detector in CATALOGUE:
-            table.add_column(label(detector.name), justify="right", width=8)
+        for name in ALARMING:
+            table.add_column(label(name), justify="right", width=8)
     table.add_column("liquidated per min", justify="right", width=10 if wide else 18)
     table.add_column("incident", no_wrap=True)
     for view in observed.symbols.values():
-        details = [_change(view), *(_score(view, detector.name) for detector in CATALOGUE)]
+        details = [_change(view), *(_score(view, name) for name in ALARMING)]
         table.add_row(
             Text(view.symbol, style="bold"),
             _price(view),

@@ -96,6 +96,8 @@ def summary(plan: Plan, observed: Observed, totals: Totals) -> list[tuple[str, s
         took = f"took {totals.seconds:.0f} s instead of {plan.seconds:.0f}"
         lines.append(("market", f"{took}: the machine is too slow, or too busy, for this speed"))
     lines.append(("incidents", _incidents(list(observed.incidents.values()))))
+    if observed.drifts:
+        lines.append(("drift", f"{len(observed.drifts)} lasting changes, learned anew"))
     lines += [("", text) for text in _unprovoked(plan, observed)]
     if not observed.cascades:
         lines.append(("cascade", _no_cascade(plan, observed)))

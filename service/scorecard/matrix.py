@@ -4,6 +4,7 @@ Constants may be chosen by looking at the tuning seeds; figures are reported on 
 nobody has looked at.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Literal
 
@@ -146,15 +147,17 @@ def trials(
     purpose: Purpose,
     seeds: int,
     calm_days: int,
+    activities: Sequence[float] = ACTIVITIES,
     false_alarms_per_day: float,
 ) -> list[Trial]:
     """The trials of a scorecard, the longest first: ``seeds`` of each scenario and form.
 
-    ``calm_days`` is how many calm symbol-days are watched beside them, at each activity in turn.
+    ``calm_days`` is how many calm symbol-days are watched beside them, at each of ``activities``
+    (events a second and symbol, in calm) in turn.
     """
     first = first_seed(purpose)
     found = [
-        Trial("calm", first + n, 1.0, ACTIVITIES[n % len(ACTIVITIES)], false_alarms_per_day)
+        Trial("calm", first + n, 1.0, activities[n % len(activities)], false_alarms_per_day)
         for n in range(calm_days)
     ]
     for place, name in enumerate(SCENARIOS):
@@ -170,7 +173,7 @@ def trials(
                 false_alarms_per_day,
             )
             for (form, strength), activity, n in product(
-                enumerate(strengths), ACTIVITIES, range(seeds)
+                enumerate(strengths), activities, range(seeds)
             )
         ]
     return found

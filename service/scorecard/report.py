@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from detectors.catalogue import CATALOGUE
+from detectors.catalogue import ALARMING
 from service.scorecard.baselines import BASELINES
-from service.scorecard.score import INCIDENTS, FalseAlarms, Found
+from service.scorecard.budgets import Realised
+from service.scorecard.score import DRIFT, INCIDENTS, FalseAlarms, Found
 from service.scorecard.statistics import Interval
 
 UNDEFINED = "undefined"
@@ -24,6 +25,7 @@ class Scorecard(Struct, frozen=True):
     seconds: float
     found: list[Found]
     false_alarms: list[FalseAlarms]
+    realised: list[Realised] = []
     markets: str = "simulated markets"
 
 
@@ -34,7 +36,7 @@ def to_json(card: Scorecard) -> bytes:
 
 def watchers() -> tuple[list[str], list[str]]:
     """The names of our watchers, everything together first, and of the baselines."""
-    ours = [INCIDENTS, *(detector.name for detector in CATALOGUE)]
+    ours = [INCIDENTS, *ALARMING]
     return ours, [detector.name for detector in BASELINES]
 
 
@@ -49,7 +51,7 @@ def to_markdown(card: Scorecard) -> str:
         "## What was found, and how soon\n",
         _table(
             ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",
-             "first evidence"],
+             "first evidence", "of the cause"],
             (_found_row(row) for row in card.found if row.watcher == INCIDENTS),
         ),
         "## How long before a cascade began\n",
@@ -69,7 +71,14 @@ def to_markdown(card: Scorecard) -> str:
         "## False alarms a symbol-day\n",
         ("Calm markets, and such in which something happens that is no stress. What the market "
         "brought about by itself (makers that left, a cascade) is not false.\n"),
-        _false_table(card.false_alarms, [*ours, *baselines]),
+        _false_table(card.false_alarms, [*ours, DRIFT, *baselines]),
+        "## The budget and what came of it\n",
+        ("False alarms a symbol-day in calm markets, at other budgets too. Without what the market "
+        "brought about by itself, and with it: what an operator would have seen.\n"),
+        _table(
+            ["budget", "events/s", "symbol-days", "false alarms", "a day", "with it, a day"],
+            map(_budget_row, card.realised),
+        ),
     ]  # fmt: skip
     return "\n".join(parts)
 
@@ -85,6 +94,18 @@ def _found_row(row: Found) -> list[str]:
         _seconds(row.delay_median_seconds),
         _seconds(row.delay_p90_seconds),
         evidence,
+        _percent(row.explained),
+    ]
+
+
+def _budget_row(row: Realised) -> list[str]:
+    return [
+        f"{row.budget:g}",
+        f"{row.events_per_second:g}",
+        f"{row.symbol_days:.1f}",
+        str(row.incidents),
+        _rate(row.false),
+        _rate(row.all_told),
     ]
 
 
@@ -139,6 +160,12 @@ def _percent(share: Interval | None) -> str:
     if share is None:
         return UNDEFINED
     return f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
+
+
+def _rate(rate: Interval | None) -> str:
+    if rate is None:
+        return UNDEFINED
+    return f"{rate.value:.2f} ({rate.low:.2f} to {rate.high:.2f})"
 
 
 def _seconds(value: float | None) -> str:

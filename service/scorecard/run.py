@@ -15,7 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from detectors.peers import pooled_by_detector
 from service import __version__
+from service.demo.scenarios import SCENARIOS
 from service.scorecard import score
+from service.scorecard.budgets import realised
 from service.scorecard.matrix import Purpose, teachers, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
@@ -32,7 +34,9 @@ def scorecard(
     purpose: Purpose,
     seeds: int,
     calm_days: int,
+    activities: Sequence[float],
     false_alarms_per_day: float,
+    baselines: bool,
     jobs: int | None,
 ) -> Scorecard:
     """Run the matrix and write ``scorecard.json``, ``scorecard.md`` and ``scorecard.html``.
@@ -41,8 +45,10 @@ def scorecard(
     ----------
     out
         The directory to write to; made if need be.
-    scenarios, purpose, seeds, calm_days, false_alarms_per_day
+    scenarios, purpose, seeds, calm_days, activities, false_alarms_per_day
         As for `trials`.
+    baselines
+        Whether they watch too.
     jobs
         Processes; as many as there are processors if None. It changes nothing but the time.
     """
@@ -52,12 +58,19 @@ def scorecard(
         purpose=purpose,
         seeds=seeds,
         calm_days=calm_days,
+        activities=activities,
         false_alarms_per_day=false_alarms_per_day,
     )
     lessons = run_all(teach, teachers(purpose), jobs)
     borrowed = pooled_by_detector([its for symbols in lessons for its in symbols])
-    outcomes = run_all(partial(run, borrowed=borrowed), wanted, jobs)
-    options = f"--seeds {seeds} --calm-days {calm_days} --budget {false_alarms_per_day:g}"
+    outcomes = run_all(partial(run, borrowed=borrowed, baselines=baselines), wanted, jobs)
+    every = set(scenarios) == set(SCENARIOS) - {"calm"}
+    chosen = "" if every else f" --scenarios {','.join(scenarios) or 'calm'}"
+    rates = ",".join(f"{activity:g}" for activity in activities)
+    options = (
+        f"--seeds {seeds} --calm-days {calm_days} --activities {rates}"
+        f" --budget {false_alarms_per_day:g}{chosen}{'' if baselines else ' --no-baselines'}"
+    )
     card = Scorecard(
         command=f"foreshock scorecard {options}" + (" --tuning" if purpose == "tuning" else ""),
         version=__version__,
@@ -67,6 +80,7 @@ def scorecard(
         seconds=round(time.monotonic() - began, 1),
         found=score.found(outcomes),
         false_alarms=score.false_alarms(outcomes),
+        realised=realised(outcomes),
     )
     write(out, card)
     return card

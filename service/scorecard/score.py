@@ -22,11 +22,13 @@ GRACE_NS = 30 * SECOND
 QUIET_NS = 60 * SECOND
 """So long without an alarm ends an incident, as the service's default has it."""
 
-WARMUP_NS = 420 * SECOND
-"""The default warm-up of 300 bars, and the bars in which nothing is judged before it."""
+WARMUP_NS = 300 * SECOND
+"""The default warm-up of 240 bars, and the bars in which nothing is judged before it."""
 
 INCIDENTS = "foreshock"
-"""Everything together: the incidents that the service publishes."""
+"""Everything together: the incidents that the service publishes, but for drifts."""
+
+DRIFT = "drift"
 
 
 MEASURED = ("cascade", "makers_left")
@@ -36,11 +38,35 @@ RECOVERY_NS = 120 * SECOND
 """So long after what the market brought about it is still under its impression."""
 
 
+DEPTH = ("shallow", "spread", "sweep_cost")
+LEVERAGE = ("leverage_over_habit", "near_maximum")
+CAUSES: dict[str, tuple[str, ...]] = {
+    "makers_left": ("net_withdrawal", *DEPTH),
+    "cancel_burst": ("net_withdrawal", *DEPTH),
+    "market_wide": ("net_withdrawal", *DEPTH),
+    "pulled_book": ("net_withdrawal", *DEPTH),
+    "draining_book": ("shallow", "sweep_cost"),
+    "spread_blowout": DEPTH,
+    "thin_clustering": DEPTH,
+    "flash_crash": DEPTH,
+    "quote_stuffing": ("young_cancels",),
+    "layering": ("one_account",),
+    "spoofing": ("one_account", "young_cancels"),
+    "leverage_buildup": LEVERAGE,
+    "leverage_jump": LEVERAGE,
+    "leverage_creep": LEVERAGE,
+    "leverage_rush": LEVERAGE,
+    "cascade": (*LEVERAGE, *DEPTH),
+}
+"""How the features begin that what was done to a market shows in, first of all."""
+
+
 class Found(Struct, frozen=True):
     """How one watcher did on one kind of episode, in one form.
 
     ``recall`` is the share of episodes found; ``delay_seconds`` from an episode's beginning;
-    ``leads`` are the seconds by which a cascade's onset was led (cascades only).
+    ``leads`` are the seconds by which a cascade's onset was led (cascades only). ``explained`` is
+    the share of those found whose first evidence is of `CAUSES`, where evidence is given.
     """
 
     watcher: str
@@ -55,6 +81,7 @@ class Found(Struct, frozen=True):
     lead_median_seconds: float | None = None
     lead_p10_seconds: float | None = None
     first_features: dict[str, int] = {}
+    explained: Interval | None = None
 
 
 class Episode(NamedTuple):
@@ -89,8 +116,8 @@ def openings(alarms: Iterable[Alarm]) -> list[Alarm]:
 
 
 def by_watcher(outcome: Outcome) -> dict[str, list[Alarm]]:
-    """Every watcher's alarms: the service's incidents, its detectors, the baselines."""
-    return {INCIDENTS: outcome.incidents, **outcome.alarms}
+    """Every watcher's alarms: the service's incidents and drifts, its detectors, the baselines."""
+    return {INCIDENTS: outcome.incidents, DRIFT: outcome.drifts, **outcome.alarms}
 
 
 def found(outcomes: Sequence[Outcome]) -> list[Found]:
@@ -177,7 +204,14 @@ def _found(
         lead_median_seconds=quantile(leads, 0.5) if cascade else None,
         lead_p10_seconds=quantile(leads, 0.1) if cascade else None,
         first_features=dict(features.most_common()),
+        explained=_explained(kind, features),
     )
+
+
+def _explained(kind: str, features: Counter[str]) -> Interval | None:
+    given = [(feature, n) for feature, n in features.items() if feature]
+    right = sum(n for feature, n in given if feature.startswith(CAUSES[kind]))
+    return share(right, sum(n for _, n in given))
 
 
 def false_alarms(outcomes: Sequence[Outcome]) -> list[FalseAlarms]:
@@ -190,21 +224,24 @@ def false_alarms(outcomes: Sequence[Outcome]) -> list[FalseAlarms]:
     rows = []
     for (scenario, activity), its in groups.items():
         for watcher in by_watcher(its[0]):
-            counts, days = zip(*(_false(watcher, outcome) for outcome in its), strict=True)
+            pairs = [false_and_exposed(openings(by_watcher(o)[watcher]), o) for o in its]
+            counts, days = zip(*pairs, strict=True)
             rows.append(
                 FalseAlarms(watcher, scenario, activity, sum(counts), sum(days), rate(counts, days))
             )
     return rows
 
 
-def _false(watcher: str, outcome: Outcome) -> tuple[int, float]:
-    """The incidents of one trial that are false, and the symbol-days in which one could be.
+def false_and_exposed(
+    opened: Sequence[Alarm], outcome: Outcome, *, excuse: bool = True
+) -> tuple[int, float]:
+    """How many openings of one trial are false, and the symbol-days in which one could be.
 
-    The warm-up is left out, but for what is `FROM_THE_BEGINNING`.
+    The warm-up is left out, but for what is `FROM_THE_BEGINNING`. What the market brought about by
+    itself is left out as well, unless nothing is to be excused.
     """
     warmup_ns = 0 if outcome.trial.scenario in FROM_THE_BEGINNING else WARMUP_NS
     first = outcome.began_ns + warmup_ns
-    alarms = openings(by_watcher(outcome)[watcher])
     count, exposed = 0, 0
     for symbol in outcome.symbols:
         until = outcome.ended_ns
@@ -213,7 +250,8 @@ def _false(watcher: str, outcome: Outcome) -> tuple[int, float]:
             if truth.symbol != symbol:
                 continue
             if truth.kind in MEASURED:
-                excused.append((truth.starts_at, truth.ends_at + RECOVERY_NS))
+                if excuse:
+                    excused.append((truth.starts_at, truth.ends_at + RECOVERY_NS))
             elif outcome.trial.scenario in MUST_ALARM:
                 # Afterwards the market is under the impression of what was done to it.
                 until = min(until, truth.starts_at)
@@ -221,7 +259,7 @@ def _false(watcher: str, outcome: Outcome) -> tuple[int, float]:
         count += sum(
             first <= alarm.ts_event <= until
             and not any(begin <= alarm.ts_event <= end for begin, end in excused)
-            for alarm in alarms
+            for alarm in opened
             if alarm.symbol == symbol
         )
     return count, exposed / (86_400 * SECOND)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from rich.progress import Progress
 
 from detectors.calibration import DAY_SECONDS
-from detectors.catalogue import CATALOGUE
+from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.detector import Detector
 from detectors.peers import Lesson, Lessons
 from detectors.symbol import Signal
@@ -64,10 +64,11 @@ class Outcome(Struct):
     likely: list[Alarm] = []
 
 
-def run(trial: Trial, borrowed: Lessons) -> Outcome:
+def run(trial: Trial, borrowed: Lessons, *, baselines: bool = True) -> Outcome:
     """Run a trial. Deterministic: the same arguments come to the same outcome.
 
-    ``borrowed`` is what the detectors and the baselines have learned from other symbols.
+    ``borrowed`` is what the detectors and the baselines have learned from other symbols. Without
+    ``baselines`` only our detectors watch.
     """
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
@@ -81,19 +82,20 @@ def run(trial: Trial, borrowed: Lessons) -> Outcome:
             alarms={},
             scored_bars={},
         )
-        watch(directory, outcome, borrowed)
+        watch(directory, outcome, borrowed, baselines=baselines)
     return outcome
 
 
-def watch(directory: Path, outcome: Outcome, borrowed: Lessons) -> None:
+def watch(directory: Path, outcome: Outcome, borrowed: Lessons, *, baselines: bool = True) -> None:
     """Watch the streams of a directory, and note in the outcome what was said."""
-    outcome.alarms = {detector.name: [] for detector in (*CATALOGUE, *BASELINES)}
+    outcome.alarms = {name: [] for name in (*ALARMING, *(its.name for its in BASELINES))}
     budget = outcome.trial.false_alarms_per_day
     task = _task(directory, CATALOGUE, budget, borrowed)
     _watch(directory, task, outcome)
-    # Each baseline has the whole budget to itself.
-    whole = budget * len(BASELINES)
-    _watch_baselines(directory, _task(directory, BASELINES, whole, borrowed), outcome)
+    if baselines:
+        # Each has the whole budget to itself.
+        whole = budget * len(BASELINES)
+        _watch_baselines(directory, _task(directory, BASELINES, whole, borrowed), outcome)
     outcome.symbols = sorted(task.monitors)
 
 
@@ -176,7 +178,8 @@ def _likely(signal: Signal, task: PartitionTask) -> list[Alarm]:
     if not p_values:
         return []
     bars_per_day = DAY_SECONDS / task.parameters.bar_seconds
-    needed = min(p_values) * bars_per_day * len(signal.detectors)
+    sharing = sum(detector.alarms for detector in task.detectors)
+    needed = min(p_values) * bars_per_day * sharing
     if needed > LARGEST_BUDGET:
         return []
     return [Alarm(signal.symbol, signal.ts_event, budget_per_day=needed)]

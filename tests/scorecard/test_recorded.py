@@ -300,7 +300,7 @@ def test_the_command_labels_its_rows_and_leaves_the_recording_alone(source, tmp_
     assert {row["kind"] for row in card["found"]} == {"pulled_book (recorded)"}
     (false,) = (row for row in card["false_alarms"] if row["watcher"] == "foreshock")
     assert false["scenario"] == "recorded"
-    assert false["symbol_days"] == pytest.approx(2 * (1_200 - 420) / 86_400, rel=0.02)
+    assert false["symbol_days"] == pytest.approx(2 * (1_200 - 300) / 86_400, rel=0.02)
     assert "2 episodes in recorded flow" in (tmp_path / "scorecard.md").read_text()
     assert before == {path.name: path.read_bytes() for path in source.iterdir()}
     surge = ["--recorded", source, "--scenarios", "surge"]

@@ -81,7 +81,7 @@ def test_what_was_never_tried_is_undefined_and_not_zero():
     rows = [
         score.Found(name, "cancel_burst", 1.0, 30.0, 0, None, None, None)
         for name in (
-            score.INCIDENTS, "cancel_burst", "leverage_jump", "thin_book",
+            score.INCIDENTS, "cancel_burst", "leverage_jump", "thin_book", "fading_book",
             "realised_volatility", "absolute_return", "cancel_count_z", "depth_threshold",
         )
     ]  # fmt: skip
@@ -105,7 +105,7 @@ def test_an_alarm_in_the_warm_up_or_of_what_the_market_did_itself_is_not_false()
         )
     )
     assert row.incidents == 1
-    watched = 2 * (3_600 - 420) - (50 + 120)
+    watched = 2 * (3_600 - 300) - (50 + 120)
     assert row.symbol_days == pytest.approx(watched / 86_400)
 
 
@@ -165,8 +165,8 @@ def test_tuning_and_reporting_never_share_a_seed():
 
 def test_a_trial_is_deterministic_and_finds_what_it_should():
     trial = Trial("leverage_jump", 1, events_per_second=10.0)
-    first = run(trial)
-    assert first == run(trial)
+    first = run(trial, {})
+    assert first == run(trial, {})
     assert first.symbols == ["BTC-PERP", "ETH-PERP"]
     assert first.scored_bars["leverage_jump"] > 1_000
     assert found(first).recall.value == 1.0

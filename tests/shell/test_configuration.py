@@ -110,7 +110,7 @@ def test_the_file_is_the_one_asked_for_first(tmp_path: Path):
             "[outputs]\nalerts = 'market.orders'",
             'outputs.alerts = "market.orders": topics.orders is that topic already',
         ),
-        ("[time]\nbar_seconds = 60", "detection.warmup_bars x time.bar_seconds = 18000 seconds"),
+        ("[time]\nbar_seconds = 60", "detection.warmup_bars x time.bar_seconds = 14400 seconds"),
         ("[http\n", "foreshock.toml is not valid TOML: "),
     ],
 )
