@@ -6,6 +6,7 @@ smoothed over a quarter of a minute, so that slow recovery shows as well as a ga
 would meet. What takes minutes is for ``fading_book``: its habits are of another scale.
 """
 
+import math
 from functools import partial
 
 from detectors.bar import Bar
@@ -13,6 +14,9 @@ from detectors.detector import Detector, Features, log_ratio
 from detectors.surprise import Surprise
 
 UNIT_BPS = 1.0
+
+AS_GOOD_AS_EMPTY = 0.05
+"""A share of the usual depth; less is no thinner. A quiet book may have nothing within 10 bps."""
 
 TYPICAL = {
     "shallow_10bps": 0.3,
@@ -24,6 +28,11 @@ TYPICAL = {
     "sweep_cost": 0.35,
 }
 """Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
+
+
+def shallow(depth: float, usual: float) -> float:
+    """The logarithm of how many times less than ``usual`` a depth is."""
+    return -math.log(max(depth / usual, AS_GOOD_AS_EMPTY))
 
 
 def features(bar: Bar) -> Features | None:
@@ -39,10 +48,10 @@ def features(bar: Bar) -> Features | None:
         max(opened.bid_depth[1], closed.bid_depth[1]), max(opened.ask_depth[1], closed.ask_depth[1])
     )
     return {
-        "shallow_10bps": -log_ratio(ten, usual),
-        "shallow_25bps": -log_ratio(twenty_five, usual),
-        "shallow_50bps": -log_ratio(fifty, usual),
-        "shallow_side_25bps": -log_ratio(thinner, usual),
+        "shallow_10bps": shallow(ten, usual),
+        "shallow_25bps": shallow(twenty_five, usual),
+        "shallow_50bps": shallow(fifty, usual),
+        "shallow_side_25bps": shallow(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
         "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
         "sweep_cost": log_ratio(min(opened.sweep_cost_bps, closed.sweep_cost_bps), UNIT_BPS),

@@ -39,7 +39,7 @@ def _name(row: Found) -> str:
 
 
 def _recall(card: Scorecard) -> Any:
-    ours, baselines = watchers()
+    ours, baselines = watchers(card)
     columns = [ours[0], *baselines]
     by_form = {(_name(row), row.watcher): row.recall for row in card.found}
     names = list(dict.fromkeys(_name(row) for row in card.found))
@@ -76,7 +76,7 @@ def _delays(card: Scorecard) -> Any:
 def _leads(card: Scorecard) -> Any:
     title = "Median lead before a cascade's onset in seconds, of those warned of"
     figure = go.Figure(layout={"title": title, "barmode": "group"})
-    ours, baselines = watchers()
+    ours, baselines = watchers(card)
     for watcher in (ours[0], *baselines):
         rows = [row for row in card.found if row.watcher == watcher and row.kind == "cascade"]
         figure.add_bar(
@@ -95,7 +95,7 @@ def _false(card: Scorecard) -> Any:
             "yaxis": {"type": "log"},
         }
     )
-    ours, baselines = watchers()
+    ours, baselines = watchers(card)
     for watcher in (ours[0], *baselines):
         rows = [r for r in card.false_alarms if r.watcher == watcher and r.per_symbol_day]
         figure.add_bar(

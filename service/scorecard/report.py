@@ -34,15 +34,15 @@ def to_json(card: Scorecard) -> bytes:
     return msgspec.json.format(msgspec.json.encode(card)) + b"\n"
 
 
-def watchers() -> tuple[list[str], list[str]]:
-    """The names of our watchers, everything together first, and of the baselines."""
-    ours = [INCIDENTS, *ALARMING]
-    return ours, [detector.name for detector in BASELINES]
+def watchers(card: Scorecard) -> tuple[list[str], list[str]]:
+    """The names of our watchers, everything together first, and of the baselines that watched."""
+    seen = {row.watcher for row in card.found} | {row.watcher for row in card.false_alarms}
+    return [INCIDENTS, *ALARMING], [its.name for its in BASELINES if its.name in seen]
 
 
 def to_markdown(card: Scorecard) -> str:
     """The scorecard as Markdown."""
-    ours, baselines = watchers()
+    ours, baselines = watchers(card)
     parts = [
         "# Scorecard\n",
         (f"Made by `{card.command}` with version {card.version}: {card.trials} {card.markets}, "

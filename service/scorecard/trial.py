@@ -88,14 +88,15 @@ def run(trial: Trial, borrowed: Lessons, *, baselines: bool = True) -> Outcome:
 
 def watch(directory: Path, outcome: Outcome, borrowed: Lessons, *, baselines: bool = True) -> None:
     """Watch the streams of a directory, and note in the outcome what was said."""
-    outcome.alarms = {name: [] for name in (*ALARMING, *(its.name for its in BASELINES))}
+    watching = BASELINES if baselines else ()
+    outcome.alarms = {name: [] for name in (*ALARMING, *(its.name for its in watching))}
     budget = outcome.trial.false_alarms_per_day
     task = _task(directory, CATALOGUE, budget, borrowed)
     _watch(directory, task, outcome)
-    if baselines:
+    if watching:
         # Each has the whole budget to itself.
-        whole = budget * len(BASELINES)
-        _watch_baselines(directory, _task(directory, BASELINES, whole, borrowed), outcome)
+        whole = budget * len(watching)
+        _watch_baselines(directory, _task(directory, watching, whole, borrowed), outcome)
     outcome.symbols = sorted(task.monitors)
 
 

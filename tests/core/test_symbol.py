@@ -1,5 +1,7 @@
 """What a symbol's monitor makes of each kind of event, ordinary or not."""
 
+import math
+
 import pytest
 
 from detectors.catalogue import ALARMING, CATALOGUE
@@ -166,5 +168,5 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     # What is gone at one end of a bar may be on its way; at both ends it is gone.
     signal, _ = monitor.close_bar(BEGIN + 3 * SECOND)
     features = signal.detectors["thin_book"].features
-    assert features["shallow_side_25bps"] > 5.0
+    assert features["shallow_side_25bps"] == pytest.approx(math.log(20.0))
     assert features["spread"] > 6.0
