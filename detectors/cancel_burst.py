@@ -63,4 +63,5 @@ DETECTOR = Detector(
         " book only",
     },
     model=Surprise,
+    logarithms=frozenset({"young_cancels_per_trade_15s", "one_account_one_side_15s"}),
 )

@@ -7,3 +7,6 @@ CATALOGUE = (
     leverage_jump.DETECTOR,
     thin_book.DETECTOR,
 )
+
+NAMES = tuple(detector.name for detector in CATALOGUE)
+"""The names that a rule or a maintenance window may be limited to."""

@@ -17,7 +17,7 @@ class Reading(Struct, frozen=True):
     """What a detector says of one bar; score and p-value only while it is scoring.
 
     ``contributions`` explain an alarm, the largest first; ``p_value`` is the chance that one bar
-    starts an episode as extreme.
+    starts an episode as extreme. ``suppressed`` is the reason why an alarm is to have no effect.
     """
 
     status: Status
@@ -26,6 +26,12 @@ class Reading(Struct, frozen=True):
     p_value: float | None = None
     alarm: bool = False
     contributions: list[Contribution] = []
+    suppressed: str | None = None
+
+    @property
+    def effective(self) -> bool:
+        """Whether it is an alarm that opens, escalates or prolongs an incident."""
+        return self.alarm and self.suppressed is None
 
 
 class ScorerState(Struct):

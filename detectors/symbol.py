@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.accounts import LeveragedOrder, LeverageHabits
 from detectors.bar import (
@@ -24,6 +25,7 @@ from detectors.incidents import Alert, Incidents
 from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading, Scorer
+from detectors.suppression import ReasonKind, budget_per_day, limits, suppressed_because
 
 NEAR_MAXIMUM = 0.8
 """Leverage at or above this share of the venue's maximum is near it."""
@@ -52,7 +54,10 @@ class Signal(Struct, frozen=True):
 
 
 class Counts(Struct):
-    """What the events of some symbols came to; they only grow."""
+    """What the events of some symbols came to; they only grow.
+
+    ``suppressed_alarms`` are bars with a suppressed alarm, by detector and kind of reason.
+    """
 
     late: int = 0
     unknown_orders: int = 0
@@ -63,6 +68,7 @@ class Counts(Struct):
     evicted_accounts: int = 0
     bars: int = 0
     judged_bars: int = 0
+    suppressed_alarms: dict[tuple[str, ReasonKind], int] = {}
 
 
 class Marks(Struct, gc=False):
@@ -91,9 +97,9 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "_large", "_near_high", "_near_low", "book", "counts", "depth_habit",
-        "detectors", "flow", "habits", "incidents", "large", "leveraged", "marks", "one_sided",
-        "opened", "parameters", "scorers", "signal", "spans", "symbol",
+        "_handlers", "_large", "_limits", "_near_high", "_near_low", "book", "counts",
+        "depth_habit", "detectors", "flow", "habits", "incidents", "large", "leveraged", "marks",
+        "one_sided", "opened", "parameters", "scorers", "signal", "spans", "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -104,7 +110,10 @@ class SymbolMonitor:
         counts: Counts,
     ) -> None:
         self.symbol = symbol
-        self.parameters = parameters
+        suppression = parameters.suppression
+        budget = budget_per_day(suppression, symbol, parameters.false_alarms_per_day)
+        self.parameters = parameters = replace(parameters, false_alarms_per_day=budget)
+        self._limits = {d.name: limits(suppression, symbol, d.name) for d in detectors}
         self.detectors = detectors
         self.book = Book(parameters.max_orders)
         self.habits = LeverageHabits(parameters.max_accounts)
@@ -269,12 +278,27 @@ class SymbolMonitor:
         readings = {
             scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
         }
+        self._suppress(bar, readings)
         if any(reading.status == "scoring" for reading in readings.values()):
             self.counts.judged_bars += 1
         alerts = self.incidents.step(ends_at, self.detectors, readings)
         self.open_bar(closed)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings)
         return self.signal, alerts
+
+    def _suppress(self, bar: Bar, readings: dict[str, Reading]) -> None:
+        """Mark the alarms that nobody wants, and count them."""
+        for detector in self.detectors:
+            name = detector.name
+            reading = readings[name]
+            if not reading.alarm:
+                continue
+            top = reading.contributions[0]
+            why = suppressed_because(self._limits[name], detector, top, bar.starts_at)
+            if why is not None:
+                readings[name] = replace(reading, suppressed=why.reason)
+                counts = self.counts.suppressed_alarms
+                counts[name, why.kind] = counts.get((name, why.kind), 0) + 1
 
     def _count_evictions(self) -> None:
         book, habits, counts = self.book, self.habits, self.counts

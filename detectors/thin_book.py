@@ -13,6 +13,18 @@ from detectors.surprise import Surprise
 
 UNIT_BPS = 1.0
 
+SHALLOW = frozenset(
+    {
+        "shallow_10bps",
+        "shallow_25bps",
+        "shallow_50bps",
+        "shallow_side_25bps",
+        "shallow_15s",
+        "shallow_60s",
+    }
+)
+"""The features that rise as depth falls."""
+
 
 def net_depletion(flow: Flow, depth: float) -> float:
     """What trades and cancels took near the touch beyond what was placed, per depth."""
@@ -74,4 +86,6 @@ DETECTOR = Detector(
         "net_depletion_60s": _depletion + " over 60 s (usually {expected:.0%})",
     },
     model=Surprise,
+    logarithms=SHALLOW | {"spread", "sweep_cost"},
+    turned=SHALLOW,
 )
