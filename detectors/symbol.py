@@ -1,7 +1,7 @@
 """One symbol: its book, its bars and its detectors."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from msgspec import Struct
@@ -326,3 +326,10 @@ class SymbolMonitor:
             if reading.p_value is not None
         ]
         return max(ratios) if ratios else None
+
+
+def mean_budget_per_day(monitors: Collection[SymbolMonitor], default: float) -> float:
+    """The false alarms a day that symbols are allowed on average; ``default`` without symbols."""
+    if not monitors:
+        return default
+    return sum(m.parameters.false_alarms_per_day for m in monitors) / len(monitors)
