@@ -28,5 +28,6 @@ DETECTOR = Detector(
     features=features,
     phrases={"events": "{level:.0f} events come in a bar (usually {usual:.0f})"},
     model=partial(Surprise, min_deviation=0.1, typical={"events": 0.6}),
+    logarithms=frozenset({"events"}),
     alarms=False,
 )

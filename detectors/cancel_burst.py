@@ -74,4 +74,5 @@ DETECTOR = Detector(
         " book only",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
+    logarithms=frozenset({"young_cancels_per_trade_15s", "one_account_one_side_15s"}),
 )

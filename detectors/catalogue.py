@@ -1,6 +1,6 @@
 """The detectors that run. Adding one is its file, its line here and its runbook section."""
 
-from detectors import activity, cancel_burst, fading_book, leverage_jump, thin_book
+from detectors import activity, cancel_burst, drift_incidents, fading_book, leverage_jump, thin_book
 
 CATALOGUE = (
     cancel_burst.DETECTOR,
@@ -12,3 +12,6 @@ CATALOGUE = (
 
 ALARMING = tuple(detector.name for detector in CATALOGUE if detector.alarms)
 """The names of those that raise alarms."""
+
+NAMES = (*ALARMING, drift_incidents.NAME)
+"""The names that alerts go by, and that a rule or a maintenance window may be limited to."""

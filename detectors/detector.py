@@ -22,6 +22,8 @@ class Detector(Struct, frozen=True):
 
     ``features`` answers None for a bar that lacks the inputs it needs. ``phrases`` has, for every
     feature, the words that an alert's sentence uses; see ``phrase`` for what stands in them.
+    ``logarithms`` are the features that are natural logarithms, ``turned`` those given with their
+    sign turned: what they measure has fallen when they rise.
     ``version`` is part of every alert's id: raise it when the features or the model change. One
     that has no ``alarms`` is only watched for drift.
     """
@@ -31,6 +33,8 @@ class Detector(Struct, frozen=True):
     features: Callable[[Bar], Features | None]
     phrases: Mapping[str, str]
     model: Callable[[], Surprise]
+    logarithms: frozenset[str] = frozenset()
+    turned: frozenset[str] = frozenset()
     alarms: bool = True
 
 

@@ -39,7 +39,11 @@ class DriftIncidents:
     ) -> list[Alert]:
         """Take in a bar that closed at ``ts_event``; the alerts it gives rise to."""
         alerts = self.resolve(ts_event)
-        drifted = [d for d in detectors if readings[d.name].drift]
+        drifted = [
+            d
+            for d in detectors
+            if readings[d.name].drift and readings[d.name].drift_suppressed is None
+        ]
         if not drifted:
             return alerts
         if self.open is not None:

@@ -38,4 +38,6 @@ DETECTOR = Detector(
     },
     # Ten minutes hold about one independent value of what is smoothed over five.
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=600.0),
+    logarithms=frozenset(TYPICAL),
+    turned=frozenset(TYPICAL),
 )

@@ -128,7 +128,7 @@ class Incidents:
     ) -> list[Alert]:
         """Take in a bar that closed at ``ts_event``; the alerts it gives rise to."""
         alerts = self.resolve(ts_event)
-        alarmed = [d for d in detectors if readings[d.name].alarm]
+        alarmed = [d for d in detectors if readings[d.name].effective]
         if not alarmed:
             return alerts
         incident = self.open

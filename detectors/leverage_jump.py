@@ -46,4 +46,5 @@ DETECTOR = Detector(
     },
     # Most accounts never change their leverage: what counts as a change may be small.
     model=partial(Surprise, min_deviation=0.005),
+    logarithms=frozenset(OVER_HABIT),
 )

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from detectors.suppression import Suppression
+
 
 class Parameters(Struct, frozen=True, kw_only=True):
     """How symbols are watched.
@@ -9,6 +11,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     ``false_alarms_per_day`` is the budget a symbol and day, shared by the detectors.
     ``warmup_bars`` are learned before anything is judged. An incident resolves after
     ``quiet_ns`` without an alarm. ``max_orders`` and ``max_accounts`` bound a symbol's memory.
+    ``suppression`` says which alarms are not wanted, and which symbols have another budget.
     """
 
     bar_ns: int = 1_000_000_000
@@ -17,6 +20,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     quiet_ns: int = 60_000_000_000
     max_orders: int = 100_000
     max_accounts: int = 1_024
+    suppression: Suppression = Suppression()
 
     @property
     def bar_seconds(self) -> float:

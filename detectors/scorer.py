@@ -23,8 +23,9 @@ class Reading(Struct, frozen=True):
     """What a detector says of one bar; score and p-value only while it is scoring.
 
     ``contributions`` explain an alarm, the largest first; ``p_value`` is the chance that one bar
-    starts an episode as extreme. ``drift`` has the features that have changed for good, the most
-    changed first, in the one bar in which that was found.
+    starts an episode as extreme. ``suppressed`` is the reason why an alarm is to have no effect.
+    ``drift`` has the features that have changed for good, the most changed first, in the one bar in
+    which that was found; ``drift_suppressed`` is the reason why that is not to be told.
     """
 
     status: Status
@@ -33,7 +34,14 @@ class Reading(Struct, frozen=True):
     p_value: float | None = None
     alarm: bool = False
     contributions: list[Contribution] = []
+    suppressed: str | None = None
     drift: list[Contribution] = []
+    drift_suppressed: str | None = None
+
+    @property
+    def effective(self) -> bool:
+        """Whether it is an alarm that opens, escalates or prolongs an incident."""
+        return self.alarm and self.suppressed is None
 
 
 class ScorerState(Struct):
@@ -110,7 +118,9 @@ class Scorer:
         contributions = self.model.explain_one(x) if verdict.alarm else []
         drift = self._watch_drift(x)
         self.model.learn_one(x)
-        return Reading("scoring", x, score, verdict.p_value, verdict.alarm, contributions, drift)
+        return Reading(
+            "scoring", x, score, verdict.p_value, verdict.alarm, contributions, drift=drift
+        )
 
     def _watch_drift(self, x: Features) -> list[Contribution]:
         """The features that have changed for good, where that shows now: they are learned anew."""

@@ -15,6 +15,11 @@ from detectors.surprise import Surprise
 
 UNIT_BPS = 1.0
 
+SHALLOW = frozenset(
+    {"shallow_10bps", "shallow_25bps", "shallow_50bps", "shallow_side_25bps", "shallow_15s"}
+)
+"""The features that rise as depth falls."""
+
 AS_GOOD_AS_EMPTY = 0.05
 """A share of the usual depth; less is no thinner. A quiet book may have nothing within 10 bps."""
 
@@ -76,4 +81,6 @@ DETECTOR = Detector(
         " {usual:.1f})",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
+    logarithms=SHALLOW | {"spread", "sweep_cost"},
+    turned=SHALLOW,
 )

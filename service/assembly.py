@@ -1,12 +1,18 @@
 """From settings to parts: the one place that knows which setting goes where."""
 
 from collections.abc import Container, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
-from service.settings import Settings
+from detectors.suppression import Override, Suppression, Window
+from service.settings import Day, MaintenanceSettings, Settings
 from service.task import PartitionTask, Tally
 from service.wire import STREAMS, Decoder
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 
 
 def input_topics(settings: Settings, existing: Container[str]) -> dict[str, str]:
@@ -27,7 +33,50 @@ def parameters(settings: Settings) -> Parameters:
         quiet_ns=round(settings.detection.quiet_seconds * 1e9),
         max_orders=settings.limits.resting_orders,
         max_accounts=settings.limits.accounts,
+        suppression=suppression(settings),
     )
+
+
+def suppression(settings: Settings) -> Suppression:
+    """Which alarms are not wanted."""
+    overrides = (
+        Override(
+            symbols=entry.symbols,
+            detectors=entry.detectors or (),
+            min_relative_deviation=entry.min_relative_deviation,
+            only=entry.only,
+            false_alarms_per_day=entry.false_alarms_per_day,
+        )
+        for entry in settings.overrides
+    )
+    return Suppression(tuple(overrides), tuple(map(_window, settings.maintenance)))
+
+
+def _window(entry: MaintenanceSettings) -> Window:
+    """A maintenance window in whole nanoseconds; it has been found to be once or weekly."""
+    if entry.from_ is not None and entry.until is not None:
+        begins = [entry.from_]
+        length = entry.until - entry.from_
+    else:
+        assert entry.days is not None
+        assert entry.start is not None
+        assert entry.minutes is not None
+        hours, minutes = map(int, entry.start.split(":"))
+        start = _A_MONDAY + timedelta(hours=hours, minutes=minutes)
+        begins = [start + timedelta(days=get_args(Day).index(day)) for day in entry.days]
+        length = timedelta(minutes=entry.minutes)
+    return Window(
+        symbols=entry.symbols,
+        detectors=entry.detectors or (),
+        begins_ns=tuple(_ns(begin - _EPOCH) for begin in begins),
+        length_ns=_ns(length),
+        weekly=entry.days is not None,
+        reason=entry.reason,
+    )
+
+
+def _ns(length: timedelta) -> int:
+    return length // timedelta(microseconds=1) * 1_000
 
 
 def partition_task(

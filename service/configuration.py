@@ -1,8 +1,9 @@
 """Settings from a TOML file and from ``FORESHOCK_…`` variables, each told apart from the others.
 
 A setting is known by its dotted key, ``http.port``. In the file that is ``port`` in the table
-``[http]``; in the environment it is ``FORESHOCK_HTTP__PORT``, and wins over the file. Whatever is
-wrong is reported at once, by key, with the value and with what would be right.
+``[http]``; in the environment it is ``FORESHOCK_HTTP__PORT``, and wins over the file. Lists of
+tables, ``[[maintenance]]``, can stand in the file only. Whatever is wrong is reported at once, by
+key, with the value and with what would be right.
 """
 
 import difflib
@@ -15,8 +16,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from service.describe import expected, shortened
+from service.describe import expected, shortened, shown
 from service.errors import ConfigurationError
+from service.lists import LISTS, lists_as_toml, read_list
 from service.settings import FieldSettings, Settings
 from service.wire import STREAMS
 
@@ -66,9 +68,11 @@ class Loaded(Struct, frozen=True):
 
 
 def known_settings() -> dict[str, Setting]:
-    """Every setting by its dotted key, in the order of the sections."""
+    """Every setting by its dotted key, in the order of the sections; lists of tables are none."""
     found = {}
     for section in msgspec.structs.fields(Settings):
+        if section.name in LISTS:
+            continue
         for entry in msgspec.structs.fields(section.type):
             if entry.type is not FieldSettings:
                 key = f"{section.name}.{entry.name}"
@@ -107,13 +111,18 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for item in given:
+        if (name := item.key.partition(".")[0]) in LISTS:
+            values[name], wrong = _list(name, item)
+            errors += wrong
+            sources[name] = item.source
+            continue
         if (setting := known.get(item.key)) is None:
             errors.append(_unknown(item, known))
             continue
         try:
             values[item.key] = _converted(item, setting)
         except ValueError as error:
-            errors.append(f"{item.name} = {shortened(_shown(item.value))}{item.place}: {error}")
+            errors.append(f"{item.name} = {shortened(shown(item.value))}{item.place}: {error}")
         sources[item.key] = item.source
     settings = _build(values)
     if not errors:  # only then is it certain what the settings are
@@ -143,9 +152,9 @@ def effective(loaded: Loaded) -> str:
         if section != table:
             lines += [*([""] if lines else []), f"[{section}]"]
             table = section
-        line = f"{name} = {_shown(value)}"
+        line = f"{name} = {shown(value)}"
         lines.append(f"{line:<44} # {loaded.sources.get(key, 'default')}")
-    return "\n".join(lines)
+    return "\n".join((*lines, *lists_as_toml(loaded.settings, loaded.sources)))
 
 
 def variable(key: str) -> str:
@@ -176,6 +185,9 @@ def _from_file(
         ) from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    for name in LISTS:
+        if name in tables:
+            yield Given(name, str(path), tables.pop(name), is_variable=False)
     sections = {prefix for key in known for prefix in _prefixes(key)}
     for key, value in _leaves(tables, ""):
         if not (key in sections and value == {}):
@@ -222,6 +234,12 @@ def _unknown(item: Given, known: Mapping[str, Setting]) -> str:
     return f"{message}; the sections are {', '.join(Settings.__struct_fields__)}"
 
 
+def _list(name: str, item: Given) -> tuple[tuple[Any, ...], list[str]]:
+    if item.is_variable:
+        return (), [f"{item.name}: {name} is a list of tables; only a file can give it, [[{name}]]"]
+    return read_list(name, item.value, item.place)
+
+
 def _converted(item: Given, setting: Setting) -> Any:
     try:
         value = msgspec.convert(item.value, setting.type, strict=not item.is_variable)
@@ -235,7 +253,10 @@ def _converted(item: Given, setting: Setting) -> Any:
 def _build(values: Mapping[str, Any]) -> Settings:
     sections: dict[str, dict[str, Any]] = {}
     streams: dict[str, dict[str, str]] = {}
+    lists = {key: values[key] for key in LISTS if key in values}
     for key, value in values.items():
+        if key in lists:
+            continue
         section, _, name = key.rpartition(".")
         if section.startswith(_FIELDS):
             streams.setdefault(section.removeprefix(_FIELDS + "."), {})[name] = value
@@ -244,7 +265,7 @@ def _build(values: Mapping[str, Any]) -> Settings:
     if streams:
         sections.setdefault("wire", {})["fields"] = FieldSettings(**streams)
     types = {section.name: section.type for section in msgspec.structs.fields(Settings)}
-    return Settings(**{name: types[name](**content) for name, content in sections.items()})
+    return Settings(**{name: types[name](**content) for name, content in sections.items()}, **lists)
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
@@ -271,12 +292,3 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"takes detection.warmup_bars x time.bar_seconds = {needed:g} seconds; set it to that "
             "or more"
         )
-
-
-def _shown(value: Any) -> str:
-    """A value as TOML writes it; the one place through which settings are printed."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return msgspec.json.encode(value).decode()
-    return str(value)

@@ -1,7 +1,9 @@
 """What a value should have been, in words: for settings and for events alike."""
 
+from datetime import date, time
 from typing import Any
 
+import msgspec
 from msgspec import inspect
 
 MAX_SHOWN = 60
@@ -15,6 +17,27 @@ def shortened(text: str) -> str:
     'xx…'
     """
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def shown(value: Any) -> str:
+    """A value as TOML writes it; the one place through which settings are printed.
+
+    >>> shown(["BTC-*", True, {"from": 1}])
+    '["BTC-*", true, {from = 1}]'
+    """
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return msgspec.json.encode(value).decode()
+        case date() | time():
+            return value.isoformat()
+        case list() | tuple():
+            return f"[{', '.join(map(shown, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{key} = {shown(its)}' for key, its in value.items())}}}"
+        case _:
+            return str(value)
 
 
 def expected(annotation: Any) -> str:

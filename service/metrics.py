@@ -11,10 +11,11 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from detectors.catalogue import ALARMING
+from detectors.catalogue import ALARMING, NAMES
 from detectors.drift_incidents import NAME as DRIFT
 from detectors.incidents import Severity
-from detectors.symbol import SymbolMonitor
+from detectors.suppression import REASON_KINDS
+from detectors.symbol import SymbolMonitor, mean_budget_per_day
 from service import __version__
 from service.consumer import Intake
 from service.partition import Partition
@@ -54,14 +55,14 @@ class ForeshockCollector(Collector):
         """The metrics at this moment."""
         view = self._view()
         monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
-        yield from self._service(view)
+        yield from self._service(view, monitors)
         yield from _intake(view.intake)
         yield from _output(view)
         yield from _partitions(view)
         yield from _market(view.intake, monitors)
         yield from self._symbols(monitors)
 
-    def _service(self, view: View) -> Iterator[Metric]:
+    def _service(self, view: View, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
         info = GaugeMetricFamily(
             "foreshock_build_info", "1, with the version as a label.", labels=["version"]
         )
@@ -70,8 +71,8 @@ class ForeshockCollector(Collector):
         yield _gauge("connected", "1 while a member of the consumer group.", view.connected)
         yield _gauge(
             "false_alarm_budget_per_day",
-            "The false alarms a symbol and day that thresholds are set for.",
-            self._settings.detection.false_alarms_per_day,
+            "The false alarms a symbol and day that thresholds are set for, the mean over symbols.",
+            mean_budget_per_day(monitors, self._settings.detection.false_alarms_per_day),
         )
         yield _counter(
             "judged_symbol_seconds",
@@ -184,6 +185,13 @@ def _partitions(view: View) -> Iterator[Metric]:
 
 def _market(intake: Intake, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
     counts = intake.tally.market
+    yield _counter(
+        "suppressed_alarms",
+        "Alarms of a detector in a bar that an override or a maintenance window suppressed.",
+        ["detector", "reason_kind"],
+        # All of them from the start, as for incidents.
+        {pair: counts.suppressed_alarms.get(pair, 0) for pair in product(NAMES, REASON_KINDS)},
+    )
     yield _counter("bars", "Bars closed.", [], counts.bars)
     yield _counter(
         "unknown_orders", "Cancels and trades about orders not known.", [], counts.unknown_orders

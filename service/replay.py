@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from detectors.symbol import mean_budget_per_day
 from service.assembly import decoders, partition_task
 from service.errors import OperatorError
 from service.files import BatchReader, stream_path
@@ -29,6 +30,7 @@ class Summary(Struct):
     ``symbol_days`` is the market time in which an alarm could be raised, and
     ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
     ``drifts`` are lasting changes that were told of: they are no alarms.
+    ``suppressed_alarms`` are alarms of a detector in a bar, by the kind of reason.
     """
 
     directory: str
@@ -42,6 +44,7 @@ class Summary(Struct):
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
     drifts: int = 0
+    suppressed_alarms: list[dict[str, str | int]] = []
     symbol_days: float = 0.0
     incidents_per_symbol_day: float | None = None
     false_alarms_per_day: float = 0.0
@@ -196,11 +199,17 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
         {"detector": detector, "severity": severity, "count": count}
         for (detector, severity), count in sorted(incidents.items())
     ]
+    result.suppressed_alarms = [
+        {"detector": detector, "reason_kind": kind, "count": count}
+        for (detector, kind), count in sorted(tally.market.suppressed_alarms.items())
+    ]
     parameters = task.parameters
     result.symbol_days = tally.market.judged_bars * parameters.bar_seconds / 86_400
     if result.symbol_days > 0:
         result.incidents_per_symbol_day = incidents.total() / result.symbol_days
-    result.false_alarms_per_day = parameters.false_alarms_per_day
+    result.false_alarms_per_day = mean_budget_per_day(
+        task.monitors.values(), parameters.false_alarms_per_day
+    )
     result.events_per_second = result.read / result.elapsed_seconds
 
 
@@ -222,6 +231,10 @@ def table(result: Summary) -> Table:
     for incident in result.incidents:
         shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
     shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
+    suppressed = sum(int(alarms["count"]) for alarms in result.suppressed_alarms)
+    shown.add_row("alarms suppressed", f"{suppressed:,}")
+    for alarms in result.suppressed_alarms:
+        shown.add_row(f"  {alarms['detector']} {alarms['reason_kind']}", f"{alarms['count']:,}")
     if result.incidents_per_symbol_day is not None:
         shown.add_row(
             f"incidents a symbol-day (budget {result.false_alarms_per_day:g})",

@@ -5,6 +5,7 @@ is for; ``service.configuration`` reads them from a file and from the environmen
 """
 
 import hashlib
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,6 +25,33 @@ _TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$", description=_TOPIC)]
 OptionalTopic = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9._-]{0,249}$", description=f'{_TOPIC}, or "" for none')
+]
+Budget = Annotated[float, Meta(ge=0.001, le=1_000)]
+Symbols = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[^\s]{1,64}$")], ...],
+    Meta(min_length=1, description='a list of symbols or patterns, such as ["BTC-*", "ETH-PERP"]'),
+]
+Detectors = Annotated[
+    tuple[Text, ...],
+    Meta(min_length=1, description="a list of detectors' names; leave it out for all"),
+]
+Moment = Annotated[
+    datetime, Meta(tz=True, description="a time with its offset, such as 2026-03-07T22:00:00Z")
+]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Days = Annotated[
+    tuple[Day, ...],
+    Meta(
+        min_length=1,
+        description='a list of days out of "mon", "tue", "wed", "thu", "fri", "sat", "sun"',
+    ),
+]
+TimeOfDay = Annotated[
+    str,
+    Meta(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description='a time of day, UTC, from "00:00" to "23:59"',
+    ),
 ]
 
 
@@ -91,7 +119,7 @@ class TimeSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How readily an alarm is raised."""
 
-    false_alarms_per_day: Annotated[float, Meta(ge=0.001, le=1_000)] = 1.0
+    false_alarms_per_day: Budget = 1.0
     warmup_bars: Annotated[int, Meta(ge=10, le=100_000)] = 240
     quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
@@ -128,6 +156,29 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+class OverrideSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What applies to some symbols' alarms instead; what is None stays as it is."""
+
+    symbols: Symbols
+    detectors: Detectors | None = None
+    min_relative_deviation: Annotated[float, Meta(ge=0, le=1_000)] | None = None
+    only: Literal["rise", "fall", "either"] | None = None
+    false_alarms_per_day: Budget | None = None
+
+
+class MaintenanceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A time in which some symbols' alarms have no effect: once, or weekly."""
+
+    symbols: Symbols
+    detectors: Detectors | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    from_: Moment | None = field(default=None, name="from")
+    until: Moment | None = None
+    days: Days | None = None
+    start: TimeOfDay | None = None
+    minutes: Annotated[int, Meta(ge=1, le=10_080)] | None = None
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured, valid by its types once it was loaded."""
 
@@ -141,13 +192,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    overrides: tuple[OverrideSettings, ...] = ()
+    maintenance: tuple[MaintenanceSettings, ...] = ()
 
 
 def settings_hash(settings: Settings) -> str:
     """A fingerprint of the settings that change what is detected, as 16 hexadecimal digits.
 
     State saved under another fingerprint cannot be carried on. What only tunes the service (its
-    connection, buffers, labels, intervals, addresses) leaves it as it is.
+    connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
+    which alarms are wanted: overrides and maintenance windows change nothing that is learned.
 
     >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
     True
