@@ -20,7 +20,6 @@ from detectors.bar import (
 )
 from detectors.book import Book
 from detectors.detector import Detector
-from detectors.drift_incidents import NAME as DRIFT
 from detectors.drift_incidents import DriftIncidents
 from detectors.events import Cancel, Event, Late, Margin, Order, Position, Reference, Trade
 from detectors.incidents import Alert, Incidents
@@ -28,8 +27,8 @@ from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
 from detectors.scorer import Reading, Scorer
-from detectors.suppression import ReasonKind, budget_per_day, limits, suppressed_because
-from detectors.surprise import Contribution
+from detectors.suppression import budget_per_day
+from detectors.suppressor import SuppressedAlarms, Suppressor
 
 NEAR_MAXIMUM = 0.8
 """Leverage at or above this share of the venue's maximum is near it."""
@@ -72,7 +71,7 @@ class Counts(Struct):
     evicted_accounts: int = 0
     bars: int = 0
     judged_bars: int = 0
-    suppressed_alarms: dict[tuple[str, ReasonKind], int] = {}
+    suppressed_alarms: SuppressedAlarms = {}
 
 
 class Marks(Struct, gc=False):
@@ -104,10 +103,10 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "_large", "_limits", "_near_high", "_near_low", "book", "counts",
+        "_handlers", "_large", "_near_high", "_near_low", "book", "counts",
         "depth_habit", "detectors", "drifts", "flow", "habits", "incidents", "large", "lessons",
         "leveraged", "marks", "one_sided", "opened", "parameters", "scorers", "signal", "spans",
-        "symbol",
+        "suppressor", "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -122,8 +121,7 @@ class SymbolMonitor:
         suppression = parameters.suppression
         budget = budget_per_day(suppression, symbol, parameters.false_alarms_per_day)
         self.parameters = parameters = replace(parameters, false_alarms_per_day=budget)
-        names = (*(detector.name for detector in detectors), DRIFT)
-        self._limits = {name: limits(suppression, symbol, name) for name in names}
+        self.suppressor = Suppressor(symbol, suppression, detectors, counts.suppressed_alarms)
         self.detectors = detectors
         self.book = Book(parameters.max_orders)
         self.habits = LeverageHabits(parameters.max_accounts)
@@ -300,7 +298,7 @@ class SymbolMonitor:
         readings = {
             scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
         }
-        self._suppress(bar, readings)
+        self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
         alerts = [
@@ -333,29 +331,6 @@ class SymbolMonitor:
         learned = {s.detector.name: lesson for s in self.scorers if (lesson := s.lesson())}
         if learned:
             self.lessons = [*self.lessons, (hour, learned)][-LESSONS_KEPT:]
-
-    def _suppress(self, bar: Bar, readings: dict[str, Reading]) -> None:
-        """Mark the alarms and drifts that nobody wants, and count them."""
-        for detector in self.detectors:
-            name = detector.name
-            reading = readings[name]
-            if reading.alarm:
-                why = self._why_suppressed(name, detector, reading.contributions[0], bar)
-                reading = replace(reading, suppressed=why)
-            if reading.drift:
-                why = self._why_suppressed(DRIFT, detector, reading.drift[0], bar)
-                reading = replace(reading, drift_suppressed=why)
-            readings[name] = reading
-
-    def _why_suppressed(
-        self, name: str, detector: Detector, top: Contribution, bar: Bar
-    ) -> str | None:
-        why = suppressed_because(self._limits[name], detector, top, bar.starts_at)
-        if why is None:
-            return None
-        counts = self.counts.suppressed_alarms
-        counts[name, why.kind] = counts.get((name, why.kind), 0) + 1
-        return why.reason
 
     def _count_evictions(self) -> None:
         book, habits, counts = self.book, self.habits, self.counts
