@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -50,8 +50,13 @@ def full_market(tmp_path_factory: pytest.TempPathFactory) -> Market:
 
 @pytest.fixture(scope="session")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
-    """Few symbols, only the required streams: what the service is disturbed with."""
-    pulled = scenario("cancel_burst", start_seconds=120, symbols=(0, 1))
+    """Few symbols, only the required streams: what the service is disturbed with.
+
+    Quotes are pulled before and after the middle, so that there is something to tell in each part.
+    """
+    pulled = scenario("cancel_burst", start_seconds=120, length_seconds=60, symbols=(0, 1))
+    later = scenario("cancel_burst", start_seconds=220, length_seconds=60, symbols=(2, 3, 4))
+    pulled = replace(pulled, episodes=pulled.episodes + later.episodes)
     return _market(tmp_path_factory.mktemp("small"), pulled, 8, 300.0, 6.0, streams=REQUIRED)
 
 
