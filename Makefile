@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench scorecard run kafka image image-test lock format clean
+.PHONY: help demo test check bench scorecard models run kafka image image-test lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: $(READY) ## measure throughput and memory on a real Kafka; writes build/b
 
 scorecard: $(READY) ## measure the detection on labelled markets; writes build/scorecard
 	@$(BIN)/foreshock scorecard $(SCORECARD_ARGS)
+
+models: $(READY) ## compare the detectors' models and features on tuning markets; writes build/models
+	@$(BIN)/python benchmarks/models.py $(MODELS_ARGS)
 
 kafka: $(READY) ## start a single-node Apache Kafka 4 on loopback (Ctrl-C stops it)
 	@$(BIN)/python deploy/kafka/kafka.py $(KAFKA_ARGS)

@@ -1,0 +1,153 @@
+"""The tuning markets that models are compared on: simulated once, their features kept bar by bar.
+
+Only what the models see is kept, in build/models, in a folder named after the code that it came
+out of: where the detectors or the simulated exchange have changed, everything is simulated anew.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.progress import Progress
+
+from detectors.catalogue import ALARMING
+from detectors.symbol import Signal
+from service.assembly import partition_task
+from service.demo.measures import Truth
+from service.demo.recording import simulate_to_directory
+from service.demo.scenarios import scenario
+from service.replay import Summary, outputs
+from service.scorecard.matrix import Trial, trials
+from service.scorecard.score import MEASURED
+from service.settings import Settings
+from service.task import Tally
+from service.wire import STREAMS
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build" / "models"
+
+MUST_ALARM = (
+    "cancel_burst",
+    "quote_stuffing",
+    "layering",
+    "leverage_buildup",
+    "leverage_jump",
+    "draining_book",
+    "spread_blowout",
+    "cascade",
+)
+MUST_NOT_ALARM = ("surge", "big_trade", "volatility_regime", "requote_rhythm", "lull")
+"""The scenarios on which features and models were chosen; later ones only test the choice."""
+
+
+class Track(msgspec.Struct):
+    """What one detector's model sees of one symbol.
+
+    Its features' names and their values in every bar; None where a bar lacks what they need.
+    """
+
+    features: list[str] = []
+    bars: list[list[float] | None] = []
+
+    def append(self, x: dict[str, float]) -> None:
+        """Add a bar."""
+        if x and not self.features:
+            self.features = list(x)
+        self.bars.append([x[name] for name in self.features] if x else None)
+
+
+class Recorded(msgspec.Struct):
+    """One symbol of a market: when its bars closed, and what each detector made of them."""
+
+    symbol: str
+    times: list[int]
+    tracks: dict[str, Track]
+
+
+class Market(msgspec.Struct):
+    """One trial's symbols and what truly took place.
+
+    Of a provoked market there is only the symbol that was provoked.
+    """
+
+    trial: Trial
+    truths: list[Truth]
+    symbols: list[Recorded]
+
+
+def tuning_trials(seeds: int, calm_days: int) -> list[Trial]:
+    """The trials at nominal strength, the calm ones first."""
+    chosen = trials(
+        (*MUST_ALARM, *MUST_NOT_ALARM),
+        purpose="tuning",
+        seeds=seeds,
+        calm_days=calm_days,
+        false_alarms_per_day=1.0,
+    )
+    return [trial for trial in chosen if trial.strength == 1.0]
+
+
+def cached_at(trial: Trial) -> Path:
+    """Where a trial's market is kept."""
+    name = f"{trial.scenario}-{trial.seed}-{trial.events_per_second:g}.msgpack"
+    return BUILD / _code() / name
+
+
+def markets(chosen: Sequence[Trial]) -> Iterator[tuple[Path, Market]]:
+    """The trials' markets and where they are kept, simulated where they are not kept yet."""
+    for trial in chosen:
+        path = cached_at(trial)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".unfinished")
+            unfinished.write_bytes(msgspec.msgpack.encode(record(trial)))
+            unfinished.rename(path)
+        yield path, msgspec.msgpack.decode(path.read_bytes(), type=Market)
+
+
+def record(trial: Trial) -> Market:
+    """Simulate a trial and watch it through the path that replay takes."""
+    with tempfile.TemporaryDirectory(prefix="foreshock-models-") as folder:
+        directory = Path(folder)
+        truths = simulate_to_directory(
+            directory,
+            scenario=scenario(
+                trial.scenario, strength=trial.strength, start_seconds=trial.start_seconds
+            ),
+            seed=trial.seed,
+            symbols=trial.symbols,
+            duration_seconds=trial.seconds,
+            events_per_second=trial.events_per_second,
+        ).truths
+        provoked = {truth.symbol for truth in truths if truth.kind not in MEASURED}
+        recorded: dict[str, Recorded] = {}
+        for signal in _signals(directory):
+            if provoked and signal.symbol not in provoked:
+                continue
+            of = recorded.get(signal.symbol)
+            if of is None:
+                tracks = {name: Track() for name in ALARMING}
+                of = recorded[signal.symbol] = Recorded(signal.symbol, [], tracks)
+            of.times.append(signal.ts_event)
+            for name, track in of.tracks.items():
+                track.append(signal.detectors[name].features)
+    return Market(trial, list(truths), list(recorded.values()))
+
+
+def _signals(directory: Path) -> Iterator[Signal]:
+    settings = Settings()
+    task = partition_task(settings, STREAMS, Tally())
+    with Progress(disable=True) as silent:
+        for output in outputs(directory, settings, task, Summary(str(directory)), silent):
+            yield from output.signals
+
+
+def _code() -> str:
+    """A digest of the code that a market's features come out of."""
+    digest = hashlib.sha256()
+    for folder in ("detectors", "service/demo", "service/scorecard"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
