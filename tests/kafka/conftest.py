@@ -35,16 +35,15 @@ class Market:
 
 @pytest.fixture(scope="session")
 def wide_market(tmp_path_factory: pytest.TempPathFactory) -> Market:
-    """Thirty-two symbols, only the required streams."""
-    return _market(
-        tmp_path_factory.mktemp("wide"), scenario("calm"), 32, 140.0, 3.0, streams=REQUIRED
-    )
+    """Thirty-two symbols, only the required streams, quotes pulled in some."""
+    pulled = scenario("cancel_burst", start_seconds=100, symbols=(0, 5, 10, 15, 20))
+    return _market(tmp_path_factory.mktemp("wide"), pulled, 32, 140.0, 3.0, streams=REQUIRED)
 
 
 @pytest.fixture(scope="session")
 def full_market(tmp_path_factory: pytest.TempPathFactory) -> Market:
     """Few symbols, every stream, quotes pulled in some."""
-    pulled = scenario("cancel_burst", start_seconds=120, symbols=(0, 1))
+    pulled = scenario("cancel_burst", start_seconds=120, symbols=(0, 1, 2, 3, 4))
     return _market(tmp_path_factory.mktemp("full"), pulled, 8, 200.0, 4.0, streams=STREAMS)
 
 
