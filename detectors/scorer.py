@@ -45,9 +45,13 @@ class Reading(Struct, frozen=True):
 
 
 class ScorerState(Struct):
-    """What a scorer has learned; a snapshot keeps it and puts it back."""
+    """What a scorer has learned; a snapshot keeps it and puts it back.
+
+    ``taught`` is what its model knows of features that it may not have met yet.
+    """
 
     bars: int
+    taught: dict[str, float]
     model: SurpriseState
     calibration: CalibrationState
     drift: DriftState
@@ -160,11 +164,18 @@ class Scorer:
 
     def state(self) -> ScorerState:
         """What was learned, for a snapshot."""
-        return ScorerState(self.bars, self.model.state(), self.calibration.state, self.drift.state)
+        return ScorerState(
+            self.bars,
+            self.model.taught,
+            self.model.state(),
+            self.calibration.state,
+            self.drift.state,
+        )
 
     def restore(self, state: ScorerState) -> None:
         """Take over what a snapshot's scorer had learned."""
         self.bars = state.bars
+        self.model.borrow(state.taught)
         self.model.restore(state.model)
         self.calibration.state = state.calibration
         self.drift.restore(state.drift)

@@ -133,15 +133,15 @@ class Surprise(base.AnomalyDetector):
         self.typical = typical
         self.mean_noise_bars = mean_noise_bars
         self._baselines: dict[str, Baseline] = {}
-        self._taught: Mapping[str, float] = {}
+        self.taught: dict[str, float] = {}
 
     def borrow(self, squares: Mapping[str, float]) -> None:
         """Take what peers have learned of each feature's mean squared deviation beforehand."""
-        self._taught = squares
+        self.taught = dict(squares)
 
     def _begin(self, feature: str) -> Baseline:
-        if feature in self._taught:
-            return Baseline(self.mean_noise_bars, self._taught[feature], PEER_BARS)
+        if feature in self.taught:
+            return Baseline(self.mean_noise_bars, self.taught[feature], PEER_BARS)
         if self.typical is not None and feature in self.typical:
             return Baseline(self.mean_noise_bars, self.typical[feature] ** 2, TYPICAL_BARS)
         return Baseline(self.mean_noise_bars)
@@ -207,7 +207,7 @@ class Surprise(base.AnomalyDetector):
 
     def relearn(self) -> None:
         """Forget what is expected of every feature, but not by how much it varies."""
-        self._taught = self.squares()
+        self.taught = self.squares()
         self._baselines = {}
 
     def squares(self) -> dict[str, float]:

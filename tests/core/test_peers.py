@@ -88,6 +88,28 @@ def test_a_borrowed_tail_is_kept_with_the_symbols_own_state():
     (other,) = (s for s in fresh.scorers if s.detector.name == "thin_book")
     other.restore(state)
     assert other.calibration.state.prior == lesson(4.0).tail
+    # Also for a feature that had not been met when the state was saved.
+    for model in (scorer.model, other.model):
+        for spread in (1.0, 1.5):
+            model.learn_one({"spread": spread})
+    assert other.model.deviation("spread") == scorer.model.deviation("spread")
+
+
+def test_what_was_borrowed_of_a_feature_that_is_met_later_survives_a_restart():
+    borrowed = {"leverage_jump": lesson(4.0, square=9.0)}
+    monitor = SymbolMonitor("A", Parameters(), CATALOGUE, Counts(), borrowed)
+    (scorer,) = (s for s in monitor.scorers if s.detector.name == "leverage_jump")
+    fresh = SymbolMonitor("A", Parameters(), CATALOGUE, Counts())
+    (restored,) = (s for s in fresh.scorers if s.detector.name == "leverage_jump")
+    restored.restore(scorer.state())
+    restored.model.learn_one({"spread": 1.0})
+    (stranger,) = (
+        s
+        for s in SymbolMonitor("A", Parameters(), CATALOGUE, Counts()).scorers
+        if s.detector.name == "leverage_jump"
+    )
+    stranger.model.learn_one({"spread": 1.0})
+    assert restored.model.deviation("spread") > stranger.model.deviation("spread")
 
 
 @pytest.mark.parametrize("name", ALARMING)
