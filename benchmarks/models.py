@@ -19,11 +19,11 @@ from model_rivals import MODELS, PARTS, Scores, key, scored
 
 from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES
 
-BUDGET = 0.25
-"""A detector's false alarms a symbol-day, if nothing else is asked for: four of them share one."""
+BUDGET = 0.2
+"""A detector's false alarms a symbol-day, if nothing else is asked for: five of them share one."""
 
 OWN = {
-    "cancel_burst": ("cancel_burst", "quote_stuffing", "layering", "spoofing"),
+    "cancel_burst": ("cancel_burst", "quote_stuffing", "layering"),
     "leverage_jump": (
         "leverage_buildup",
         "leverage_jump",
@@ -41,6 +41,7 @@ OWN = {
         "market_wide",
     ),
     "fading_book": ("draining_book",),
+    "spoofing": ("spoofing",),
 }
 """What each detector is for."""
 
@@ -82,7 +83,7 @@ def models_table(all_tapes: Sequence[Tape], allowed: int) -> list[Row]:
             spent[model] += micros
     for model, of_each in together.items():
         result = judge(all_tapes, _together(of_each))
-        rows.append(_model_row("all four", model, MUST_ALARM, result, spent[model]))
+        rows.append(_model_row("all", model, MUST_ALARM, result, spent[model]))
     return rows
 
 
@@ -123,10 +124,10 @@ def detectors_table(all_tapes: Sequence[Tape], allowed: int) -> list[Row]:
         for detector in OWN
     }
     whole = judge(all_tapes, _together(raised.values()))
-    rows = [_ablation_row("all four", "nothing", MUST_ALARM, whole, whole)]
+    rows = [_ablation_row("all", "nothing", MUST_ALARM, whole, whole)]
     for left_out in OWN:
         kept = _together(its for detector, its in raised.items() if detector != left_out)
-        row = _ablation_row("all four", f"`{left_out}`", MUST_ALARM, judge(all_tapes, kept), whole)
+        row = _ablation_row("all", f"`{left_out}`", MUST_ALARM, judge(all_tapes, kept), whole)
         rows.append(row)
     return rows
 

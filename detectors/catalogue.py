@@ -1,12 +1,21 @@
 """The detectors that run. Adding one is its file, its line here and its runbook section."""
 
-from detectors import activity, cancel_burst, drift_incidents, fading_book, leverage_jump, thin_book
+from detectors import (
+    activity,
+    cancel_burst,
+    drift_incidents,
+    fading_book,
+    leverage_jump,
+    spoofing,
+    thin_book,
+)
 
 CATALOGUE = (
     cancel_burst.DETECTOR,
     leverage_jump.DETECTOR,
     thin_book.DETECTOR,
     fading_book.DETECTOR,
+    spoofing.DETECTOR,
     activity.DETECTOR,
 )
 

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from detectors.accounts import LeveragedOrder, LeverageHabits
 from detectors.bar import (
+    FLEETING_NS,
+    FLEETING_SHARE,
     NEAR_BPS,
     YOUNG_NS,
     Bar,
@@ -18,12 +20,12 @@ from detectors.bar import (
     Spans,
     book_state,
 )
-from detectors.book import Book
+from detectors.book import Book, RestingOrder
 from detectors.detector import Detector
 from detectors.drift_incidents import DriftIncidents
 from detectors.events import Cancel, Event, Late, Margin, Order, Position, Reference, Trade
 from detectors.incidents import Alert, Incidents
-from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts
+from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts, counted
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
 from detectors.scorer import Reading, Scorer
@@ -103,7 +105,7 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "_large", "_near_high", "_near_low", "book", "counts",
+        "_handlers", "_large", "_near_high", "_near_low", "_share", "book", "counts",
         "depth_habit", "detectors", "drifts", "flow", "habits", "incidents", "large", "lessons",
         "leveraged", "marks", "one_sided", "opened", "parameters", "scorers", "signal", "spans",
         "suppressor", "symbol",
@@ -142,6 +144,7 @@ class SymbolMonitor:
         self.leveraged: list[LeveragedOrder] = []
         self.one_sided = OneSidedAccounts(parameters.bar_seconds)
         self.large: list[LargeOrder] = []
+        self._share = 0.0
         self._large = math.inf
         self.opened: BookState | None = None
         self.marks = Marks()
@@ -175,7 +178,7 @@ class SymbolMonitor:
         quantity = order.quantity
         if order_id in book.orders:
             self.counts.replaced_orders += 1
-            self._withdraw(order_id, None, order.ts_event)
+            self._withdraw(order_id, None, order.account, order.ts_event)
         if price is not None and order.type != "market":
             is_buy = order.side == "buy"
             book.add(order_id, is_buy, price, quantity, order.ts_event)
@@ -183,7 +186,7 @@ class SymbolMonitor:
             flow.orders += 1.0
             notional = price * quantity
             if notional >= self._large and order.account is not None:
-                share = notional / self._large * LARGE_SHARE
+                share = counted(notional * self._share)
                 self.large.append((order.account, share if is_buy else -share))
             if self._near_low <= price <= self._near_high:
                 if is_buy:
@@ -197,9 +200,11 @@ class SymbolMonitor:
             self.leveraged.append((order.account, notional, leverage))
 
     def _on_cancel(self, cancel: Cancel) -> None:
-        self._withdraw(cancel.order_id, cancel.quantity, cancel.ts_event)
+        self._withdraw(cancel.order_id, cancel.quantity, cancel.account, cancel.ts_event)
 
-    def _withdraw(self, order_id: str, quantity: float | None, ts_event: int) -> None:
+    def _withdraw(
+        self, order_id: str, quantity: float | None, account: str | None, ts_event: int
+    ) -> None:
         taken = self.book.take(order_id, quantity)
         if taken is None:
             self.counts.unknown_orders += 1
@@ -207,9 +212,13 @@ class SymbolMonitor:
         order, amount = taken
         flow = self.flow
         flow.cancels += 1.0
-        if ts_event - order.ts_event < YOUNG_NS:
-            flow.young_cancels += 1.0
         price = order.price
+        age_ns = ts_event - order.ts_event
+        if age_ns < FLEETING_NS:
+            if age_ns < YOUNG_NS:
+                flow.young_cancels += 1.0
+            if price * amount >= self._large:
+                self._on_fleeting(order.is_buy, price * amount, account)
         if self._near_low <= price <= self._near_high:
             if order.is_buy:
                 flow.near_cancelled_bid += price * amount
@@ -229,16 +238,35 @@ class SymbolMonitor:
             else:
                 flow.near_traded_bid += notional
         account = trade.maker_account
-        if account is not None and self.one_sided.minds(account) and self._large < math.inf:
-            share = notional / self._large * LARGE_SHARE
-            self.large.append((account, share if trade.side == "buy" else -share))
-        self.marks.last_price = price
         maker = trade.maker_order_id
+        if account is not None and maker is not None and self.one_sided.minds(account):
+            self._on_fill(account, book.orders.get(maker), trade.quantity)
+        self.marks.last_price = price
         if maker is not None and book.take(maker, trade.quantity) is None:
             self.counts.unknown_orders += 1
         # A taker that never rested (a market order) is not unknown: there is nothing to reduce.
         if trade.taker_order_id is not None:
             book.take(trade.taker_order_id, trade.quantity)
+
+    def _on_fleeting(self, is_buy: bool, notional: float, account: str | None) -> None:
+        """Note a large order that was withdrawn at once: it did not stay to be a layer."""
+        share = notional * self._share
+        if account is not None:
+            self.large.append((account, -counted(share) if is_buy else counted(share)))
+        if share >= FLEETING_SHARE:
+            if is_buy:
+                self.flow.large_fleeting_bid += notional
+            else:
+                self.flow.large_fleeting_ask += notional
+
+    def _on_fill(self, account: str, order: RestingOrder | None, quantity: float) -> None:
+        """Take off what an account's order counts for less by: it was meant to trade."""
+        if order is None:
+            return
+        unit = order.price * self._share
+        share = counted(order.quantity * unit) - counted((order.quantity - quantity) * unit)
+        if share > 0.0:
+            self.large.append((account, -share if order.is_buy else share))
 
     def _on_reference(self, reference: Reference) -> None:
         """No detector looks at references."""
@@ -345,7 +373,9 @@ class SymbolMonitor:
         self.leveraged = []
         self.large = []
         self.opened = opened
-        self._large = LARGE_SHARE * self.depth_habit.state.usual or math.inf
+        usual = self.depth_habit.state.usual
+        self._share = 1.0 / usual if usual > 0.0 else 0.0
+        self._large = LARGE_SHARE * usual or math.inf
         if opened is not None:
             self.marks.last_price = opened.mid
             self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)

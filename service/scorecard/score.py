@@ -38,20 +38,20 @@ RECOVERY_NS = 120 * SECOND
 """So long after what the market brought about it is still under its impression."""
 
 
-DEPTH = ("shallow", "spread", "sweep_cost")
+DEPTH = ("shallow", "sweep_cost")
 LEVERAGE = ("leverage_over_habit", "near_maximum")
 CAUSES: dict[str, tuple[str, ...]] = {
     "makers_left": ("net_withdrawal", *DEPTH),
     "cancel_burst": ("net_withdrawal", *DEPTH),
     "market_wide": ("net_withdrawal", *DEPTH),
     "pulled_book": ("net_withdrawal", *DEPTH),
-    "draining_book": ("shallow", "sweep_cost"),
+    "draining_book": DEPTH,
     "spread_blowout": DEPTH,
     "thin_clustering": DEPTH,
     "flash_crash": DEPTH,
     "quote_stuffing": ("young_cancels",),
     "layering": ("one_account",),
-    "spoofing": ("one_account", "young_cancels"),
+    "spoofing": ("large_fleeting", "one_account", "young_cancels"),
     "leverage_buildup": LEVERAGE,
     "leverage_jump": LEVERAGE,
     "leverage_creep": LEVERAGE,
