@@ -82,7 +82,8 @@ def test_what_was_never_tried_is_undefined_and_not_zero():
         score.Found(name, "cancel_burst", 1.0, 30.0, 0, None, None, None)
         for name in (
             score.INCIDENTS, "cancel_burst", "leverage_jump", "thin_book", "fading_book",
-            "spoofing", "realised_volatility", "absolute_return", "cancel_count_z", "depth_threshold",
+            "spoofing",
+            "realised_volatility", "absolute_return", "cancel_count_z", "depth_threshold",
         )
     ]  # fmt: skip
     shown = to_markdown(Scorecard("c", "0", "tuning", 1.0, 1, 1.0, rows, []))
