@@ -187,6 +187,8 @@ def topics(arguments: argparse.Namespace) -> int:
     _say(table(settings, report))
     for problem in report.problems:
         _say(f"\nproblem: {problem}")
+    for hint in report.hints:
+        _say(f"\nnote: {hint}")
     if not report.problems:
         _say("\nall is as it must be")
     return 1 if report.problems else 0
