@@ -1,13 +1,14 @@
 """Basic authentication (RFC 7617) for the HTTP server, against bcrypt hashes."""
 
 import asyncio
+import base64
 import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 
 import bcrypt
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 MAX_REMEMBERED = 100
@@ -61,11 +62,8 @@ def basic_auth(users: Mapping[str, str], open_paths: frozenset[str]) -> Middlewa
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in open_paths:
             return await handler(request)
-        try:
-            given = BasicAuth.decode(request.headers.get("Authorization", ""), "utf-8")
-        except ValueError:
-            given = None
-        if given is not None and await is_right(given.login, given.password):
+        given = _given(request.headers.get("Authorization", ""))
+        if given is not None and await is_right(*given):
             return await handler(request)
         return web.Response(
             status=401,
@@ -74,6 +72,19 @@ def basic_auth(users: Mapping[str, str], open_paths: frozenset[str]) -> Middlewa
         )
 
     return authenticate
+
+
+def _given(header: str) -> tuple[str, str] | None:
+    """The user and the password of an Authorization header; None if it has none."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode()
+    except ValueError:
+        return None
+    user, colon, password = decoded.partition(":")
+    return (user, password) if colon else None
 
 
 def _matches(password: str, hashed: str) -> bool:

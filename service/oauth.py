@@ -88,11 +88,12 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         form = {"grant_type": "client_credentials"}
         if kafka.oauth_scope:
             form["scope"] = kafka.oauth_scope
+        authorization = aiohttp.encode_basic_auth(kafka.oauth_client_id, secret.reveal())
         where = f"kafka.oauth_token_url: {kafka.oauth_token_url}"
         try:
             async with (
                 aiohttp.ClientSession(
-                    auth=aiohttp.BasicAuth(kafka.oauth_client_id, secret.reveal(), "utf-8"),
+                    headers={"Authorization": authorization},
                     timeout=aiohttp.ClientTimeout(ANSWER_SECONDS),
                 ) as session,
                 # The secret goes to this address and to no other.

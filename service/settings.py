@@ -23,6 +23,10 @@ Servers = Annotated[
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=249)]
 OptionalText = Annotated[str, Meta(max_length=249)]
+ClientId = Annotated[
+    str,
+    Meta(pattern=r"^[^:]{0,249}$", description="text of 0 to 249 characters without a colon"),
+]
 File = Annotated[str, Meta(max_length=4_096, description='the path of a file, or "" for none')]
 Url = Annotated[
     str,
@@ -90,7 +94,7 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     sasl_password_file: File = ""
     oauth_token_file: File = ""
     oauth_token_url: Url = ""
-    oauth_client_id: OptionalText = ""
+    oauth_client_id: ClientId = ""
     oauth_client_secret: Secret = Secret()
     oauth_client_secret_file: File = ""
     oauth_scope: OptionalText = ""

@@ -151,7 +151,7 @@ def _of_tls_together(tls: Mapping[str, Any], section: str) -> Iterator[str]:
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
     meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
     return f"it is not supported; {meant}"
 

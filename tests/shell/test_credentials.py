@@ -167,7 +167,7 @@ def test_no_command_tells_a_secret_whatever_goes_wrong(command: str):
     assert "canary" not in done.stdout + done.stderr
 
 
-def test_certificates_are_always_verified_with_the_name(tmp_path: Path):
+def test_certificates_are_always_verified_with_the_name():
     options = client_options(load_settings(None, kafka(security_protocol="SSL")).kafka)
     context = options["ssl_context"]
     assert context.check_hostname
