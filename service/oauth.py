@@ -54,8 +54,8 @@ class FileToken(AbstractTokenProvider):  # type: ignore[misc]
 class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
     """Tokens from an endpoint, for a client's id and secret.
 
-    A token is kept for most of its life: a broker is connected to by several clients, and each
-    asks for one.
+    A token is kept for most of its life: a client connects to several brokers, and to each anew
+    now and then.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:

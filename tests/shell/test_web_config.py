@@ -1,6 +1,7 @@
 """TLS and basic authentication over HTTP, from a file as Prometheus has it."""
 
 import asyncio
+import logging
 import shutil
 import ssl
 import subprocess
@@ -12,10 +13,11 @@ from typing import Any
 import aiohttp
 import bcrypt
 import pytest
+import structlog
 from aiohttp import ClientSession, encode_basic_auth
 from prometheus_client import CollectorRegistry
 
-from service import basic_auth
+from service import basic_auth, logs
 from service.errors import ConfigurationError
 from service.http import Health, start_http
 from service.settings import Settings
@@ -88,6 +90,28 @@ async def test_who_is_not_known_sees_the_probes_only(tmp_path: Path):
         async with ClientSession() as session, session.get(f"http://{address}/") as response:
             assert response.headers["WWW-Authenticate"].startswith("Basic ")
             assert await response.text() == "401 Unauthorized\n"
+
+
+async def test_neither_passwords_nor_hashes_are_logged_or_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    logs.configure("debug", "json")
+    told = []
+    try:
+        async with served(tmp_path, USERS) as address, ClientSession() as session:
+            for password in (PASSWORD, PASSWORD + "x"):
+                headers = {"Authorization": encode_basic_auth("prometheus", password)}
+                for path in ("/metrics", "/", "/nowhere", "/healthz"):
+                    async with session.get(f"http://{address}{path}", headers=headers) as answer:
+                        told.append(f"{answer.headers}{await answer.text()}")
+    finally:
+        logging.getLogger().setLevel(logging.WARNING)
+        structlog.reset_defaults()
+    log = capsys.readouterr().err
+    assert log.count('"event": "request"') == 8
+    assert PASSWORD not in log + "".join(told)
+    assert HASH[7:] not in log + "".join(told)
 
 
 @pytest.mark.parametrize(
