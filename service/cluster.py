@@ -2,12 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from service.connection import client_options, why_not
 from service.errors import ConfigurationError, OperatorError
@@ -48,6 +55,14 @@ async def verify_topics(settings: Settings) -> Report:
         problems = "".join(f"\n  {problem}" for problem in report.problems)
         raise OperatorError(f"the topics are not as they must be:{problems}")
     return report
+
+
+async def explain(settings: Settings, error: Exception) -> str:
+    """What ended a session, in words; of a right that was taken away, which one it is."""
+    if isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
+        with suppress(OperatorError):
+            return "; ".join((await inspect_topics(settings)).problems) or repr(error)
+    return repr(error)
 
 
 async def create_missing(

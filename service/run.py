@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from service import __version__
 from service.assembly import input_topics
 from service.backoff import delays
-from service.cluster import verify_topics
+from service.cluster import explain, verify_topics
 from service.connection import client_options
 from service.consumer import Clients, Intake, Session
 from service.errors import OperatorError
@@ -110,8 +110,9 @@ class Service:
                 if not served:
                     raise
                 wait = next(waits)
+                reason = await explain(self._settings, error)
                 log.warning(
-                    "session lost, connecting anew", reason=repr(error), wait_seconds=round(wait, 2)
+                    "session lost, connecting anew", reason=reason, wait_seconds=round(wait, 2)
                 )
                 await self._pause(wait)
 

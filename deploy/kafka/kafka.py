@@ -138,10 +138,8 @@ class KafkaServer:
         The Java heap's limit, as for ``-Xmx``.
     properties
         Lines for server.properties; they take the place of ours with the same key.
-    scram_users
-        Users and their passwords for SCRAM-SHA-512.
-    java_options
-        Options of the Java runtime, such as ``-Dname=value``.
+    scram_users, java_options
+        Passwords for SCRAM-SHA-512, by user; options of the Java runtime (``-Dname=value``).
     """
 
     def __init__(

@@ -27,6 +27,7 @@ from tests.kafka.rig import (
     OUTPUTS,
     REQUIRED,
     STREAMS,
+    Service,
     Venue,
     caught_up,
     environment,
@@ -263,6 +264,7 @@ async def test_the_rights_that_are_documented_suffice_and_none_can_be_spared(
         await venue.produce(late)
         await venue.has_told(market.alerts)
         metrics = await again.get("/metrics")
+        await a_lost_right_is_named(again, venue, admin, bindings)
         await again.stop()
         assert again.log("restored from snapshots")
 
@@ -295,3 +297,19 @@ async def each_is_missed(
         assert f"may not {operation} the {kind} {bound.name} (" in problem
         assert f"User:{USER} --operation {operation.title()} --{kind} {bound.name}`" in problem
         await wrong(0)
+
+
+async def a_lost_right_is_named(
+    service: Service, venue: Venue, admin: AdminClient, bindings: list[AclBinding]
+) -> None:
+    """A right that is taken from a running service is named in its log; it goes on with it."""
+    orders = venue.topic("orders")
+    (taken,) = (bound for bound in bindings if bound.name == orders)
+
+    async def lost() -> bool:
+        named = f"may not READ the topic {orders} (topics.orders)"
+        return any(named in line["reason"] for line in service.log("session lost, connecting anew"))
+
+    async with without(admin, taken):
+        await until(lost, "the lost right is named in the log")
+    await service.reaches("it goes on", caught_up(REQUIRED))
