@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from service.rejection import TimeUnit
+from service.secrets import Secret, hidden, to_secret
 
 Servers = Annotated[
     str,
@@ -21,6 +22,19 @@ Servers = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=249)]
+OptionalText = Annotated[str, Meta(max_length=249)]
+ClientId = Annotated[
+    str,
+    Meta(pattern=r"^[^:]{0,249}$", description="text of 0 to 249 characters without a colon"),
+]
+File = Annotated[str, Meta(max_length=4_096, description='the path of a file, or "" for none')]
+Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[^\s/@]+(/[^\s@]*)?)?$",
+        description='an address beginning with https:// (or http://), or "" for none',
+    ),
+]
 _TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$", description=_TOPIC)]
 OptionalTopic = Annotated[
@@ -66,6 +80,25 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     session_timeout_seconds: Annotated[float, Meta(ge=6, le=1_800)] = 30.0
     request_timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 40.0
     fetch_wait_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 0.5
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_ca_file: File = ""
+    ssl_certificate_file: File = ""
+    ssl_key_file: File = ""
+    ssl_key_password: Secret = Secret()
+    ssl_key_password_file: File = ""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = (
+        "SCRAM-SHA-512"
+    )
+    sasl_username: OptionalText = ""
+    sasl_password: Secret = Secret()
+    sasl_password_file: File = ""
+    oauth_token_file: File = ""
+    oauth_token_url: Url = ""
+    oauth_client_id: ClientId = ""
+    oauth_client_secret: Secret = Secret()
+    oauth_client_secret_file: File = ""
+    oauth_scope: OptionalText = ""
+    oauth_ca_file: File = ""
 
 
 class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +180,7 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
+    web_config_file: File = ""
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -209,7 +243,8 @@ def settings_hash(settings: Settings) -> str:
     False
     """
     # Through the declared types, so that 1 and 1.0 for a number are the same setting.
-    settings = msgspec.convert(msgspec.to_builtins(settings), Settings)
+    builtins = msgspec.to_builtins(settings, enc_hook=hidden)
+    settings = msgspec.convert(builtins, Settings, dec_hook=to_secret)
     limits = msgspec.to_builtins(settings.limits)
     meaning = {
         "topics": settings.topics,
