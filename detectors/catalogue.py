@@ -5,6 +5,7 @@ from detectors import (
     cancel_burst,
     drift_incidents,
     fading_book,
+    feed_incidents,
     leverage_jump,
     spoofing,
     thin_book,
@@ -22,5 +23,5 @@ CATALOGUE = (
 ALARMING = tuple(detector.name for detector in CATALOGUE if detector.alarms)
 """The names of those that raise alarms."""
 
-NAMES = (*ALARMING, drift_incidents.NAME)
+NAMES = (*ALARMING, drift_incidents.NAME, feed_incidents.NAME)
 """The names that alerts go by, and that a rule or a maintenance window may be limited to."""

@@ -4,13 +4,17 @@ A monitor that comes back goes on exactly as the one that was captured would hav
 floats, which depend on the order in which they were added, are kept rather than made anew.
 """
 
-from msgspec import Struct
+from collections.abc import Mapping
+
+from msgspec import Struct, field
 
 from detectors.accounts import Habit, LeveragedOrder
 from detectors.bar import BookState, DepthState, Flow
 from detectors.book import Book, BookSide, Level, RestingOrder
 from detectors.detector import Detector
 from detectors.drift_incidents import DriftIncident
+from detectors.feed import FeedState
+from detectors.feed_incidents import FeedFindings
 from detectors.incidents import Incident
 from detectors.one_sided import LargeOrder
 from detectors.parameters import Parameters
@@ -25,7 +29,9 @@ FORMAT = 2
 class SymbolState(Struct):
     """Everything that a SymbolMonitor knows.
 
-    ``open_bar`` is the end of the bar that was open and had seen events, None without one.
+    ``open_bar`` is the end of the bar that was open and had seen events, None without one;
+    ``delays`` are the fastest records of that bar by stream, in nanoseconds. What is not there of a
+    feed begins anew.
     """
 
     open_bar: int | None
@@ -45,10 +51,18 @@ class SymbolState(Struct):
     large: list[LargeOrder]
     one_sided: tuple[dict[str, float], float]
     opened: BookState | None
+    feed: FeedState | None = None
+    findings: FeedFindings = field(default_factory=FeedFindings)
+    delays: dict[str, int] = {}
 
 
-def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
-    """The state of a monitor. It shares what can change with it: encode it before going on."""
+def capture(
+    monitor: SymbolMonitor, open_bar: int | None, delays: Mapping[str, int] | None = None
+) -> SymbolState:
+    """The state of a monitor. It shares what can change with it: encode it before going on.
+
+    ``delays`` are those of the open bar.
+    """
     book = monitor.book
     return SymbolState(
         open_bar=open_bar,
@@ -68,6 +82,9 @@ def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
         large=monitor.large,
         one_sided=(monitor.one_sided.placed, monitor.one_sided.gross),
         opened=monitor.opened,
+        feed=monitor.feed.state,
+        findings=monitor.feed.findings,
+        delays=dict(delays or {}),
     )
 
 
@@ -84,6 +101,8 @@ def revive(
     """
     monitor = SymbolMonitor(symbol, parameters, detectors, counts)
     _revive_book(monitor.book, state)
+    if state.feed is not None:
+        monitor.feed.restore(state.feed, state.findings)
     monitor.habits.recent, monitor.habits.older = state.habits
     monitor.spans.sums = state.spans
     monitor.depth_habit.state = state.depth

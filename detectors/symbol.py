@@ -1,10 +1,10 @@
 """One symbol: its book, its bars and its detectors."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from detectors.accounts import LeveragedOrder, LeverageHabits
@@ -23,7 +23,8 @@ from detectors.bar import (
 from detectors.book import Book, RestingOrder
 from detectors.detector import Detector
 from detectors.drift_incidents import DriftIncidents
-from detectors.events import Cancel, Event, Late, Margin, Order, Position, Reference, Trade
+from detectors.events import Cancel, Event, Kind, Late, Margin, Order, Position, Reference, Trade
+from detectors.feed_watch import FeedCounts, FeedWatch
 from detectors.incidents import Alert, Incidents
 from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts, counted
 from detectors.parameters import Parameters
@@ -44,18 +45,22 @@ SETTLING_BARS = 60
 SWEPT_SHARE = 0.25
 """The share of the usual depth whose sweep cost is measured."""
 
+NO_DELAYS: Mapping[str, float] = {}
+
 
 class Signal(Struct, frozen=True):
     """What the detectors make of one bar of a symbol.
 
     ``stress_ratio`` is 0 for an ordinary bar and 1 for one that is an alarm: the most surprising
     reading's place between the two, in log probability; None while every detector is warming up.
+    ``inputs`` is what is known against the symbol's feed.
     """
 
     symbol: str
     ts_event: int
     stress_ratio: float | None
     detectors: dict[str, Reading]
+    inputs: list[str] = []
 
 
 class Counts(Struct):
@@ -74,12 +79,12 @@ class Counts(Struct):
     bars: int = 0
     judged_bars: int = 0
     suppressed_alarms: SuppressedAlarms = {}
+    feed: FeedCounts = field(default_factory=FeedCounts)
 
 
 class Marks(Struct, gc=False):
     """Where a symbol's stream stands."""
 
-    sequence: int = 0
     bar_index: int = -1
     hour: int = -1
     settled_bars: int = 0
@@ -106,9 +111,9 @@ class SymbolMonitor:
 
     __slots__ = (
         "_handlers", "_large", "_near_high", "_near_low", "_share", "book", "counts",
-        "depth_habit", "detectors", "drifts", "flow", "habits", "incidents", "large", "lessons",
-        "leveraged", "marks", "one_sided", "opened", "parameters", "scorers", "signal", "spans",
-        "suppressor", "symbol",
+        "depth_habit", "detectors", "drifts", "feed", "flow", "habits",
+        "incidents", "large", "lessons", "leveraged", "marks", "one_sided", "opened",
+        "parameters", "scorers", "signal", "spans", "suppressor", "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -138,6 +143,7 @@ class SymbolMonitor:
         self.lessons: GivenLessons = []
         self.incidents = Incidents(symbol, parameters.quiet_ns)
         self.drifts = DriftIncidents(symbol)
+        self.feed = FeedWatch(symbol, parameters, counts.feed, counts.suppressed_alarms)
         self.counts = counts
         self.signal: Signal | None = None
         self.flow = Flow()
@@ -165,10 +171,11 @@ class SymbolMonitor:
         """Take one event of this symbol; events come in order."""
         sequence = event.sequence
         if sequence is not None:
-            marks = self.marks
-            if sequence < marks.sequence:
+            numbering = self.feed.numbering
+            if sequence == numbering.next:
+                numbering.next = sequence + 1
+            elif numbering.broken(event, sequence):
                 self.counts.sequence_regressions += 1
-            marks.sequence = sequence
         self._handlers[event.kind](event)
 
     def _on_order(self, order: Order) -> None:
@@ -178,6 +185,7 @@ class SymbolMonitor:
         quantity = order.quantity
         if order_id in book.orders:
             self.counts.replaced_orders += 1
+            self.feed.seen[Kind.CANCEL] -= 1
             self._withdraw(order_id, None, order.account, order.ts_event)
         if price is not None and order.type != "market":
             is_buy = order.side == "buy"
@@ -208,6 +216,7 @@ class SymbolMonitor:
         taken = self.book.take(order_id, quantity)
         if taken is None:
             self.counts.unknown_orders += 1
+            self.feed.seen[Kind.CANCEL] += 1
             return
         order, amount = taken
         flow = self.flow
@@ -269,7 +278,8 @@ class SymbolMonitor:
             self.large.append((account, -share if order.is_buy else share))
 
     def _on_reference(self, reference: Reference) -> None:
-        """No detector looks at references."""
+        """No detector looks at references; that their prices change is a sign of life."""
+        self.feed.moved(reference)
 
     def _on_margin(self, margin: Margin) -> None:
         if margin.max_leverage is not None:
@@ -285,10 +295,16 @@ class SymbolMonitor:
         kept = self.flow, self.leveraged, self.large
         self.flow, self.leveraged, self.large = Flow(), [], []
         self._handlers[late.event.kind](late.event)
+        self.feed.arrived_late(self.flow)
         self.flow, self.leveraged, self.large = kept
 
-    def close_bar(self, ends_at: int) -> tuple[Signal, list[Alert]]:
-        """Close the bar that ends at ``ends_at`` and saw events; the detectors' word on it."""
+    def close_bar(
+        self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS
+    ) -> tuple[Signal, list[Alert]]:
+        """Close the bar that ends at ``ends_at`` and saw events; the detectors' word on it.
+
+        ``delays`` is how long the partition's records were under way, see `Feed.close_bar`.
+        """
         bar_ns = self.parameters.bar_ns
         index = ends_at // bar_ns
         marks = self.marks
@@ -301,6 +317,8 @@ class SymbolMonitor:
         self.counts.bars += 1
         self._give_lessons(ends_at // HOUR_NS)
 
+        feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, self.flow, delays)
+        inputs = self.feed.inputs(ends_at)
         self.book.uncross(ends_at - bar_ns)
         habit = self.depth_habit.state
         opened = self.opened
@@ -330,16 +348,21 @@ class SymbolMonitor:
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
         alerts = [
-            *self.incidents.step(ends_at, self.detectors, readings),
-            *self.drifts.step(ends_at, self.detectors, readings),
+            *feed_alerts,
+            *self.incidents.step(ends_at, self.detectors, readings, inputs),
+            *self.drifts.step(ends_at, self.detectors, readings, inputs),
         ]
         self.open_bar(closed)
-        self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings)
+        self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incidents that have been quiet for long enough at ``ts_event``."""
-        return [*self.incidents.resolve(ts_event), *self.drifts.resolve(ts_event)]
+        return [
+            *self.feed.resolve(ts_event),
+            *self.incidents.resolve(ts_event),
+            *self.drifts.resolve(ts_event),
+        ]
 
     @property
     def warming_up(self) -> bool:
@@ -348,8 +371,8 @@ class SymbolMonitor:
 
     @property
     def with_incident(self) -> bool:
-        """Whether an incident is open."""
-        return self.incidents.open is not None or self.drifts.open is not None
+        """Whether an incident is open, or something stands against the feed."""
+        return self.incidents.open is not None or self.drifts.open is not None or self.feed.active
 
     def _give_lessons(self, hour: int) -> None:
         """At the first bar of an hour, what was learned until then."""

@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 
 from detectors.catalogue import ALARMING, NAMES
 from detectors.drift_incidents import NAME as DRIFT
+from detectors.feed import CHECKS
+from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
 from detectors.symbol import SymbolMonitor, mean_budget_per_day
@@ -60,6 +62,7 @@ class ForeshockCollector(Collector):
         yield from _output(view)
         yield from _partitions(view)
         yield from _market(view.intake, monitors)
+        yield from _feeds(view.intake, monitors)
         yield from self._symbols(monitors)
 
     def _service(self, view: View, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
@@ -244,6 +247,50 @@ def _market(intake: Intake, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
         "Accounts whose leverage habit is known, summed over symbols.",
         sum(len(m.habits.recent) + len(m.habits.older) for m in monitors),
     )
+
+
+def _feeds(intake: Intake, monitors: list[SymbolMonitor]) -> Iterator[Metric]:
+    """Whether the inputs are to be trusted: apart from the market's incidents."""
+    counts = intake.tally.market.feed
+    yield _counter(
+        "feed_findings",
+        "Bars of a symbol in which something was found against its feed.",
+        ["check"],
+        # All of them from the start, as for incidents.
+        {(check,): counts.findings.get(check, 0) for check in CHECKS},
+    )
+    yield _counter("feed_lost_events", "Events missing by their numbers.", [], counts.lost_events)
+    yield _counter(
+        "feed_incidents",
+        "Incidents of a feed that opened (warning) or became critical.",
+        ["severity"],
+        {(kind,): intake.incidents[FEED_INTEGRITY, kind] for kind in ("warning", "critical")},
+    )
+    standing = Counter(check for m in monitors for check in m.feed.findings.standing)
+    suspect = GaugeMetricFamily(
+        "foreshock_feed_suspect_symbols",
+        "Symbols against whose feed something stands.",
+        labels=["check"],
+    )
+    for check in CHECKS:
+        suspect.add_metric([check], standing[check])
+    yield suspect
+    numbered = Counter(m.feed.numbering.known for m in monitors)
+    yield _gauge(
+        "feed_numbered_symbols", "Symbols whose missing numbers mean lost events.", numbered[True]
+    )
+    delay = GaugeMetricFamily(
+        "foreshock_feed_transport_delay_seconds",
+        "From event to log, of a stream's fastest record in the last bar, the longest of symbols.",
+        labels=["stream"],
+    )
+    transports = [its for m in monitors for its in m.feed.state.transport.items() if its[1].known]
+    longest: dict[str, float] = {}
+    for stream, transport in transports:
+        longest[stream] = max(transport.last, longest.get(stream, transport.last))
+    for stream, seconds in longest.items():
+        delay.add_metric([stream], seconds)
+    yield delay
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

@@ -157,6 +157,16 @@ class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
 
+class FeedSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a symbol's inputs are not to be trusted."""
+
+    frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 5.0
+    symbol_frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
+    delay_rise_seconds: Annotated[float, Meta(ge=0.01, le=3_600)] = 1.0
+    clock_skew_seconds: Annotated[float, Meta(ge=0.01, le=3_600)] = 0.1
+    quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+
+
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The bounds of everything that grows."""
 
@@ -222,6 +232,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     wire: WireSettings = field(default_factory=WireSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     detection: DetectionSettings = field(default_factory=DetectionSettings)
+    feed: FeedSettings = field(default_factory=FeedSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -235,7 +246,8 @@ def settings_hash(settings: Settings) -> str:
 
     State saved under another fingerprint cannot be carried on. What only tunes the service (its
     connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
-    which alarms are wanted: overrides and maintenance windows change nothing that is learned.
+    which alarms are wanted: overrides, maintenance windows and what counts against a feed change
+    nothing that is learned.
 
     >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
     True
