@@ -110,7 +110,7 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "_large", "_near_high", "_near_low", "_share", "book", "counts",
+        "_handlers", "_large", "_near_high", "_near_low", "_share", "bar", "book", "counts",
         "depth_habit", "detectors", "drifts", "feed", "flow", "habits",
         "incidents", "large", "lessons", "leveraged", "marks", "one_sided", "opened",
         "parameters", "scorers", "signal", "spans", "suppressor", "symbol",
@@ -146,6 +146,7 @@ class SymbolMonitor:
         self.feed = FeedWatch(symbol, parameters, counts.feed, counts.suppressed_alarms)
         self.counts = counts
         self.signal: Signal | None = None
+        self.bar: Bar | None = None
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
         self.one_sided = OneSidedAccounts(parameters.bar_seconds)
@@ -328,7 +329,7 @@ class SymbolMonitor:
             self.depth_habit.learn(closed.depth[1])
         self.habits.learn(self.leveraged, marks.high_leverage, self.flow)
         self._count_evictions()
-        bar = Bar(
+        bar = self.bar = Bar(
             symbol=self.symbol,
             starts_at=ends_at - bar_ns,
             ends_at=ends_at,

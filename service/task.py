@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from msgspec import Struct, field
 
+from detectors.bar import Bar
 from detectors.detector import Detector
 from detectors.events import Event
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
@@ -43,12 +44,14 @@ class Muted(Struct, frozen=True):
 class Output(Struct):
     """What a step of a task gives rise to, in the order of event time.
 
+    ``bars`` are those that closed, each with its signal, and with those whose signal is out already.
     ``forgotten`` names the symbols that were evicted: their snapshots are to be deleted.
     """
 
     alerts: list[Alert] = []
     switches: list[KillSwitch] = []
     signals: list[Signal] = []
+    bars: list[tuple[Bar, Signal]] = []
     forgotten: list[str] = []
 
 
@@ -258,6 +261,8 @@ class PartitionTask:
                 monitor = self.monitors[symbol]
                 self._unsaved.setdefault(symbol, before)
                 signal, alerts = monitor.close_bar(bar_end, delays)
+                assert monitor.bar is not None
+                output.bars.append((monitor.bar, signal))
                 if bar_end > self._muted.signals_until_ns:
                     output.signals.append(signal)
                 self._trip(monitor, bar_end, alerts, output)
