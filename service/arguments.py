@@ -72,9 +72,9 @@ def _add_run(subcommands: "Subcommands") -> None:
         commands.run,
         summary="watch the topics of a Kafka cluster",
         description="Reads orders, cancels and trades from Kafka, writes alerts to Kafka, and "
-        "serves /metrics, /healthz and /readyz. Runs until it gets SIGTERM or Ctrl-C; what it has "
-        "learnt is kept in Kafka, so that it carries on where it was. Several processes with the "
-        "same kafka.group_id share the partitions.",
+        "serves the console at /, and /metrics, /healthz and /readyz. Runs until it gets SIGTERM "
+        "or Ctrl-C; what it has learnt is kept in Kafka, so that it carries on where it was. "
+        "Several processes with the same kafka.group_id share the partitions.",
         epilog="""\
 examples:
   foreshock run --config /etc/foreshock.toml
@@ -144,7 +144,12 @@ examples:
         metavar="PORT",
         type=port,
         default=9464,
-        help="the port of /metrics; 0 for any free one (default: %(default)s)",
+        help="the port of the console and of /metrics; 0 for any free one (default: %(default)s)",
+    )
+    command.add_argument(
+        "--keep",
+        action="store_true",
+        help="stay when the market has ended, to look around in the console, until Ctrl-C",
     )
 
 

@@ -9,7 +9,7 @@ keeps its state.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,7 +24,7 @@ from service.partition import Partition, by_number
 from service.publish import Publisher
 from service.restore import restore
 from service.settings import Settings, settings_hash
-from service.task import Tally
+from service.task import Output, Tally
 from service.wire import dead_letter
 
 POLL_SECONDS = 0.1
@@ -75,14 +75,22 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         Started connections; the consumer has no subscription yet.
     intake
         Where to count what is read.
+    watcher
+        Is given what each step gives rise to, once it was published.
     """
 
     def __init__(
-        self, settings: Settings, topics: Mapping[str, str], clients: Clients, intake: Intake
+        self,
+        settings: Settings,
+        topics: Mapping[str, str],
+        clients: Clients,
+        intake: Intake,
+        watcher: Callable[[Output], None] | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients
         self._intake = intake
+        self._watcher = watcher
         self._topics = topics
         self._decoders = decoders(settings, self._topics)
         self._settings_hash = settings_hash(settings)
@@ -217,6 +225,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     partition.slots.pop(symbol, None)
                     keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
                     await self._clients.publisher.forget(number, keys)
+                if self._watcher is not None:
+                    self._watcher(output)
             pause, resume = partition.mind_buffers(self._settings.limits.buffered_events)
             consumer.pause(*pause)
             consumer.resume(*resume)

@@ -44,7 +44,7 @@ class Muted(Struct, frozen=True):
 class Output(Struct):
     """What a step of a task gives rise to, in the order of event time.
 
-    ``bars`` are those that closed, each with its signal, and with those whose signal is out already.
+    ``bars`` are all that closed, with their signals: those too whose signals are out already.
     ``forgotten`` names the symbols that were evicted: their snapshots are to be deleted.
     """
 

@@ -1,1 +1,1 @@
-"""The console: a page for who is woken, or sits in an incident bridge, and has no Grafana at hand."""
+"""The console: a page for who is woken and has no Grafana at hand."""

@@ -24,8 +24,8 @@ SYMBOLS = 300
 INCIDENTS = 200
 """Incidents kept, open and resolved."""
 
-STRESSED = 0.5
-"""A symbol beyond the bound gets a place once its stress is at least this."""
+STRESSED = 0.8
+"""Stress that is worth a word, though no alarm: at this a symbol beyond the bound gets a place."""
 
 DTYPE = np.dtype(
     [("ts_event", "<i8"), ("mid", "<f8"), *((name, "<f4") for name in COLUMNS if name != "mid")]
@@ -78,14 +78,14 @@ class Ring:
 
 
 class Incident(Struct):
-    """An incident as far as it has been told: its first alert, its latest, and how grave it was.
+    """An incident as far as it was told: the latest alert that says what is wrong, and its end.
 
     ``critical_at`` is when it became critical, in nanoseconds of event time.
     """
 
-    opened: Alert
-    latest: Alert
+    fired: Alert
     critical_at: int | None = None
+    ended: Alert | None = None
 
 
 class History:
@@ -131,17 +131,20 @@ class History:
         for alert in alerts:
             incident = self.incidents.get(alert.alert_id)
             if incident is None:
-                incident = self.incidents[alert.alert_id] = Incident(alert, alert)
+                incident = self.incidents[alert.alert_id] = Incident(alert)
                 self._forget_incidents()
-            elif alert.ts_event >= incident.latest.ts_event:
-                incident.latest = alert
+            if alert.status == "resolved":
+                incident.ended = alert
+                continue
+            if alert.ts_event >= incident.fired.ts_event:
+                incident.fired = alert
             if alert.severity == "critical" and incident.critical_at is None:
                 incident.critical_at = alert.ts_event
 
     def _forget_incidents(self) -> None:
         """Down to the bound: the oldest that is resolved, or the oldest of all."""
         if len(self.incidents) > INCIDENTS:
-            ended = (i for i, its in self.incidents.items() if its.latest.status == "resolved")
+            ended = (i for i, its in self.incidents.items() if its.ended is not None)
             del self.incidents[next(ended, next(iter(self.incidents)))]
 
     def _add(self, bar: Bar, signal: Signal) -> None:

@@ -27,10 +27,10 @@ COLUMNS = (
 
 Depths are notional in the quote currency within 25 bps of the mid, ``usual_depth`` on both sides
 together. ``orders``, ``cancels`` and ``trades`` are numbers of events in the bar.
-``leverage_excess_ratio`` is how far new orders of the last 15 s are above their accounts' own habits
-(0.1: by a tenth, as the geometric mean weighted by notional), ``near_maximum_ratio`` the share of
-new leveraged notional over the last minute that is near the venue's maximum. Scores are in standard
-deviations. What a bar does not have is NaN.
+``leverage_excess_ratio`` is how far new orders of the last 15 s are above their accounts' own
+habits (0.1: by a tenth, as the geometric mean weighted by notional), ``near_maximum_ratio`` the
+share of new leveraged notional over the last minute that is near the venue's maximum. Scores are in
+standard deviations. What a bar does not have is NaN.
 """
 
 _NAN = math.nan
