@@ -83,8 +83,8 @@ class Feed:
         self.viewers += 1
         try:
             response = web.StreamResponse(headers=HEADERS)
-            await response.prepare(request)
             with suppress(ConnectionError):  # the viewer has gone
+                await response.prepare(request)
                 await self._feed(request, response, symbol)
             return response
         finally:

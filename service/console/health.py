@@ -1,6 +1,5 @@
 """The service's own health in words that a person who never saw it understands."""
 
-import time
 from typing import Literal
 
 from msgspec import Struct
@@ -46,8 +45,10 @@ def worst(checks: list[Check]) -> Check:
     return max(checks, key=lambda check: _GRAVITY[check.level])
 
 
-def checks(view: View, health: Health, history: History, settings: Settings) -> list[Check]:
-    """What can be said of the service at this moment, the most basic first."""
+def checks(
+    view: View, health: Health, history: History, settings: Settings, now: float
+) -> list[Check]:
+    """What can be said of the service at ``now`` (seconds, epoch), the most basic first."""
     waiting = [
         Check(name, "problem", _STATES.get((name, words), words))
         for name, words in health.checks.items()
@@ -55,8 +56,8 @@ def checks(view: View, health: Health, history: History, settings: Settings) -> 
     ]
     found = waiting or [Check("connection", "ok", "connected to Kafka, partitions assigned")]
     if not waiting:
-        found.append(_data(view, history))
-    found.append(_backlog(view))
+        found.append(_data(view, history.silent_seconds))
+    found.append(_backlog(view, now))
     if not waiting:
         found.append(_learning(view))
     found += [_losses(view), _budget(view, settings)]
@@ -71,23 +72,22 @@ def newest_ns(view: View) -> int:
     return max((p.task.aligner.watermark_ns for p in view.partitions.values()), default=0)
 
 
-def _data(view: View, history: History) -> Check:
+def _data(view: View, silence: float | None) -> Check:
     if not view.partitions:
         words = "no partition is this process's: others of its group have them all"
         return Check("data", "notice", words)
-    if history.last_bar_at is None:
+    if silence is None:
         return Check("data", "problem", "no events have come yet")
-    silence = time.monotonic() - history.last_bar_at
     if silence > SILENT_SECONDS:
         words = f"no events for {duration(silence)}: the market is closed, or its feed is down"
         return Check("data", "problem", words)
     return Check("data", "ok", "events are coming in")
 
 
-def _backlog(view: View) -> Check:
+def _backlog(view: View, now: float) -> Check:
     unread = sum(view.lags.values())
     newest = newest_ns(view)
-    behind = max(0.0, time.time() - newest / 1e9) if newest else 0.0
+    behind = max(0.0, now - newest / 1e9) if newest else 0.0
     backlog = unread > UNREAD_RECORDS
     if backlog and behind > BEHIND_SECONDS:
         words = f"behind the market by {duration(behind)}: {unread:,} records are not read yet"

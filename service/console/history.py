@@ -110,7 +110,7 @@ class History:
     ) -> None:
         self.rings: dict[str, Ring] = {}
         self.incidents: dict[str, Incident] = {}
-        self.last_bar_at: float | None = None
+        self._last_bar_at: float | None = None
         self._bars = bars
         self._symbols = symbols
         self._clock = clock
@@ -118,13 +118,18 @@ class History:
     def take(self, output: Output) -> None:
         """Remember what a step gave rise to."""
         if output.bars:
-            self.last_bar_at = self._clock()
+            self._last_bar_at = self._clock()
             for bar, signal in output.bars:
                 self._add(bar, signal)
         if output.alerts:
             self.note(output.alerts)
         for symbol in output.forgotten:
             self.rings.pop(symbol, None)
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """For how long no bar has closed, by the clock; None before the first."""
+        return None if self._last_bar_at is None else self._clock() - self._last_bar_at
 
     def note(self, alerts: Iterable[Alert]) -> None:
         """Remember alerts, each of an incident that is known or new."""

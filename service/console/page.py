@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
@@ -79,7 +80,11 @@ class _Asset:
 
 
 def console(
-    settings: Settings, view: Callable[[], View], health: Callable[[], Health], history: History
+    settings: Settings,
+    view: Callable[[], View],
+    health: Callable[[], Health],
+    history: History,
+    clock: Callable[[], float] = time.time,
 ) -> Callable[[web.Application], None]:
     """What adds the console to the HTTP server.
 
@@ -91,10 +96,12 @@ def console(
         Give the live parts and the service's health.
     history
         What is remembered of symbols.
+    clock
+        The time in seconds since the epoch.
     """
     pace = Pace()
     feed = Feed(
-        lambda: overview(view(), health(), history, settings, pace),
+        lambda: overview(view(), health(), history, settings, pace=pace, clock=clock),
         lambda symbol, since_ns: detail(view(), history, symbol, since_ns),
     )
     texts = {name: static_text(name) for name in STATIC}

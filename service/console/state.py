@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from detectors.incidents import Incident
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
-from service.console.explain import IncidentRow, incident_rows
+from service.console.explain import IncidentRow, incident_rows, words
 from service.console.health import Check, Level, checks, newest_ns, worst
 from service.console.history import STRESSED, History, Ring
 from service.http import Health
@@ -45,6 +46,20 @@ State = Literal["critical", "warning", "elevated", "warming_up", "calm", "quiet"
 _ORDER = {"critical": 5, "warning": 4, "elevated": 3, "calm": 2, "warming_up": 1, "quiet": 0}
 
 
+class OpenIncident(Struct, frozen=True):
+    """How an open incident stands: what is the matter now, and what follows.
+
+    ``now`` has a detector and a sentence for each that alarms, the gravest first; it is empty where
+    the last bar was no alarm. ``quiet_seconds`` is for how long that has been so, and after
+    ``resolves_seconds`` of it the incident ends.
+    """
+
+    now: list[tuple[str, str]]
+    quiet_seconds: float
+    resolves_seconds: float
+    killswitch_tripped: bool
+
+
 class SymbolRow(Struct, frozen=True):
     """A symbol in the table.
 
@@ -61,7 +76,7 @@ class SymbolRow(Struct, frozen=True):
     change_ratio: float | None
     depth_ratio: float | None
     since_ms: int | None
-    killed: bool
+    incident: OpenIncident | None
     spark: Sequence[float | None]
 
 
@@ -107,10 +122,16 @@ class Pace:
 
 
 def overview(
-    view: View, health: Health, history: History, settings: Settings, pace: Pace
+    view: View,
+    health: Health,
+    history: History,
+    settings: Settings,
+    *,
+    pace: Pace,
+    clock: Callable[[], float] = time.time,
 ) -> Overview:
-    """The service and the market as they are now."""
-    found = checks(view, health, history, settings)
+    """The service and the market as they are now, at the ``clock``'s time (seconds, epoch)."""
+    found = checks(view, health, history, settings, clock())
     monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
     now_ns = newest_ns(view)
     warmup_bars = SETTLING_BARS + settings.detection.warmup_bars
@@ -194,8 +215,21 @@ def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: in
         change_ratio=change,
         depth_ratio=depth,
         since_ms=incident.alert.starts_at // 1_000_000 if incident is not None else None,
-        killed=incident is not None and incident.tripped_until_ns > now_ns,
+        incident=_standing(monitor, incident, now_ns) if incident is not None else None,
         spark=spark,
+    )
+
+
+def _standing(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> OpenIncident:
+    readings = monitor.signal.detectors if monitor.signal is not None else {}
+    alarmed = [(name, r) for name, r in readings.items() if r.effective and r.contributions]
+    alarmed.sort(key=lambda pair: pair[1].p_value or 0.0)
+    tops = [(name, reading.contributions[0]) for name, reading in alarmed]
+    return OpenIncident(
+        now=[(name, words(name, t.feature, t.value, t.expected)) for name, t in tops],
+        quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
+        resolves_seconds=monitor.incidents.quiet_ns / 1e9,
+        killswitch_tripped=incident.tripped_until_ns > now_ns,
     )
 
 
@@ -251,8 +285,8 @@ def _market(
     if elevated:
         names = ", ".join(row.symbol for row in elevated[:3])
         others = f" and {len(elevated) - 3} others" if len(elevated) > 3 else ""
-        words = f"{names}{others}: more stress than usual, not enough for an alarm"
-        return Market("elevated", words, elevated[0].symbol, None)
+        sentence = f"{names}{others}: more stress than usual, not enough for an alarm"
+        return Market("elevated", sentence, elevated[0].symbol, None)
     if levels.get("warm-up", "ok") != "ok":
         return Market("calm", "no incident is open; some symbols are not judged yet", None, None)
     return Market("calm", "no incident is open, no symbol is stressed", None, None)

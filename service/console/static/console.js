@@ -170,6 +170,16 @@
     pulse();
   }
 
+  const rowOf = (symbol) => overview.symbols.find((row) => row.symbol === symbol);
+
+  // What the matter is now: an incident's sentence is of when it was raised.
+  function standing(row) {
+    const incident = row?.incident;
+    if (!incident) return "";
+    return incident.now.length ? `Now: ${incident.now.map(([, said]) => printable(said)).join("; ")}.`
+      : `Quiet for ${duration(1000 * incident.quiet_seconds)}; it ends after ${duration(1000 * incident.resolves_seconds)} without an alarm.`;
+  }
+
   const since = (ms) => `since ${clock(ms)} UTC, for ${duration(overview.market_ms - ms)}`;
 
   function showVerdict() {
@@ -190,6 +200,9 @@
           : [foreign(market.sentence)]),
       );
     }
+    const now = verdict.querySelector(".now");
+    now.setAttribute("aria-live", "off");
+    setText(now, market.since_ms === null ? "" : standing(rowOf(market.symbol)));
     const open = overview.incidents.filter((i) => i.ends_ms === null && i.severity !== "info").length;
     const others = open > 1 ? `; ${open - 1} more ${open > 2 ? "incidents are" : "incident is"} open, see below` : "";
     const times = verdict.querySelector(".since");
@@ -207,7 +220,7 @@
     box.dataset.level = service.level;
     const word = { ok: "is healthy: ", notice: "works, but: ", problem: "needs attention: " }[service.level];
     const healthy = service.level === "ok"
-      ? `${overview.watched} ${overview.watched === 1 ? "symbol" : "symbols"} watched, ${overview.partitions} partitions, ${amount(overview.events_per_second)} events/s`
+      ? `${overview.watched} ${overview.watched === 1 ? "symbol" : "symbols"} watched in ${overview.partitions} ${overview.partitions === 1 ? "partition" : "partitions"}, ${amount(overview.events_per_second)} events/s`
       : service.words;
     setText(box.querySelector("summary .words"), word + healthy);
     $("checks").replaceChildren(
@@ -224,7 +237,7 @@
   const rows = new Map(); // the table's rows, by symbol: what has the focus is not made anew
 
   function newRow(symbol) {
-    const pick = h("button", { class: "pick", type: "button" }, foreign(symbol));
+    const pick = h("button", { class: "pick", type: "button", title: printable(symbol) }, foreign(symbol));
     const cells = {
       symbol: h("td", {}, pick, h("span")),
       stress: h("td"),
@@ -292,7 +305,8 @@
         : `${clock(incident.starts_ms)} to ${clock(incident.ends_ms)}, ${duration(incident.ends_ms - incident.starts_ms)}`;
       const grave = incident.critical_ms === null ? "" : `, critical since ${clock(incident.critical_ms)}`;
       const more = h("details", {}, h("summary", {}, "evidence"), causes(incident.causes),
-        h("p", { class: "muted" }, `score ${incident.score.toFixed(1)}, p ${incident.p_value.toExponential(1)}; what to do: ${printable(incident.runbook)}`),
+        h("p", { class: "muted" }, `score ${incident.score.toFixed(1)}, p ${incident.p_value.toExponential(1)}`),
+        h("p", { class: "muted" }, ...whatToDo(incident.runbook)),
         incident.ended === null ? null : h("p", { class: "muted" }, printable(incident.ended)));
       more.open = opened.has(incident.alert_id);
       more.addEventListener("toggle", () => {
@@ -316,7 +330,7 @@
 
   function showDetail() {
     if (!detail || !overview) return;
-    const row = overview.symbols.find((its) => its.symbol === chosen);
+    const row = rowOf(chosen);
     const title = $("detail-title");
     title.replaceChildren(foreign(chosen));
     if (row) {
@@ -355,16 +369,30 @@
     why.hidden = !incident;
     if (!incident) return;
     why.className = incident.severity;
-    const row = overview.symbols.find((its) => its.symbol === chosen);
-    why.replaceChildren(
+    const row = rowOf(chosen);
+    const its = row?.incident;
+    why.replaceChildren(...[
       h("h3", {}, h("span", { class: incident.severity }, `${GLYPHS[incident.severity]} ${WORDS[incident.severity]} `), printable(incident.summary)),
       h("p", { class: "muted" }, since(incident.starts_ms)
         + (incident.critical_ms === null ? "" : `; critical since ${clock(incident.critical_ms)}`)
-        + (row?.killed ? "; the kill switch is tripped" : "")),
-      h("p", {}, h("strong", {}, "Why"), h("span", { class: "muted" }, " share of the score when it was last raised")),
+        + (its?.killswitch_tripped ? "; the kill switch is tripped" : "")),
+      ...(its ? present(row) : []),
+      h("p", {}, h("strong", {}, "Raised because"), h("span", { class: "muted" }, " with its share of the score")),
       causes(incident.causes),
-      h("p", { class: "muted" }, `What to do: ${printable(incident.runbook)}`),
-    );
+      h("p", { class: "muted" }, ...whatToDo(incident.runbook)),
+    ]);
+  }
+
+  function present(row) {
+    const { now } = row.incident;
+    if (!now.length) return [h("p", {}, standing(row))];
+    const items = now.map(([detector, said]) => h("li", {}, h("span", { class: "detector" }, label(detector)), h("span", {}, printable(said))));
+    return [h("p", {}, h("strong", {}, "Now")), h("ol", { class: "causes" }, ...items)];
+  }
+
+  function whatToDo(runbook) {
+    const linked = /^https?:\/\//.test(runbook);
+    return ["What to do: ", linked ? h("a", { href: runbook, rel: "noreferrer" }, printable(runbook)) : printable(runbook)];
   }
 
   let drawing = false;

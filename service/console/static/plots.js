@@ -7,13 +7,13 @@ const Plots = (() => {
     { title: "price", lines: [["mid", "mid price"]] },
     {
       title: "depth within 25 bps",
-      lines: [["bid_depth", "bids"], ["ask_depth", "asks"], ["usual_side", "usual, a side", "dot"]],
-      rangemode: "tozero",
+      lines: [["bid_depth", "bids"], ["ask_depth", "asks"], ["usual_side", "usual", "dot"]],
+      least: 1,
     },
     {
       title: "events a bar",
       lines: [["orders", "orders"], ["cancels", "cancels"], ["trades", "trades"]],
-      rangemode: "tozero",
+      least: 1,
     },
     {
       title: "leverage",
@@ -22,10 +22,10 @@ const Plots = (() => {
         ["near_maximum_ratio", "share near the venue's maximum"],
       ],
       tickformat: ".0%",
-      include: [0, 0.05],
+      least: 0.05,
     },
     { title: "stress, 1 = alarm", lines: [["stress_ratio", "stress"]], range: [0, 1.08], alarm: true },
-    { title: "scores, standard deviations", short: "scores, σ", lines: [], include: [0, 5] },
+    { title: "scores, standard deviations", short: "scores, σ", lines: [], least: 5 },
   ];
 
   function colour(name) {
@@ -67,7 +67,20 @@ const Plots = (() => {
     }));
   }
 
-  function axis(panel, top, height) {
+  // From zero, or from what is below it, up to the highest value, at least to the panel's least.
+  function reach(panel, columns) {
+    let [low, high] = [0, panel.least];
+    for (const [name] of panel.lines) {
+      for (const value of columns[name]) {
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+    }
+    const margin = 0.04 * (high - low);
+    return [low < 0 ? low - margin : 0, high + margin];
+  }
+
+  function axis(panel, columns, top, height) {
     return {
       domain: [Math.max(0, top - height), top],
       zeroline: false,
@@ -77,9 +90,8 @@ const Plots = (() => {
       nticks: 4,
       fixedrange: true,
       tickformat: panel.tickformat,
-      rangemode: panel.rangemode || "normal",
-      autorangeoptions: { include: panel.include },
       ...(panel.range ? { range: panel.range, tickvals: [0, 0.5, 1] } : {}),
+      ...(panel.least ? { range: reach(panel, columns) } : {}),
       automargin: false,
     };
   }
@@ -113,7 +125,7 @@ const Plots = (() => {
     const shown = panels(columns);
     const narrow = element.clientWidth < 600;
     const gap = narrow ? 0.06 : 0.035; // a legend may take two lines
-    const reach = [ts_ms[0], ts_ms[ts_ms.length - 1]];
+    const span = [ts_ms[0], ts_ms[ts_ms.length - 1]];
     const height = (1 - gap * shown.length) / shown.length;
     const traces = [];
     const layout = {
@@ -126,20 +138,20 @@ const Plots = (() => {
       hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { size: 12 } },
       dragmode: "zoom",
       uirevision: symbol,
-      shapes: bands(incidents, reach),
+      shapes: bands(incidents, span),
       xaxis: {
         type: "date",
         hoverformat: "%H:%M:%S",
         gridcolor: colour("line"),
         linecolor: colour("line"),
         anchor: `y${shown.length}`,
-        range: reach,
+        range: span,
       },
     };
     shown.forEach((panel, index) => {
       const top = 1 - index * (height + gap) - gap;
       const name = index === 0 ? "y" : `y${index + 1}`;
-      layout[index === 0 ? "yaxis" : `yaxis${index + 1}`] = axis(panel, top, height);
+      layout[index === 0 ? "yaxis" : `yaxis${index + 1}`] = axis(panel, columns, top, height);
       // A legend a panel, with the panel's title in it.
       const legend = index === 0 ? "legend" : `legend${index + 1}`;
       layout[legend] = {

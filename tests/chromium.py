@@ -1,0 +1,40 @@
+"""The real browser of the tests: Debian's Chromium, or the one that CHROMIUM names."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from playwright.async_api import Browser, async_playwright
+
+from tests.kafka_server import unavailable
+
+MISSING = "no Chromium: install Debian's package chromium, or name a browser in CHROMIUM"
+
+
+def chromium() -> str | None:
+    """Where the browser is."""
+    return (
+        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
+
+
+def require_chromium() -> str:
+    """Where the browser is; without one the test is skipped, in CI it fails."""
+    path = chromium()
+    if path is None:
+        unavailable(MISSING)
+    return path
+
+
+@asynccontextmanager
+async def browser(path: str) -> AsyncIterator[Browser]:
+    """A running browser without a window."""
+    # As root, as in a container, Chromium's own sandbox cannot be had.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    async with async_playwright() as playwright:
+        its = await playwright.chromium.launch(executable_path=path, args=arguments)
+        try:
+            yield its
+        finally:
+            await its.close()
