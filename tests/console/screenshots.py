@@ -52,11 +52,12 @@ async def main(out: Path) -> None:
     if path is None:
         sys.exit(MISSING)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    out.mkdir(parents=True, exist_ok=True)
     async with browser(path) as its:
         async for name, _ in states(its, out):
             print(out / f"console-{name}.png")  # noqa: T201 - the command's output
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path("build/screenshots")))
+    screenshots = Path("build/screenshots")
+    screenshots.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(screenshots))

@@ -196,7 +196,7 @@
       const alarmed = market.state === "critical" || market.state === "warning";
       sentence.replaceChildren(
         ...(alarmed
-          ? [h("strong", {}, foreign(market.symbol)), foreign(market.sentence.startsWith(prefix) ? market.sentence.slice(prefix.length) : market.sentence)]
+          ? [h("strong", {}, foreign(market.symbol)), " ", foreign(market.sentence.startsWith(prefix) ? market.sentence.slice(prefix.length) : market.sentence)]
           : [foreign(market.sentence)]),
       );
     }
