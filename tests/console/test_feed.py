@@ -35,8 +35,11 @@ async def messages(response: ClientResponse) -> AsyncIterator[tuple[str, Any]]:
 
 async def test_the_first_message_is_whole_and_the_next_have_what_is_new():
     its = desk()
-    async with served(its) as url, ClientSession(url) as client:
-        response = await client.get("events", params={"symbol": "BTC-PERP"})
+    async with (
+        served(its) as url,
+        ClientSession(url) as client,
+        client.get("events", params={"symbol": "BTC-PERP"}) as response,
+    ):
         assert response.content_type == "text/event-stream"
         assert response.headers["Cache-Control"] == "no-store"
         got = [message async for message in _first(response, 4)]
@@ -111,8 +114,11 @@ async def test_what_cannot_be_a_symbol_is_refused_in_words(symbol: str):
 
 
 async def test_a_symbol_that_nobody_watches_is_no_error():
-    async with served(desk()) as url, ClientSession(url) as client:
-        response = await client.get("events", params={"symbol": "A\nB"})
+    async with (
+        served(desk()) as url,
+        ClientSession(url) as client,
+        client.get("events", params={"symbol": "A\nB"}) as response,
+    ):
         (_, _), (_, detail) = [message async for message in _first(response, 2)]
     assert (detail["symbol"], detail["known"], detail["kept"]) == ("A\nB", False, False)
 
@@ -120,8 +126,8 @@ async def test_a_symbol_that_nobody_watches_is_no_error():
 async def test_closing_the_server_waits_for_no_viewer():
     its = desk()
     server = await its.serve()
-    async with ClientSession(f"http://127.0.0.1:{server.port}/") as client:
-        response = await client.get("events")
+    url = f"http://127.0.0.1:{server.port}/"
+    async with ClientSession(url) as client, client.get("events") as response:
         await asyncio.wait_for(server.close(), timeout=1.5)
         async for _ in messages(response):
             pass
