@@ -98,6 +98,7 @@ def _add_replay(subcommands: "Subcommands") -> None:
 examples:
   foreshock simulate day --scenario cascade && foreshock replay day
   foreshock replay day --alerts alerts.ndjson --summary summary.json
+  foreshock replay day --report report.html
 """,
     )
     command.add_argument("directory", metavar="DIR", type=Path, help="where the files are")
@@ -106,6 +107,12 @@ examples:
         "--signals", metavar="FILE", type=Path, help="write each bar's scores as NDJSON"
     )
     command.add_argument("--summary", metavar="FILE", type=Path, help="write the table as JSON")
+    command.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="write a page with plots, incidents and their evidence: one HTML file for a browser",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     _add_config(command)
 

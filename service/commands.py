@@ -39,6 +39,7 @@ def replay(arguments: argparse.Namespace) -> int:
         alerts=arguments.alerts,
         signals=arguments.signals,
         summary=arguments.summary,
+        report=arguments.report,
         quiet=arguments.quiet,
     )
 

@@ -88,6 +88,18 @@ class Incident(Struct):
     ended: Alert | None = None
 
 
+def fold(incidents: dict[str, Incident], alert: Alert) -> None:
+    """Add an alert to the incident that it tells of, by alert id."""
+    incident = incidents.setdefault(alert.alert_id, Incident(alert))
+    if alert.status == "resolved":
+        incident.ended = alert
+        return
+    if alert.ts_event >= incident.fired.ts_event:
+        incident.fired = alert
+    if alert.severity == "critical" and incident.critical_at is None:
+        incident.critical_at = alert.ts_event
+
+
 class History:
     """What the console remembers of the symbols that a process watches.
 
@@ -134,17 +146,8 @@ class History:
     def note(self, alerts: Iterable[Alert]) -> None:
         """Remember alerts, each of an incident that is known or new."""
         for alert in alerts:
-            incident = self.incidents.get(alert.alert_id)
-            if incident is None:
-                incident = self.incidents[alert.alert_id] = Incident(alert)
-                self._forget_incidents()
-            if alert.status == "resolved":
-                incident.ended = alert
-                continue
-            if alert.ts_event >= incident.fired.ts_event:
-                incident.fired = alert
-            if alert.severity == "critical" and incident.critical_at is None:
-                incident.critical_at = alert.ts_event
+            fold(self.incidents, alert)
+            self._forget_incidents()
 
     def _forget_incidents(self) -> None:
         """Down to the bound: the oldest that is resolved, or the oldest of all."""
