@@ -5,11 +5,14 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.kafka_server import unavailable
 
 MISSING = "no Chromium: install Debian's package chromium, or name a browser in CHROMIUM"
+
+# A busy machine takes its time; what never comes is still told.
+expect.set_options(timeout=30_000)
 
 
 def chromium() -> str | None:

@@ -92,10 +92,10 @@
 
   for (const link_ of document.querySelectorAll("a[data-from]")) {
     link_.addEventListener("click", () => {
-      const [, last] = whole();
+      const [first, last] = whole();
       const from = Number(link_.dataset.from);
       const to = link_.dataset.to === "null" ? last : Number(link_.dataset.to);
-      zoom([from - AROUND_MS, to + AROUND_MS]);
+      zoom([Math.max(first, from - AROUND_MS), Math.min(last, to + AROUND_MS)]);
     });
   }
 
