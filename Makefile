@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench scorecard models run kafka image image-test licenses vulnerabilities lock format clean
+.PHONY: help demo test check bench scorecard models screenshots run kafka image image-test licenses vulnerabilities lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ scorecard: $(READY) ## measure the detection on labelled markets; writes build/s
 
 models: $(READY) ## compare the detectors' models and features on tuning markets; writes build/models
 	@$(BIN)/python benchmarks/models.py $(MODELS_ARGS)
+
+screenshots: $(READY) ## the console calm, stressed and in a cascade, by Chromium; into build/screenshots
+	@$(BIN)/python -m tests.console.screenshots
 
 kafka: $(READY) ## start a single-node Apache Kafka 4 on loopback (Ctrl-C stops it)
 	@$(BIN)/python deploy/kafka/kafka.py $(KAFKA_ARGS)
