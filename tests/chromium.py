@@ -5,14 +5,18 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
 from tests.kafka_server import unavailable
 
 MISSING = "no Chromium: install Debian's package chromium, or name a browser in CHROMIUM"
 
 # A busy machine takes its time; what never comes is still told.
-expect.set_options(timeout=30_000)
+TIMEOUT_MILLISECONDS = 60_000
+expect.set_options(timeout=TIMEOUT_MILLISECONDS)
+
+WIDE = ViewportSize(width=1440, height=900)
+PHONE = ViewportSize(width=390, height=844)
 
 
 def chromium() -> str | None:
@@ -41,3 +45,10 @@ async def browser(path: str) -> AsyncIterator[Browser]:
             yield its
         finally:
             await its.close()
+
+
+async def new_page(its: Browser, viewport: ViewportSize = WIDE) -> Page:
+    """An empty page, with the patience that a busy machine needs."""
+    page = await its.new_page(viewport=viewport)
+    page.set_default_timeout(TIMEOUT_MILLISECONDS)
+    return page

@@ -11,7 +11,6 @@ SCORES = tuple(f"score_{name}" for name in ALARMING)
 
 COLUMNS = (
     "mid",
-    "spread_bps",
     "bid_depth",
     "ask_depth",
     "usual_depth",
@@ -43,9 +42,9 @@ def row(bar: Bar, signal: Signal) -> Sequence[float]:
     flow = bar.flow
     closed = bar.closed
     if closed is None:
-        book = (_NAN, _NAN, _NAN, _NAN)
+        book = (_NAN, _NAN, _NAN)
     else:
-        book = (closed.mid, closed.spread_bps, closed.bid_depth[_BAND], closed.ask_depth[_BAND])
+        book = (closed.mid, closed.bid_depth[_BAND], closed.ask_depth[_BAND])
     _, fifteen, minute = bar.spans
     excess = near_maximum = _NAN
     if fifteen.leveraged > 0.0:

@@ -70,8 +70,8 @@ def page(collected: Collected, about: About) -> str:
 <h2>Incidents</h2>
 {incidents_table(collected, numbers)}
 <h2 id="overview">Stress of the symbols over time</h2>
-<p class="muted">1 is an alarm. Drag over any plot to zoom all of them to that time, double-click to
-see all of it again.</p>
+<p class="muted">Pale is ordinary, yellow is close to an alarm, red is one. Drag over any plot
+to zoom all of them to that time, double-click to see all of it again.</p>
 <div id="stripes" role="img" aria-label="stress of the symbols over time; the tables say the same">
 </div>
 {sections}

@@ -50,7 +50,7 @@ def verdict(collected: Collected, about: About) -> str:
     last = max((s.last_ns for s in collected.symbols.values()), default=0)
     span = (
         f"{moment(first, day=True)} to {moment(last, day=True)} UTC "
-        f"({duration((last - first) / 1e9)}), {len(collected.symbols):,} symbols"
+        f"({duration((last - first) / 1e9)}), {_count(len(collected.symbols), 'symbol')}"
         if collected.symbols
         else "no events"
     )

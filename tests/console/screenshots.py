@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 from playwright.async_api import Browser, Page
 
-from tests.chromium import MISSING, browser, chromium
+from tests.chromium import MISSING, PHONE, browser, chromium, new_page
 from tests.console.desk import (
     CALM_SECONDS,
     CASCADE_SECONDS,
@@ -19,22 +19,20 @@ from tests.console.desk import (
 )
 
 STATES = {"calm": CALM_SECONDS, "stress": STRESS_SECONDS, "cascade": CASCADE_SECONDS}
-WIDE = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
 
 
 async def states(its: Browser, out: Path) -> AsyncIterator[tuple[str, Page]]:
     """Take the market through the three states; yields each with its page once it was drawn."""
     desk = Desk()
     async with served(desk) as url:
-        page = await its.new_page(viewport=WIDE)
+        page = await new_page(its)
         for name, seconds in STATES.items():
             desk.run_to(seconds)
             await page.goto(url)
             await drawn(page)
             await page.screenshot(path=out / f"console-{name}.png", full_page=True)
             yield name, page
-        phone = await its.new_page(viewport=PHONE)
+        phone = await new_page(its, PHONE)
         await phone.goto(url)
         await drawn(phone)
         await phone.screenshot(path=out / "console-phone.png", full_page=True)

@@ -10,10 +10,10 @@ from playwright.async_api import Browser, Page, expect
 
 from service.demo.scenarios import scenario
 from service.http import Health
-from tests.chromium import browser, require_chromium
+from tests.chromium import PHONE, browser, new_page, require_chromium
 from tests.console import screenshots
 from tests.console.desk import Desk, served
-from tests.console.screenshots import PHONE, WIDE, drawn
+from tests.console.screenshots import drawn
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,9 +57,9 @@ async def chrome() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def opened(chrome: Browser, url: str, **options: object) -> AsyncIterator[Page]:
+async def opened(chrome: Browser, url: str) -> AsyncIterator[Page]:
     """A page that may load nothing from elsewhere, raise nothing and pop up nothing."""
-    page = await chrome.new_page(**{"viewport": WIDE, **options})
+    page = await new_page(chrome)
     strange: list[str] = []
     page.on("pageerror", lambda error: strange.append(f"error: {error}"))
     page.on("dialog", lambda dialog: strange.append(f"dialog: {dialog.message}"))
@@ -67,12 +67,12 @@ async def opened(chrome: Browser, url: str, **options: object) -> AsyncIterator[
         "request",
         lambda r: strange.append(f"request: {r.url}") if not r.url.startswith(url) else None,
     )
-    # Probes of the plotting library, which does as well without what they ask for.
     await page.goto(url)
     try:
         yield page
     finally:
         await page.close()
+    # The plotting library probes what images there may be, and does as well without them.
     assert [what for what in strange if not what.startswith("request: data:image/webp")] == []
 
 
@@ -159,7 +159,7 @@ async def test_a_lost_connection_is_told_and_found_again(chrome: Browser):
     async with opened(chrome, f"http://127.0.0.1:{server.port}/") as page:
         await expect(page.locator("#connection")).to_contain_text("live")
         await server.close()
-        await expect(page.locator("#lost")).to_contain_text("last update", timeout=15_000)
+        await expect(page.locator("#lost")).to_contain_text("last update")
         again = await desk.serve(server.port)
         try:
             await expect(page.locator("#lost")).to_be_hidden(timeout=15_000)
@@ -191,7 +191,7 @@ async def test_the_policy_allows_no_inline_code_and_nothing_from_elsewhere(chrom
     desk = quick_desk()
     desk.run_to(3)
     async with served(desk) as url:
-        page = await chrome.new_page()
+        page = await new_page(chrome)
         response = await page.goto(url)
         assert response is not None
         policy = response.headers["content-security-policy"]

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.chromium import browser, require_chromium
+from tests.chromium import browser, new_page, require_chromium
 from tests.report.conftest import HOSTILE
 
 
 async def test_it_draws_what_is_zoomed_together_and_is_not_fooled(report: Path):
     async with browser(require_chromium()) as chrome:
-        page = await chrome.new_page(viewport={"width": 1400, "height": 900})
-        await look(page, report)
+        await look(await new_page(chrome), report)
 
 
 async def look(page: Page, report: Path) -> None:

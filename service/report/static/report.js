@@ -66,7 +66,7 @@
       zmin: 0,
       zmax: 1,
       colorscale: [[0, colour("panel")], [0.5, colour("line")], [0.8, colour("warning")], [1, colour("critical")]],
-      colorbar: { thickness: 10, len: 1, title: { text: "stress" } },
+      showscale: false,
       hovertemplate: "%{x|%H:%M:%S}: %{z}<extra></extra>",
     }], {
       margin: { l: 150, r: 10, t: 8, b: 40 },
