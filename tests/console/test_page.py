@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from service.demo.scenarios import scenario
 from service.http import Health
-from tests.chromium import PHONE, browser, new_page, require_chromium
+from tests.chromium import PHONE, WIDE, browser, new_page, require_chromium
 from tests.console import screenshots
 from tests.console.desk import Desk, served
 from tests.console.screenshots import drawn
@@ -23,6 +23,13 @@ HOSTILE = [
     "BTC\nPERP\u202e0001",
     "W" * 64,
 ]
+
+OVERFLOW = """
+() => [...document.querySelectorAll("section, section *:not(svg *):not(#plots *), body")]
+  .filter((e) => e.checkVisibility() && !["hidden", "auto"].includes(getComputedStyle(e).overflowX))
+  .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
+  .map((e) => `${e.tagName}#${e.id}.${e.className}: ${e.scrollWidth} > ${e.clientWidth}`)
+"""
 
 CONTRASTS = """
 () => {
@@ -125,6 +132,9 @@ async def test_names_from_the_feed_are_text_and_nothing_else(chrome: Browser):
                 "data-drawn", (await page.evaluate("decodeURIComponent(location.hash.slice(1))"))
             )
         assert await page.locator("main img, main script").count() == 0
+        for viewport in (WIDE, PHONE):
+            await page.set_viewport_size(viewport)
+            assert await page.evaluate(OVERFLOW) == []
     assert sorted(names) == sorted(
         [*HOSTILE[:2], "BTC\\u{a}PERP\\u{202e}0001", HOSTILE[3]],
     )

@@ -161,7 +161,7 @@ const Plots = (() => {
         yanchor: "bottom",
         bgcolor: "rgba(0,0,0,0)",
         title: {
-          text: `${(narrow && panel.short) || panel.title}${panel.lines.length ? "" : " (no input)"}`,
+          text: `${(narrow && panel.short) || panel.title}${panel.lines.length ? "" : ": none yet"}`,
           side: "left",
           font: { size: 12, weight: 700, color: colour("text") },
         },
@@ -193,7 +193,7 @@ const Plots = (() => {
         });
       });
       if (!panel.lines.length) {
-        traces.push({ x: ts_ms.slice(0, 1), y: [null], yaxis: name, xaxis: "x", type: "scatter", mode: "lines", name: "", legend, showlegend: true, hoverinfo: "skip" });
+        traces.push({ x: ts_ms.slice(0, 1), y: [null], yaxis: name, xaxis: "x", type: "scatter", mode: "lines", name: "", legend, showlegend: true, hoverinfo: "skip", line: { color: "rgba(0,0,0,0)" } });
       }
     });
     return Plotly.react(element, traces, layout, {
