@@ -59,7 +59,7 @@ def checks(
         found.append(_data(view, history.silent_seconds))
     found.append(_backlog(view, now))
     if not waiting:
-        found.append(_learning(view))
+        found += [_learning(view), _feeds(view)]
     found += [_losses(view), _budget(view, settings)]
     if view.published.errors:
         words = f"Kafka did not take {view.published.errors:,} of what was sent to it"
@@ -111,6 +111,19 @@ def _learning(view: View) -> Check:
         return Check("warm-up", "problem", words)
     words = f"{learning:,} of {len(monitors):,} symbols are warming up and not judged yet"
     return Check("warm-up", "notice", words)
+
+
+def _feeds(view: View) -> Check:
+    """What stands against the feeds of symbols."""
+    monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
+    suspect = [m for m in monitors if m.feed.findings.standing]
+    if not suspect:
+        return Check("feeds", "ok", "nothing is found against the symbols' feeds")
+    standing = next(iter(suspect[0].feed.findings.standing.values()))
+    words = f"what comes in for {suspect[0].symbol} is not to be trusted: {standing.words}"
+    if len(suspect) > 1:
+        words += f"; and {len(suspect) - 1:,} other symbols"
+    return Check("feeds", "notice", words)
 
 
 def _losses(view: View) -> Check:

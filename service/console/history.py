@@ -24,7 +24,7 @@ SYMBOLS = 300
 INCIDENTS = 200
 """Incidents kept, open and resolved."""
 
-STRESSED = 0.8
+STRESSED = 0.9
 """Stress that is worth a word, though no alarm: at this a symbol beyond the bound gets a place."""
 
 DTYPE = np.dtype(

@@ -65,7 +65,8 @@ class SymbolRow(Struct, frozen=True):
 
     ``stress_ratio`` is the highest of the last half minute, ``spark`` that of each quarter of a
     minute (None: no bar). ``depth_ratio`` is depth near the mid against the usual.
-    ``learned_ratio`` is how much of the warm-up is done.
+    ``learned_ratio`` is how much of the warm-up is done. ``mistrusted`` is what stands against its
+    feed.
     """
 
     symbol: str
@@ -78,6 +79,7 @@ class SymbolRow(Struct, frozen=True):
     since_ms: int | None
     incident: OpenIncident | None
     spark: Sequence[float | None]
+    mistrusted: list[str]
 
 
 class Market(Struct, frozen=True):
@@ -173,7 +175,8 @@ def _steps(stress_ratio: float | None) -> int:
 def _adopt(monitors: Sequence[SymbolMonitor], history: History) -> None:
     """Know of open incidents that a restart brought back: nobody tells of them again."""
     for monitor in monitors:
-        for incident in (monitor.incidents.open, monitor.drifts.open):
+        opened = (monitor.incidents.open, monitor.drifts.open, monitor.feed.findings.open)
+        for incident in opened:
             if incident is not None and incident.alert.alert_id not in history.incidents:
                 history.note([incident.alert])
 
@@ -217,6 +220,7 @@ def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: in
         since_ms=incident.alert.starts_at // 1_000_000 if incident is not None else None,
         incident=_standing(monitor, incident, now_ns) if incident is not None else None,
         spark=spark,
+        mistrusted=monitor.feed.inputs(now_ns),
     )
 
 

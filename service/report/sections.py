@@ -186,7 +186,10 @@ def read(about: About) -> str:
 
 def _settings(settings: Settings) -> str:
     """The settings that differ from the defaults, of those that say what a result means."""
-    here, default = msgspec.to_builtins(settings), msgspec.to_builtins(Settings())
+    here, default = (
+        {section: msgspec.to_builtins(getattr(its, section)) for section in TOLD}
+        for its in (settings, Settings())
+    )
     differing = [
         f"{name} = {shown(value)}"
         for section in TOLD

@@ -25,7 +25,7 @@ SECOND = 1_000_000_000
 BEGIN_NS = 1_800_000_000 * SECOND
 CASCADE = scenario("cascade", start_seconds=420)
 CASCADE_SEED = 3
-CALM_SECONDS, STRESS_SECONDS, CASCADE_SECONDS = 415, 500, 1_100
+CALM_SECONDS, STRESS_SECONDS, CASCADE_SECONDS = 460, 500, 1_100
 """When the cascade's market is calm, when it has been warned of, and when it has come."""
 
 BY_KIND = ("orders", "cancels", "trades", "references", "margins", "positions")

@@ -356,6 +356,7 @@
     if (!detail.known) return "This process does not watch this symbol: another of its group does, or nobody has traded it yet.";
     if (!detail.kept) return "Its bars are not kept: more symbols are watched than the console remembers, and others are more stressed. It gets its place once it is stressed itself.";
     if (row?.state === "warming_up") return `Warming up, ${percent(row.learned_ratio)} done: nothing is judged before it is known what is usual for this symbol.`;
+    if (row?.mistrusted.length) return `What comes in is not to be trusted: ${row.mistrusted.map(printable).join("; ")}.`;
     if (row?.state === "quiet") return "No event for more than a minute: what is shown is as it was then.";
     return "";
   }
