@@ -21,6 +21,24 @@ Servers = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=249)]
+OptionalText = Annotated[str, Meta(min_length=0, max_length=249)]
+_URL = r"https?://[^\s,@?#]+"
+Urls = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_URL}(\s*,\s*{_URL})*)?$",
+        description='http://host:port or https://host:port, several separated by commas, or "" for '
+        "none; user and password have settings of their own",
+    ),
+]
+_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*=[^,="\s]+'
+Labels = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_LABEL}(\s*,\s*{_LABEL})*)?$",
+        description='name=value, several separated by commas, or "" for none',
+    ),
+]
 _TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$", description=_TOPIC)]
 OptionalTopic = Annotated[
@@ -149,6 +167,20 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
 
 
+class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where incidents are pushed to, beside the topic of alerts."""
+
+    urls: Urls = ""
+    labels: Labels = ""
+    runbook_base_url: OptionalText = ""
+    resend_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
+    queue_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    username: OptionalText = ""
+    password_file: OptionalText = ""
+    ca_file: OptionalText = ""
+
+
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The log, on standard error."""
 
@@ -191,6 +223,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitSettings = field(default_factory=LimitSettings)
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
     log: LogSettings = field(default_factory=LogSettings)
     overrides: tuple[OverrideSettings, ...] = ()
     maintenance: tuple[MaintenanceSettings, ...] = ()

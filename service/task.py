@@ -272,6 +272,22 @@ class PartitionTask:
             else:
                 output.alerts.append(alert)
 
+    def open_alerts(self) -> list[Alert] | None:
+        """The last alert of every incident that is open.
+
+        None while it is not known: what was published before a restart is still being made again.
+        """
+        if self.aligner.watermark_ns < self._muted.alerts_until_ns:
+            return None
+        alerts = [
+            incident.alert
+            for monitor in map(self.monitors.__getitem__, self._with_incident)
+            for incident in (monitor.incidents.open, monitor.drifts.open)
+            if incident is not None
+        ]
+        # Its end may be out already, and be made again only by what is read next.
+        return [a for a in alerts if (a.alert_id, "resolved", a.severity) not in self._published]
+
     # What must be kept.
 
     def changed(self) -> list[str]:
