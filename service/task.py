@@ -286,7 +286,8 @@ class PartitionTask:
             if incident is not None
         ]
         # Its end may be out already, and be made again only by what is read next.
-        return [a for a in alerts if (a.alert_id, "resolved", a.severity) not in self._published]
+        ended = {its_id for its_id, status, _ in self._published if status == "resolved"}
+        return [alert for alert in alerts if alert.alert_id not in ended]
 
     # What must be kept.
 
