@@ -323,6 +323,12 @@ class SymbolMonitor:
         """Whether an incident is open."""
         return self.incidents.open is not None or self.drifts.open is not None
 
+    @property
+    def open_alerts(self) -> list[Alert]:
+        """The last alert of each incident that is open: whatever was raised and has not ended."""
+        both = (self.incidents.open, self.drifts.open)
+        return [incident.alert for incident in both if incident is not None]
+
     def _give_lessons(self, hour: int) -> None:
         """At the first bar of an hour, what was learned until then."""
         if hour == self.marks.hour:

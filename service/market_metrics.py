@@ -9,8 +9,7 @@ from typing import get_args
 from prometheus_client.core import Metric
 
 from detectors.catalogue import NAMES
-from detectors.drift_incidents import DriftIncident
-from detectors.incidents import Incident, Severity
+from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
 from detectors.symbol import SymbolMonitor
 from service.consumer import Intake
@@ -50,9 +49,7 @@ def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric
         },
         ["what"],
     )
-    severities = Counter(
-        incident.alert.severity for monitor in monitors for incident in _open(monitor)
-    )
+    severities = Counter(alert.severity for m in monitors for alert in m.open_alerts)
     yield gauge(
         "incidents_open",
         "Incidents that are open.",
@@ -123,7 +120,7 @@ class LabelledSymbols:
             {
                 (alert.symbol, alert.detector, alert.severity): alert.starts_at / 1e9
                 for monitor in chosen
-                for alert in (incident.alert for incident in _open(monitor))
+                for alert in monitor.open_alerts
             },
             ["symbol", "detector", "severity"],
             unit="seconds",
@@ -140,8 +137,3 @@ class LabelledSymbols:
         stress = (signal.stress_ratio if signal is not None else None) or 0.0
         with_incident = monitor.incidents.open is not None
         return (not with_incident, stress < 1.0, monitor.symbol not in self._kept, -stress)
-
-
-def _open(monitor: SymbolMonitor) -> list[Incident | DriftIncident]:
-    both = (monitor.incidents.open, monitor.drifts.open)
-    return [incident for incident in both if incident is not None]

@@ -279,12 +279,7 @@ class PartitionTask:
         """
         if self.aligner.watermark_ns < self._muted.alerts_until_ns:
             return None
-        alerts = [
-            incident.alert
-            for monitor in map(self.monitors.__getitem__, self._with_incident)
-            for incident in (monitor.incidents.open, monitor.drifts.open)
-            if incident is not None
-        ]
+        alerts = [a for symbol in self._with_incident for a in self.monitors[symbol].open_alerts]
         # Its end may be out already, and be made again only by what is read next.
         ended = {its_id for its_id, status, _ in self._published if status == "resolved"}
         return [alert for alert in alerts if alert.alert_id not in ended]

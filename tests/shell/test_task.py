@@ -243,6 +243,20 @@ def test_open_incidents_are_known_before_and_after_a_restart_and_not_in_between(
     assert opened.alert_id not in restored([*before, ended])
 
 
+def test_what_was_told_and_has_not_ended_is_open_at_any_time():
+    logs = by_stream(EVENTS)
+    task = new_task()
+    fed = dict.fromkeys(STREAMS, 0)
+    told = {}
+    for until_ns in times():
+        for alert in feed_until(task, logs, fed, until_ns).alerts:
+            if alert.status == "firing":
+                told[alert.alert_id] = alert
+            else:
+                del told[alert.alert_id]
+        assert {alert.alert_id: alert for alert in task.open_alerts()} == told
+
+
 def test_what_maintenance_suppresses_is_not_told_and_not_open():
     everything = Window(
         symbols=("*",),
