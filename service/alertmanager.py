@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -31,6 +32,7 @@ RESOLVED_SECONDS = 900.0
 LAST_WORDS_SECONDS = 1.0
 """What sending may still take when the service stops."""
 
+log = structlog.get_logger("foreshock.alertmanager")
 _REFUSED = (400, 413, 422)  # for what an alert says; anything else may be better next time
 
 OpenAlerts = Callable[[], Mapping[int, Sequence[Alert] | None]]
@@ -78,8 +80,17 @@ class Notifier:
 
     def tell(self, partition: int, alert: Alert) -> None:
         """Send an alert as soon as can be; never waits."""
-        if self._lanes:
-            self._tell(partition, alert, news=True)
+        if not self._lanes:
+            return
+        for key, its in by_key(alert).items():
+            before = self._told.get(key)
+            over_since = None
+            if its.status == "resolved":
+                over_since = before.over_since if before is not None else None
+                over_since = over_since if over_since is not None else time.monotonic()
+            self._told[key] = _Told(partition, its, over_since)
+            for lane in self._lanes:
+                lane.put(key, Item(its, news=True))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -114,20 +125,13 @@ class Notifier:
         while any(lane.delivery.waiting for lane in self._lanes) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    def _tell(self, partition: int, alert: Alert, *, news: bool) -> None:
-        for key, its in by_key(alert).items():
-            before = self._told.get(key)
-            over_since = None
-            if its.status == "resolved":
-                over_since = before.over_since if before is not None else None
-                over_since = over_since if over_since is not None else time.monotonic()
-            self._told[key] = _Told(partition, its, over_since)
-            for lane in self._lanes:
-                lane.put(key, Item(its, news))
-
     async def _keep_telling(self) -> None:
         while True:
-            self.remind()
+            try:
+                self.remind()
+            except Exception:
+                # A fault in looking at the state must not silence what is told as it happens.
+                log.exception("what is open could not be told again")
             await asyncio.sleep(self._settings.resend_seconds)
 
     def remind(self) -> None:
