@@ -165,6 +165,28 @@ async def test_one_that_does_not_answer_holds_up_nobody_and_is_told_when_it_does
             assert absent.up is True
 
 
+async def test_one_that_never_answers_costs_nobody_else_anything():
+    released = asyncio.Event()
+
+    async def hang(_reader, writer):
+        await released.wait()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as hanging:
+        port = hanging.sockets[0].getsockname()[1]
+        silent = f"http://127.0.0.1:{port}"
+        async with (
+            fake_alertmanager() as manager,
+            notifying(silent, manager.url, timeout_seconds=0.2) as notifier,
+        ):
+            notifier.tell(0, alert())
+            await until(lambda: manager.alerts)
+            delivery = notifier.deliveries[silent]
+            await until(lambda: delivery.failures >= 2)
+            assert (delivery.up, delivery.waiting) == (False, 1)
+        released.set()
+
+
 @pytest.mark.parametrize("status", [302, 401, 404, 429, 500, 503])
 async def test_an_answer_that_may_be_better_next_time_is_tried_again(status: int):
     async with fake_alertmanager() as manager, notifying(manager.url) as notifier:
