@@ -374,6 +374,12 @@ class SymbolMonitor:
         """Whether an incident is open, or something stands against the feed."""
         return self.incidents.open is not None or self.drifts.open is not None or self.feed.active
 
+    @property
+    def open_alerts(self) -> list[Alert]:
+        """The last alert of each incident that is open: whatever was raised and has not ended."""
+        incidents = (self.incidents.open, self.drifts.open, self.feed.findings.open)
+        return [incident.alert for incident in incidents if incident is not None]
+
     def _give_lessons(self, hour: int) -> None:
         """At the first bar of an hour, what was learned until then."""
         if hour == self.marks.hour:

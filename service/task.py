@@ -310,6 +310,18 @@ class PartitionTask:
             else:
                 output.alerts.append(alert)
 
+    def open_alerts(self) -> list[Alert] | None:
+        """The last alert of every incident that is open.
+
+        None while it is not known: what was published before a restart is still being made again.
+        """
+        if self.aligner.watermark_ns < self._muted.alerts_until_ns:
+            return None
+        alerts = [a for symbol in self._with_incident for a in self.monitors[symbol].open_alerts]
+        # Its end may be out already, and be made again only by what is read next.
+        ended = {its_id for its_id, status, _ in self._published if status == "resolved"}
+        return [alert for alert in alerts if alert.alert_id not in ended]
+
     # What must be kept.
 
     def changed(self) -> list[str]:
