@@ -15,10 +15,11 @@ from detectors.detector import Detector
 from detectors.events import Event
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Alert, KillSwitch
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, Lessons, lent
 from detectors.state import SymbolState, capture, revive
-from detectors.symbol import Counts, Signal, SymbolMonitor
+from detectors.symbol import Signal, SymbolMonitor
 from service.align import Aligner, Position, StreamPosition
 from service.arrivals import Arrivals, moving_since
 

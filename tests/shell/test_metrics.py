@@ -16,8 +16,9 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from detectors.catalogue import CATALOGUE
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
-from detectors.symbol import Counts, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 from service.consumer import Intake
 from service.delivery import Delivery
 from service.http import Health, HttpServer, start_http
