@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench scorecard models screenshots run kafka image image-test licenses vulnerabilities lock format clean
+.PHONY: help demo test check alerting bench scorecard models screenshots run kafka image image-test licenses vulnerabilities lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: $(READY) ## lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+alerting: $(READY) ## a cascade on a real Kafka calls by Prometheus and by push; shows how soon
+	@$(BIN)/python -m pytest tests/deploy/test_alerting.py -q -s $(TEST_ARGS)
 
 bench: $(READY) ## measure throughput and memory on a real Kafka; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)

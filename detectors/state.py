@@ -17,10 +17,11 @@ from detectors.feed import FeedState
 from detectors.feed_incidents import FeedFindings
 from detectors.incidents import Incident
 from detectors.one_sided import LargeOrder
+from detectors.open_bar import Counts, Marks
 from detectors.parameters import Parameters
 from detectors.peers import GivenLessons
 from detectors.scorer import ScorerState
-from detectors.symbol import Counts, Marks, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 
 FORMAT = 2
 """The format of SymbolState: raise it with any change to what it holds or means."""
@@ -63,7 +64,7 @@ def capture(
 
     ``delays`` are those of the open bar.
     """
-    book = monitor.book
+    book, seen = monitor.book, monitor.open_bar
     return SymbolState(
         open_bar=open_bar,
         orders=book.orders,
@@ -76,12 +77,12 @@ def capture(
         lessons=monitor.lessons,
         incident=monitor.incidents.open,
         drift=monitor.drifts.open,
-        marks=monitor.marks,
-        flow=monitor.flow,
-        leveraged=monitor.leveraged,
-        large=monitor.large,
+        marks=seen.marks,
+        flow=seen.flow,
+        leveraged=seen.leveraged,
+        large=seen.large,
         one_sided=(monitor.one_sided.placed, monitor.one_sided.gross),
-        opened=monitor.opened,
+        opened=seen.opened,
         feed=monitor.feed.state,
         findings=monitor.feed.findings,
         delays=dict(delays or {}),
@@ -113,11 +114,12 @@ def revive(
     monitor.lessons = state.lessons
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
-    monitor.open_bar(state.opened)
-    monitor.marks = state.marks
-    monitor.flow = state.flow
-    monitor.leveraged = state.leveraged
-    monitor.large = state.large
+    seen = monitor.open_bar
+    seen.begin(state.opened, state.depth.usual)
+    seen.marks = state.marks
+    seen.flow = state.flow
+    seen.leveraged = state.leveraged
+    seen.large = state.large
     monitor.one_sided.placed, monitor.one_sided.gross = state.one_sided
     return monitor
 

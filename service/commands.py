@@ -155,6 +155,7 @@ def scorecard(arguments: argparse.Namespace) -> int:
 
 def check_config(arguments: argparse.Namespace) -> int:
     """``foreshock check-config``."""
+    from service.alertmanager import Notifier
     from service.configuration import effective, load
     from service.connection import client_options
     from service.settings import settings_hash
@@ -166,6 +167,7 @@ def check_config(arguments: argparse.Namespace) -> int:
     # What stands in the files that the settings name; a broker or an endpoint is not asked.
     client_options(loaded.settings.kafka)
     load_web_config(loaded.settings.http.web_config_file)
+    Notifier(loaded.settings.alertmanager, dict)
     return 0
 
 

@@ -20,6 +20,7 @@ from service.credentials import contradictions
 from service.describe import expected, shortened, shown
 from service.errors import ConfigurationError
 from service.lists import LISTS, lists_as_toml, read_list
+from service.notification import OWN_LABELS, parse_labels
 from service.secrets import HIDDEN, Secret, hidden, to_secret
 from service.settings import FieldSettings, Settings
 from service.wire import STREAMS
@@ -300,6 +301,14 @@ def _conflicts(settings: Settings) -> Iterator[str]:
                 both = f"{read[theirs]} and {ours}"
                 yield f'{_FIELDS}.{stream}: {both} would be read from the same field "{theirs}"'
             read[theirs] = ours
+    alertmanager = settings.alertmanager
+    if bool(alertmanager.username) != bool(alertmanager.password_file):
+        yield (
+            f'alertmanager.username = "{alertmanager.username}": it needs '
+            "alertmanager.password_file, and the other way round; set both or neither"
+        )
+    for name in sorted(OWN_LABELS & parse_labels(alertmanager.labels).keys()):
+        yield f'alertmanager.labels = "{alertmanager.labels}": {name} is the incident\'s own label'
     needed = settings.detection.warmup_bars * settings.time.bar_seconds
     if settings.state.warmup_window_seconds < needed:
         yield (

@@ -15,9 +15,10 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from service.errors import ConfigurationError
-from service.oauth import TokenError, provider, trust
+from service.oauth import TokenError, provider
 from service.secrets import given
 from service.settings import KafkaSettings
+from service.trust import trust
 
 _NOT_THE_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _WRONG_TIME = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED

@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from msgspec import Struct, field
 
+from detectors.incidents import Alert
 from service import snapshots
 from service.assembly import decoders, partition_task
 from service.partition import Partition, by_number
@@ -39,6 +40,8 @@ class Clients(Struct):
     reader: AIOKafkaConsumer
     admin: AIOKafkaAdminClient
     publisher: Publisher
+    tell: Callable[[int, Alert], None] = lambda _partition, _alert: None
+    """Told of each alert as it is published; it must not wait."""
 
 
 class Intake(Struct):
@@ -218,6 +221,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 output = partition.task.advance()
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:
+                    self._clients.tell(number, alert)
                     if alert.status == "firing":
                         self._intake.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)

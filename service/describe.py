@@ -1,5 +1,6 @@
 """What a value should have been, in words: for settings and for events alike."""
 
+import re
 from datetime import date, time
 from typing import Any
 
@@ -10,12 +11,18 @@ MAX_SHOWN = 60
 """A value in a message is cut to this many characters."""
 
 
-def shortened(text: str) -> str:
-    """The text, cut where it is too long for a message.
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
+
+def shortened(text: str) -> str:
+    """The text, cut where it is too long for a message, and without a URL's credentials.
+
+    >>> shortened("http://me:secret@example.com")
+    'http://…@example.com'
     >>> shortened("x" * 100)[-3:]
     'xx…'
     """
+    text = _CREDENTIALS.sub("//…@", text)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 

@@ -1,7 +1,6 @@
 """Tokens for SASL/OAUTHBEARER: out of a file, or from a token endpoint (RFC 6749, section 4.4)."""
 
 import asyncio
-import ssl
 import time
 from typing import Any
 
@@ -13,6 +12,7 @@ from aiokafka.errors import KafkaError
 from service.errors import ConfigurationError
 from service.secrets import Secret, given
 from service.settings import KafkaSettings
+from service.trust import trust
 
 ANSWER_SECONDS = 4.0
 """How long a token endpoint may take; less than what the first connection to Kafka may take."""
@@ -117,29 +117,6 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
             return msgspec.json.decode(body, type=_Answer, strict=False)
         except msgspec.MsgspecError:  # what is wrong with it may quote the token
             raise TokenError(f"{where} gives no access_token in its answer") from None
-
-
-def trust(key: str, ca_file: str) -> ssl.SSLContext:
-    """A context for a client that trusts a bundle of authorities, or the system's.
-
-    Parameters
-    ----------
-    key
-        The setting that names the file.
-    ca_file
-        What it is set to; "" for the system's authorities.
-
-    Raises
-    ------
-    ConfigurationError
-        The file cannot be read, or holds no certificate.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except ssl.SSLError:
-        raise ConfigurationError(f"{key}: there is no certificate in PEM in {ca_file}") from None
-    except OSError as error:
-        raise ConfigurationError(f"{key}: cannot read {ca_file}: {error.strerror}") from None
 
 
 def provider(kafka: KafkaSettings) -> Any:

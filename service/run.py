@@ -15,7 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
+from detectors.incidents import Alert
 from service import __version__
+from service.alertmanager import Notifier
 from service.assembly import input_topics
 from service.backoff import delays
 from service.cluster import explain, verify_topics
@@ -91,6 +93,7 @@ class Service:
         self._session: Session | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._stopping = asyncio.Event()
+        self._notifier = Notifier(settings.alertmanager, self._open_alerts)
 
     def stop(self) -> None:
         """Ask ``run`` to save, commit and come to an end."""
@@ -106,6 +109,10 @@ class Service:
         KafkaError, OperatorError
             The very first session cannot be set up. Later ones are tried until they can.
         """
+        async with self._notifier.running():
+            await self._run()
+
+    async def _run(self) -> None:
         waits = delays(random.Random())  # noqa: S311 - it spreads load, it guards nothing
         served = False
         while not self._stopping.is_set():
@@ -161,7 +168,7 @@ class Service:
             session = Session(
                 self._settings,
                 self._topics,
-                Clients(consumer, reader, admin, publisher),
+                Clients(consumer, reader, admin, publisher, self._notifier.tell),
                 self._intake,
                 self.history.take if self.history is not None else None,
             )
@@ -172,6 +179,11 @@ class Service:
                 yield session
             finally:
                 self._session = self._consumer = None
+
+    def _open_alerts(self) -> dict[int, list[Alert] | None]:
+        """What is open in each partition that is owned; None while that is not known."""
+        partitions = self._session.partitions if self._session is not None else {}
+        return {number: partition.task.open_alerts() for number, partition in partitions.items()}
 
     def view(self) -> View:
         """What the metrics show at this moment."""
@@ -184,7 +196,15 @@ class Service:
                 if end is not None:
                     lags[tp.topic, tp.partition] = max(0, end - read)
         connected = session is not None and session.joined
-        return View(self._intake, self._published, partitions, lags, connected)
+        return View(
+            self._intake,
+            self._published,
+            partitions,
+            lags,
+            connected,
+            restoring=session.restoring if session is not None else 0,
+            deliveries=self._notifier.deliveries,
+        )
 
     def health(self) -> Health:
         """Whether the loop comes round, and whether it owns and has restored its partitions."""

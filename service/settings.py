@@ -23,7 +23,7 @@ Servers = Annotated[
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=249)]
 OptionalText = Annotated[str, Meta(max_length=249)]
-ClientId = Annotated[
+UserName = Annotated[
     str,
     Meta(pattern=r"^[^:]{0,249}$", description="text of 0 to 249 characters without a colon"),
 ]
@@ -33,6 +33,23 @@ Url = Annotated[
     Meta(
         pattern=r"^(https?://[^\s/@]+(/[^\s@]*)?)?$",
         description='an address beginning with https:// (or http://), or "" for none',
+    ),
+]
+_URL = r"https?://[^\s,@?#]+"
+Urls = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_URL}(\s*,\s*{_URL})*)?$",
+        description='http://host:port or https://host:port, several separated by commas, or "" for '
+        "none; user and password have settings of their own",
+    ),
+]
+_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*=[^,="\s]+'
+Labels = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_LABEL}(\s*,\s*{_LABEL})*)?$",
+        description='name=value, several separated by commas, or "" for none',
     ),
 ]
 _TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
@@ -94,7 +111,7 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     sasl_password_file: File = ""
     oauth_token_file: File = ""
     oauth_token_url: Url = ""
-    oauth_client_id: ClientId = ""
+    oauth_client_id: UserName = ""
     oauth_client_secret: Secret = Secret()
     oauth_client_secret_file: File = ""
     oauth_scope: OptionalText = ""
@@ -194,6 +211,20 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     console: bool = True
 
 
+class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where incidents are pushed to, beside the topic of alerts."""
+
+    urls: Urls = ""
+    labels: Labels = ""
+    runbook_base_url: OptionalText = ""
+    resend_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
+    queue_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    username: UserName = ""
+    password_file: File = ""
+    ca_file: File = ""
+
+
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The log, on standard error."""
 
@@ -237,6 +268,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitSettings = field(default_factory=LimitSettings)
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
+    alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
     log: LogSettings = field(default_factory=LogSettings)
     overrides: tuple[OverrideSettings, ...] = ()
     maintenance: tuple[MaintenanceSettings, ...] = ()

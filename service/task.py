@@ -16,10 +16,11 @@ from detectors.detector import Detector
 from detectors.events import Event
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Alert, KillSwitch
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, Lessons, lent
 from detectors.state import SymbolState, capture, revive
-from detectors.symbol import Counts, Signal, SymbolMonitor
+from detectors.symbol import Signal, SymbolMonitor
 from service.align import Aligner, Position, StreamPosition
 from service.arrivals import Arrivals, moving_since
 
@@ -314,6 +315,18 @@ class PartitionTask:
                 self.tally.muted_alerts += 1
             else:
                 output.alerts.append(alert)
+
+    def open_alerts(self) -> list[Alert] | None:
+        """The last alert of every incident that is open.
+
+        None while it is not known: what was published before a restart is still being made again.
+        """
+        if self.aligner.watermark_ns < self._muted.alerts_until_ns:
+            return None
+        alerts = [a for symbol in self._with_incident for a in self.monitors[symbol].open_alerts]
+        # Its end may be out already, and be made again only by what is read next.
+        ended = {its_id for its_id, status, _ in self._published if status == "resolved"}
+        return [alert for alert in alerts if alert.alert_id not in ended]
 
     # What must be kept.
 

@@ -16,12 +16,13 @@ from detectors.feed import Feed, FeedLimits, FeedState, Problem
 from detectors.feed_incidents import FeedIncidents
 from detectors.incidents import Incidents
 from detectors.numbering import LEARNED, Numbering
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
 from detectors.state import SymbolState, capture, revive
 from detectors.suppression import Window
 from detectors.surprise import Contribution, Surprise
-from detectors.symbol import Counts, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 from detectors.transport import LASTING_BARS, LEARNED_BARS, Transport
 
 SECOND = 1_000_000_000

@@ -4,9 +4,10 @@ import pytest
 
 from detectors.catalogue import CATALOGUE
 from detectors.events import Cancel, Order, Trade
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.spoofing import fleeting_imbalance
-from detectors.symbol import Counts, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 
 BEGIN = 1_767_225_600_000_000_000
 SECOND = 1_000_000_000

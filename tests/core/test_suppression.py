@@ -7,6 +7,7 @@ import pytest
 
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.incidents import PERSISTENT_BARS
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
 from detectors.suppression import (
@@ -22,7 +23,7 @@ from detectors.suppression import (
     suppressed_because,
 )
 from detectors.surprise import Contribution
-from detectors.symbol import Counts, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND

@@ -1,138 +1,237 @@
-"""From a broken record to the page that is sent: the real programs, with the deployed files."""
+"""From the order flow to the page that is sent: the real programs, with the deployed files.
+
+A cascade is traded on a real Kafka, in real time where it matters. One Foreshock pushes incidents
+to Alertmanager, another leaves it to Prometheus; the time from the close of the bar that showed
+the stress to the notification is measured for both. ``make alerting`` shows it.
+"""
 
 import asyncio
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 import time
-import urllib.request
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Callable
+from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from aiokafka import AIOKafkaProducer
+from aiohttp import ClientSession
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from deploy.kafka.kafka import free_port
-from tests.deploy.monitoring import DEPLOY, asked_metrics
-from tests.kafka_server import unavailable
+from service.demo.recording import simulate_to_directory
+from service.demo.scenarios import scenario
+from tests.deploy.monitoring import asked_metrics
+from tests.deploy.programs import (
+    Pager,
+    alertmanager,
+    alerts_at,
+    get_json,
+    pager,
+    prometheus,
+    within,
+)
+from tests.kafka.rig import STREAMS, Event, Venue, closing, events
+from tests.metrics_page import exposed, specified
 
-FORESHOCK = Path(sys.executable).with_name("foreshock")
+pytestmark = pytest.mark.kafka
+
+SECOND = 1_000_000_000
+LIVE_AFTER = 325 * SECOND
+"""What happens before is history when the services see it; after it everything is in real time."""
+
+SETTINGS = {
+    "DETECTION__WARMUP_BARS": "120",
+    "DETECTION__FALSE_ALARMS_PER_DAY": "1",
+    "DETECTION__QUIET_SECONDS": "10",
+    "KAFKA__FETCH_WAIT_SECONDS": "0.5",
+    "KAFKA__MAX_POLL_RECORDS": "5000",
+}
+CRITICAL = ("BTC-PERP", "critical")
 
 
-@contextmanager
-def running(command: list[str | Path], log: Path, **environment: str) -> Iterator[None]:
-    """A program that is stopped at the end; what it says goes into a file."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+def cascade(folder: Path) -> list[Event]:
+    """Leverage builds up from the fourth minute on and the book thins: critical at 333 s."""
+    provoked = scenario("cascade", start_seconds=240, length_seconds=300)
+    simulate_to_directory(
+        folder, scenario=provoked, seed=1, symbols=4, duration_seconds=540, events_per_second=5.0
+    )
+    return events(folder)
+
+
+def shifted(recorded: list[Event], by_ns: int) -> list[Event]:
+    """The same events at another time."""
+    return [
+        event._replace(
+            ts_event=event.ts_event + by_ns,
+            value=json.dumps(
+                json.loads(event.value) | {"ts_event": event.ts_event + by_ns}
+            ).encode(),
         )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(20)
+        for event in recorded
+    ]
 
 
-def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (loopback)
-        text: str = answer.read().decode()
-        return text
+async def in_real_time(venue: Venue, live: list[Event], until: Callable[[], Any]) -> int:
+    """Produce each event when its time has come, until there is a result; how many that were."""
+    produced = 0
+    while not until():
+        if produced == len(live):
+            pytest.fail("the market ended before anybody was called", pytrace=False)
+        due = bisect_right(live, time.time_ns(), key=attrgetter("ts_event"))
+        produced += await venue.produce(live[produced:due])
+        await asyncio.sleep(0.02)
+    return produced
 
 
-def within(seconds: float, attempt: Callable[[], Any], logs: Path) -> Any:
-    """The first true result of an attempt; connections may be refused meanwhile."""
-    deadline = time.monotonic() + seconds
-    result = None
-    while time.monotonic() < deadline:
-        try:
-            if result := attempt():
-                return result
-        except OSError:
-            pass
-        time.sleep(0.2)
-    said = "\n".join(f"{log.name}:\n{log.read_text()[-2000:]}" for log in logs.glob("*.log"))
-    pytest.fail(f"not within {seconds} s; last: {result}\n{said}", pytrace=False)
+async def openmetrics(port: int) -> str:
+    """What Prometheus gets when it asks for OpenMetrics."""
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
+    async with ClientSession(headers=accept) as session:
+        answer = await session.get(f"http://127.0.0.1:{port}/metrics")
+        return await answer.text()
 
 
-def prometheus_files(folder: Path, foreshock: int, alertmanager: int) -> Path:
-    """The deployed configuration, with loopback addresses in place of the containers' names."""
-    shutil.copy(DEPLOY / "prometheus" / "foreshock.rules.yml", folder)
-    configuration = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
-    configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    configuration["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{foreshock}"]
-    managers = configuration["alerting"]["alertmanagers"][0]["static_configs"][0]
-    managers["targets"] = [f"127.0.0.1:{alertmanager}"]
-    file = folder / "prometheus.yml"
-    file.write_text(yaml.safe_dump(configuration))
-    return file
+def moment(text: str) -> datetime:
+    """A time as Alertmanager writes it."""
+    return datetime.fromisoformat(text)
 
 
-def service_environment(kafka: str, prefix: str, port: int) -> dict[str, str]:
-    """Settings with which the service has the broker's topics of one prefix to itself."""
-    environment = {
-        "FORESHOCK_KAFKA__BOOTSTRAP_SERVERS": kafka,
-        "FORESHOCK_KAFKA__GROUP_ID": prefix,
-        "FORESHOCK_HTTP__PORT": str(port),
-    }
-    for name in ("orders", "cancels", "trades", "references", "margins", "positions"):
-        environment[f"FORESHOCK_TOPICS__{name.upper()}"] = f"{prefix}.{name}"
-    for name in ("alerts", "signals", "killswitch", "deadletters", "snapshots"):
-        environment[f"FORESHOCK_OUTPUTS__{name.upper()}"] = f"{prefix}.foreshock.{name}"
-    return environment
+def first(pages: Pager, receiver: str, alertname: str, severity: str):
+    """The first notification of an alert, and the alert as it was sent; None before it."""
+    wanted = {"alertname": alertname, "severity": severity}.items()
+    for notification in pages.of(receiver):
+        for alert in notification.alerts:
+            if alert["status"] == "firing" and wanted <= alert["labels"].items():
+                return notification, alert
+    return None
 
 
-async def produce(kafka: str, topic: str, value: bytes) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
-        await producer.send_and_wait(topic, value, key=b"BTC-PERP")
+def calls(pages: Pager) -> int:
+    """How often who is on call was called for incidents of symbols."""
+    return sum(
+        notification.alerts[0]["labels"]["alertname"] == "ForeshockIncident"
+        for notification in pages.of("on-call")
+    )
 
 
-@pytest.mark.kafka
-def test_a_broken_record_becomes_an_alert_and_every_metric_asked_for_is_there(
+async def test_a_cascade_calls_who_is_on_call_by_both_ways_and_a_restart_changes_nothing(
     kafka: str, tmp_path: Path
 ):
-    for tool in ("prometheus", "prometheus-alertmanager"):
-        if shutil.which(tool) is None:
-            unavailable(f"{tool} is not installed")
-    prefix = uuid.uuid4().hex[:8]
-    service, prometheus, alertmanager = free_port(), free_port(), free_port()
-    environment = service_environment(kafka, prefix, service)
-    subprocess.run([FORESHOCK, "topics", "--create"], env={**os.environ, **environment}, check=True)
-    alertmanager_command: list[str | Path] = [
-        "prometheus-alertmanager",
-        f"--config.file={DEPLOY / 'alertmanager' / 'alertmanager.yml'}",
-        f"--storage.path={tmp_path / 'alertmanager'}",
-        f"--web.listen-address=127.0.0.1:{alertmanager}",
-        "--cluster.listen-address=",
-    ]
-    prometheus_command: list[str | Path] = [
-        "prometheus",
-        f"--config.file={prometheus_files(tmp_path, service, alertmanager)}",
-        f"--storage.tsdb.path={tmp_path / 'prometheus'}",
-        f"--web.listen-address=127.0.0.1:{prometheus}",
-    ]
-    up = f"http://127.0.0.1:{prometheus}/api/v1/query?query=up%7Bjob%3D%22foreshock%22%7D==1"
-    alerts = f"http://127.0.0.1:{alertmanager}/api/v2/alerts"
-
-    with (
-        running([FORESHOCK, "run"], tmp_path / "foreshock.log", **environment),
-        running(alertmanager_command, tmp_path / "alertmanager.log"),
-        running(prometheus_command, tmp_path / "prometheus.log"),
+    recorded = await asyncio.to_thread(cascade, tmp_path / "market")
+    beginning = recorded[0].ts_event
+    ports = [free_port(), free_port()]
+    url = f"http://127.0.0.1:{ports[0]}"
+    pushes = {"ALERTMANAGER__URLS": url, "ALERTMANAGER__RESEND_SECONDS": "5"}
+    async with (
+        pager() as pages,
+        Venue(kafka, tmp_path, STREAMS, partitions=2, **SETTINGS, **pushes) as venue,
+        # Another group over the same topics, with outputs of its own.
+        Venue(
+            kafka,
+            tmp_path,
+            STREAMS,
+            partitions=2,
+            **SETTINGS,
+            **{f"TOPICS__{name.upper()}": venue.topic(name) for name in STREAMS},
+        ) as scraped_venue,
     ):
-        within(30, lambda: json.loads(get(up))["data"]["result"], tmp_path)
-        asyncio.run(produce(kafka, f"{prefix}.orders", b"not JSON"))
-        (alert,) = within(30, lambda: json.loads(get(alerts)), tmp_path)
-        exposition = get(f"http://127.0.0.1:{service}/metrics")
+        pushing, scraped = venue.start(), scraped_venue.start()
+        with (
+            alertmanager(tmp_path, ports[0], pages.url),
+            prometheus(tmp_path, ports[1], [pushing.port, scraped.port], ports[0]),
+        ):
 
-    assert alert["labels"]["alertname"] == "ForeshockDeadLetters"
-    assert alert["labels"]["topic"] == f"{prefix}.orders"
-    assert alert["labels"]["reason"] == "not_json"
-    assert alert["receivers"] == [{"name": "operations"}]
-    exported = re.findall(r"^# TYPE (\w+) ", exposition, flags=re.MULTILINE)
-    assert asked_metrics() <= set(exported)
+            async def all_up():
+                query = "sum(up * on(instance) foreshock_connected) == 2"
+                answer = await get_json(f"http://127.0.0.1:{ports[1]}/api/v1/query?query={query}")
+                return answer and answer["data"]["result"]
+
+            await within(40, all_up, tmp_path)
+
+            # What was before, at once; then the market, as it happens, until both have called.
+            shift = (time.time_ns() - beginning - LIVE_AFTER) // SECOND * SECOND
+            market = shifted(recorded, shift)
+            now_ns = beginning + shift + LIVE_AFTER
+            await venue.send("orders", b"BTC-PERP", b"not JSON")
+            await venue.produce(event for event in market if event.ts_event < now_ns)
+            live = [event for event in market if event.ts_event >= now_ns]
+            produced = await in_real_time(
+                venue, live, until=lambda: first(pages, "on-call", "ForeshockIncident", "critical")
+            )
+            by_push, alert = first(pages, "on-call", "ForeshockIncident", "critical")
+            # No time passes in the market while it stands still: the incident stays open.
+            by_scrape, fallback = await within(
+                40,
+                lambda: first(pages, "on-call", "ForeshockIncidentCritical", "critical"),
+                tmp_path,
+            )
+            pushed_after = by_push.at - moment(alert["annotations"]["ts_event"]).timestamp()
+            closed_at = min(
+                published["ts_event"]
+                for published in await scraped_venue.alerts()
+                if (published["severity"], published["status"]) == ("critical", "firing")
+            )
+            scraped_after = by_scrape.at - closed_at / SECOND
+            print(  # noqa: T201 - what make alerting shows
+                "\nfrom the close of the bar to the notification:"
+                f" pushed {pushed_after:.2f} s, scraped {scraped_after:.2f} s"
+            )
+            assert min(pushed_after, scraped_after) > 0
+            assert alert["labels"]["symbol"] == "BTC-PERP"
+            assert alert["annotations"]["summary"].startswith("BTC-PERP: ")
+            assert fallback["labels"]["instance"] == f"127.0.0.1:{scraped.port}"
+
+            # The warning that it was before is hidden by it; the dead letter is told more quietly.
+            held = await alerts_at(ports[0])
+            assert held["BTC-PERP", "warning"]["status"]["inhibitedBy"]
+            letter = await within(
+                20, lambda: first(pages, "operations", "ForeshockDeadLetters", "warning"), tmp_path
+            )
+            assert letter[1]["labels"]["topic"] == venue.topic("orders")
+            assert letter[1]["labels"]["reason"] == "not_json"
+
+            # What the real process exposes is what is documented, and all that is asked for.
+            families = text_string_to_metric_families(await openmetrics(pushing.port))
+            found = exposed(families)
+            documented = specified()
+            assert sorted(found) == sorted(documented)
+            for name, metric in found.items():
+                assert metric[:2] == documented[name][:2], name
+                assert metric.labels <= documented[name].labels, name
+            histograms = {
+                f"{name}_bucket" for name, m in documented.items() if m.type == "histogram"
+            }
+            assert asked_metrics() <= found.keys() | histograms
+
+            # A restart carries on with what was open: nobody is called again, nothing has ended.
+            called = calls(pages)
+            await pushing.stop()
+            stopped_at = datetime.now(UTC)
+            restarted = venue.start()
+
+            async def told_again():
+                held = (await alerts_at(ports[0])).get(CRITICAL)
+                return held and moment(held["updatedAt"]) > stopped_at and held
+
+            held = await within(30, told_again, tmp_path)
+            assert moment(held["startsAt"]) == moment(alert["startsAt"])
+            assert restarted.log("restored from snapshots")
+            assert calls(pages) == called
+
+            # The market goes on and is calm: the end is told as well.
+            end = live[produced - 1].ts_event + 30 * SECOND
+            await venue.produce(closing("BTC-PERP", end, STREAMS))
+            await within(
+                30,
+                lambda: [n for n in pages.of("on-call") if CRITICAL in n.told("resolved")],
+                tmp_path,
+            )
+    scraped_alerts = {
+        alert["labels"]["instance"]
+        for notification in pages.of("on-call")
+        for alert in notification.alerts
+        if alert["labels"]["alertname"] == "ForeshockIncidentCritical"
+    }
+    assert scraped_alerts == {f"127.0.0.1:{scraped.port}"}

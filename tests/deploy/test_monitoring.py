@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from detectors.catalogue import NAMES
+from tests import metrics_page
 from tests.deploy.monitoring import DASHBOARD, DEPLOY, ROOT, alerts, panels, queries, rules
 from tests.kafka_server import unavailable
 
@@ -23,21 +25,46 @@ def run(tool: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
+def understood(expressions: list[str], folder: Path) -> None:
+    """Fails where Prometheus does not understand an expression."""
+    recorded = [
+        {"record": f"asked:query{number}", "expr": expr} for number, expr in enumerate(expressions)
+    ]
+    file = folder / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": recorded}]}))
+    run("promtool", "check", "rules", file)
+
+
 def test_prometheus_accepts_its_configuration_and_rules():
     said = run("promtool", "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
     assert f"{len(rules())} rules found" in said
 
 
-def test_every_alert_fires_when_it_should_and_only_then():
-    tested = Path(__file__).with_name("rules_test.yml")
-    run("promtool", "test", "rules", tested)
-    expected = {
-        check["alertname"]
-        for test in yaml.safe_load(tested.read_text())["tests"]
-        for check in test["alert_rule_test"]
-        if check["exp_alerts"]
-    }
-    assert expected == {rule["alert"] for rule in alerts()}
+RULE_TESTS = sorted(Path(__file__).parent.glob("rules_*_test.yml"))
+
+
+@pytest.mark.parametrize("tests", RULE_TESTS, ids=lambda path: path.stem)
+def test_every_rule_does_what_its_tests_say(tests: Path):
+    run("promtool", "test", "rules", tests)
+
+
+def rule_tests() -> list[dict[str, Any]]:
+    return [test for path in RULE_TESTS for test in yaml.safe_load(path.read_text())["tests"]]
+
+
+def test_every_alert_is_shown_to_fire_and_to_keep_silent():
+    checks = [check for test in rule_tests() for check in test["alert_rule_test"]]
+    firing = {check["alertname"] for check in checks if check["exp_alerts"]}
+    silent = {check["alertname"] for check in checks if not check["exp_alerts"]}
+    assert firing == silent == {rule["alert"] for rule in alerts()}
+
+
+def test_every_recorded_series_is_shown_to_be_right():
+    shown = " ".join(
+        check["expr"] for test in rule_tests() for check in test.get("promql_expr_test", ())
+    )
+    recorded = [rule["record"] for rule in rules() if "record" in rule]
+    assert [name for name in recorded if name not in shown] == []
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
@@ -47,8 +74,50 @@ def test_an_alert_says_how_grave_it_is_and_leads_to_its_runbook(rule: dict[str, 
     assert annotations["summary"]
     assert annotations["description"]
     page, _, anchor = annotations["runbook_url"].partition("#")
-    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), flags=re.MULTILINE)
-    assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
+    assert anchor in sections(ROOT / page)
+
+
+def sections(page: Path) -> dict[str, str]:
+    """The text under each heading of a page, by the anchor that links lead to."""
+    parts = re.split(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)[1:]
+    return {
+        heading.lower().replace(" ", "-"): text
+        for heading, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+RUNBOOK = ROOT / "docs" / "runbook.md"
+ANCHORS = [rule["alert"].lower() for rule in alerts()] + list(NAMES)
+
+
+@pytest.mark.parametrize("anchor", ANCHORS)
+def test_the_runbook_says_of_every_alert_what_to_look_at_and_what_it_is_not(anchor: str):
+    section = sections(RUNBOOK)[anchor]
+    for part in ("**Meaning.**", "**Look at.**", "**Do.**", "**Not.**"):
+        assert part in section, part
+    _, _, looked_at = section.partition("**Look at.**")
+    looked_at, _, _ = looked_at.partition("**Do.**")
+    assert re.search(r"^    \S", looked_at, flags=re.MULTILINE), "a query to paste"
+
+
+def runbook_queries() -> list[str]:
+    """The indented lines of the runbook that ask Prometheus."""
+    lines = re.findall(r"^    (.+)$", RUNBOOK.read_text(), flags=re.MULTILINE)
+    return [line for line in lines if "foreshock_" in line or "foreshock:" in line]
+
+
+def test_every_query_of_the_pages_is_understood_and_asks_for_what_there_is(tmp_path: Path):
+    asked = [*runbook_queries(), *metrics_page.queries()]
+    understood(asked, tmp_path)
+    suffixes = ("_bucket", "_count", "_sum")
+    known = metrics_page.specified()
+    names = set(re.findall(r"\bforeshock_\w+", "\n".join(asked)))
+    histograms = {
+        name + s for name, its in known.items() if its.type == "histogram" for s in suffixes
+    }
+    assert names <= known.keys() | histograms
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    assert set(re.findall(r"\bforeshock:[\w:]+", "\n".join(asked))) <= recorded
 
 
 def test_alertmanager_accepts_its_configuration():
@@ -56,12 +125,7 @@ def test_alertmanager_accepts_its_configuration():
 
 
 def test_every_query_of_the_dashboard_is_understood(tmp_path: Path):
-    recorded = [
-        {"record": f"panel:query{number}", "expr": expr} for number, expr in enumerate(queries())
-    ]
-    file = tmp_path / "queries.yml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
-    run("promtool", "check", "rules", file)
+    understood(queries(), tmp_path)
 
 
 def test_the_dashboard_is_provisioned_under_the_data_source_it_asks():

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from detectors.events import Cancel, Margin, Order, Position, Reference, Trade
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import Scenario, scenario
-from tests.kafka.rig import DETECTION, REQUIRED, STREAMS, Alert, Event, events, foreshock
+from tests.kafka.rig import DETECTION, REQUIRED, STREAMS, Alert, Event, closing, events, foreshock
 
 
 @dataclass
@@ -96,15 +94,6 @@ def _close(directory: Path, streams: Sequence[str]) -> None:
     recorded = events(directory)
     ts = recorded[-1].ts_event + 30_000_000_000
     for symbol in sorted({event.key.decode() for event in recorded}):
-        at = {"ts_event": ts, "symbol": symbol}
-        closing = {
-            "orders": Order(**at, order_id="last", side="buy", price=1e-6, quantity=1.0),
-            "cancels": Cancel(**at, order_id="last"),
-            "trades": Trade(**at, trade_id="last", side="buy", price=1.0, quantity=1e-6),
-            "references": Reference(**at),
-            "margins": Margin(**at),
-            "positions": Position(**at, account="last", quantity=0.0, entry_price=1.0),
-        }
-        for stream in streams:
-            with (directory / f"{stream}.ndjson").open("ab") as file:
-                file.write(msgspec.json.encode(closing[stream]) + b"\n")
+        for event in closing(symbol, ts, streams):
+            with (directory / f"{event.stream}.ndjson").open("ab") as file:
+                file.write(event.value + b"\n")

@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -27,6 +28,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.kafka.kafka import free_port
+from detectors.events import Cancel, Margin, Order, Position, Reference, Trade
 from service.cluster import create_missing
 from service.configuration import load_settings
 
@@ -72,6 +74,21 @@ def events(directory: Path) -> list[Event]:
             event = json.loads(line)
             found.append(Event(stream, event["ts_event"], event["symbol"].encode(), line))
     return sorted(found, key=lambda event: event.ts_event)
+
+
+def closing(symbol: str, ts_event: int, streams: Sequence[str]) -> list[Event]:
+    """One harmless event on each stream: what came before is over once they have been read."""
+    at = {"ts_event": ts_event, "symbol": symbol}
+    last = {
+        "orders": Order(**at, order_id="last", side="buy", price=1e-6, quantity=1.0),
+        "cancels": Cancel(**at, order_id="last"),
+        "trades": Trade(**at, trade_id="last", side="buy", price=1.0, quantity=1e-6),
+        "references": Reference(**at),
+        "margins": Margin(**at),
+        "positions": Position(**at, account="last", quantity=0.0, entry_price=1.0),
+    }
+    key = symbol.encode()
+    return [Event(name, ts_event, key, msgspec.json.encode(last[name])) for name in streams]
 
 
 def identity(alert: Alert) -> tuple[Any, ...]:
@@ -237,10 +254,17 @@ class Venue:
     """Topics of its own, and the services that watch them; a context that ends them all."""
 
     def __init__(
-        self, kafka: str, folder: Path, streams: Sequence[str] = STREAMS, **settings: str
+        self,
+        kafka: str,
+        folder: Path,
+        streams: Sequence[str] = STREAMS,
+        *,
+        partitions: int = PARTITIONS,
+        **settings: str,
     ) -> None:
         self.kafka = kafka
         self.streams = streams
+        self.partitions = partitions
         self.prefix = uuid.uuid4().hex[:8]
         self._folder = folder
         self._stack = AsyncExitStack()
@@ -265,7 +289,7 @@ class Venue:
 
     async def __aenter__(self) -> Self:
         variables = environment(**self.settings)
-        await create_missing(load_settings(None, variables), PARTITIONS, None)
+        await create_missing(load_settings(None, variables), self.partitions, None)
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=20)
         self._producer = await self._stack.enter_async_context(producer)
         return self
@@ -302,7 +326,7 @@ class Venue:
         """Everything that a topic holds now."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka)
         async with consumer:
-            tps = [TopicPartition(self.topic(name), number) for number in range(PARTITIONS)]
+            tps = [TopicPartition(self.topic(name), number) for number in range(self.partitions)]
             consumer.assign(tps)
             await consumer.seek_to_beginning(*tps)
             ends = await consumer.end_offsets(tps)
@@ -338,7 +362,7 @@ class Venue:
             tps = [
                 TopicPartition(self.topic(stream), number)
                 for stream in self.streams
-                for number in range(PARTITIONS)
+                for number in range(self.partitions)
             ]
             ends = await consumer.end_offsets(tps)
         return sum(ends[tp] - (committed[tp].offset if tp in committed else 0) for tp in tps)

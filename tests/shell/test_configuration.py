@@ -112,6 +112,20 @@ def test_the_file_is_the_one_asked_for_first(tmp_path: Path):
             'outputs.alerts = "market.orders": topics.orders is that topic already',
         ),
         ("[time]\nbar_seconds = 60", "detection.warmup_bars x time.bar_seconds = 14400 seconds"),
+        ("[alertmanager]\nurls = 'alertmanager:9093'", "it must be http://host:port or https://"),
+        (
+            "[alertmanager]\nurls = 'http://me:secret@alertmanager:9093'",
+            "user and password have settings of their own",
+        ),
+        ("[alertmanager]\nlabels = 'venue'", "it must be name=value, several separated by commas"),
+        (
+            "[alertmanager]\nlabels = 'venue=north,severity=none'",
+            "severity is the incident's own label",
+        ),
+        (
+            "[alertmanager]\nusername = 'me'",
+            'alertmanager.username = "me": it needs alertmanager.password_file',
+        ),
         ("[http\n", "foreshock.toml is not valid TOML: "),
     ],
 )

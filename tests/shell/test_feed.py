@@ -1,5 +1,8 @@
 """What only a partition sees of a feed: one symbol is silent, or records take long."""
 
+from bisect import bisect_left
+from operator import attrgetter
+
 import msgspec
 import pytest
 
@@ -71,6 +74,25 @@ def test_a_symbol_that_falls_silent_while_others_move_is_one_incident_that_resol
     assert {alert.alert_id for alert in more} <= {opened.alert_id}
     assert (resolved.alert_id, resolved.status) == (opened.alert_id, "resolved")
     assert task.monitors["BBB"].feed.inputs(BEGIN + 420 * SECOND) == []
+
+
+def test_what_was_told_of_a_feed_and_has_not_ended_is_open_at_any_time():
+    logs = by_stream(without("BBB", 300, 340))
+    task, fed, told, most = new_task(), dict.fromkeys(STREAMS, 0), {}, 0
+    for end in range(1, 421):
+        for stream in STREAMS:
+            stop = bisect_left(logs[stream], BEGIN + end * SECOND, key=attrgetter("ts_event"))
+            batch = logs[stream][fed[stream] : stop]
+            task.feed(stream, batch, first_offset=fed[stream], next_offset=stop)
+            fed[stream] = stop
+        for alert in task.advance().alerts:
+            if alert.status == "firing":
+                told[alert.alert_id] = alert
+            else:
+                del told[alert.alert_id]
+        assert {alert.alert_id: alert for alert in task.open_alerts()} == told
+        most = max(most, sum(alert.detector == "feed_integrity" for alert in told.values()))
+    assert most == 1
 
 
 def test_a_partition_that_stops_as_a_whole_is_no_silence_of_one():
