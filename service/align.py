@@ -133,14 +133,14 @@ class Aligner:
                 its.pending = [its.pending[i] for i in order.tolist()]
         return len(events) - len(merged)
 
-    def set_idle(self, stream: str) -> bool:
-        """Stop a topic that has no more records from holding the others back.
+    def set_idle(self, stream: str, *, idle: bool = True) -> bool:
+        """Stop a topic that has no more records from holding the others back, or let it again.
 
-        Returns whether it did until now. Its next event makes it count again.
+        Returns whether that is a change. Its next event makes it count again, too.
         """
         its = self._streams[stream]
-        was_idle, its.idle = its.idle, True
-        return not was_idle
+        was_idle, its.idle = its.idle, idle
+        return was_idle != idle
 
     def reads(self, stream: str) -> bool:
         """Whether a topic is one of those merged."""

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from service import snapshots
 from service.assembly import decoders, partition_task
-from service.partition import Partition, by_number
+from service.partition import Heard, Partition, by_number
 from service.publish import Publisher
 from service.restore import restore
 from service.settings import Settings, settings_hash
@@ -203,10 +203,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 await self._feed(partition, tp, records)
                 touched.add(tp.partition)
         consumer = self._clients.consumer
+        idle_after = self._settings.time.idle_after_ms / 1e3
+        # After each wait for records the broker is asked again; an answer tells of the one before.
+        unheard_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
         for number, partition in self.partitions.items():
-            highwater = {tp: consumer.highwater(tp) for tp in partition.inputs}
-            idle_after = self._settings.time.idle_after_ms / 1e3
-            if partition.mind_idle(highwater, idle_after) or number in touched:
+            heard = {
+                tp: Heard(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
+                for tp in partition.inputs
+            }
+            if partition.mind_idle(heard, idle_after, unheard_after) or number in touched:
                 output = partition.task.advance()
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:

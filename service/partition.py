@@ -5,6 +5,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
@@ -26,6 +27,31 @@ class CommitNote(Struct, frozen=True):
     newest_ns: int = 0
     signals_until_ns: int = 0
     alerts_offset: int = 0
+
+
+class Heard(NamedTuple):
+    """What the broker last said of a topic partition.
+
+    ``end`` is the offset that the next record will get, None where nothing was heard yet; ``at``
+    tells one answer from the next.
+    """
+
+    end: int | None
+    at: int | None
+
+
+class _Silence(Struct):
+    """A topic without unread records.
+
+    ``read`` is the offset where it fell silent, ``since`` when that was first seen, ``until`` up to
+    when it is known, ``answered`` when the broker's last answer was seen (monotonic seconds).
+    """
+
+    read: int
+    heard_at: int | None
+    since: float
+    until: float
+    answered: float
 
 
 _encode = msgspec.json.Encoder().encode
@@ -68,7 +94,7 @@ class Partition:
         self.next_alert_offset = 0
         self.signals_until_ns = 0
         self.committed: dict[TopicPartition, int] = {}
-        self.caught_up_since: dict[TopicPartition, float] = {}
+        self._silences: dict[TopicPartition, _Silence] = {}
         self.paused: set[TopicPartition] = set()
         self.restored_in_seconds = 0.0
         self._due: dict[str, float] = {}
@@ -146,20 +172,46 @@ class Partition:
             for tp, stream in self.inputs.items()
         }
 
-    def mind_idle(self, highwater: Mapping[TopicPartition, int | None], idle_after: float) -> bool:
-        """Let topics that have no more records hold nothing back; whether any became idle.
+    def mind_idle(
+        self, heard: Mapping[TopicPartition, Heard], idle_after: float, unheard_after: float
+    ) -> bool:
+        """Let topics that are known to have no more records hold nothing back.
 
-        ``highwater`` are the offsets that the next records will get, as last heard.
+        Silence counts as far as the broker has confirmed it: a topic that cannot be reached is not
+        idle, and one that was idle holds the others back again until it is heard of.
+
+        Parameters
+        ----------
+        heard
+            What the broker last said of each topic.
+        idle_after
+            How long a topic must be silent, in seconds.
+        unheard_after
+            After how many seconds without an answer its silence is no longer known.
+
+        Returns
+        -------
+        bool
+            Whether any topic became idle.
         """
         now = time.monotonic()
         changed = False
         for tp, read in self.read().items():
-            end = highwater.get(tp)
+            end, at = heard[tp]
             if end is None or read < end:
-                self.caught_up_since.pop(tp, None)
+                self._silences.pop(tp, None)
                 continue
-            if now - self.caught_up_since.setdefault(tp, now) >= idle_after:
-                changed |= self.task.aligner.set_idle(self.inputs[tp])
+            silence = self._silences.get(tp)
+            if silence is None or silence.read != read:
+                self._silences[tp] = _Silence(read, at, since=now, until=now, answered=now)
+                continue
+            if silence.heard_at != at:
+                # It may have waited long to be seen, but was asked for after the one before.
+                silence.until, silence.answered = silence.answered, now
+                silence.heard_at = at
+            if silence.until - silence.since >= idle_after:
+                known = now - silence.until < unheard_after
+                changed |= self.task.aligner.set_idle(self.inputs[tp], idle=known) and known
         return changed
 
     def mind_buffers(self, most: int) -> tuple[set[TopicPartition], set[TopicPartition]]:
