@@ -323,8 +323,27 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._renew_membership(began)
         self._intake.commits += 1
         for partition in partitions:
-            partition.committed = {tp: offsets[tp].offset for tp in partition.inputs}
+            its = {tp: offsets[tp].offset for tp in partition.inputs if tp in offsets}
+            partition.committed = its or partition.committed
         return True
+
+    async def _is_replaced(self, partitions: list[Partition]) -> bool:
+        """Whether somebody else has committed what is owned here.
+
+        A group that has become empty takes offsets even of a member that it no longer knows.
+        """
+        ours = {tp: at for partition in partitions for tp, at in partition.committed.items()}
+        committed = await self._committed(ours)
+        return any(tp not in committed or committed[tp].offset != at for tp, at in ours.items())
+
+    async def _committed(
+        self, tps: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's offsets, of those that have one."""
+        committed = await self._clients.admin.list_consumer_group_offsets(
+            self._settings.kafka.group_id, partitions=list(tps)
+        )
+        return {tp: meta for tp, meta in committed.items() if meta.offset >= 0}
 
     async def _hand_back(self, numbers: Iterable[int]) -> None:
         """Save everything of some partitions, commit it, and own them no longer."""

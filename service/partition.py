@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from msgspec import Struct
 
-from service.align import StreamPosition
+from service.align import Position, StreamPosition
 from service.task import PartitionTask
 
 
@@ -105,6 +105,24 @@ class Partition:
         """The offset of the next record to read, of each topic."""
         return {tp: self.task.aligner.read(stream) for tp, stream in self.inputs.items()}
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether what is read now precedes the group's offsets, which must not go back.
+
+        A snapshot taken here would lack what is between, and nobody would read that again.
+        """
+        return self._precedes(self.task.aligner.position())
+
+    def _precedes(self, position: Position) -> bool:
+        return any(
+            position.streams[stream].start < self.committed.get(tp, 0)
+            for tp, stream in self.inputs.items()
+        )
+
+    def unsaved(self) -> list[str]:
+        """The symbols of which a snapshot can be taken that is newer than the last one."""
+        return [] if self.is_behind else self.task.changed()
+
     def due(self, now: float) -> list[str]:
         """The symbols whose snapshot is due at ``now`` (monotonic seconds).
 
@@ -113,7 +131,7 @@ class Partition:
         """
         waiting = {
             symbol: self._due.get(symbol, now + self._until_turn(symbol, now))
-            for symbol in self.task.changed()
+            for symbol in self.unsaved()
         }
         due = [symbol for symbol, at in waiting.items() if at <= now]
         for symbol in due:
@@ -153,8 +171,13 @@ class Partition:
         self.next_alert_offset = max(self.next_alert_offset, offset + 1)
 
     def commits(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """What to commit once everything that was sent has been acknowledged."""
+        """What to commit once everything that was sent has been acknowledged.
+
+        Nothing while it would take the group's offsets back.
+        """
         position = self.task.resume_position()
+        if self._precedes(position):
+            return {}
         self.signals_until_ns = max(self.signals_until_ns, self.task.aligner.watermark_ns)
         # An alert of a bar that ended before the position cannot be raised again.
         while self.alerts and self.alerts[0][0] < position.watermark_ns:
