@@ -351,11 +351,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         partitions = list(leaving.values())
         kept = self._is_member() or await self._commit(partitions)
         if kept:
-            await self._save({n: partition.task.changed() for n, partition in leaving.items()})
+            await self._save({n: partition.unsaved() for n, partition in leaving.items()})
             kept = await self._commit(partitions)
+        for held in self._held:
+            if held.partition.number in leaving:
+                # It may come back with its state: then this snapshot is still to be made.
+                held.partition.drop_snapshot(held.symbol)
+        self._held = deque(held for held in self._held if held.partition.number not in leaving)
         for number, partition in leaving.items():
             del self.partitions[number]
             if kept:
                 self._handed_back[number] = partition
-        self._held = deque(held for held in self._held if held.partition.number not in leaving)
         log.info("handed back", partitions=sorted(leaving), saved=kept)

@@ -154,6 +154,12 @@ class Partition:
         """A snapshot was sent; ``settle`` counts it as saved once every part is acknowledged."""
         self._sent_snapshots.append((symbol, futures))
 
+    def drop_snapshot(self, symbol: str) -> None:
+        """A snapshot was taken and will not be sent: the one before it must not be overwritten."""
+        if symbol in self.slots:
+            self.slots[symbol] = 1 - self.slots[symbol]
+        self.task.not_saved(symbol)
+
     def settle(self) -> None:
         """Take note of what was acknowledged. To be called when nothing is under way."""
         for ts_event, future in self._sent_alerts:

@@ -317,7 +317,7 @@ class PartitionTask:
         return [symbol for symbol in self._unsaved if symbol not in self._saving]
 
     def snapshot(self, symbol: str) -> Snapshot:
-        """A symbol's state as it is now; ``saved`` must follow."""
+        """A symbol's state as it is now; ``saved`` or ``not_saved`` must follow."""
         self._saving[symbol] = self._unsaved.pop(symbol)
         position = self.aligner.position()
         open_bar = next((end for end, its in self._open_bars.items() if symbol in its), None)
@@ -327,6 +327,12 @@ class PartitionTask:
     def saved(self, symbol: str) -> None:
         """The snapshot that was under way is kept for good."""
         del self._saving[symbol]
+
+    def not_saved(self, symbol: str) -> None:
+        """The snapshot that was under way came to nothing: the symbol is to be saved still."""
+        position = self._saving.pop(symbol)
+        if symbol in self.monitors:
+            self._unsaved[symbol] = position
 
     def resume_position(self) -> Position:
         """From where, with the snapshots that were saved, everything could be rebuilt."""
