@@ -187,6 +187,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 offsets = await restore(partition, committed, self._clients.reader, self._settings)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
+            if not partition.committed or not committed.keys() >= offsets.keys():
+                # Where it begins is decided once: after a crash, too, it goes on from here.
+                await self._commit([partition])
             partition.paused.clear()
             consumer.resume(*offsets)
             self.partitions[number] = partition

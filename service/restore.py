@@ -62,6 +62,8 @@ async def restore(
     else:
         offsets = await _first_offsets(reader, inputs, committed, settings)
         partition.task.resume(start_positions(inputs, offsets), [], Muted())
+        alerts = TopicPartition(settings.outputs.alerts, partition.number)
+        partition.next_alert_offset = (await reader.end_offsets([alerts]))[alerts]
         log.info("starting afresh", partition=partition.number, start=settings.kafka.start)
     partition.restored_in_seconds = time.monotonic() - began
     return offsets
