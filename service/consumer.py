@@ -16,6 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct, field
 
 from service import snapshots
@@ -163,10 +164,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             return
         consumer = self._clients.consumer
         assigned = self._to_take
-        committed = await self._clients.admin.list_consumer_group_offsets(
-            self._settings.kafka.group_id, partitions=list(assigned)
-        )
-        committed = {tp: meta for tp, meta in committed.items() if meta.offset >= 0}
+        committed = await self._committed(assigned)
         for number in sorted(by_number(assigned)):
             if self._stopping.is_set():
                 return
@@ -315,7 +313,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             partition.settle()
             offsets.update(partition.commits())
         if not offsets:
-            return True
+            return self._is_member()
+        if not self._is_member() and await self._is_replaced(partitions):
+            log.warning("not committed: the group went on without this member")
+            return False
         began = time.monotonic()
         try:
             await self._clients.consumer.commit(offsets)
