@@ -121,6 +121,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         try:
             self._clients.consumer.pause(*assigned)
             self._to_take = set(assigned)
+            # What went to somebody else is kept no longer: it may have gone on there, uncommitted.
+            numbers = by_number(self._to_take)
+            self._handed_back = {n: p for n, p in self._handed_back.items() if n in numbers}
             self._renew_membership(time.monotonic())
             self.joined = True
         except Exception as error:  # noqa: BLE001 - as above
