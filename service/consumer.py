@@ -235,7 +235,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         decoded = self._decoders[stream].decode(
             [record.value for record in records], time.time_ns()
         )
-        self._intake.records[tp.topic] += len(records)
         offsets = None
         kept = records
         if decoded.rejections:
@@ -244,13 +243,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
         if partition.task.resuming or not consecutive:
             offsets = [record.offset for record in kept]
-        for rejection in decoded.rejections:
-            record = records[rejection.index]
-            value, headers = dead_letter(
-                tp.topic, tp.partition, record.offset, record.timestamp, rejection, record.value
-            )
-            self._intake.dead_letters[tp.topic, rejection.reason] += 1
-            await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
         partition.task.feed(
             stream,
             decoded.events,
@@ -259,6 +251,16 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             offsets=offsets,
             arrived_ms=[record.timestamp for record in kept],
         )
+        # Counted at once with what is fed, and before any wait: the sum holds at every moment.
+        self._intake.records[tp.topic] += len(records)
+        for rejection in decoded.rejections:
+            self._intake.dead_letters[tp.topic, rejection.reason] += 1
+        for rejection in decoded.rejections:
+            record = records[rejection.index]
+            value, headers = dead_letter(
+                tp.topic, tp.partition, record.offset, record.timestamp, rejection, record.value
+            )
+            await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
 
     # What is kept.
 
