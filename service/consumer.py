@@ -137,6 +137,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def run(self) -> None:
         """Work until asked to stop; then save, commit and leave. Raises what goes wrong."""
+        try:
+            await self._work_until_stopped()
+        except BaseException:
+            # What was to be told may not have been: nobody must save or commit a state beyond it,
+            # also not a listener that waits its turn.
+            self.partitions.clear()
+            raise
+
+    async def _work_until_stopped(self) -> None:
         consumer = self._clients.consumer
         consumer.subscribe(topics=list(self._topics.values()), listener=self)
         next_commit = time.monotonic() + self._settings.state.commit_seconds
