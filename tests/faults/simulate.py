@@ -19,7 +19,7 @@ from tests.faults.world import World, settled
 MARKETS = (3, 5, 6, 7)
 """The markets that are used, in turn: those that give ten alerts and more."""
 
-SETTLED_SECONDS = 18.0
+SETTLED_SECONDS = 21.0
 """For how long nothing may be left to do; then every topic that is silent counts as idle."""
 
 LOOK_SECONDS = 0.2
