@@ -162,13 +162,23 @@ class PartitionTask:
         ``arrived_ms`` are the records' timestamps in the log, in milliseconds; where there is no
         log, nothing is said of delays.
         """
-        if arrived_ms is not None:
-            own = offsets if offsets is not None else range(first_offset, next_offset)
-            self._arrivals.note(stream, events, own, arrived_ms, self.aligner.watermark_ns)
-        if not self._resumed:
-            self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
-            return
         own = offsets if offsets is not None else range(first_offset, next_offset)
+        if self._resumed:
+            self._feed_again(stream, events, first_offset, next_offset, own)
+        else:
+            self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
+        if arrived_ms is not None and events:
+            self._arrivals.note(stream, events, own, arrived_ms, self.aligner.fed_places)
+
+    def _feed_again(
+        self,
+        stream: str,
+        events: Sequence[Event],
+        first_offset: int,
+        next_offset: int,
+        own: Sequence[int],
+    ) -> None:
+        """Take records of which some may have been read before the restart."""
         resumed = self._resumed
 
         def replayed(i: int, place_ns: int) -> int | None:

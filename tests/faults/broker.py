@@ -66,11 +66,16 @@ class Broker:
     # Logs.
 
     def append(
-        self, tp: TopicPartition, key: bytes | None, value: bytes | None, headers: Headers = ()
+        self,
+        tp: TopicPartition,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        at: float | None = None,
     ) -> int:
-        """Write a record; its offset."""
+        """Write a record that was made at a time, or now; its offset."""
         log = self._logs[tp]
-        timestamp = BEGIN_NS // 1_000_000 + round(self._loop.now * 1e3)
+        timestamp = BEGIN_NS // 1_000_000 + round((self._loop.now if at is None else at) * 1e3)
         record = Record(tp.topic, tp.partition, log.end, timestamp, key, value, headers)
         log.records.append(record)
         log.end += 1

@@ -165,6 +165,7 @@ class World:
                     self.say(f"{instance.process.name} ended: {error!r}")  # type: ignore[union-attr]
                     if not isinstance(error, (OSError, service.run.KafkaError)):
                         self.fail(f"the service ended: {error!r}")
+                        self.trace += traceback.format_exception(error)
                 instance.task = None
             if not instance.alive and instance.wanted:
                 instance.task = None
@@ -189,7 +190,7 @@ class World:
             while self.network.is_down:  # noqa: ASYNC110 - in virtual time that costs nothing
                 await asyncio.sleep(0.05)
             tp = service.consumer.TopicPartition(TOPICS[record.stream], record.partition)
-            self.broker.append(tp, record.key, record.value)
+            self.broker.append(tp, record.key, record.value, at=record.at)
             self.written += 1
 
     # Running.
@@ -245,6 +246,8 @@ class World:
                 service.run, "AIOKafkaAdminClient", partial(Admin, self.broker, self.network)
             ),
             mock.patch.object(service.run, "random", waits),
+            # It would ask a real network what is wrong.
+            mock.patch.object(service.run, "explain", _explain),
             mock.patch.object(service.consumer, "partition_task", make_task),
             self._captured_log(),
         ):
@@ -268,6 +271,10 @@ class World:
         finally:
             logging.disable(logging.NOTSET)
             structlog.configure(**before)
+
+
+async def _explain(_settings: Settings, error: Exception) -> str:
+    return repr(error)
 
 
 def settled(world: World) -> bool:
