@@ -47,6 +47,9 @@ SWEPT_SHARE = 0.25
 
 NO_DELAYS: Mapping[str, float] = {}
 
+MOST_AT_ONCE = 4_096
+"""So many orders of a bar are kept to be looked at when it closes; more are looked at before."""
+
 
 class Signal(Struct, frozen=True):
     """What the detectors make of one bar of a symbol.
@@ -196,7 +199,7 @@ class SymbolMonitor:
             notional = price * quantity
             if notional >= self._large and order.account is not None:
                 share = counted(notional * self._share)
-                self.large.append((order.account, share if is_buy else -share))
+                self._note_large(order.account, share if is_buy else -share)
             if self._near_low <= price <= self._near_high:
                 if is_buy:
                     flow.near_placed_bid += notional
@@ -207,6 +210,8 @@ class SymbolMonitor:
         leverage = order.leverage
         if leverage is not None and not order.reduce_only:
             self.leveraged.append((order.account, notional, leverage))
+            if len(self.leveraged) >= MOST_AT_ONCE:
+                self._learn_leveraged()
 
     def _on_cancel(self, cancel: Cancel) -> None:
         self._withdraw(cancel.order_id, cancel.quantity, cancel.account, cancel.ts_event)
@@ -262,7 +267,7 @@ class SymbolMonitor:
         """Note a large order that was withdrawn at once: it did not stay to be a layer."""
         share = notional * self._share
         if account is not None:
-            self.large.append((account, -counted(share) if is_buy else counted(share)))
+            self._note_large(account, -counted(share) if is_buy else counted(share))
         if share >= FLEETING_SHARE:
             if is_buy:
                 self.flow.large_fleeting_bid += notional
@@ -276,7 +281,7 @@ class SymbolMonitor:
         unit = order.price * self._share
         share = counted(order.quantity * unit) - counted((order.quantity - quantity) * unit)
         if share > 0.0:
-            self.large.append((account, -share if order.is_buy else share))
+            self._note_large(account, -share if order.is_buy else share)
 
     def _on_reference(self, reference: Reference) -> None:
         """No detector looks at references; that their prices change is a sign of life."""
@@ -298,6 +303,17 @@ class SymbolMonitor:
         self._handlers[late.event.kind](late.event)
         self.feed.arrived_late(self.flow)
         self.flow, self.leveraged, self.large = kept
+
+    def _learn_leveraged(self) -> None:
+        """Learn the bar's leveraged orders so far."""
+        self.habits.learn(self.leveraged, self.marks.high_leverage, self.flow)
+        self.leveraged = []
+
+    def _note_large(self, account: str, share: float) -> None:
+        self.large.append((account, share))
+        if len(self.large) >= MOST_AT_ONCE:
+            self.one_sided.learn(self.large, bars=0)  # the bar has not passed
+            self.large = []
 
     def close_bar(
         self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS
@@ -327,7 +343,7 @@ class SymbolMonitor:
         closed = book_state(self.book, last_mid, SWEPT_SHARE * habit.usual)
         if closed is not None:
             self.depth_habit.learn(closed.depth[1])
-        self.habits.learn(self.leveraged, marks.high_leverage, self.flow)
+        self._learn_leveraged()
         self._count_evictions()
         bar = self.bar = Bar(
             symbol=self.symbol,

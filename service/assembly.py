@@ -102,6 +102,8 @@ def partition_task(
         CATALOGUE,
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
         max_symbols=settings.limits.symbols,
+        max_orders=settings.limits.total_resting_orders,
+        max_waiting=settings.limits.buffered_events,
         tally=tally,
     )
 
@@ -114,6 +116,7 @@ def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Dec
             getattr(settings.wire.fields, stream),
             settings.wire.time_unit,
             settings.wire.max_record_bytes,
+            settings.wire.max_ahead_seconds,
         )
         for stream in streams
     }

@@ -20,6 +20,7 @@ from msgspec import Struct, field
 
 from service import snapshots
 from service.assembly import decoders, partition_task
+from service.bounds import BoundsLog
 from service.partition import Partition, by_number
 from service.publish import Publisher
 from service.restore import restore
@@ -97,6 +98,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._turn = asyncio.Lock()
         self._failure: BaseException | None = None
         self._held: deque[_Held] = deque()
+        self._bounds = BoundsLog(settings.limits, intake.tally)
         self._to_take: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
@@ -159,6 +161,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if now >= next_commit or not self._is_member():
                     await self._commit(list(self.partitions.values()))
                     next_commit = now + self._settings.state.commit_seconds
+                    self._bounds.note(now)
                 if self._is_member():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._intake.last_poll_at = time.monotonic()
@@ -222,7 +225,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                         self._intake.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
-                    partition.slots.pop(symbol, None)
+                    if partition.slots.pop(symbol, None) is None:
+                        continue  # it was never saved
                     keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
                     await self._clients.publisher.forget(number, keys)
                 if self._watcher is not None:

@@ -120,6 +120,7 @@ def _intake(intake: Intake) -> Iterator[Metric]:
             ("late",): tally.late,
             ("rejected",): intake.dead_letters.total(),
             ("skipped",): tally.skipped,
+            ("unwatched",): tally.unwatched,
         },
     )
     yield _counter(

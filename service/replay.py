@@ -30,8 +30,8 @@ from service.wire import REQUIRED_STREAMS, STREAMS
 class _Stream:
     """One file on its way: its next batch of lines, and how many were taken before."""
 
-    def __init__(self, path: Path) -> None:
-        self.reader = BatchReader(path)
+    def __init__(self, path: Path, max_line_bytes: int) -> None:
+        self.reader = BatchReader(path, max_line_bytes=max_line_bytes)
         self.lines = 0
         self.newest_ns = 0
         self._batches = iter(self.reader)
@@ -55,7 +55,7 @@ def outputs(
     """
     paths = _paths(directory)
     decode = decoders(settings, paths)
-    streams = {name: _Stream(path) for name, path in paths.items()}
+    streams = {name: _Stream(path, settings.wire.max_record_bytes) for name, path in paths.items()}
     bar = progress.add_task("replay", total=sum(s.reader.size for s in streams.values()))
     rejections: Counter[str] = Counter()
     reading = dict(streams)
@@ -180,6 +180,7 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
     tally = task.tally
     result.scored = tally.scored
     result.late = tally.late
+    result.unwatched = tally.unwatched
     result.bars = tally.market.bars
     result.symbols = len(task.monitors)
     result.unknown_orders = tally.market.unknown_orders

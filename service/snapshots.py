@@ -8,7 +8,7 @@ corrupt, of another format or of other settings is left out, with the reason.
 
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,12 @@ PART_BYTES = 900_000
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
 _SEPARATOR = b"\x1f"
+_SLOTS = (0, 1)
+
+Problem = Literal[
+    "foreign_record", "older_format", "newer_format", "other_settings", "parts_missing", "corrupt"
+]
+"""Why something on the snapshots topic was left out."""
 
 
 class Header(Struct, frozen=True):
@@ -60,12 +66,14 @@ class Record(Protocol):
 class Restored(Struct):
     """What a partition of the topic held: whole snapshots, their slots, and why others were not.
 
-    ``problems`` counts reasons.
+    ``problems`` counts reasons; ``formats`` are the other formats that were met, and the versions
+    of the service that wrote them.
     """
 
     snapshots: list[Snapshot] = []
     slots: dict[str, int] = {}
-    problems: dict[str, int] = {}
+    problems: dict[Problem, int] = {}
+    formats: dict[int, str] = {}
 
 
 def parts(snapshot: Snapshot, *, slot: int, generation: str, settings: str) -> list[Part]:
@@ -102,15 +110,15 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
     for record in records:
         place = _place(record.key)
         if place is None:
-            _count(restored, "foreign record")
+            _count(restored, "foreign_record")
             continue
         # Taken out and put back: the order of the dict is that of the newest records.
         latest.pop(place, None)
         if record.value is None:
             continue
         header = _header(record.headers)
-        if header is None:
-            _count(restored, "foreign record")
+        if header is None or header.part != place[2]:
+            _count(restored, "foreign_record")
         else:
             latest[place] = (header, record.value)
     best: dict[str, tuple[Snapshot, int]] = {}
@@ -120,6 +128,8 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
         outcome = _whole(symbol, slot, header, latest, settings)
         if isinstance(outcome, str):
             _count(restored, outcome)
+            if header.format != FORMAT:
+                restored.formats[header.format] = header.version
         else:
             best[symbol] = (outcome, slot)
     restored.snapshots = [snapshot for snapshot, _ in best.values()]
@@ -127,43 +137,46 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
     return restored
 
 
-def _whole(
+def _whole(  # noqa: PLR0911 - one line a reason
     symbol: str,
     slot: int,
     header: Header,
     latest: dict[tuple[str, int, int], tuple[Header, bytes]],
     settings: str,
-) -> Snapshot | str:
+) -> Snapshot | Problem:
     """The snapshot of a set of parts, or why there is none."""
     if header.format != FORMAT:
-        return f"format {header.format} instead of {FORMAT}"
+        return "older_format" if header.format < FORMAT else "newer_format"
     if header.settings != settings:
-        return "other settings"
-    # No further than there can be parts: what a header says is not to be counted up to.
-    numbers = range(min(header.parts, len(latest)))
-    found = [latest.get((symbol, slot, number)) for number in numbers]
+        return "other_settings"
+    if header.parts > len(latest):  # said by the header: it need not be so
+        return "parts_missing"
+    found = [latest.get((symbol, slot, number)) for number in range(header.parts)]
     pieces = [
         piece[1]
         for piece in found
         if piece is not None and piece[0].generation == header.generation
     ]
     if len(pieces) < header.parts:
-        return "parts missing"
+        return "parts_missing"
     payload = b"".join(pieces)
     if zlib.crc32(payload) != header.crc:
         return "corrupt"
     try:
-        return _decode(payload)
-    except msgspec.MsgspecError:
+        snapshot = _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return "corrupt"
+    return snapshot if snapshot.symbol == symbol else "corrupt"
 
 
 def _place(record_key: bytes | None) -> tuple[str, int, int] | None:
     try:
         symbol, slot, part = (record_key or b"").split(_SEPARATOR)
-        return symbol.decode(), int(slot), int(part)
+        place = symbol.decode(), int(slot), int(part)
     except ValueError:
         return None
+    # Only what ``key`` writes: other spellings of a number would be taken for the same part.
+    return place if place[1] in _SLOTS and key(*place) == record_key else None
 
 
 def _header(headers: Sequence[tuple[str, bytes]]) -> Header | None:
@@ -171,10 +184,10 @@ def _header(headers: Sequence[tuple[str, bytes]]) -> Header | None:
         if name == "foreshock.snapshot":
             try:
                 return msgspec.json.decode(value, type=Header)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 return None
     return None
 
 
-def _count(restored: Restored, problem: str) -> None:
+def _count(restored: Restored, problem: Problem) -> None:
     restored.problems[problem] = restored.problems.get(problem, 0) + 1

@@ -4,8 +4,9 @@ Nothing here waits or does I/O: records' events go in, alerts, signals and snaps
 the shell around it moves them. Replay from files and a Kafka consumer share it.
 """
 
+import sys
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 
@@ -20,6 +21,7 @@ from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, Lessons, lent
 from detectors.state import SymbolState, capture, revive
 from detectors.symbol import Counts, Signal, SymbolMonitor
+from service.admission import IDLE_NS, Admitted, expendable, newcomers, trim_books
 from service.align import Aligner, Position, StreamPosition
 from service.arrivals import Arrivals, moving_since
 
@@ -56,10 +58,15 @@ class Output(Struct):
 
 
 class Tally(Struct):
-    """What became of events: fed = scored + late + skipped + waiting; tasks may share one."""
+    """What became of events; tasks may share one.
+
+    fed = scored + late + skipped + unwatched + waiting. ``unwatched`` are events of symbols that
+    there was no room for.
+    """
 
     released: int = 0
     skipped: int = 0
+    unwatched: int = 0
     evicted_symbols: int = 0
     muted_alerts: int = 0
     market: Counts = field(default_factory=Counts)
@@ -71,8 +78,8 @@ class Tally(Struct):
 
     @property
     def scored(self) -> int:
-        """The events that came in time."""
-        return self.released - self.market.late
+        """The events that came in time and were watched."""
+        return self.released - self.market.late - self.unwatched
 
 
 class Snapshot(Struct, frozen=True):
@@ -81,18 +88,6 @@ class Snapshot(Struct, frozen=True):
     symbol: str
     position: Position
     state: SymbolState
-
-
-class _Touched(dict[str, SymbolMonitor]):
-    """The monitors of the symbols that a run of events is about, each admitted at its first."""
-
-    def __init__(self, admit: Callable[[str], SymbolMonitor]) -> None:
-        super().__init__()
-        self._admit = admit
-
-    def __missing__(self, symbol: str) -> SymbolMonitor:
-        monitor = self[symbol] = self._admit(symbol)
-        return monitor
 
 
 class PartitionTask:
@@ -109,7 +104,11 @@ class PartitionTask:
     max_disorder_ns
         How much older than its topic's newest an event may be without being late.
     max_symbols
-        The most symbols watched; beyond it the one quiet for longest is evicted.
+        The most symbols watched from one bar to the next; see ``service.admission`` for which ones.
+    max_orders
+        The most orders resting in all symbols' books together.
+    max_waiting
+        See ``Aligner``.
     tally
         Where to count.
     borrowed
@@ -125,16 +124,19 @@ class PartitionTask:
         max_disorder_ns: int,
         max_symbols: int,
         tally: Tally,
+        max_orders: int = sys.maxsize,
+        max_waiting: int = sys.maxsize,
         borrowed: Lessons | None = None,
     ) -> None:
-        self.aligner = Aligner(streams, max_disorder_ns)
+        self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
         self.parameters = parameters
         self.detectors = detectors
         self.max_symbols = max_symbols
+        self.max_orders = max_orders
         self.tally = tally
         self._borrowed: Lessons = borrowed or {}
         self._lent: tuple[int, Lessons] = (-1, {})
-        # In the order of last activity.
+        # In the order of the last bar with events; within one, of the first event.
         self.monitors: dict[str, SymbolMonitor] = {}
         # The symbols with events in each bar that is still open, by the bar's end.
         self._open_bars: dict[int, dict[str, None]] = {}
@@ -146,6 +148,8 @@ class PartitionTask:
         self._resumed: dict[str, Position] = {}
         self._published: frozenset[AlertKey] = frozenset()
         self._muted = Muted()
+        self._newest_bar = 0
+        self._since_trimmed = 0
 
     # Events in, output out.
 
@@ -203,25 +207,37 @@ class PartitionTask:
             stop = bisect_left(events, bar_end, start, key=_ts_event)
             run = events[start:stop] if stop - start < len(events) else events
             self._close_bars(bar_end - bar_ns, before, output)
-            touched = _Touched(partial(self._admit, bar_end // HOUR_NS))
+            if bar_end > self._newest_bar:
+                self._newest_bar = bar_end
+                self._evict(output)
+            open_bar = self._open_bars.setdefault(bar_end, {})
+            touched = Admitted(partial(self._admit, bar_end // HOUR_NS, open_bar))
             for event in run:
                 touched[event.symbol].apply(event)
             self.tally.released += len(run)
-            self._open_bars.setdefault(bar_end, {}).update(dict.fromkeys(touched))
+            self.tally.unwatched += touched.refused
+            open_bar.update(dict.fromkeys(touched))
             for symbol in touched:
                 self._unsaved.setdefault(symbol, before)
-            self._evict(touched, output)
+            self._trim_books(len(run), before)
             start = stop
         self._close_bars(watermark_ns, before, output)
         return output
 
-    def _admit(self, hour: int, symbol: str) -> SymbolMonitor:
-        """The monitor of a symbol that has an event, as the one that was active last."""
-        monitor = self.monitors.pop(symbol, None)
+    def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
+        """The monitor of a symbol that has an event in the open bar; None where there is no room.
+
+        Whether there is depends on the sequence of events alone, not on how it was cut into runs.
+        """
+        monitor = self.monitors.get(symbol)
         if monitor is None:
+            if len(self.monitors) >= self.max_symbols + newcomers(self.max_symbols):
+                return None
             monitor = SymbolMonitor(
                 symbol, self.parameters, self.detectors, self.tally.market, self._lend(hour)
             )
+        elif symbol not in open_bar:
+            del self.monitors[symbol]
         self.monitors[symbol] = monitor
         return monitor
 
@@ -232,12 +248,13 @@ class PartitionTask:
             self._lent = (hour, {**self._borrowed, **lent(given, hour)})
         return self._lent[1]
 
-    def _evict(self, touched: Mapping[str, SymbolMonitor], output: Output) -> None:
-        """Forget the symbols quiet for longest, down to the bound."""
-        while len(self.monitors) > self.max_symbols:
-            symbol = next(iter(self.monitors))
-            if symbol in touched:
-                break  # more are active at once than the bound: they are all needed now
+    def _evict(self, output: Output) -> None:
+        """Forget the symbols that are beyond the bound as a bar begins."""
+        excess = len(self.monitors) - self.max_symbols
+        if excess <= 0:
+            return
+        idle_since = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
+        for symbol in expendable(self.monitors, excess, idle_since):
             del self.monitors[symbol]
             for bar in self._open_bars.values():
                 bar.pop(symbol, None)
@@ -245,6 +262,18 @@ class PartitionTask:
             self._unsaved.pop(symbol, None)
             self.tally.evicted_symbols += 1
             output.forgotten.append(symbol)
+
+    def _trim_books(self, events: int, before: Position) -> None:
+        """Hold all books together to their bound, now and then: no event adds more than one order.
+
+        It may so be exceeded by a sixteenth.
+        """
+        self._since_trimmed += events
+        if self._since_trimmed < self.max_orders // 16:
+            return
+        self._since_trimmed = 0
+        for symbol in trim_books(self.monitors, self.max_orders):
+            self._unsaved.setdefault(symbol, before)
 
     def _close_bars(self, until_ns: int, before: Position, output: Output) -> None:
         """Close every open bar that ends by ``until_ns``, and resolve what has been quiet.
@@ -357,7 +386,7 @@ class PartitionTask:
         What is ``published`` or ``muted`` is out already and is not given out again.
         """
         self.aligner.seek(start)
-        for snapshot in snapshots:
+        for snapshot in sorted(snapshots, key=lambda its: its.state.marks.bar_index):
             symbol = snapshot.symbol
             monitor = revive(
                 symbol, snapshot.state, self.parameters, self.detectors, self.tally.market
