@@ -73,7 +73,13 @@ def expendable(monitors: Mapping[str, SymbolMonitor], count: int, idle_since: in
             idle.append(symbol)
         elif monitor.warming_up:
             on_probation.append(symbol)
+    on_probation.sort(key=lambda symbol: _seniority(monitors[symbol]))
     return [*idle, *on_probation][:count]
+
+
+def _seniority(monitor: SymbolMonitor) -> tuple[int, int]:
+    """Who was active longer ago goes first; of those alike, who has been there for less long."""
+    return monitor.marks.bar_index, monitor.marks.settled_bars
 
 
 def trim_books(monitors: Mapping[str, SymbolMonitor], room: int) -> list[str]:

@@ -401,7 +401,6 @@ class PartitionTask:
                 self._with_incident[symbol] = None
         self._published = frozenset(published)
         self._muted = muted
-        self._forget_passed()
 
     @property
     def resuming(self) -> bool:
@@ -409,8 +408,13 @@ class PartitionTask:
         return bool(self._resumed)
 
     def _forget_passed(self) -> None:
-        """Drop the positions of a restart once every topic has been read beyond them."""
-        if all(
+        """Drop the positions of a restart once all that was read before lies behind.
+
+        Every topic has been read beyond them, and nothing can take a place before them any more:
+        a topic that was silent may yet bring something old.
+        """
+        here_ns = self.aligner.watermark_ns
+        if all(position.watermark_ns <= here_ns for position in self._resumed.values()) and all(
             its.read <= self.aligner.read(stream)
             for position in self._resumed.values()
             for stream, its in position.streams.items()
