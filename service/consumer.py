@@ -49,6 +49,7 @@ class Intake(Struct):
     records: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
     incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
+    snapshots_left_out: Counter[snapshots.Problem] = field(default_factory=Counter)
     commits: int = 0
     rebalances: int = 0
     last_poll_at: float = 0.0
@@ -196,6 +197,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._settings.state.snapshot_seconds,
                 )
                 offsets = await restore(partition, committed, self._clients.reader, self._settings)
+                self._intake.snapshots_left_out.update(partition.left_out)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
             partition.paused.clear()

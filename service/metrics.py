@@ -23,6 +23,7 @@ from service.consumer import Intake
 from service.partition import Partition
 from service.publish import Published
 from service.settings import Settings
+from service.snapshots import Problem
 
 
 class View(Struct):
@@ -128,6 +129,12 @@ def _intake(intake: Intake) -> Iterator[Metric]:
         "Records that could not be decoded.",
         ["topic", "reason"],
         intake.dead_letters,
+    )
+    yield _counter(
+        "snapshots_left_out",
+        "Records and sets of records on the snapshots topic that a restoration could not use.",
+        ["reason"],
+        {(reason,): intake.snapshots_left_out[reason] for reason in get_args(Problem)},
     )
     yield _counter("rebalances", "Times that partitions were handed back.", [], intake.rebalances)
     yield _counter("commits", "Commits of offsets.", [], intake.commits)

@@ -12,6 +12,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from msgspec import Struct
 
 from service.align import StreamPosition
+from service.snapshots import Problem
 from service.task import PartitionTask
 
 
@@ -63,6 +64,7 @@ class Partition:
         self.inputs = {TopicPartition(topic, number): stream for stream, topic in topics.items()}
         self.snapshot_seconds = snapshot_seconds
         self.slots: dict[str, int] = {}
+        self.left_out: Mapping[Problem, int] = {}
         # (event time, offset) of published alerts that a restart might raise again.
         self.alerts: deque[tuple[int, int]] = deque()
         self.next_alert_offset = 0

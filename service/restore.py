@@ -79,6 +79,7 @@ async def _resume(
     published = _published(partition, records[alerts], note.alerts_offset)
     partition.signals_until_ns = note.signals_until_ns
     partition.slots = restored.slots
+    partition.left_out = restored.problems
     # What bars up to the last commit gave rise to was acknowledged before it. What came after
     # stands on the alerts topic.
     muted = Muted(note.signals_until_ns, alerts_until_ns=note.signals_until_ns)
@@ -93,7 +94,7 @@ async def _resume(
             "restored from snapshots",
             partition=partition.number,
             symbols=len(restored.snapshots),
-            left_out=restored.problems,
+            left_out=snapshots.why_left_out(restored),
         )
         return offsets
     # State made anew may differ in detail: nothing of what it says of the past is news.
@@ -103,7 +104,8 @@ async def _resume(
         "no usable snapshot: replaying a warm-up window, muted",
         partition=partition.number,
         window_seconds=settings.state.warmup_window_seconds,
-        left_out=restored.problems,
+        records={tp.topic: committed[tp].offset - at for tp, at in offsets.items()},
+        left_out=snapshots.why_left_out(restored),
     )
     return offsets
 

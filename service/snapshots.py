@@ -31,6 +31,11 @@ Problem = Literal[
 """Why something on the snapshots topic was left out."""
 
 
+_SUPERSEDING: tuple[Problem, ...] = ("older_format", "newer_format", "other_settings")
+"""Whole sets of another version or of other settings: commits went on with them, so that a set from
+before them, as a version that was rolled back finds, lacks what happened since."""
+
+
 class Header(Struct, frozen=True):
     """What a part says of itself and of the set that it belongs to.
 
@@ -130,11 +135,29 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
             _count(restored, outcome)
             if header.format != FORMAT:
                 restored.formats[header.format] = header.version
+            if outcome in _SUPERSEDING:
+                best.pop(symbol, None)
         else:
             best[symbol] = (outcome, slot)
     restored.snapshots = [snapshot for snapshot, _ in best.values()]
     restored.slots = {symbol: slot for symbol, (_, slot) in best.items()}
     return restored
+
+
+def why_left_out(restored: Restored) -> list[str]:
+    """What was left out, in words; empty where all was used."""
+    written = ", ".join(
+        f"format {its} (of version {version})" for its, version in sorted(restored.formats.items())
+    )
+    words: dict[Problem, str] = {
+        "foreign_record": "no part of a snapshot: something else writes to this topic",
+        "older_format": f"of an older format: {written}; this version reads format {FORMAT}",
+        "newer_format": f"of a newer format: {written}; this version reads format {FORMAT}",
+        "other_settings": "saved under other settings of what is detected",
+        "parts_missing": "not whole: the writing was interrupted; the one before it is used",
+        "corrupt": "damaged: the checksum or the content is wrong",
+    }
+    return [f"{count} {words[problem]}" for problem, count in sorted(restored.problems.items())]
 
 
 def _whole(  # noqa: PLR0911 - one line a reason

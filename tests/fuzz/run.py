@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from random import Random
 
-import atheris
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -30,6 +28,8 @@ MOST_MEGABYTES = 2_048
 
 def fuzz(target: str, runs: int, seed: int, folder: Path, found: list[str]) -> None:
     """Run one target in this process, which libFuzzer ends."""
+    import atheris
+
     with atheris.instrument_imports(include=["detectors", "service"]):
         from tests.fuzz.mutations import STRUCTURED
         from tests.fuzz.seeds import CORPORA
@@ -72,15 +72,15 @@ def fuzz_all(runs: int, seed: int, folder: Path) -> int:
         cases = int(executed[1]) if executed else 0
         total += cases
         corpus = sum(1 for _ in (folder / target / "corpus").iterdir())
-        print(
+        print(  # noqa: T201 - a program
             f"{target:10} {cases:>10,} cases  {time.monotonic() - began:>8,.0f} s  "
             f"corpus {corpus:>6,}  {'ok' if done.returncode == 0 else 'FAILED'}",
             flush=True,
         )
         if done.returncode != 0:
             failed = True
-            print(done.stderr[-6_000:], flush=True)
-    print(f"{'all':10} {total:>10,} cases")
+            print(done.stderr[-6_000:], flush=True)  # noqa: T201
+    print(f"{'all':10} {total:>10,} cases")  # noqa: T201
     return int(failed)
 
 

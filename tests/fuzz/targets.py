@@ -1,4 +1,4 @@
-"""What is fuzzed: a function a target, from the bytes of a case to nothing, or an AssertionError."""
+"""What is fuzzed: a function a target. It takes the bytes of a case, and raises what is wrong."""
 
 import gzip
 import io
@@ -188,7 +188,7 @@ def files(data: bytes) -> None:
     suffix = ("", ".gz", ".zst")[header % 3]
     whole = header & 8 > 0 or not suffix
     stored = _compressed(body, suffix) if whole else body
-    with tempfile.TemporaryDirectory(dir=_scratch()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"orders.ndjson{suffix}"
         path.write_bytes(stored)
         before = files_module._CHUNK_BYTES
@@ -196,8 +196,8 @@ def files(data: bytes) -> None:
         try:
             batches = list(BatchReader(path, 3, max_line_bytes=64))
         except OSError as error:
-            assert not whole, error
-            assert "orders.ndjson" in str(error)
+            if whole or "orders.ndjson" not in str(error):
+                raise
             return
         finally:
             files_module._CHUNK_BYTES = before
@@ -205,11 +205,6 @@ def files(data: bytes) -> None:
     assert all(0 < len(line) <= 65 for line in lines)
     if whole:
         assert lines == [line[:65] for line in body.split(b"\n") if line.strip()]
-
-
-def _scratch() -> str | None:
-    memory = Path("/dev/shm")
-    return str(memory) if memory.is_dir() else None
 
 
 def _compressed(body: bytes, suffix: str) -> bytes:

@@ -100,8 +100,39 @@ def test_other_settings_and_other_formats_are_ignored_and_counted(monkeypatch):
     monkeypatch.undo()
     restored = restore([*other_settings, *other_format], "s")
     assert restored.snapshots == []
-    assert restored.problems["other settings"] == 1
-    assert len(restored.problems) == 2
+    assert restored.problems == {"other_settings": 1, "newer_format": 1}
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_what_another_version_wrote_since_makes_an_earlier_snapshot_worthless(monkeypatch, shift):
+    monkeypatch.setattr(snapshots, "FORMAT", snapshots.FORMAT + shift)
+    of_another_version = records(NEW, 1, "2")
+    monkeypatch.undo()
+    assert restore([*records(OLD, 0, "1"), *of_another_version], "s").snapshots == []
+    restored = restore([*of_another_version, *records(OLD, 0, "3")], "s")
+    assert same(restored.snapshots, [OLD])
+
+
+def test_a_header_cannot_ask_for_more_parts_than_there_are():
+    its = records(OLD, 0, "1")
+    header = msgspec.json.decode(its[-1].headers[0][1])
+    header |= {"part": 2**62 - 1, "parts": 2**62}
+    key = its[-1].key.rpartition(b"\x1f")[0] + b"\x1f%d" % header["part"]
+    claims = Record(key, b"", [("foreshock.snapshot", msgspec.json.encode(header))])
+    restored = restore([*its, claims], "s")
+    assert same(restored.snapshots, [OLD])
+    assert restored.problems == {"parts_missing": 1}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [b"AAA\x1f00\x1f0", b"AAA\x1f7\x1f0", b"AAA\x1f0\x1f-1", b"\xff\x1f0\x1f0", b"AAA\x1f+0\x1f0"],
+)
+def test_only_keys_as_they_are_written_are_ours(key):
+    its = records(OLD, 0, "1")
+    restored = restore([*its, its[0]._replace(key=key)], "s")
+    assert same(restored.snapshots, [OLD])
+    assert restored.problems == {"foreign_record": 1}
 
 
 def test_a_deleted_snapshot_is_gone():
