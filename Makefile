@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench scorecard models screenshots run kafka image image-test licenses vulnerabilities lock format clean
+.PHONY: help demo test fuzz check bench scorecard models screenshots run kafka image image-test licenses vulnerabilities lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: $(READY) ## lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: $(READY) ## fuzz decoding, files, snapshots and the core: make fuzz RUNS=1000000; writes build/fuzz
+	@$(BIN)/python tests/fuzz/run.py --runs $(or $(RUNS),100000) $(FUZZ_ARGS)
 
 bench: $(READY) ## measure throughput and memory on a real Kafka; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)

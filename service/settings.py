@@ -258,8 +258,8 @@ def settings_hash(settings: Settings) -> str:
     State saved under another fingerprint cannot be carried on. What only tunes the service (its
     connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
     which alarms are wanted: overrides, maintenance windows and what counts against a feed change
-    nothing that is learned. What a new version adds stays out of it as well, or an upgrade would cost
-    all saved state.
+    nothing that is learned. What a new version adds stays out of it as well, or an upgrade would
+    cost all saved state.
 
     >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
     True
