@@ -123,9 +123,13 @@ class BatchReader:
         while chunk := self._read():
             lines = (unfinished + chunk).split(b"\n")
             unfinished = lines.pop()[:kept]
-            yield [line[:kept] for line in lines if line and not line.isspace()]
-        if unfinished and not unfinished.isspace():
+            yield [line[:kept] for line in lines if not self._is_blank(line)]
+        if not self._is_blank(unfinished):
             yield [unfinished]
+
+    def _is_blank(self, line: bytes) -> bool:
+        # Of one that was cut nobody knows any more.
+        return len(line) < self._kept_bytes and (not line or line.isspace())
 
     def _read(self) -> bytes:
         """The next bytes of the file, no more than a chunk whatever it was compressed from."""

@@ -139,3 +139,9 @@ def test_a_damaged_file_is_named_and_told_where(tmp_path: Path, compression: str
     path.write_bytes(stored[:half] + added + (stored[half:] if added else b""))
     with pytest.raises(OSError, match=r"orders\.ndjson\.\w+ is damaged near byte \d+ of \d+: "):
         list(read_batches(path))
+
+
+def test_a_line_of_which_the_end_was_cut_is_not_taken_for_a_blank_one(tmp_path: Path):
+    path = tmp_path / "orders.ndjson"
+    path.write_bytes(b" " * (1 << 20) + b'  {"a":1}\n')
+    assert list(read_batches(path)) == [[b" " * (1 << 20) + b" "]]
