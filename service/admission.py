@@ -53,18 +53,23 @@ def newcomers(max_symbols: int) -> int:
     return max(1, max_symbols // 10)
 
 
-def expendable(monitors: Mapping[str, SymbolMonitor], count: int, idle_since: int) -> list[str]:
-    """The symbols to forget, at most ``count``.
+def expendable(
+    monitors: Mapping[str, SymbolMonitor], max_symbols: int, idle_since: int
+) -> list[str]:
+    """The symbols to forget, so that no more than ``max_symbols`` stay.
 
     Parameters
     ----------
     monitors
         The watched symbols, the one quiet for longest first.
-    count
-        How many are too many.
+    max_symbols
+        The bound. Symbols that are neither idle nor on probation stay, and so does an incident.
     idle_since
         The index of a bar; who had none after it is as good as delisted.
     """
+    excess = len(monitors) - max_symbols
+    if excess <= 0:
+        return []
     idle, on_probation = [], []
     for symbol, monitor in monitors.items():
         if monitor.with_incident:
@@ -74,7 +79,7 @@ def expendable(monitors: Mapping[str, SymbolMonitor], count: int, idle_since: in
         elif monitor.warming_up:
             on_probation.append(symbol)
     on_probation.sort(key=lambda symbol: _seniority(monitors[symbol]))
-    return [*idle, *on_probation][:count]
+    return [*idle, *on_probation][:excess]
 
 
 def _seniority(monitor: SymbolMonitor) -> tuple[int, int]:
@@ -82,19 +87,37 @@ def _seniority(monitor: SymbolMonitor) -> tuple[int, int]:
     return monitor.marks.bar_index, monitor.marks.settled_bars
 
 
-def trim_books(monitors: Mapping[str, SymbolMonitor], room: int) -> list[str]:
-    """Drop what has rested longest in the largest books until all together fit; of which symbols.
+class BookRoom:
+    """Holds all books of a partition together to a bound.
 
-    ``room`` is a number of resting orders.
+    Looked after now and then: no event adds more than one order, so that the bound is exceeded by a
+    sixteenth at most.
+
+    Parameters
+    ----------
+    max_orders
+        How many orders may rest in all of them.
     """
-    share = fair_share([len(monitor.book.orders) for monitor in monitors.values()], room)
-    trimmed = []
-    for symbol, monitor in monitors.items():
-        excess = len(monitor.book.orders) - share
-        if excess > 0:
-            monitor.book.evict(excess)
-            trimmed.append(symbol)
-    return trimmed
+
+    def __init__(self, max_orders: int) -> None:
+        self.max_orders = max_orders
+        self._events = 0
+
+    def trim(self, monitors: Mapping[str, SymbolMonitor], events: int) -> list[str]:
+        """After so many ``events``: what has rested longest in the largest books goes.
+
+        Returns whose books were trimmed.
+        """
+        self._events += events
+        if self._events < self.max_orders // 16:
+            return []
+        self._events = 0
+        share = fair_share([len(m.book.orders) for m in monitors.values()], self.max_orders)
+        largest = [s for s, monitor in monitors.items() if len(monitor.book.orders) > share]
+        for symbol in largest:
+            book = monitors[symbol].book
+            book.evict(len(book.orders) - share)
+        return largest
 
 
 def fair_share(sizes: Sequence[int], room: int) -> int:

@@ -21,7 +21,7 @@ from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, Lessons, lent
 from detectors.state import SymbolState, capture, revive
 from detectors.symbol import Counts, Signal, SymbolMonitor
-from service.admission import IDLE_NS, Admitted, expendable, newcomers, trim_books
+from service.admission import IDLE_NS, Admitted, BookRoom, expendable, newcomers
 from service.align import Aligner, Position, StreamPosition
 from service.arrivals import Arrivals, moving_since
 
@@ -60,8 +60,7 @@ class Output(Struct):
 class Tally(Struct):
     """What became of events; tasks may share one.
 
-    fed = scored + late + skipped + unwatched + waiting. ``unwatched`` are events of symbols that
-    there was no room for.
+    fed = scored + late + skipped + waiting + unwatched: of symbols that there was no room for.
     """
 
     released: int = 0
@@ -106,7 +105,7 @@ class PartitionTask:
     max_symbols
         The most symbols watched from one bar to the next; see ``service.admission`` for which ones.
     max_orders
-        The most orders resting in all symbols' books together.
+        The most orders resting in all symbols' books together, see ``BookRoom``.
     max_waiting
         See ``Aligner``.
     tally
@@ -132,7 +131,7 @@ class PartitionTask:
         self.parameters = parameters
         self.detectors = detectors
         self.max_symbols = max_symbols
-        self.max_orders = max_orders
+        self._book_room = BookRoom(max_orders)
         self.tally = tally
         self._borrowed: Lessons = borrowed or {}
         self._lent: tuple[int, Lessons] = (-1, {})
@@ -149,7 +148,6 @@ class PartitionTask:
         self._published: frozenset[AlertKey] = frozenset()
         self._muted = Muted()
         self._newest_bar = 0
-        self._since_trimmed = 0
 
     # Events in, output out.
 
@@ -219,7 +217,8 @@ class PartitionTask:
             open_bar.update(dict.fromkeys(touched))
             for symbol in touched:
                 self._unsaved.setdefault(symbol, before)
-            self._trim_books(len(run), before)
+            for symbol in self._book_room.trim(self.monitors, len(run)):
+                self._unsaved.setdefault(symbol, before)
             start = stop
         self._close_bars(watermark_ns, before, output)
         return output
@@ -250,30 +249,14 @@ class PartitionTask:
 
     def _evict(self, output: Output) -> None:
         """Forget the symbols that are beyond the bound as a bar begins."""
-        excess = len(self.monitors) - self.max_symbols
-        if excess <= 0:
-            return
         idle_since = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
-        for symbol in expendable(self.monitors, excess, idle_since):
+        for symbol in expendable(self.monitors, self.max_symbols, idle_since):
             del self.monitors[symbol]
             for bar in self._open_bars.values():
                 bar.pop(symbol, None)
-            self._with_incident.pop(symbol, None)
             self._unsaved.pop(symbol, None)
             self.tally.evicted_symbols += 1
             output.forgotten.append(symbol)
-
-    def _trim_books(self, events: int, before: Position) -> None:
-        """Hold all books together to their bound, now and then: no event adds more than one order.
-
-        It may so be exceeded by a sixteenth.
-        """
-        self._since_trimmed += events
-        if self._since_trimmed < self.max_orders // 16:
-            return
-        self._since_trimmed = 0
-        for symbol in trim_books(self.monitors, self.max_orders):
-            self._unsaved.setdefault(symbol, before)
 
     def _close_bars(self, until_ns: int, before: Position, output: Output) -> None:
         """Close every open bar that ends by ``until_ns``, and resolve what has been quiet.
