@@ -104,10 +104,8 @@ class PartitionTask:
         How much older than its topic's newest an event may be without being late.
     max_symbols
         The most symbols watched from one bar to the next; see ``service.admission`` for which ones.
-    max_orders
-        The most orders resting in all symbols' books together, see ``BookRoom``.
-    max_waiting
-        See ``Aligner``.
+    max_orders, max_waiting
+        See ``BookRoom`` and ``Aligner``.
     tally
         Where to count.
     borrowed
@@ -224,9 +222,9 @@ class PartitionTask:
         return output
 
     def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
-        """The monitor of a symbol that has an event in the open bar; None where there is no room.
+        """The monitor of a symbol with an event in the open bar; None where there is no room.
 
-        Whether there is depends on the sequence of events alone, not on how it was cut into runs.
+        That depends on the sequence of events alone, not on how it was cut into runs.
         """
         monitor = self.monitors.get(symbol)
         if monitor is None:
