@@ -222,10 +222,7 @@ class PartitionTask:
         return output
 
     def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
-        """The monitor of a symbol with an event in the open bar; None where there is no room.
-
-        That depends on the sequence of events alone, not on how it was cut into runs.
-        """
+        """The monitor of a symbol with an event in the open bar; None where there is no room."""
         monitor = self.monitors.get(symbol)
         if monitor is None:
             if len(self.monitors) >= self.max_symbols + newcomers(self.max_symbols):
@@ -247,8 +244,8 @@ class PartitionTask:
 
     def _evict(self, output: Output) -> None:
         """Forget the symbols that are beyond the bound as a bar begins."""
-        idle_since = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
-        for symbol in expendable(self.monitors, self.max_symbols, idle_since):
+        idle_bar = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
+        for symbol in expendable(self.monitors, self.max_symbols, idle_bar):
             del self.monitors[symbol]
             for bar in self._open_bars.values():
                 bar.pop(symbol, None)
@@ -389,10 +386,9 @@ class PartitionTask:
         return bool(self._resumed)
 
     def _forget_passed(self) -> None:
-        """Drop the positions of a restart once all that was read before lies behind.
+        """Drop the positions of a restart once every topic has been read beyond them.
 
-        Every topic has been read beyond them, and nothing can take a place before them any more:
-        a topic that was silent may yet bring something old.
+        Time too: a topic that was silent may yet bring something from before.
         """
         here_ns = self.aligner.watermark_ns
         if all(position.watermark_ns <= here_ns for position in self._resumed.values()) and all(
