@@ -151,7 +151,7 @@ class SymbolMonitor:
         closed = book_state(self.book, last_mid, SWEPT_SHARE * habit.usual)
         if closed is not None:
             self.depth_habit.learn(closed.depth[1])
-        self.habits.learn(seen.leveraged, marks.high_leverage, flow)
+        seen.learn_leveraged()
         self._count_evictions()
         bar = self.bar = Bar(
             symbol=self.symbol,

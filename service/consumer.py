@@ -8,7 +8,7 @@ keeps its state.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,16 +17,18 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
-from msgspec import Struct, field
+from msgspec import Struct
 
 from detectors.incidents import Alert
 from service import snapshots
 from service.assembly import decoders, partition_task
+from service.bounds import BoundsLog
+from service.intake import Intake
+from service.output import Output
 from service.partition import Heard, Partition, by_number
 from service.publish import Publisher
 from service.restore import restore
 from service.settings import Settings, settings_hash
-from service.task import Output, Tally
 from service.wire import dead_letter
 
 POLL_SECONDS = 0.1
@@ -43,18 +45,6 @@ class Clients(Struct):
     publisher: Publisher
     tell: Callable[[int, Alert], None] = lambda _partition, _alert: None
     """Told of each alert as it is published; it must not wait."""
-
-
-class Intake(Struct):
-    """What was read and what became of it, for the metrics; it only grows."""
-
-    tally: Tally = field(default_factory=Tally)
-    records: Counter[str] = field(default_factory=Counter)
-    dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
-    incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
-    commits: int = 0
-    rebalances: int = 0
-    last_poll_at: float = 0.0
 
 
 class _Held(NamedTuple):
@@ -101,6 +91,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._turn = asyncio.Lock()
         self._failure: BaseException | None = None
         self._held: deque[_Held] = deque()
+        self._bounds = BoundsLog(settings.limits, intake.tally)
         self._to_take: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
@@ -175,6 +166,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if now >= next_commit or not self._is_member():
                     await self._commit(list(self.partitions.values()))
                     next_commit = now + self._settings.state.commit_seconds
+                    self._bounds.note(now)
                 if self._is_member():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._intake.last_poll_at = time.monotonic()
@@ -206,6 +198,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._settings.state.snapshot_seconds,
                 )
                 offsets = await restore(partition, committed, self._clients.reader, self._settings)
+                self._intake.snapshots_left_out.update(partition.left_out)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
             if not partition.committed or not committed.keys() >= offsets.keys():
@@ -244,7 +237,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                         self._intake.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
-                    partition.slots.pop(symbol, None)
+                    if partition.slots.pop(symbol, None) is None:
+                        continue  # it was never saved
                     keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
                     await self._clients.publisher.forget(number, keys)
                 if self._watcher is not None:

@@ -6,6 +6,7 @@ docs/metrics.md is the specification; a test holds the two together.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
+from typing import get_args
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -16,14 +17,15 @@ from detectors.catalogue import ALARMING
 from detectors.drift_incidents import NAME as DRIFT
 from detectors.symbol import mean_budget_per_day
 from service import __version__
-from service.consumer import Intake
 from service.delivery import DELAY_BUCKETS_SECONDS, Delivery
 from service.families import PREFIX, counter, gauge, single
 from service.feed_metrics import feeds
+from service.intake import Intake
 from service.market_metrics import LabelledSymbols, market
 from service.partition import Partition
 from service.publish import Published
 from service.settings import Settings
+from service.snapshots import Problem
 
 
 class View(Struct):
@@ -97,6 +99,7 @@ def _intake(intake: Intake) -> Iterator[Metric]:
             ("late",): tally.late,
             ("rejected",): intake.dead_letters.total(),
             ("skipped",): tally.skipped,
+            ("unwatched",): tally.unwatched,
         },
         ["outcome"],
     )
@@ -105,6 +108,12 @@ def _intake(intake: Intake) -> Iterator[Metric]:
         "Records that could not be decoded.",
         intake.dead_letters,
         ["topic", "reason"],
+    )
+    yield counter(
+        "snapshots_left_out",
+        "Records and sets of records on the snapshots topic that a restoration could not use.",
+        {(reason,): intake.snapshots_left_out[reason] for reason in get_args(Problem)},
+        ["reason"],
     )
     yield counter("rebalances", "Times that partitions were handed back.", intake.rebalances)
     yield counter("commits", "Commits of offsets.", intake.commits)

@@ -13,6 +13,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from msgspec import Struct
 
 from service.align import Position, StreamPosition
+from service.snapshots import Problem
 from service.task import PartitionTask
 
 
@@ -89,6 +90,7 @@ class Partition:
         self.inputs = {TopicPartition(topic, number): stream for stream, topic in topics.items()}
         self.snapshot_seconds = snapshot_seconds
         self.slots: dict[str, int] = {}
+        self.left_out: Mapping[Problem, int] = {}
         # (event time, offset) of published alerts that a restart might raise again.
         self.alerts: deque[tuple[int, int]] = deque()
         self.next_alert_offset = 0

@@ -24,9 +24,10 @@ from service.cluster import explain, verify_topics
 from service.connection import client_options
 from service.console.history import History
 from service.console.page import console
-from service.consumer import Clients, Intake, Session
+from service.consumer import Clients, Session
 from service.errors import OperatorError
 from service.http import Health, HttpServer, start_http
+from service.intake import Intake
 from service.metrics import ForeshockCollector, View, registry
 from service.publish import Published, Publisher
 from service.settings import KafkaSettings, Settings

@@ -19,9 +19,9 @@ from detectors.catalogue import CATALOGUE
 from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
-from service.consumer import Intake
 from service.delivery import Delivery
 from service.http import Health, HttpServer, start_http
+from service.intake import Intake
 from service.market_metrics import LabelledSymbols
 from service.metrics import ForeshockCollector, View, registry
 from service.partition import Partition
