@@ -13,8 +13,8 @@ from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
 from detectors.symbol import SymbolMonitor
-from service.consumer import Intake
 from service.families import counter, gauge
+from service.intake import Intake
 
 
 def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
