@@ -7,6 +7,7 @@ from typing import get_args
 from detectors.catalogue import CATALOGUE
 from detectors.feed import FeedLimits
 from detectors.parameters import Parameters
+from detectors.reconfigure import reconfigure
 from detectors.suppression import Override, Suppression, Window
 from service.output import Tally
 from service.settings import Day, FeedSettings, MaintenanceSettings, Settings
@@ -107,6 +108,16 @@ def partition_task(
         max_waiting=settings.limits.buffered_events,
         tally=tally,
     )
+
+
+def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
+    """Let a task's symbols, and those to come, be judged by other settings from the next bar on.
+
+    Raises ValueError if they differ in more than that, see ``detectors.reconfigure``.
+    """
+    task.parameters = parameters(settings)
+    for monitor in task.monitors.values():
+        reconfigure(monitor, task.parameters)
 
 
 def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Decoder]:

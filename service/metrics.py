@@ -15,7 +15,6 @@ from prometheus_client.registry import Collector
 
 from detectors.catalogue import ALARMING
 from detectors.drift_incidents import NAME as DRIFT
-from detectors.symbol import mean_budget_per_day
 from service import __version__
 from service.delivery import DELAY_BUCKETS_SECONDS, Delivery
 from service.families import PREFIX, counter, gauge, single
@@ -32,7 +31,9 @@ class View(Struct):
     """What the collector looks at: the live parts, as they are at the moment.
 
     ``lags`` are the records not yet read, by topic and partition number; ``restoring`` the topic
-    partitions assigned and not yet restored; ``deliveries`` what became of alerts by Alertmanager.
+    partitions assigned and not yet restored; ``deliveries`` what became of alerts by Alertmanager;
+    ``budget_per_day`` the false alarms a symbol and day that thresholds are set for, the mean over
+    symbols.
     """
 
     intake: Intake
@@ -42,6 +43,7 @@ class View(Struct):
     connected: bool
     restoring: int = 0
     deliveries: Mapping[str, Delivery] = {}
+    budget_per_day: float = 1.0
 
 
 class ForeshockCollector(Collector):
@@ -50,7 +52,7 @@ class ForeshockCollector(Collector):
     Parameters
     ----------
     settings
-        For the budget and for the cap on symbols as labels.
+        For the length of a bar and for the cap on symbols as labels.
     view
         Gives the live parts; they change as the service connects anew.
     """
@@ -71,7 +73,7 @@ class ForeshockCollector(Collector):
         yield gauge(
             "false_alarm_budget_per_day",
             "The false alarms a symbol and day that thresholds are set for, the mean over symbols.",
-            mean_budget_per_day(monitors, self._settings.detection.false_alarms_per_day),
+            view.budget_per_day,
         )
         yield counter(
             "judged_symbol_seconds",

@@ -5,7 +5,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from msgspec import Struct
 
 from service.align import Position, StreamPosition
-from service.snapshots import Problem
+from service.snapshots import Part, Problem
 from service.task import PartitionTask
 
 
@@ -260,6 +260,15 @@ class Partition:
                 resume.add(tp)
         self.paused = self.paused - resume | pause
         return pause, resume
+
+
+class HeldSnapshot(NamedTuple):
+    """A snapshot that waits until what was sent before it has been acknowledged."""
+
+    partition: Partition
+    symbol: str
+    parts: list[Part]
+    sent_before: list[asyncio.Future[Any]]
 
 
 def start_positions(

@@ -227,6 +227,12 @@ class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ca_file: File = ""
 
 
+class ReloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the service notices that its configuration file has changed."""
+
+    watch_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
+
+
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The log, on standard error."""
 
@@ -271,6 +277,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
+    reload: ReloadSettings = field(default_factory=ReloadSettings)
     log: LogSettings = field(default_factory=LogSettings)
     overrides: tuple[OverrideSettings, ...] = ()
     maintenance: tuple[MaintenanceSettings, ...] = ()
@@ -285,13 +292,13 @@ class _WireMeaning(Struct, frozen=True):
 
 
 def settings_hash(settings: Settings) -> str:
-    """A fingerprint of the settings that change what is detected, as 16 hexadecimal digits.
+    """A fingerprint of the settings that change what is learned, as 16 hexadecimal digits.
 
     State saved under another fingerprint cannot be carried on. What only tunes the service (its
     connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
-    which alarms are wanted: overrides, maintenance windows and what counts against a feed change
-    nothing that is learned. What a new version adds stays out of it as well, or an upgrade would
-    cost all saved state.
+    which alarms are wanted: the budget, overrides, maintenance windows and what counts against a
+    feed change nothing that is learned. What a new version adds stays out of it as well, or an
+    upgrade would cost all saved state.
 
     >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
     True
@@ -301,12 +308,13 @@ def settings_hash(settings: Settings) -> str:
     # Through the declared types, so that 1 and 1.0 for a number are the same setting.
     builtins = msgspec.to_builtins(settings, enc_hook=hidden)
     settings = msgspec.convert(builtins, Settings, dec_hook=to_secret)
+    detection = msgspec.to_builtins(settings.detection)
     limits = msgspec.to_builtins(settings.limits)
     meaning = {
         "topics": settings.topics,
         "wire": msgspec.convert(settings.wire, _WireMeaning, from_attributes=True),
         "time": settings.time,
-        "detection": settings.detection,
+        "detection": {key: detection[key] for key in ("warmup_bars", "quiet_seconds")},
         "limits": {key: limits[key] for key in ("symbols", "resting_orders", "accounts")},
     }
     canonical = msgspec.json.encode(meaning, order="deterministic")

@@ -26,6 +26,7 @@ from service.market_metrics import LabelledSymbols
 from service.metrics import ForeshockCollector, View, registry
 from service.partition import Partition
 from service.publish import Published
+from service.reload import Reloader, Source
 from service.settings import LimitSettings, Settings
 from service.task import PartitionTask
 from tests.kafka_server import unavailable
@@ -78,7 +79,8 @@ def view() -> View:
 
 @pytest.fixture
 async def client(view: View) -> AsyncIterator[ClientSession]:
-    metrics = registry([ForeshockCollector(Settings(), lambda: view)])
+    reloader = Reloader(Settings(), Source(None, {}))
+    metrics = registry([ForeshockCollector(Settings(), lambda: view), reloader])
     server: HttpServer = await start_http(
         "127.0.0.1", 0, registry=metrics, health=lambda: Health(live=True, ready=True, checks={})
     )
