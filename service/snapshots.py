@@ -134,10 +134,10 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
         by_age = sorted(seen.sets, key=lambda its: (its.header.watermark_ns, its.written))
         newest_usable = superseded = -1
         for its in reversed(by_age):
-            if its.written < superseded:
-                continue
             outcome = _usable(its, symbol, settings)
             if isinstance(outcome, Snapshot):
+                if its.written < superseded:
+                    continue
                 restored.snapshots.append(outcome)
                 restored.slots[symbol] = its.slot
                 newest_usable = its.written
@@ -147,8 +147,9 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
             if its.header.format != FORMAT:
                 restored.formats[its.header.format] = its.header.version
             if outcome in _SUPERSEDING:
-                superseded = its.written
-                restored.slots[symbol] = its.slot  # so that what it makes worthless goes first
+                superseded = max(superseded, its.written)
+                # So that what it makes worthless is overwritten first.
+                restored.slots.setdefault(symbol, its.slot)
         if seen.spoiled > newest_usable:
             restored.damaged.append(symbol)
     for _, _, problem in problems:
