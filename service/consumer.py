@@ -95,7 +95,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         """How many topic partitions are assigned and not yet worked on."""
         return len(self._to_take)
 
-    # What aiokafka calls, beside the loop.
+    # What is called beside the loop, by aiokafka and when settings change.
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Save and commit what is handed back; keep its state in case it comes back."""
@@ -121,8 +121,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             self.joined = True
         except Exception as error:  # noqa: BLE001 - as above
             self._failure = error
-
-    # What others call, beside the loop.
 
     async def reconfigure(self, settings: Settings) -> None:
         """Judge by other settings, between two steps of the loop.
@@ -169,6 +167,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 max_records=self._settings.kafka.max_poll_records,
             )
             async with self._turn:
+                if self._failure is not None:  # meanwhile, beside the loop
+                    raise self._failure
                 await self._work(records)
                 now = time.monotonic()
                 if now >= next_commit or not self._is_member():

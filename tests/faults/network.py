@@ -62,8 +62,9 @@ class Network:
         weather = self.weather.get(kind)
         if weather is not None and weather.refusals:
             self.seen[f"{kind} refused"] += 1
+            refusal = weather.refusals.pop()
             await asyncio.sleep(request.there + request.back)
-            raise weather.refusals.pop()
+            raise refusal
         self._loop.call_later(request.there, self._arrive, request, context=self._context)
         expire = self._loop.call_later(timeout_seconds, request.end, None, RequestTimedOutError())
         try:
