@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check alerting bench scorecard models run kafka image image-test lock format clean
+.PHONY: help demo test check alerting bench scorecard models run kafka image image-test kubernetes lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ image: ## build the container image
 
 image-test: $(READY) ## run the built image against a real Kafka, read-only and as an ordinary user
 	@deploy/image.sh test
+
+kubernetes: $(READY) ## make the PrometheusRule of deploy/kubernetes from deploy/prometheus anew
+	@$(BIN)/python deploy/kubernetes/prometheusrule.py \
+		> deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml
 
 lock: $(READY) ## resolve the pinned requirements anew
 	@$(BIN)/python -m pip install --quiet uv
