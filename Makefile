@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check alerting bench scorecard models run kafka image image-test kubernetes lock format clean
+.PHONY: help demo test check alerting bench scorecard models run kafka image image-test kubernetes asyncapi lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ image-test: $(READY) ## run the built image against a real Kafka, read-only and 
 kubernetes: $(READY) ## make the PrometheusRule of deploy/kubernetes from deploy/prometheus anew
 	@$(BIN)/python deploy/kubernetes/prometheusrule.py \
 		> deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml
+
+asyncapi: $(READY) ## make docs/asyncapi.yaml from the message types anew
+	@env -i $(BIN)/foreshock asyncapi --config /dev/null > docs/asyncapi.yaml
 
 lock: $(READY) ## resolve the pinned requirements anew
 	@$(BIN)/python -m pip install --quiet uv

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _add_scorecard(subcommands)
     _add_check_config(subcommands)
     _add_topics(subcommands)
+    _add_asyncapi(subcommands)
     return top
 
 
@@ -343,6 +344,22 @@ examples:
         metavar="R",
         type=whole,
         help="with --create: of the new topics (default: 3, or the number of brokers if fewer)",
+    )
+    _add_config(command)
+
+
+def _add_asyncapi(subcommands: "Subcommands") -> None:
+    command = _command(
+        subcommands,
+        "asyncapi",
+        commands.asyncapi,
+        summary="describe the topics and their records, for programs",
+        description="Prints an AsyncAPI 3.0 document in YAML: every topic that the settings name, "
+        "who writes and reads it, and the JSON schema of its records, under the fields' own names.",
+        epilog="""\
+examples:
+  foreshock asyncapi > asyncapi.yaml
+""",
     )
     _add_config(command)
 

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests, built as an operator builds them: valid, closed, true to the service."""
+"""The Kubernetes manifests as they are built: valid, closed, true to the service."""
 
 import copy
 import re
