@@ -48,7 +48,7 @@ USER 10001:10001
 EXPOSE 9464
 
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python3", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('FORESHOCK_HTTP__PORT', '9464')), timeout=2); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python3", "-m", "service.probe"]
 
 ENTRYPOINT ["foreshock"]
 CMD ["run"]

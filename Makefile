@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check alerting bench scorecard models run kafka image image-test kubernetes asyncapi lock format clean
+.PHONY: help demo test check alerting bench scorecard models run kafka image image-test licenses vulnerabilities kubernetes asyncapi lock format clean
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -61,6 +61,16 @@ kubernetes: $(READY) ## make the PrometheusRule of deploy/kubernetes from deploy
 
 asyncapi: $(READY) ## make docs/asyncapi.yaml from the message types anew
 	@env -i $(BIN)/foreshock asyncapi --config /dev/null > docs/asyncapi.yaml
+
+licenses: $(READY) ## list the licences of what the image installs; writes build/licenses.md
+	@mkdir -p build
+	@$(BIN)/pip-licenses --output-file build/licenses.md \
+		--packages $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' requirements.txt)
+
+vulnerabilities: $(READY) ## look for known vulnerabilities in what the image installs; needs the network
+	@$(BIN)/python -m pip install --quiet 'pip-audit>=2.10,<3'
+	@$(BIN)/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict \
+		--progress-spinner off
 
 lock: $(READY) ## resolve the pinned requirements anew
 	@$(BIN)/python -m pip install --quiet uv

@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from model_markets import MUST_ALARM, MUST_NOT_ALARM, Market
+from model_markets import Market
 from model_rivals import Scores
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from service.demo.measures import Truth
 from service.demo.simulation import START_NS
-from service.scorecard.matrix import START_SECONDS
+from service.scorecard.matrix import MUST_ALARM, START_SECONDS
 from service.scorecard.score import GRACE_NS, MEASURED, QUIET_NS, RECOVERY_NS, SECOND
 
 Alarms = NDArray[np.bool_]
@@ -143,7 +143,7 @@ def judge(all_tapes: Sequence[Tape], raised: Sequence[Alarms]) -> Result:
             inside = tape.times[its & (tape.times > starts_at) & (tape.times <= ends_at)]
             if len(inside):
                 result.delays[tape.scenario].append((int(inside[0]) - starts_at) / SECOND)
-        elif tape.scenario in MUST_NOT_ALARM:
+        elif tape.scenario not in MUST_ALARM and tape.scenario != "calm":
             at = tape.times[its & tape.counted]
             result.false[tape.scenario] += int(len(at) > 0) + int(np.sum(np.diff(at) > QUIET_NS))
     return result

@@ -19,7 +19,7 @@ from service.demo.measures import Truth
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
 from service.replay import Summary, outputs
-from service.scorecard.matrix import Trial, trials
+from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES, Trial, trials
 from service.scorecard.score import MEASURED
 from service.settings import Settings
 from service.task import Tally
@@ -27,19 +27,6 @@ from service.wire import STREAMS
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "models"
-
-MUST_ALARM = (
-    "cancel_burst",
-    "quote_stuffing",
-    "layering",
-    "leverage_buildup",
-    "leverage_jump",
-    "draining_book",
-    "spread_blowout",
-    "cascade",
-)
-MUST_NOT_ALARM = ("surge", "big_trade", "volatility_regime", "requote_rhythm", "lull")
-"""The scenarios on which features and models were chosen; later ones only test the choice."""
 
 
 class Track(msgspec.Struct):
@@ -80,7 +67,7 @@ class Market(msgspec.Struct):
 def tuning_trials(seeds: int, calm_days: int) -> list[Trial]:
     """The trials at nominal strength, the calm ones first."""
     chosen = trials(
-        (*MUST_ALARM, *MUST_NOT_ALARM),
+        (*MUST_ALARM, *MUST_NOT_ALARM, *REGIMES),
         purpose="tuning",
         seeds=seeds,
         calm_days=calm_days,

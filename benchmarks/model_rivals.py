@@ -26,6 +26,9 @@ Scores = NDArray[np.float64]
 
 SEED = 1
 
+MOST_DEVIATION = 10.0
+"""Standard deviations that are 1 to a model whose inputs lie in [0, 1]; what fell is 0."""
+
 
 class Model(Protocol):
     """What river asks of an anomaly detector."""
@@ -112,12 +115,12 @@ class RobustZ:
 
 
 class Standardised:
-    """One of river's models on the deviations, squashed to [0, 1] where it needs that."""
+    """One of river's models on the deviations; where it needs inputs in [0, 1], on what rose."""
 
-    def __init__(self, detector: Detector, model: Model, *, squashed: bool) -> None:
+    def __init__(self, detector: Detector, model: Model, *, risen: bool) -> None:
         self.baseline: Surprise = detector.model()
         self.model = model
-        self.squashed = squashed
+        self.risen = risen
 
     def score_one(self, x: Features) -> float:
         """The model's score of the deviations; 0 while there are none."""
@@ -133,20 +136,20 @@ class Standardised:
 
     def _inputs(self, x: Features) -> Features:
         z = self.baseline.deviations_one(x)
-        if not self.squashed:
+        if not self.risen:
             return z
-        return {name: 0.5 + 0.5 * math.tanh(value / 4.0) for name, value in z.items()}
+        return {name: min(1.0, max(0.0, value / MOST_DEVIATION)) for name, value in z.items()}
 
 
 def half_space_trees(detector: Detector) -> Model:
-    """River's half-space trees: ten of height eight, over 250 bars."""
-    trees = anomaly.HalfSpaceTrees(n_trees=10, height=8, window_size=250, seed=SEED)
-    return Standardised(detector, trees, squashed=True)
+    """River's half-space trees: ten of height eight, over 240 bars."""
+    trees = anomaly.HalfSpaceTrees(n_trees=10, height=8, window_size=240, seed=SEED)
+    return Standardised(detector, trees, risen=True)
 
 
 def loda(detector: Detector) -> Model:
     """River's LODA: twenty projections instead of a hundred, which cost five times as much."""
-    return Standardised(detector, anomaly.LODA(n_random_cuts=20, seed=SEED), squashed=False)
+    return Standardised(detector, anomaly.LODA(n_random_cuts=20, seed=SEED), risen=False)
 
 
 MODELS: dict[str, Callable[[Detector], Model]] = {

@@ -23,9 +23,10 @@ from detectors.scorer import Scorer
 from detectors.surprise import Surprise
 from detectors.symbol import SymbolMonitor
 from service.align import Aligner
+from service.connection import client_options
 from service.consumer import Clients, Intake, Session
 from service.publish import Published, Publisher
-from service.run import client_options, consumer_options, producer_options
+from service.run import consumer_options, producer_options
 from service.settings import Settings
 from service.task import PartitionTask
 from service.wire import Decoder

@@ -28,6 +28,11 @@ YOUNG_NS = 50_000_000
 who had not already decided to (fleeting orders: Hasbrouck and Saar, 2009, use two seconds; stuffing
 is a matter of milliseconds: Egginton, Van Ness and Van Ness, 2016)."""
 
+FLEETING_NS = 1_000_000_000
+FLEETING_SHARE = 0.1
+"""An order withdrawn within a second is fleeting (Hasbrouck and Saar, 2009, took two seconds, when
+markets were slower). One of at least this share of the usual depth is meant to be seen."""
+
 WIDEST_SPREAD_BPS = 1_000.0
 """The spread of a book with an empty side, and the most that any spread counts for."""
 
@@ -39,7 +44,8 @@ class Flow:
     Counts are numbers of events; the rest is notional in the quote currency. ``bid`` and ``ask``
     name the side of the book where the order rested. ``leveraged`` is the notional of new orders
     that state a leverage and do not only reduce, ``leverage_excess_weighted`` weighs it by the
-    excess of the leverage's logarithm over the account's own habit.
+    excess of the leverage's logarithm over the account's own habit. ``large_fleeting`` is what was
+    withdrawn of orders as large as `FLEETING_SHARE` within `FLEETING_NS` of their arrival.
     """
 
     orders: float = 0.0
@@ -55,6 +61,8 @@ class Flow:
     leveraged: float = 0.0
     leverage_excess_weighted: float = 0.0
     near_maximum_leverage: float = 0.0
+    large_fleeting_bid: float = 0.0
+    large_fleeting_ask: float = 0.0
 
 
 _amounts = attrgetter(*(field.name for field in fields(Flow)))

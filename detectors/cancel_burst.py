@@ -62,7 +62,7 @@ _net = "cancels outnumber new orders by {value:.1f} standard deviations"
 
 DETECTOR = Detector(
     name="cancel_burst",
-    version=2,
+    version=3,
     features=features,
     phrases={
         "net_withdrawal_5s": _net + " over 5 s (usually {expected:.1f})",

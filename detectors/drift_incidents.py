@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from detectors.detector import Detector, phrase
-from detectors.incidents import MAX_EVIDENCE, Alert, Evidence, alert_id, resolved
+from detectors.incidents import (
+    MAX_EVIDENCE,
+    Alert,
+    Evidence,
+    alert_id,
+    distrusted,
+    resolved,
+)
 from detectors.scorer import Reading
 
 NAME = "drift"
@@ -35,9 +42,16 @@ class DriftIncidents:
         self.open: DriftIncident | None = None
 
     def step(
-        self, ts_event: int, detectors: Sequence[Detector], readings: Mapping[str, Reading]
+        self,
+        ts_event: int,
+        detectors: Sequence[Detector],
+        readings: Mapping[str, Reading],
+        inputs: Sequence[str] = (),
     ) -> list[Alert]:
-        """Take in a bar that closed at ``ts_event``; the alerts it gives rise to."""
+        """Take in a bar that closed at ``ts_event``; the alerts it gives rise to.
+
+        ``inputs`` is what is known against the symbol's feed.
+        """
         alerts = self.resolve(ts_event)
         drifted = [
             d
@@ -49,7 +63,7 @@ class DriftIncidents:
         if self.open is not None:
             self.open.last_ns = ts_event
             return alerts
-        alert = self._raise(drifted[0], ts_event, readings[drifted[0].name])
+        alert = self._raise(drifted[0], ts_event, readings[drifted[0].name], inputs)
         self.open = DriftIncident(alert, ts_event)
         return [*alerts, alert]
 
@@ -62,7 +76,9 @@ class DriftIncidents:
         summary = f"{self.symbol}: no further change for {QUIET_NS // 10**9} s"
         return [resolved(incident.alert, incident.last_ns + QUIET_NS, summary)]
 
-    def _raise(self, detector: Detector, ts_event: int, reading: Reading) -> Alert:
+    def _raise(
+        self, detector: Detector, ts_event: int, reading: Reading, inputs: Sequence[str]
+    ) -> Alert:
         evidence = [
             Evidence(detector.name, c.feature, c.value, c.expected, c.share)
             for c in reading.drift[:MAX_EVIDENCE]
@@ -82,6 +98,9 @@ class DriftIncidents:
             score=reading.score,
             p_value=1.0 if reading.p_value is None else reading.p_value,
             evidence=evidence,
-            summary=f"{self.symbol}: for minutes now {sentence}; what is usual is learned anew",
+            summary=distrusted(
+                f"{self.symbol}: for minutes now {sentence}; what is usual is learned anew", inputs
+            ),
             runbook=f"docs/runbook.md#{NAME}",
+            inputs=list(inputs),
         )

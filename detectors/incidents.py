@@ -38,7 +38,9 @@ class Alert(Struct, frozen=True):
     """What is published when an incident opens, escalates or resolves.
 
     Times are nanoseconds of event time; ``ts_event`` is the close of the bar that caused it.
-    A repeat of an alert has the same ``alert_id``, ``status`` and ``severity``.
+    A repeat of an alert has the same ``alert_id``, ``status`` and ``severity``. ``inputs`` says, in
+    words, why what the alert rests on is not to be trusted; it is empty where nothing is known
+    against it.
     """
 
     alert_id: str
@@ -54,6 +56,7 @@ class Alert(Struct, frozen=True):
     evidence: list[Evidence]
     summary: str
     runbook: str
+    inputs: list[str] = []
 
 
 class KillSwitch(Struct, frozen=True):
@@ -105,6 +108,15 @@ def resolved(fired: Alert, ends_at: int, summary: str) -> Alert:
     return replace(fired, status="resolved", ends_at=ends_at, ts_event=ends_at, summary=summary)
 
 
+def distrusted(summary: str, inputs: Sequence[str]) -> str:
+    """An alert's sentence, with what is known against its inputs.
+
+    >>> distrusted("BTC-PERP: the book is thin", ["cancels frozen for 12 s"])
+    'BTC-PERP: the book is thin; do not trust it: cancels frozen for 12 s'
+    """
+    return f"{summary}; do not trust it: {', '.join(inputs)}" if inputs else summary
+
+
 class Incidents:
     """The incidents of one symbol.
 
@@ -124,9 +136,16 @@ class Incidents:
         self.open: Incident | None = None
 
     def step(
-        self, ts_event: int, detectors: Sequence[Detector], readings: Mapping[str, Reading]
+        self,
+        ts_event: int,
+        detectors: Sequence[Detector],
+        readings: Mapping[str, Reading],
+        inputs: Sequence[str] = (),
     ) -> list[Alert]:
-        """Take in a bar that closed at ``ts_event``; the alerts it gives rise to."""
+        """Take in a bar that closed at ``ts_event``; the alerts it gives rise to.
+
+        ``inputs`` is what is known against the symbol's feed.
+        """
         alerts = self.resolve(ts_event)
         alarmed = [d for d in detectors if readings[d.name].effective]
         if not alarmed:
@@ -135,7 +154,7 @@ class Incidents:
         if incident is None:
             # The least likely reading names the incident.
             first = min(alarmed, key=lambda d: _p_value(readings[d.name]))
-            alert = self._raise(first, "warning", ts_event, ts_event, readings, alarmed)
+            alert = self._raise(first, "warning", ts_event, ts_event, readings, alarmed, inputs)
             incident = self.open = Incident(alert, [], 0, ts_event)
             alerts.append(alert)
         incident.detectors += [d.name for d in alarmed if d.name not in incident.detectors]
@@ -146,7 +165,7 @@ class Incidents:
             first = next(d for d in detectors if d.name == incident.alert.detector)
             starts_at = incident.alert.starts_at
             incident.alert = self._raise(
-                first, "critical", starts_at, ts_event, readings, alarmed, reason
+                first, "critical", starts_at, ts_event, readings, alarmed, inputs, reason
             )
             alerts.append(incident.alert)
         return alerts
@@ -194,6 +213,7 @@ class Incidents:
         ts_event: int,
         readings: Mapping[str, Reading],
         alarmed: Sequence[Detector],
+        inputs: Sequence[str],
         reason: str | None = None,
     ) -> Alert:
         worst = min(alarmed, key=lambda d: _p_value(readings[d.name]))
@@ -217,8 +237,11 @@ class Incidents:
             score=reading.score,
             p_value=_p_value(reading),
             evidence=evidence,
-            summary=f"{self.symbol}: {sentence}" + (f"; {reason}" if reason else ""),
+            summary=distrusted(
+                f"{self.symbol}: {sentence}" + (f"; {reason}" if reason else ""), inputs
+            ),
             runbook=f"docs/runbook.md#{detector.name}",
+            inputs=list(inputs),
         )
 
 

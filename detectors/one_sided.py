@@ -2,7 +2,8 @@
 
 Summed over accounts a layer drowns in everybody's flow; account by account it stands out, for a
 market maker's quotes balance, an ordinary order is small, and what trades with an account's orders
-was meant to trade: it is taken off, so that who puts back what a large sale took is no layer.
+was meant to trade: it is taken off, so that who puts back what a large sale took is no layer. What
+is withdrawn within a second is taken off too: who moves one quote all the time has no layers.
 """
 
 import math
@@ -20,8 +21,20 @@ MAX_ACCOUNTS = 64
 """The most accounts remembered; beyond it the least one-sided is forgotten."""
 
 LargeOrder = tuple[str, float]
-"""What an account's order adds to its side of the book, as a share of the usual depth, below zero
-on the ask side; or what a trade takes from it, with the opposite sign."""
+"""What an account's order adds to its side of the book, as it counts, below zero on the ask side;
+or what a trade or a withdrawal at once takes from it, with the opposite sign."""
+
+
+def counted(share: float) -> float:
+    """What an order of this share of the usual depth counts for.
+
+    A trade takes off what the order counts for less by, so that an order that is filled counts for
+    nothing, however many trades it took.
+
+    >>> counted(0.01), counted(0.05), counted(0.5)
+    (0.0, 0.05, 0.1)
+    """
+    return min(COUNTED_SHARE, share) if share >= LARGE_SHARE else 0.0
 
 
 class OneSidedAccounts:
@@ -64,9 +77,8 @@ class OneSidedAccounts:
             for account in placed:
                 placed[account] *= left
         for account, share in orders:
-            counted = max(-COUNTED_SHARE, min(COUNTED_SHARE, share))
-            placed[account] = placed.get(account, 0.0) + counted
-            self.gross += abs(counted)
+            placed[account] = placed.get(account, 0.0) + share
+            self.gross += abs(share)
         if len(placed) > MAX_ACCOUNTS:
             self.placed = placed = _largest(placed)
         return max(map(abs, placed.values()), default=0.0) / math.sqrt(1.0 + self.gross)

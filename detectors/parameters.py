@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from detectors.feed import FeedLimits
 from detectors.suppression import Suppression
 
 
@@ -11,7 +12,8 @@ class Parameters(Struct, frozen=True, kw_only=True):
     ``false_alarms_per_day`` is the budget a symbol and day, shared by the detectors.
     ``warmup_bars`` are learned before anything is judged. An incident resolves after
     ``quiet_ns`` without an alarm. ``max_orders`` and ``max_accounts`` bound a symbol's memory.
-    ``suppression`` says which alarms are not wanted, and which symbols have another budget.
+    ``suppression`` says which alarms are not wanted, and which symbols have another budget;
+    ``feed`` what counts against a symbol's inputs.
     """
 
     bar_ns: int = 1_000_000_000
@@ -21,6 +23,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     max_orders: int = 100_000
     max_accounts: int = 1_024
     suppression: Suppression = Suppression()
+    feed: FeedLimits = FeedLimits()
 
     @property
     def bar_seconds(self) -> float:

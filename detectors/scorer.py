@@ -11,7 +11,7 @@ from detectors.detector import Detector, Features
 from detectors.drift import ALARMING_RISE, CUMULATED_RISE, DriftState, DriftWatch
 from detectors.parameters import Parameters
 from detectors.peers import Lesson
-from detectors.surprise import Contribution, SurpriseState
+from detectors.surprise import Contribution, SurpriseState, distance
 
 RELEARN_BARS = 60
 """After a drift nothing is judged for so many bars, in which the new habit is learned."""
@@ -108,9 +108,10 @@ class Scorer:
             self.bars += not settling
             self.model.learn_one(x)
             return Reading("warming_up", x)
-        score = self.model.score_one(x)
+        deviations = self.model.deviations_one(x)
+        score = distance(deviations)
         if not self.detector.alarms:
-            drift = self._watch_drift(x)
+            drift = self._watch_drift(deviations)
             self.model.learn_one(x)
             return Reading("scoring", x, score, drift=drift)
         if self.warming_up:
@@ -120,15 +121,15 @@ class Scorer:
         verdict = self.calibration.judge(score)
         self.calibration.learn(score)
         contributions = self.model.explain_one(x) if verdict.alarm else []
-        drift = self._watch_drift(x)
+        drift = self._watch_drift(deviations)
         self.model.learn_one(x)
         return Reading(
             "scoring", x, score, verdict.p_value, verdict.alarm, contributions, drift=drift
         )
 
-    def _watch_drift(self, x: Features) -> list[Contribution]:
+    def _watch_drift(self, deviations: Mapping[str, float]) -> list[Contribution]:
         """The features that have changed for good, where that shows now: they are learned anew."""
-        moved = self.drift.learn(self.model.deviations_one(x))
+        moved = self.drift.learn(deviations)
         if not moved:
             return []
         changes = self._changed(moved)

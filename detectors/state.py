@@ -4,19 +4,24 @@ A monitor that comes back goes on exactly as the one that was captured would hav
 floats, which depend on the order in which they were added, are kept rather than made anew.
 """
 
-from msgspec import Struct
+from collections.abc import Mapping
+
+from msgspec import Struct, field
 
 from detectors.accounts import Habit, LeveragedOrder
 from detectors.bar import BookState, DepthState, Flow
 from detectors.book import Book, BookSide, Level, RestingOrder
 from detectors.detector import Detector
 from detectors.drift_incidents import DriftIncident
+from detectors.feed import FeedState
+from detectors.feed_incidents import FeedFindings
 from detectors.incidents import Incident
 from detectors.one_sided import LargeOrder
+from detectors.open_bar import Counts, Marks
 from detectors.parameters import Parameters
 from detectors.peers import GivenLessons
 from detectors.scorer import ScorerState
-from detectors.symbol import Counts, Marks, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 
 FORMAT = 2
 """The format of SymbolState: raise it with any change to what it holds or means."""
@@ -25,7 +30,9 @@ FORMAT = 2
 class SymbolState(Struct):
     """Everything that a SymbolMonitor knows.
 
-    ``open_bar`` is the end of the bar that was open and had seen events, None without one.
+    ``open_bar`` is the end of the bar that was open and had seen events, None without one;
+    ``delays`` are the fastest records of that bar by stream, in nanoseconds. What is not there of a
+    feed begins anew.
     """
 
     open_bar: int | None
@@ -45,11 +52,19 @@ class SymbolState(Struct):
     large: list[LargeOrder]
     one_sided: tuple[dict[str, float], float]
     opened: BookState | None
+    feed: FeedState | None = None
+    findings: FeedFindings = field(default_factory=FeedFindings)
+    delays: dict[str, int] = {}
 
 
-def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
-    """The state of a monitor. It shares what can change with it: encode it before going on."""
-    book = monitor.book
+def capture(
+    monitor: SymbolMonitor, open_bar: int | None, delays: Mapping[str, int] | None = None
+) -> SymbolState:
+    """The state of a monitor. It shares what can change with it: encode it before going on.
+
+    ``delays`` are those of the open bar.
+    """
+    book, seen = monitor.book, monitor.open_bar
     return SymbolState(
         open_bar=open_bar,
         orders=book.orders,
@@ -62,12 +77,15 @@ def capture(monitor: SymbolMonitor, open_bar: int | None) -> SymbolState:
         lessons=monitor.lessons,
         incident=monitor.incidents.open,
         drift=monitor.drifts.open,
-        marks=monitor.marks,
-        flow=monitor.flow,
-        leveraged=monitor.leveraged,
-        large=monitor.large,
+        marks=seen.marks,
+        flow=seen.flow,
+        leveraged=seen.leveraged,
+        large=seen.large,
         one_sided=(monitor.one_sided.placed, monitor.one_sided.gross),
-        opened=monitor.opened,
+        opened=seen.opened,
+        feed=monitor.feed.state,
+        findings=monitor.feed.findings,
+        delays=dict(delays or {}),
     )
 
 
@@ -84,6 +102,8 @@ def revive(
     """
     monitor = SymbolMonitor(symbol, parameters, detectors, counts)
     _revive_book(monitor.book, state)
+    if state.feed is not None:
+        monitor.feed.restore(state.feed, state.findings)
     monitor.habits.recent, monitor.habits.older = state.habits
     monitor.spans.sums = state.spans
     monitor.depth_habit.state = state.depth
@@ -94,11 +114,12 @@ def revive(
     monitor.lessons = state.lessons
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
-    monitor.open_bar(state.opened)
-    monitor.marks = state.marks
-    monitor.flow = state.flow
-    monitor.leveraged = state.leveraged
-    monitor.large = state.large
+    seen = monitor.open_bar
+    seen.begin(state.opened, state.depth.usual)
+    seen.marks = state.marks
+    seen.flow = state.flow
+    seen.leveraged = state.leveraged
+    seen.large = state.large
     monitor.one_sided.placed, monitor.one_sided.gross = state.one_sided
     return monitor
 

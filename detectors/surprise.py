@@ -173,16 +173,13 @@ class Surprise(base.AnomalyDetector):
                 deviations[feature] = min(LARGEST_DEVIATION, deviation)
         return deviations
 
-    def _rises(self, x: dict[str, float]) -> dict[str, float]:
-        return {feature: z for feature, z in self.deviations_one(x).items() if z > 0.0}
-
     def score_one(self, x: dict[str, float]) -> float:  # type: ignore[override]  # names are str
         """The distance in standard deviations; 0 where nothing rose or nothing was learned."""
-        return math.sqrt(sum(z * z for z in self._rises(x).values()))
+        return distance(self.deviations_one(x))
 
     def explain_one(self, x: dict[str, float]) -> list[Contribution]:
         """Each risen feature's share of the squared score, the largest first."""
-        rises = self._rises(x)
+        rises = {feature: z for feature, z in self.deviations_one(x).items() if z > 0.0}
         total = sum(z * z for z in rises.values())
         contributions = [
             Contribution(feature, x[feature], self._baselines[feature].expected, z * z / total)
@@ -227,6 +224,15 @@ class Surprise(base.AnomalyDetector):
                 baseline.mean = _plain(mean, observations)
                 baseline.square = _plain(square, observations + prior_bars)
             baseline.settle(self.min_deviation)
+
+
+def distance(deviations: Mapping[str, float]) -> float:
+    """How far what rose is from what is expected of it; what fell does not count.
+
+    >>> distance({"hazard": 3.0, "spread": 4.0, "sweep_cost": -9.0})
+    5.0
+    """
+    return math.sqrt(sum(z * z for z in deviations.values() if z > 0.0))
 
 
 def _exponential(start: float, grace: int) -> stats.EWMean:

@@ -1,37 +1,25 @@
 """One symbol: its book, its bars and its detectors."""
 
-import math
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from detectors.accounts import LeveragedOrder, LeverageHabits
-from detectors.bar import (
-    NEAR_BPS,
-    YOUNG_NS,
-    Bar,
-    BookState,
-    DepthHabit,
-    Flow,
-    Spans,
-    book_state,
-)
+from detectors.accounts import LeverageHabits
+from detectors.bar import Bar, DepthHabit, Spans, book_state
 from detectors.book import Book
 from detectors.detector import Detector
 from detectors.drift_incidents import DriftIncidents
-from detectors.events import Cancel, Event, Late, Margin, Order, Position, Reference, Trade
+from detectors.events import Event, Late
+from detectors.feed_watch import FeedWatch
 from detectors.incidents import Alert, Incidents
-from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts
+from detectors.one_sided import OneSidedAccounts
+from detectors.open_bar import Counts, Marks, OpenBar
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
 from detectors.scorer import Reading, Scorer
 from detectors.suppression import budget_per_day
-from detectors.suppressor import SuppressedAlarms, Suppressor
-
-NEAR_MAXIMUM = 0.8
-"""Leverage at or above this share of the venue's maximum is near it."""
+from detectors.suppressor import Suppressor
 
 LULL_NS = 60_000_000_000
 """After so long without an event, what follows is a reopening."""
@@ -42,47 +30,22 @@ SETTLING_BARS = 60
 SWEPT_SHARE = 0.25
 """The share of the usual depth whose sweep cost is measured."""
 
+NO_DELAYS: Mapping[str, float] = {}
+
 
 class Signal(Struct, frozen=True):
     """What the detectors make of one bar of a symbol.
 
     ``stress_ratio`` is 0 for an ordinary bar and 1 for one that is an alarm: the most surprising
     reading's place between the two, in log probability; None while every detector is warming up.
+    ``inputs`` is what is known against the symbol's feed.
     """
 
     symbol: str
     ts_event: int
     stress_ratio: float | None
     detectors: dict[str, Reading]
-
-
-class Counts(Struct):
-    """What the events of some symbols came to; they only grow.
-
-    ``suppressed_alarms`` are bars with a suppressed alarm, by detector and kind of reason.
-    """
-
-    late: int = 0
-    unknown_orders: int = 0
-    replaced_orders: int = 0
-    sequence_regressions: int = 0
-    stale_orders: int = 0
-    evicted_orders: int = 0
-    evicted_accounts: int = 0
-    bars: int = 0
-    judged_bars: int = 0
-    suppressed_alarms: SuppressedAlarms = {}
-
-
-class Marks(Struct, gc=False):
-    """Where a symbol's stream stands."""
-
-    sequence: int = 0
-    bar_index: int = -1
-    hour: int = -1
-    settled_bars: int = 0
-    last_price: float = 0.0
-    high_leverage: float = 0.0
+    inputs: list[str] = []
 
 
 class SymbolMonitor:
@@ -103,9 +66,8 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "_large", "_near_high", "_near_low", "book", "counts",
-        "depth_habit", "detectors", "drifts", "flow", "habits", "incidents", "large", "lessons",
-        "leveraged", "marks", "one_sided", "opened", "parameters", "scorers", "signal", "spans",
+        "_handlers", "book", "counts", "depth_habit", "detectors", "drifts", "feed", "habits",
+        "incidents", "lessons", "one_sided", "open_bar", "parameters", "scorers", "signal", "spans",
         "suppressor", "symbol",
     )  # fmt: skip
 
@@ -136,134 +98,40 @@ class SymbolMonitor:
         self.lessons: GivenLessons = []
         self.incidents = Incidents(symbol, parameters.quiet_ns)
         self.drifts = DriftIncidents(symbol)
+        self.feed = FeedWatch(symbol, parameters, counts.feed, counts.suppressed_alarms)
         self.counts = counts
         self.signal: Signal | None = None
-        self.flow = Flow()
-        self.leveraged: list[LeveragedOrder] = []
         self.one_sided = OneSidedAccounts(parameters.bar_seconds)
-        self.large: list[LargeOrder] = []
-        self._large = math.inf
-        self.opened: BookState | None = None
-        self.marks = Marks()
-        self._near_low = 0.0
-        self._near_high = 0.0
-        # In the order of events.Kind.
-        self._handlers: tuple[Callable[[Any], None], ...] = (
-            self._on_order,
-            self._on_cancel,
-            self._on_trade,
-            self._on_reference,
-            self._on_margin,
-            self._on_position,
-            self._on_late,
-        )
+        self.open_bar = OpenBar(self.book, self.habits, self.one_sided, self.feed, counts)
+        self._handlers = self.open_bar.handlers
+
+    @property
+    def marks(self) -> Marks:
+        """Where the symbol's stream stands."""
+        return self.open_bar.marks
 
     def apply(self, event: Event | Late) -> None:
         """Take one event of this symbol; events come in order."""
         sequence = event.sequence
         if sequence is not None:
-            marks = self.marks
-            if sequence < marks.sequence:
+            numbering = self.feed.numbering
+            if sequence == numbering.next:
+                numbering.next = sequence + 1
+            elif numbering.broken(event, sequence):
                 self.counts.sequence_regressions += 1
-            marks.sequence = sequence
         self._handlers[event.kind](event)
 
-    def _on_order(self, order: Order) -> None:
-        book = self.book
-        order_id = order.order_id
-        price = order.price
-        quantity = order.quantity
-        if order_id in book.orders:
-            self.counts.replaced_orders += 1
-            self._withdraw(order_id, None, order.ts_event)
-        if price is not None and order.type != "market":
-            is_buy = order.side == "buy"
-            book.add(order_id, is_buy, price, quantity, order.ts_event)
-            flow = self.flow
-            flow.orders += 1.0
-            notional = price * quantity
-            if notional >= self._large and order.account is not None:
-                share = notional / self._large * LARGE_SHARE
-                self.large.append((order.account, share if is_buy else -share))
-            if self._near_low <= price <= self._near_high:
-                if is_buy:
-                    flow.near_placed_bid += notional
-                else:
-                    flow.near_placed_ask += notional
-        else:
-            notional = (price or self.marks.last_price) * quantity
-        leverage = order.leverage
-        if leverage is not None and not order.reduce_only:
-            self.leveraged.append((order.account, notional, leverage))
+    def close_bar(
+        self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS
+    ) -> tuple[Signal, list[Alert]]:
+        """Close the bar that ends at ``ends_at`` and saw events; the detectors' word on it.
 
-    def _on_cancel(self, cancel: Cancel) -> None:
-        self._withdraw(cancel.order_id, cancel.quantity, cancel.ts_event)
-
-    def _withdraw(self, order_id: str, quantity: float | None, ts_event: int) -> None:
-        taken = self.book.take(order_id, quantity)
-        if taken is None:
-            self.counts.unknown_orders += 1
-            return
-        order, amount = taken
-        flow = self.flow
-        flow.cancels += 1.0
-        if ts_event - order.ts_event < YOUNG_NS:
-            flow.young_cancels += 1.0
-        price = order.price
-        if self._near_low <= price <= self._near_high:
-            if order.is_buy:
-                flow.near_cancelled_bid += price * amount
-            else:
-                flow.near_cancelled_ask += price * amount
-
-    def _on_trade(self, trade: Trade) -> None:
-        book = self.book
-        flow = self.flow
-        price = trade.price
-        notional = price * trade.quantity
-        flow.trades += 1.0
-        if self._near_low <= price <= self._near_high:
-            # The aggressor takes from the other side of the book.
-            if trade.side == "buy":
-                flow.near_traded_ask += notional
-            else:
-                flow.near_traded_bid += notional
-        account = trade.maker_account
-        if account is not None and self.one_sided.minds(account) and self._large < math.inf:
-            share = notional / self._large * LARGE_SHARE
-            self.large.append((account, share if trade.side == "buy" else -share))
-        self.marks.last_price = price
-        maker = trade.maker_order_id
-        if maker is not None and book.take(maker, trade.quantity) is None:
-            self.counts.unknown_orders += 1
-        # A taker that never rested (a market order) is not unknown: there is nothing to reduce.
-        if trade.taker_order_id is not None:
-            book.take(trade.taker_order_id, trade.quantity)
-
-    def _on_reference(self, reference: Reference) -> None:
-        """No detector looks at references."""
-
-    def _on_margin(self, margin: Margin) -> None:
-        if margin.max_leverage is not None:
-            self.marks.high_leverage = NEAR_MAXIMUM * margin.max_leverage
-
-    def _on_position(self, position: Position) -> None:
-        if position.leverage is not None:
-            self.habits.introduce(position.account, position.leverage)
-
-    def _on_late(self, late: Late) -> None:
-        """The book learns of what came too late for its bar; the bar does not."""
-        self.counts.late += 1
-        kept = self.flow, self.leveraged, self.large
-        self.flow, self.leveraged, self.large = Flow(), [], []
-        self._handlers[late.event.kind](late.event)
-        self.flow, self.leveraged, self.large = kept
-
-    def close_bar(self, ends_at: int) -> tuple[Signal, list[Alert]]:
-        """Close the bar that ends at ``ends_at`` and saw events; the detectors' word on it."""
+        ``delays`` is how long the partition's records were under way, see `Feed.close_bar`.
+        """
         bar_ns = self.parameters.bar_ns
         index = ends_at // bar_ns
-        marks = self.marks
+        seen = self.open_bar
+        flow, marks = seen.flow, seen.marks
         elapsed = index - marks.bar_index
         if elapsed * bar_ns > LULL_NS:
             # After a lull, and before the first bar of all, nothing is as it usually is.
@@ -273,26 +141,28 @@ class SymbolMonitor:
         self.counts.bars += 1
         self._give_lessons(ends_at // HOUR_NS)
 
+        feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays)
+        inputs = self.feed.inputs(ends_at)
         self.book.uncross(ends_at - bar_ns)
         habit = self.depth_habit.state
-        opened = self.opened
+        opened = seen.opened
         last_mid = opened.mid if opened is not None else None
         closed = book_state(self.book, last_mid, SWEPT_SHARE * habit.usual)
         if closed is not None:
             self.depth_habit.learn(closed.depth[1])
-        self.habits.learn(self.leveraged, marks.high_leverage, self.flow)
+        self.habits.learn(seen.leveraged, marks.high_leverage, flow)
         self._count_evictions()
         bar = Bar(
             symbol=self.symbol,
             starts_at=ends_at - bar_ns,
             ends_at=ends_at,
-            flow=self.flow,
-            spans=self.spans.add(self.flow, elapsed),
+            flow=flow,
+            spans=self.spans.add(flow, elapsed),
             opened=opened,
             closed=closed,
             usual_depth=habit.usual,
             smooth_log_depth=habit.smooth,
-            one_sided=self.one_sided.learn(self.large, elapsed),
+            one_sided=self.one_sided.learn(seen.large, elapsed),
         )
         settling = marks.settled_bars <= SETTLING_BARS
         readings = {
@@ -302,16 +172,21 @@ class SymbolMonitor:
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
         alerts = [
-            *self.incidents.step(ends_at, self.detectors, readings),
-            *self.drifts.step(ends_at, self.detectors, readings),
+            *feed_alerts,
+            *self.incidents.step(ends_at, self.detectors, readings, inputs),
+            *self.drifts.step(ends_at, self.detectors, readings, inputs),
         ]
-        self.open_bar(closed)
-        self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings)
+        seen.begin(closed, habit.usual)
+        self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incidents that have been quiet for long enough at ``ts_event``."""
-        return [*self.incidents.resolve(ts_event), *self.drifts.resolve(ts_event)]
+        return [
+            *self.feed.resolve(ts_event),
+            *self.incidents.resolve(ts_event),
+            *self.drifts.resolve(ts_event),
+        ]
 
     @property
     def warming_up(self) -> bool:
@@ -320,14 +195,14 @@ class SymbolMonitor:
 
     @property
     def with_incident(self) -> bool:
-        """Whether an incident is open."""
-        return self.incidents.open is not None or self.drifts.open is not None
+        """Whether an incident is open, or something stands against the feed."""
+        return self.incidents.open is not None or self.drifts.open is not None or self.feed.active
 
     @property
     def open_alerts(self) -> list[Alert]:
         """The last alert of each incident that is open: whatever was raised and has not ended."""
-        both = (self.incidents.open, self.drifts.open)
-        return [incident.alert for incident in both if incident is not None]
+        incidents = (self.incidents.open, self.drifts.open, self.feed.findings.open)
+        return [incident.alert for incident in incidents if incident is not None]
 
     def _give_lessons(self, hour: int) -> None:
         """At the first bar of an hour, what was learned until then."""
@@ -344,18 +219,6 @@ class SymbolMonitor:
         counts.evicted_orders += book.evicted
         counts.evicted_accounts += habits.evicted
         book.stale = book.evicted = habits.evicted = 0
-
-    def open_bar(self, opened: BookState | None) -> None:
-        """Begin a bar with the book as it is."""
-        self.flow = Flow()
-        self.leveraged = []
-        self.large = []
-        self.opened = opened
-        self._large = LARGE_SHARE * self.depth_habit.state.usual or math.inf
-        if opened is not None:
-            self.marks.last_price = opened.mid
-            self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
-            self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
 
     def _stress_ratio(self, readings: dict[str, Reading]) -> float | None:
         ratios = [

@@ -1,6 +1,6 @@
 """A book that has become thin where the market trades.
 
-Depth within 10, 25 and 50 bps of the mid is compared, as a logarithm, with its own habit, now and
+Depth within 10 and 25 bps of the mid is compared, as a logarithm, with its own habit, now and
 smoothed over a quarter of a minute, so that slow recovery shows as well as a gap (resilience: Kyle,
 1985; Foucault, Kadan and Kandel, 2005). The cost to sweep a fixed notional says what a liquidation
 would meet. What takes minutes is for ``fading_book``: its habits are of another scale.
@@ -15,9 +15,7 @@ from detectors.surprise import Surprise
 
 UNIT_BPS = 1.0
 
-SHALLOW = frozenset(
-    {"shallow_10bps", "shallow_25bps", "shallow_50bps", "shallow_side_25bps", "shallow_15s"}
-)
+SHALLOW = frozenset({"shallow_10bps", "shallow_25bps", "shallow_side_25bps", "shallow_15s"})
 """The features that rise as depth falls."""
 
 AS_GOOD_AS_EMPTY = 0.05
@@ -26,10 +24,8 @@ AS_GOOD_AS_EMPTY = 0.05
 TYPICAL = {
     "shallow_10bps": 0.3,
     "shallow_25bps": 0.2,
-    "shallow_50bps": 0.17,
     "shallow_side_25bps": 0.3,
     "shallow_15s": 0.17,
-    "spread": 0.7,
     "sweep_cost": 0.35,
 }
 """Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
@@ -48,17 +44,15 @@ def features(bar: Bar) -> Features | None:
     usual = bar.usual_depth
     # A quote on its way from one price to the next leaves a gap that no bar should be judged by: a
     # book is as deep as at the deeper of the bar's ends.
-    ten, twenty_five, fifty = map(max, opened.depth, closed.depth)
+    ten, twenty_five, _ = map(max, opened.depth, closed.depth)
     thinner = min(
         max(opened.bid_depth[1], closed.bid_depth[1]), max(opened.ask_depth[1], closed.ask_depth[1])
     )
     return {
         "shallow_10bps": shallow(ten, usual),
         "shallow_25bps": shallow(twenty_five, usual),
-        "shallow_50bps": shallow(fifty, usual),
         "shallow_side_25bps": shallow(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
-        "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
         "sweep_cost": log_ratio(min(opened.sweep_cost_bps, closed.sweep_cost_bps), UNIT_BPS),
     }
 
@@ -67,20 +61,18 @@ _shallow = "depth within {band} bps of the mid is {{times:.1f}} times less than 
 
 DETECTOR = Detector(
     name="thin_book",
-    version=2,
+    version=3,
     features=features,
     phrases={
         "shallow_10bps": _shallow.format(band=10),
         "shallow_25bps": _shallow.format(band=25),
-        "shallow_50bps": _shallow.format(band=50),
         "shallow_side_25bps": "depth of the thinner side within 25 bps of the mid is {times:.1f}"
         " times less than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
-        "spread": "the spread is {level:.1f} bps (usually {usual:.1f})",
         "sweep_cost": "sweeping a quarter of the usual depth costs {level:.1f} bps (usually"
         " {usual:.1f})",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
-    logarithms=SHALLOW | {"spread", "sweep_cost"},
+    logarithms=SHALLOW | {"sweep_cost"},
     turned=SHALLOW,
 )

@@ -7,11 +7,9 @@ each alert, where the newest word replaces the one before.
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import structlog
@@ -21,9 +19,10 @@ from msgspec.structs import replace
 from detectors.incidents import Alert
 from service.backoff import delays
 from service.delivery import Delivery, Item, Lane
-from service.errors import ConfigurationError
 from service.notification import HOLD_RESENDS, Key, body, by_key, notification, parse_labels
+from service.secrets import Secret, given
 from service.settings import AlertmanagerSettings
+from service.trust import trust
 
 PATH = "/api/v2/alerts"
 RESOLVED_SECONDS = 900.0
@@ -67,8 +66,8 @@ class Notifier:
         self._settings = settings
         self._open_alerts = open_alerts
         self._labels = parse_labels(settings.labels)
-        self._password = _password(settings)
-        self._ssl = _trusted(settings)
+        self._password = given("alertmanager.password", Secret(), settings.password_file)
+        self._ssl = trust("alertmanager.ca_file", settings.ca_file)
         self._told: dict[Key, _Told] = {}
         urls = [url.strip().rstrip("/") for url in settings.urls.split(",") if url.strip()]
         self._lanes = [Lane(url, settings.queue_size) for url in dict.fromkeys(urls)]
@@ -101,11 +100,11 @@ class Notifier:
         headers = {}
         if self._settings.username:
             headers["Authorization"] = aiohttp.encode_basic_auth(
-                self._settings.username, self._password, "utf-8"
+                self._settings.username, self._password.reveal(), "utf-8"
             )
         async with aiohttp.ClientSession(
             headers=headers,
-            connector=aiohttp.TCPConnector(ssl=self._ssl if self._ssl is not None else True),
+            connector=aiohttp.TCPConnector(ssl=self._ssl),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
         ) as http:
             tasks = [asyncio.create_task(self._deliver(lane, http)) for lane in self._lanes]
@@ -209,27 +208,3 @@ class Notifier:
             lane.sent(items)
         else:
             raise aiohttp.ClientError(f"status {status}: {said[:200]}")
-
-
-def _password(settings: AlertmanagerSettings) -> str:
-    if not settings.password_file:
-        return ""
-    try:
-        return Path(settings.password_file).read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f'alertmanager.password_file = "{settings.password_file}": cannot be read: '
-            f"{getattr(error, 'strerror', None) or error}"
-        ) from None
-
-
-def _trusted(settings: AlertmanagerSettings) -> ssl.SSLContext | None:
-    if not settings.ca_file:
-        return None
-    try:
-        return ssl.create_default_context(cafile=settings.ca_file)
-    except OSError as error:  # an SSLError is one
-        raise ConfigurationError(
-            f'alertmanager.ca_file = "{settings.ca_file}": cannot be used: '
-            f"{error.strerror or error}"
-        ) from None

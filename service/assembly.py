@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from detectors.catalogue import CATALOGUE
+from detectors.feed import FeedLimits
 from detectors.parameters import Parameters
 from detectors.suppression import Override, Suppression, Window
-from service.settings import Day, MaintenanceSettings, Settings
+from service.settings import Day, FeedSettings, MaintenanceSettings, Settings
 from service.task import PartitionTask, Tally
 from service.wire import STREAMS, Decoder
 
@@ -34,6 +35,18 @@ def parameters(settings: Settings) -> Parameters:
         max_orders=settings.limits.resting_orders,
         max_accounts=settings.limits.accounts,
         suppression=suppression(settings),
+        feed=feed_limits(settings.feed),
+    )
+
+
+def feed_limits(feed: FeedSettings) -> FeedLimits:
+    """What counts against a feed."""
+    return FeedLimits(
+        silent_seconds=feed.frozen_seconds,
+        symbol_silent_seconds=feed.symbol_frozen_seconds,
+        delay_seconds=feed.delay_rise_seconds,
+        skew_seconds=feed.clock_skew_seconds,
+        quiet_ns=round(feed.quiet_seconds * 1e9),
     )
 
 

@@ -123,9 +123,16 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
 
 
 def _servers(settings: Settings) -> dict[str, Any]:
-    hosts = [host.strip() for host in settings.kafka.bootstrap_servers.split(",")]
+    kafka = settings.kafka
+    protocol = "kafka" if kafka.security_protocol == "PLAINTEXT" else "kafka-secure"
+    hosts = [host.strip() for host in kafka.bootstrap_servers.split(",")]
     return {
-        f"kafka{number}": {"host": host, "protocol": "kafka"} for number, host in enumerate(hosts)
+        f"kafka{number}": {
+            "host": host,
+            "protocol": protocol,
+            "description": f"security.protocol={kafka.security_protocol}",
+        }
+        for number, host in enumerate(hosts)
     }
 
 

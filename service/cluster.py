@@ -2,15 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
+from service.connection import client_options, why_not
 from service.errors import ConfigurationError, OperatorError
 from service.logs import muted
+from service.permissions import rights
 from service.settings import Settings
 from service.topics import DEFAULT_PARTITIONS, Report, Topic, Wanted, examine, wanted_topics
 
@@ -46,6 +55,14 @@ async def verify_topics(settings: Settings) -> Report:
         problems = "".join(f"\n  {problem}" for problem in report.problems)
         raise OperatorError(f"the topics are not as they must be:{problems}")
     return report
+
+
+async def explain(settings: Settings, error: Exception) -> str:
+    """What ended a session, in words; of a right that was taken away, which one it is."""
+    if isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
+        with suppress(OperatorError):
+            return "; ".join((await inspect_topics(settings)).problems) or repr(error)
+    return repr(error)
 
 
 async def create_missing(
@@ -98,7 +115,8 @@ async def _inspect(admin: AIOKafkaAdminClient, settings: Settings) -> Report:
     names = [topic.name for topic in wanted_topics(settings) if counts.get(topic.name)]
     configs = await _configs(admin, names)
     topics = {name: Topic(name, counts[name], configs.get(name, {})) for name in names}
-    return examine(settings, topics)
+    allowed = await rights(settings.kafka, [topic.name for topic in wanted_topics(settings)])
+    return examine(settings, topics, allowed)
 
 
 async def _configs(
@@ -145,23 +163,23 @@ async def _create(
 async def _admin(settings: Settings) -> AsyncIterator[Any]:
     """A connected admin client; what goes wrong with it is told in a sentence."""
     servers = settings.kafka.bootstrap_servers
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=servers,
-        client_id=settings.kafka.client_id,
-        request_timeout_ms=int(ANSWER_SECONDS * 1_000),
-    )
+    options = client_options(settings.kafka)
+    admin = AIOKafkaAdminClient(**options | {"request_timeout_ms": round(ANSWER_SECONDS * 1e3)})
     with muted("aiokafka"):
         try:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await admin.start()
             except (KafkaError, OSError, TimeoutError):
-                raise OperatorError(_unreachable(servers)) from None
+                why = await why_not(settings.kafka, ANSWER_SECONDS)
+                raise OperatorError(why or _unreachable(servers)) from None
             try:
                 async with asyncio.timeout(2 * ANSWER_SECONDS):
                     yield admin
             except (KafkaError, OSError, TimeoutError) as error:
                 reason = str(error) or "no answer in time"
+                if why := await why_not(settings.kafka, ANSWER_SECONDS):
+                    raise OperatorError(why) from None
                 raise OperatorError(
                     f"the Kafka broker at {servers} accepts connections, but a request failed "
                     f"({reason}). Check that the address it advertises (advertised.listeners) "

@@ -160,12 +160,19 @@ def scorecard(arguments: argparse.Namespace) -> int:
 
 def check_config(arguments: argparse.Namespace) -> int:
     """``foreshock check-config``."""
+    from service.alertmanager import Notifier
     from service.configuration import effective, load
+    from service.connection import client_options
     from service.settings import settings_hash
+    from service.web_config import load_web_config
 
     loaded = load(arguments.config, os.environ)
     _say(effective(loaded))
     _say(f"\n# fingerprint of what changes detection: {settings_hash(loaded.settings)}")
+    # What stands in the files that the settings name; a broker or an endpoint is not asked.
+    client_options(loaded.settings.kafka)
+    load_web_config(loaded.settings.http.web_config_file)
+    Notifier(loaded.settings.alertmanager, dict)
     return 0
 
 
@@ -197,6 +204,8 @@ def topics(arguments: argparse.Namespace) -> int:
     _say(table(settings, report))
     for problem in report.problems:
         _say(f"\nproblem: {problem}")
+    for hint in report.hints:
+        _say(f"\nnote: {hint}")
     if not report.problems:
         _say("\nall is as it must be")
     return 1 if report.problems else 0

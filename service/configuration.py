@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from service.credentials import contradictions
 from service.describe import expected, shortened, shown
 from service.errors import ConfigurationError
 from service.lists import LISTS, lists_as_toml, read_list
 from service.notification import OWN_LABELS, parse_labels
+from service.secrets import HIDDEN, Secret, hidden, to_secret
 from service.settings import FieldSettings, Settings
 from service.wire import STREAMS
 
@@ -123,7 +125,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
         try:
             values[item.key] = _converted(item, setting)
         except ValueError as error:
-            errors.append(f"{item.name} = {shortened(shown(item.value))}{item.place}: {error}")
+            errors.append(f"{item.name} = {_told(item, setting)}{item.place}: {error}")
         sources[item.key] = item.source
     settings = _build(values)
     if not errors:  # only then is it certain what the settings are
@@ -138,12 +140,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
 def effective(loaded: Loaded) -> str:
     """The settings as a TOML file that says of each where it is from.
 
-    Mapped fields appear only where they are mapped.
+    Mapped fields appear only where they are mapped; a secret that is set only as a comment.
     """
     lines: list[str] = []
-    builtins = msgspec.to_builtins(loaded.settings)
+    builtins = msgspec.to_builtins(loaded.settings, enc_hook=hidden)
     table = ""
-    for key in known_settings():
+    known = known_settings()
+    for key in known:
         section, _, name = key.rpartition(".")
         value: Any = builtins
         for part in key.split("."):
@@ -154,6 +157,8 @@ def effective(loaded: Loaded) -> str:
             lines += [*([""] if lines else []), f"[{section}]"]
             table = section
         line = f"{name} = {shown(value)}"
+        if value == HIDDEN and known[key].type is Secret:
+            line = f"# {name} is set, and not shown"
         lines.append(f"{line:<44} # {loaded.sources.get(key, 'default')}")
     return "\n".join((*lines, *lists_as_toml(loaded.settings, loaded.sources)))
 
@@ -218,6 +223,13 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
         yield Given(key, name, value, is_variable=True)
 
 
+def _told(item: Given, setting: Setting) -> str:
+    """A value in a message about it; a secret is hidden, and an address with a password in it."""
+    text = shown(item.value)
+    hide = setting.type is Secret or (setting.key.endswith("_url") and "@" in text)
+    return HIDDEN if hide else shortened(text)
+
+
 def _unknown(item: Given, known: Mapping[str, Setting]) -> str:
     inside = [key for key in known if key.startswith(item.key + ".")]
     if inside:
@@ -243,7 +255,9 @@ def _list(name: str, item: Given) -> tuple[tuple[Any, ...], list[str]]:
 
 def _converted(item: Given, setting: Setting) -> Any:
     try:
-        value = msgspec.convert(item.value, setting.type, strict=not item.is_variable)
+        value = msgspec.convert(
+            item.value, setting.type, strict=not item.is_variable, dec_hook=to_secret
+        )
     except msgspec.ValidationError:
         raise ValueError(f"it must be {expected(setting.type)}") from None
     if setting.key.startswith(_FIELDS) and (not value or "." in value):
@@ -271,6 +285,7 @@ def _build(values: Mapping[str, Any]) -> Settings:
 
 def _conflicts(settings: Settings) -> Iterator[str]:
     """What no single setting shows."""
+    yield from contradictions(settings.kafka)
     used: dict[str, str] = {}
     for section in ("topics", "outputs"):
         for name, topic in msgspec.structs.asdict(getattr(settings, section)).items():

@@ -232,9 +232,13 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         )
         self._intake.records[tp.topic] += len(records)
         offsets = None
-        if decoded.rejections or partition.task.resuming:
+        kept = records
+        if decoded.rejections:
             rejected = {rejection.index for rejection in decoded.rejections}
-            offsets = [r.offset for i, r in enumerate(records) if i not in rejected]
+            kept = [record for i, record in enumerate(records) if i not in rejected]
+        consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
+        if partition.task.resuming or not consecutive:
+            offsets = [record.offset for record in kept]
         for rejection in decoded.rejections:
             record = records[rejection.index]
             value, headers = dead_letter(
@@ -248,6 +252,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             first_offset=records[0].offset,
             next_offset=records[-1].offset + 1,
             offsets=offsets,
+            arrived_ms=[record.timestamp for record in kept],
         )
 
     # What is kept.

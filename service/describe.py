@@ -76,6 +76,8 @@ def _expected(info: inspect.Type) -> str:  # noqa: PLR0911 - one line a kind
             return f"text of {low or 0} to {high} characters"
         case inspect.BoolType():
             return "true or false"
+        case inspect.CustomType():
+            return "a secret text"
         case _:
             return "text"
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from msgspec import Struct, json
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from service.basic_auth import basic_auth
 from service.errors import OperatorError
+from service.web_config import WebConfig
 
 SECURITY_HEADERS: Mapping[str, str] = {
     # The page has no script, style or image of its own, and loads none.
@@ -38,6 +40,9 @@ INDEX = """<!doctype html>
 </body>
 </html>
 """
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""Answered without a name and a password: orchestrators' probes have none to give."""
 
 _SHUTDOWN_SECONDS = 2.0
 _IDLE_SECONDS = 75.0  # longer than Prometheus's usual interval, so that it keeps its connection
@@ -68,7 +73,12 @@ class HttpServer:
 
 
 async def start_http(
-    host: str, port: int, *, registry: CollectorRegistry, health: Callable[[], Health]
+    host: str,
+    port: int,
+    *,
+    registry: CollectorRegistry,
+    health: Callable[[], Health],
+    web_config: WebConfig | None = None,
 ) -> HttpServer:
     """Start to serve.
 
@@ -80,13 +90,19 @@ async def start_http(
         What ``/metrics`` exposes.
     health
         Called for each probe.
+    web_config
+        What is asked of clients; nothing if None.
 
     Raises
     ------
     OperatorError
         The address cannot be listened on.
     """
-    app = web.Application(middlewares=[_log_request, _plain_errors], client_max_size=1_024)
+    web_config = web_config or WebConfig()
+    middlewares: list[Middleware] = [_log_request, _plain_errors]
+    if web_config.users:
+        middlewares.append(basic_auth(web_config.users, OPEN_PATHS))
+    app = web.Application(middlewares=middlewares, client_max_size=1_024)
     app.on_response_prepare.append(_add_headers)
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -109,7 +125,7 @@ async def start_http(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=web_config.tls).start()
     except OSError as error:
         await runner.cleanup()
         raise OperatorError(_cannot_listen(host, port, error)) from None

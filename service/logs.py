@@ -68,9 +68,16 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("aiokafka.conn").addFilter(_without_credentials)
     if level == "info":
         # Its information is about its own inner life; ask for "debug" to have it all.
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
+
+
+def _without_credentials(record: logging.LogRecord) -> bool:
+    """Leave out what aiokafka tells, for debugging, of requests that carry passwords or tokens."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not any(type(value).__name__.startswith("SaslAuth") for value in arguments)
 
 
 @contextmanager

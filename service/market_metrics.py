@@ -9,6 +9,7 @@ from typing import get_args
 from prometheus_client.core import Metric
 
 from detectors.catalogue import NAMES
+from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
 from detectors.symbol import SymbolMonitor
@@ -49,10 +50,15 @@ def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric
         },
         ["what"],
     )
-    severities = Counter(alert.severity for m in monitors for alert in m.open_alerts)
+    severities = Counter(
+        alert.severity
+        for monitor in monitors
+        for alert in monitor.open_alerts
+        if alert.detector != FEED_INTEGRITY
+    )
     yield gauge(
         "incidents_open",
-        "Incidents that are open.",
+        "Incidents of the market that are open.",
         {(severity,): severities[severity] for severity in get_args(Severity)},
         ["severity"],
     )

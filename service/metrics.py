@@ -19,6 +19,7 @@ from service import __version__
 from service.consumer import Intake
 from service.delivery import DELAY_BUCKETS_SECONDS, Delivery
 from service.families import PREFIX, counter, gauge, single
+from service.feed_metrics import feeds
 from service.market_metrics import LabelledSymbols, market
 from service.partition import Partition
 from service.publish import Published
@@ -81,6 +82,7 @@ class ForeshockCollector(Collector):
         yield from _partitions(view)
         yield from _deliveries(view.deliveries)
         yield from market(view.intake, monitors)
+        yield from feeds(view.intake, monitors)
         yield from self._symbols.collect(monitors)
 
 

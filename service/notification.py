@@ -104,6 +104,7 @@ def notification(
             "score": f"{alert.score:.4g}",
             "p_value": f"{alert.p_value:.3g}",
             "ts_event": _time(alert.ts_event).isoformat(),
+            **({"inputs": "; ".join(alert.inputs)} if alert.inputs else {}),
         },
         starts_at=_time(starts_ns),
         ends_at=_time(ends_ns),

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.symbol import mean_budget_per_day
 from service.assembly import decoders, partition_task
 from service.errors import OperatorError
@@ -29,7 +30,8 @@ class Summary(Struct):
 
     ``symbol_days`` is the market time in which an alarm could be raised, and
     ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
-    ``drifts`` are lasting changes that were told of: they are no alarms.
+    ``drifts`` are lasting changes that were told of: they are no alarms, and neither are
+    ``feed_incidents``; ``feed_findings`` are bars in which a feed was not to be trusted, by check.
     ``suppressed_alarms`` are alarms of a detector in a bar, by the kind of reason.
     """
 
@@ -44,6 +46,8 @@ class Summary(Struct):
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
     drifts: int = 0
+    feed_incidents: int = 0
+    feed_findings: dict[str, int] = {}
     suppressed_alarms: list[dict[str, str | int]] = []
     symbol_days: float = 0.0
     incidents_per_symbol_day: float | None = None
@@ -139,6 +143,7 @@ def replay(
     incidents: Counter[tuple[str, str]] = Counter()
     severities: dict[str, tuple[str, str]] = {}
     drifts: set[str] = set()
+    feeds: set[str] = set()
     console = Console(stderr=True, quiet=quiet)
     task = partition_task(settings, _paths(directory), Tally())
     encode = msgspec.json.Encoder().encode_lines
@@ -150,7 +155,9 @@ def replay(
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
                 for alert in output.alerts:
-                    if alert.severity == "info":
+                    if alert.detector == FEED_INTEGRITY:
+                        feeds.add(alert.alert_id)
+                    elif alert.severity == "info":
                         drifts.add(alert.alert_id)
                     else:
                         severities[alert.alert_id] = (alert.detector, alert.severity)
@@ -160,6 +167,7 @@ def replay(
                     signal_file.write(encode(output.signals))
         incidents.update(severities.values())
         result.drifts = len(drifts)
+        result.feed_incidents = len(feeds)
         result.elapsed_seconds = time.perf_counter() - began
         _tally(result, task, incidents)
         if summary is not None:
@@ -203,6 +211,7 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
         {"detector": detector, "reason_kind": kind, "count": count}
         for (detector, kind), count in sorted(tally.market.suppressed_alarms.items())
     ]
+    result.feed_findings = dict(sorted(tally.market.feed.findings.items()))
     parameters = task.parameters
     result.symbol_days = tally.market.judged_bars * parameters.bar_seconds / 86_400
     if result.symbol_days > 0:
@@ -231,6 +240,9 @@ def table(result: Summary) -> Table:
     for incident in result.incidents:
         shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
     shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
+    shown.add_row("incidents of a feed", f"{result.feed_incidents:,}")
+    for check, bars in result.feed_findings.items():
+        shown.add_row(f"  {check} (bars)", f"{bars:,}")
     suppressed = sum(int(alarms["count"]) for alarms in result.suppressed_alarms)
     shown.add_row("alarms suppressed", f"{suppressed:,}")
     for alarms in result.suppressed_alarms:

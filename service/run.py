@@ -20,12 +20,15 @@ from service import __version__
 from service.alertmanager import Notifier
 from service.assembly import input_topics
 from service.backoff import delays
-from service.cluster import verify_topics
+from service.cluster import explain, verify_topics
+from service.connection import client_options
 from service.consumer import Clients, Intake, Session
+from service.errors import OperatorError
 from service.http import Health, start_http
 from service.metrics import ForeshockCollector, View, registry
 from service.publish import Published, Publisher
 from service.settings import KafkaSettings, Settings
+from service.web_config import load_web_config
 
 STOP_SECONDS = 4.5
 """What saving and committing may take when asked to stop; orchestrators kill after a while."""
@@ -41,15 +44,6 @@ GC_THRESHOLDS = (100_000, 50, 100)
 """Collections over many long-lived models pause for long: let them be rare."""
 
 log = structlog.get_logger("foreshock")
-
-
-def client_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """What every connection to Kafka is made with."""
-    return {
-        "bootstrap_servers": kafka.bootstrap_servers,
-        "client_id": kafka.client_id,
-        "request_timeout_ms": round(kafka.request_timeout_seconds * 1e3),
-    }
 
 
 def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -104,7 +98,7 @@ class Service:
 
         Raises
         ------
-        KafkaError
+        KafkaError, OperatorError
             The very first session cannot be set up. Later ones are tried until they can.
         """
         async with self._notifier.running():
@@ -119,12 +113,13 @@ class Service:
                     served = True
                     waits = delays(random.Random())  # noqa: S311 - as above
                     await session.run()
-            except (KafkaError, OSError) as error:
+            except (KafkaError, OSError, OperatorError) as error:
                 if not served:
                     raise
                 wait = next(waits)
+                reason = await explain(self._settings, error)
                 log.warning(
-                    "session lost, connecting anew", reason=repr(error), wait_seconds=round(wait, 2)
+                    "session lost, connecting anew", reason=reason, wait_seconds=round(wait, 2)
                 )
                 await self._pause(wait)
 
@@ -138,7 +133,6 @@ class Service:
     async def _connected(self) -> AsyncIterator[Session]:
         """A session on fresh connections, all of which are closed after it."""
         kafka = self._settings.kafka
-        common = client_options(kafka)
         async with AsyncExitStack() as stack:
             producer = AIOKafkaProducer(**producer_options(kafka))
             await producer.start()
@@ -148,7 +142,7 @@ class Service:
             )
             await reader.start()
             stack.push_async_callback(reader.stop)
-            admin = AIOKafkaAdminClient(**common)
+            admin = AIOKafkaAdminClient(**client_options(kafka))
             await admin.start()
             stack.push_async_callback(admin.close)
             consumer = AIOKafkaConsumer(
@@ -225,7 +219,10 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    web_config = load_web_config(settings.http.web_config_file)
     report = await verify_topics(settings)
+    for hint in report.hints:
+        log.warning("input not read", reason=hint)
     topics = input_topics(settings, report.topics)
     service = Service(settings, topics)
     http = await start_http(
@@ -233,6 +230,7 @@ async def serve(settings: Settings) -> int:
         settings.http.port,
         registry=registry([ForeshockCollector(settings, service.view)]),
         health=service.health,
+        web_config=web_config,
     )
     log.info(
         "started",
@@ -240,7 +238,7 @@ async def serve(settings: Settings) -> int:
         kafka=settings.kafka.bootstrap_servers,
         topics=list(topics.values()),
         group=settings.kafka.group_id,
-        metrics=f"http://{settings.http.host}:{http.port}/metrics",
+        metrics=f"{'https' if web_config.tls else 'http'}://{settings.http.host}:{http.port}/metrics",
     )
     task = asyncio.create_task(service.run())
     stopping = asyncio.create_task(stop.wait())

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from service.rejection import TimeUnit
+from service.secrets import Secret, hidden, to_secret
 
 Servers = Annotated[
     str,
@@ -21,7 +22,19 @@ Servers = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=249)]
-OptionalText = Annotated[str, Meta(min_length=0, max_length=249)]
+OptionalText = Annotated[str, Meta(max_length=249)]
+UserName = Annotated[
+    str,
+    Meta(pattern=r"^[^:]{0,249}$", description="text of 0 to 249 characters without a colon"),
+]
+File = Annotated[str, Meta(max_length=4_096, description='the path of a file, or "" for none')]
+Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[^\s/@]+(/[^\s@]*)?)?$",
+        description='an address beginning with https:// (or http://), or "" for none',
+    ),
+]
 _URL = r"https?://[^\s,@?#]+"
 Urls = Annotated[
     str,
@@ -84,6 +97,25 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     session_timeout_seconds: Annotated[float, Meta(ge=6, le=1_800)] = 30.0
     request_timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 40.0
     fetch_wait_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 0.5
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_ca_file: File = ""
+    ssl_certificate_file: File = ""
+    ssl_key_file: File = ""
+    ssl_key_password: Secret = Secret()
+    ssl_key_password_file: File = ""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = (
+        "SCRAM-SHA-512"
+    )
+    sasl_username: OptionalText = ""
+    sasl_password: Secret = Secret()
+    sasl_password_file: File = ""
+    oauth_token_file: File = ""
+    oauth_token_url: Url = ""
+    oauth_client_id: UserName = ""
+    oauth_client_secret: Secret = Secret()
+    oauth_client_secret_file: File = ""
+    oauth_scope: OptionalText = ""
+    oauth_ca_file: File = ""
 
 
 class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +174,16 @@ class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
 
+class FeedSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a symbol's inputs are not to be trusted."""
+
+    frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 5.0
+    symbol_frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
+    delay_rise_seconds: Annotated[float, Meta(ge=0.01, le=3_600)] = 1.0
+    clock_skew_seconds: Annotated[float, Meta(ge=0.01, le=3_600)] = 0.1
+    quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+
+
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The bounds of everything that grows."""
 
@@ -165,6 +207,7 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
+    web_config_file: File = ""
 
 
 class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,9 +219,9 @@ class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     resend_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
     timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
     queue_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
-    username: OptionalText = ""
-    password_file: OptionalText = ""
-    ca_file: OptionalText = ""
+    username: UserName = ""
+    password_file: File = ""
+    ca_file: File = ""
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -220,6 +263,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     wire: WireSettings = field(default_factory=WireSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     detection: DetectionSettings = field(default_factory=DetectionSettings)
+    feed: FeedSettings = field(default_factory=FeedSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -234,7 +278,8 @@ def settings_hash(settings: Settings) -> str:
 
     State saved under another fingerprint cannot be carried on. What only tunes the service (its
     connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
-    which alarms are wanted: overrides and maintenance windows change nothing that is learned.
+    which alarms are wanted: overrides, maintenance windows and what counts against a feed change
+    nothing that is learned.
 
     >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
     True
@@ -242,7 +287,8 @@ def settings_hash(settings: Settings) -> str:
     False
     """
     # Through the declared types, so that 1 and 1.0 for a number are the same setting.
-    settings = msgspec.convert(msgspec.to_builtins(settings), Settings)
+    builtins = msgspec.to_builtins(settings, enc_hook=hidden)
+    settings = msgspec.convert(builtins, Settings, dec_hook=to_secret)
     limits = msgspec.to_builtins(settings.limits)
     meaning = {
         "topics": settings.topics,

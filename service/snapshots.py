@@ -139,7 +139,9 @@ def _whole(
         return f"format {header.format} instead of {FORMAT}"
     if header.settings != settings:
         return "other settings"
-    found = [latest.get((symbol, slot, number)) for number in range(header.parts)]
+    # No further than there can be parts: what a header says is not to be counted up to.
+    numbers = range(min(header.parts, len(latest)))
+    found = [latest.get((symbol, slot, number)) for number in numbers]
     pieces = [
         piece[1]
         for piece in found

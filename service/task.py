@@ -13,12 +13,15 @@ from msgspec import Struct, field
 
 from detectors.detector import Detector
 from detectors.events import Event
+from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Alert, KillSwitch
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, Lessons, lent
 from detectors.state import SymbolState, capture, revive
-from detectors.symbol import Counts, Signal, SymbolMonitor
+from detectors.symbol import Signal, SymbolMonitor
 from service.align import Aligner, Position, StreamPosition
+from service.arrivals import Arrivals, moving_since
 
 _ts_event = attrgetter("ts_event")
 
@@ -133,6 +136,7 @@ class PartitionTask:
         self.monitors: dict[str, SymbolMonitor] = {}
         # The symbols with events in each bar that is still open, by the bar's end.
         self._open_bars: dict[int, dict[str, None]] = {}
+        self._arrivals = Arrivals(parameters.bar_ns)
         self._with_incident: dict[str, None] = {}
         # Where each symbol that changed since its last snapshot could be rebuilt from.
         self._unsaved: dict[str, Position] = {}
@@ -151,11 +155,17 @@ class PartitionTask:
         first_offset: int,
         next_offset: int,
         offsets: Sequence[int] | None = None,
+        arrived_ms: Sequence[int] | None = None,
     ) -> None:
         """Take the events of the records [first_offset, next_offset) of a topic.
 
         ``offsets`` are the events' own, needed only where records between them held no event.
+        ``arrived_ms`` are the records' timestamps in the log, in milliseconds; where there is no
+        log, nothing is said of delays.
         """
+        if arrived_ms is not None:
+            own = offsets if offsets is not None else range(first_offset, next_offset)
+            self._arrivals.note(stream, events, own, arrived_ms, self.aligner.watermark_ns)
         if not self._resumed:
             self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
             return
@@ -241,26 +251,55 @@ class PartitionTask:
         the change could be made again.
         """
         for bar_end in sorted(end for end in self._open_bars if end <= until_ns):
-            for symbol in self._open_bars.pop(bar_end):
+            symbols = self._open_bars.pop(bar_end)
+            delays = self._arrivals.take(bar_end)
+            # Those that come back now have been silent until a bar ago.
+            self._mind_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
+            for symbol in symbols:
                 monitor = self.monitors[symbol]
                 self._unsaved.setdefault(symbol, before)
-                signal, alerts = monitor.close_bar(bar_end)
+                signal, alerts = monitor.close_bar(bar_end, delays)
                 if bar_end > self._muted.signals_until_ns:
                     output.signals.append(signal)
-                self._emit(monitor, bar_end, alerts, output)
+                self._trip(monitor, bar_end, alerts, output)
+                self._emit(monitor, alerts, output)
+            self._mind_silence(self.monitors, bar_end, before, output)
         for symbol in list(self._with_incident):
             monitor = self.monitors[symbol]
             alerts = monitor.resolve(until_ns)
             if alerts:
                 self._unsaved.setdefault(symbol, before)
-                self._emit(monitor, alerts[-1].ts_event, alerts, output)
+                self._trip(monitor, None, alerts, output)
+            self._emit(monitor, alerts, output)
 
-    def _emit(
-        self, monitor: SymbolMonitor, ts_event: int, alerts: list[Alert], output: Output
+    def _mind_silence(
+        self, symbols: Iterable[str], at_ns: int, before: Position, output: Output
     ) -> None:
-        switch = monitor.incidents.kill_switch(ts_event, alerts)
+        """Find which of these symbols are silent while others move."""
+        monitors = self.monitors
+        due = [its for s in symbols if (its := monitors[s]).feed.due_ns <= at_ns]
+        if not due:
+            return
+        since_ns = moving_since(monitors.values(), at_ns)
+        for monitor in due:
+            alerts = monitor.feed.mind_silence(at_ns, since_ns)
+            if monitor.feed.active:
+                self._unsaved.setdefault(monitor.symbol, before)
+                self._emit(monitor, alerts, output)
+
+    def _trip(
+        self, monitor: SymbolMonitor, bar_end: int | None, alerts: list[Alert], output: Output
+    ) -> None:
+        """Turn the kill switch, after a bar or after what has resolved: a feed is no reason to."""
+        market = [alert for alert in alerts if alert.detector != FEED_INTEGRITY]
+        if bar_end is None and not market:
+            return
+        ts_event = bar_end if bar_end is not None else market[-1].ts_event
+        switch = monitor.incidents.kill_switch(ts_event, market)
         if switch is not None and switch.ts_event > self._muted.alerts_until_ns:
             output.switches.append(switch)
+
+    def _emit(self, monitor: SymbolMonitor, alerts: list[Alert], output: Output) -> None:
         if monitor.with_incident:
             self._with_incident[monitor.symbol] = None
         else:
@@ -295,7 +334,8 @@ class PartitionTask:
         self._saving[symbol] = self._unsaved.pop(symbol)
         position = self.aligner.position()
         open_bar = next((end for end, its in self._open_bars.items() if symbol in its), None)
-        return Snapshot(symbol, position, capture(self.monitors[symbol], open_bar))
+        delays = self._arrivals.of(open_bar) if open_bar is not None else None
+        return Snapshot(symbol, position, capture(self.monitors[symbol], open_bar, delays))
 
     def saved(self, symbol: str) -> None:
         """The snapshot that was under way is kept for good."""
@@ -335,6 +375,7 @@ class PartitionTask:
             self._resumed[symbol] = snapshot.position
             if open_bar is not None:
                 self._open_bars.setdefault(open_bar, {})[symbol] = None
+                self._arrivals.restore(open_bar, snapshot.state.delays)
             if monitor.with_incident:
                 self._with_incident[symbol] = None
         self._published = frozenset(published)

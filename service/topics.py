@@ -30,14 +30,25 @@ _OUTPUT_CONFIGS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+_OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    # What was published is read back when a partition is restored.
+    "alerts": ("READ", "WRITE"),
+    "snapshots": ("READ", "WRITE"),
+}
+
+
 class Wanted(Struct, frozen=True):
-    """A topic that the settings name: by which key, and what it is created with."""
+    """A topic that the settings name: by which key, and what it is created with.
+
+    ``operations`` are those that access control lists must allow the service.
+    """
 
     key: str
     name: str
     is_input: bool
     is_required: bool
     configs: Mapping[str, str]
+    operations: tuple[str, ...]
 
 
 class Topic(Struct, frozen=True):
@@ -48,46 +59,86 @@ class Topic(Struct, frozen=True):
     configs: Mapping[str, str]
 
 
+class Rights(Struct, frozen=True):
+    """What access control lists allow: ``READ``, ``WRITE``, both or nothing; None: not known.
+
+    ``topics`` has every wanted topic that exists or may not be seen; nothing is allowed on a topic
+    that may not be seen. ``group`` is the consumer group.
+    """
+
+    topics: Mapping[str, frozenset[str] | None] = {}
+    group: frozenset[str] | None = None
+
+
 class Report(Struct, frozen=True):
     """What was found: the topics that exist, by name, and what is wrong, in sentences.
 
     ``partitions`` is the input topics' count, None while they have none in common.
-    ``missing`` are the wanted topics that do not exist, required or not.
+    ``missing`` are the wanted topics that do not exist, required or not. ``hints`` are sentences
+    about what may be as it is meant to be.
     """
 
     topics: Mapping[str, Topic]
     missing: tuple[Wanted, ...]
     partitions: int | None
     problems: tuple[str, ...]
+    hints: tuple[str, ...] = ()
 
 
 def wanted_topics(settings: Settings) -> list[Wanted]:
     """The topics that the settings name, inputs first; those set to "" are left out."""
     inputs = [
         Wanted(
-            f"topics.{key}", name, is_input=True, is_required=key in REQUIRED_STREAMS, configs={}
+            f"topics.{key}",
+            name,
+            is_input=True,
+            is_required=key in REQUIRED_STREAMS,
+            configs={},
+            operations=("READ",),
         )
         for key, name in msgspec.structs.asdict(settings.topics).items()
     ]
     outputs = [
         Wanted(
-            f"outputs.{key}", name, is_input=False, is_required=True, configs=_OUTPUT_CONFIGS[key]
+            f"outputs.{key}",
+            name,
+            is_input=False,
+            is_required=True,
+            configs=_OUTPUT_CONFIGS[key],
+            operations=_OUTPUT_OPERATIONS.get(key, ("WRITE",)),
         )
         for key, name in msgspec.structs.asdict(settings.outputs).items()
     ]
     return [topic for topic in inputs + outputs if topic.name]
 
 
-def examine(settings: Settings, topics: Mapping[str, Topic]) -> Report:
-    """What is wrong with the topics that exist, as sentences that say how to mend it."""
+def examine(
+    settings: Settings, topics: Mapping[str, Topic], rights: Rights | None = None
+) -> Report:
+    """What is wrong with the topics that exist, as sentences that say how to mend it.
+
+    Parameters
+    ----------
+    topics
+        Those that exist and may be seen.
+    rights
+        What the user may do, as far as the cluster tells.
+    """
+    rights = rights or Rights()
     wanted = wanted_topics(settings)
-    missing = tuple(topic for topic in wanted if topic.name not in topics)
+    # A topic that may not be seen may exist: what is missing is the right, as far as is known.
+    missing = tuple(
+        topic
+        for topic in wanted
+        if topic.name not in topics and rights.topics.get(topic.name) is None
+    )
     inputs = [topics[topic.name] for topic in wanted if topic.is_input and topic.name in topics]
     outputs = [topic for topic in wanted if not topic.is_input and topic.name in topics]
     counts = {topic.partitions for topic in inputs}
     partitions = counts.pop() if len(counts) == 1 else None
 
     problems = [_missing(topic) for topic in missing if topic.is_required]
+    problems += _denied(settings, topics, rights)
     servers = settings.kafka.bootstrap_servers
     if partitions is None and inputs:
         problems.append(_unequal(inputs, servers))
@@ -96,7 +147,7 @@ def examine(settings: Settings, topics: Mapping[str, Topic]) -> Report:
         if partitions is not None and found.partitions != partitions:
             problems.append(_miscounted(topic, found, partitions, servers))
         problems += _misconfigured(topic, found, servers)
-    return Report(topics, missing, partitions, tuple(problems))
+    return Report(topics, missing, partitions, tuple(problems), _hints(wanted, topics, rights))
 
 
 def table(settings: Settings, report: Report) -> str:
@@ -138,6 +189,44 @@ def _missing(topic: Wanted) -> str:
     if topic.is_input:
         create += f", or set {topic.key} to the topic that holds the {topic.key.partition('.')[2]}"
     return f"the topic {topic.name} ({topic.key}) does not exist; {create}"
+
+
+def _denied(settings: Settings, topics: Mapping[str, Topic], rights: Rights) -> list[str]:
+    """The rights that are lacking, and how an administrator gives them."""
+    kafka = settings.kafka
+    principal = kafka.sasl_username or "NAME"
+    add = (
+        f"kafka-acls.sh --bootstrap-server {kafka.bootstrap_servers} --add --allow-principal "
+        f"User:{principal}"
+    )
+    problems = []
+    for topic in wanted_topics(settings):
+        allowed = rights.topics.get(topic.name)
+        if allowed is None or (topic.name not in topics and not topic.is_required):
+            continue
+        problems += [
+            f"this user may not {operation} the topic {topic.name} ({topic.key}); allow it: "
+            f"`{add} --operation {operation.title()} --topic {topic.name}`"
+            for operation in topic.operations
+            if operation not in allowed
+        ]
+    if rights.group is not None and "READ" not in rights.group:
+        problems.append(
+            f"this user may not READ the group {kafka.group_id} (kafka.group_id); allow it: "
+            f"`{add} --operation Read --group {kafka.group_id}`"
+        )
+    return problems
+
+
+def _hints(wanted: list[Wanted], topics: Mapping[str, Topic], rights: Rights) -> tuple[str, ...]:
+    return tuple(
+        f"the topic {topic.name} ({topic.key}) may not be seen by this user, so it is not read; if "
+        f'it exists, allow to READ it, and if not, set {topic.key} to ""'
+        for topic in wanted
+        if not topic.is_required
+        and topic.name not in topics
+        and rights.topics.get(topic.name) is not None
+    )
 
 
 def _unequal(inputs: list[Topic], servers: str) -> str:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -135,10 +136,21 @@ class KafkaServer:
         TCP port on loopback; 0 takes a free one.
     heap
         The Java heap's limit, as for ``-Xmx``.
+    properties
+        Lines for server.properties; they take the place of ours with the same key.
+    scram_users, java_options
+        Passwords for SCRAM-SHA-512, by user; options of the Java runtime (``-Dname=value``).
     """
 
     def __init__(
-        self, directory: Path | None = None, *, port: int = 0, heap: str = DEFAULT_HEAP
+        self,
+        directory: Path | None = None,
+        *,
+        port: int = 0,
+        heap: str = DEFAULT_HEAP,
+        properties: str = "",
+        scram_users: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
     ) -> None:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if directory is None:
@@ -147,6 +159,9 @@ class KafkaServer:
         self.directory = directory.resolve()
         self.port = port or free_port()
         self.heap = heap
+        self._properties = properties
+        self._scram_users = scram_users or {}
+        self._java_options = java_options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -200,8 +215,9 @@ class KafkaServer:
         libraries = resolve_libraries()
         properties = self._configure(libraries)
         with self.log_path.open("wb") as log:
+            java = (*self._java_options, "kafka.Kafka", str(properties))
             process = self._process = subprocess.Popen(  # noqa: S603 (our own arguments)
-                _java(libraries, "kafka.Kafka", str(properties), heap=self.heap),
+                _java(libraries, *java, heap=self.heap),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -239,14 +255,19 @@ class KafkaServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         properties = self.directory / "server.properties"
         settings = {"host": HOST, "port": self.port, "storage": storage}
-        properties.write_text(PROPERTIES.format(controller_port=free_port(), **settings))
+        ours = PROPERTIES.format(controller_port=free_port(), **settings)
+        properties.write_text(ours + self._properties)  # of a key that is there twice the last wins
         if not (storage / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             # Java's option parser would take a leading dash for an option.
             cluster = cluster.replace("-", "_")
             tool = ("kafka.tools.StorageTool", "format", "--config", str(properties))
+            users = [
+                f"--add-scram=SCRAM-SHA-512=[name={name},password={password}]"
+                for name, password in self._scram_users.items()
+            ]
             _run(
-                _java(libraries, *tool, "--cluster-id", cluster),
+                _java(libraries, *tool, "--cluster-id", cluster, *users),
                 "Kafka's storage cannot be formatted",
             )
         return properties

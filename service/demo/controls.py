@@ -45,12 +45,16 @@ class Controls:
         Orders that one account places and withdraws at once, relative to all others' in calm.
     lost
         Share of what the venue publishes that never arrives.
+    lost_cancels, lost_trades
+        Share of the cancels, and of the trades, that never arrive.
+    stale
+        Above zero the references that arrive repeat the prices of the first of them.
     """
 
     __slots__ = (
         "activity", "bids", "depth", "eager_flow", "eager_share", "excitement", "haste",
-        "layering", "leverage", "lost", "makers", "requotes", "sell_flow", "spoofing", "spread",
-        "stuffing", "volatility",
+        "layering", "leverage", "lost", "lost_cancels", "lost_trades", "makers", "requotes",
+        "sell_flow", "spoofing", "spread", "stale", "stuffing", "volatility",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -71,6 +75,9 @@ class Controls:
         self.spoofing = 0.0
         self.stuffing = 0.0
         self.lost = 0.0
+        self.lost_cancels = 0.0
+        self.lost_trades = 0.0
+        self.stale = 0.0
 
 
 @dataclass(frozen=True, slots=True)

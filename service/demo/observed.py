@@ -5,6 +5,7 @@ from collections import deque
 from msgspec import Struct, field
 
 from detectors.events import Trade
+from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Alert
 from detectors.symbol import Signal
 from service.demo.measures import Truth
@@ -83,6 +84,8 @@ class Observed:
         By name.
     drifts
         The lasting changes that were told of, by alert id.
+    feeds
+        What was told of feeds, by alert id.
     incidents
         By alert id, in the order in which they opened.
     market_ns, produced
@@ -95,6 +98,7 @@ class Observed:
         self.symbols = {symbol: SymbolView(symbol) for symbol in symbols}
         self.incidents: dict[str, IncidentView] = {}
         self.drifts: dict[str, Alert] = {}
+        self.feeds: dict[str, Alert] = {}
         self.market_ns = start_ns
         self.produced = 0
         self.cascades: list[Truth] = []
@@ -133,7 +137,10 @@ class Observed:
             view.readings.popleft()
 
     def alert(self, alert: Alert) -> None:
-        """Take in an alert; that of a drift is no incident to act on."""
+        """Take in an alert; that of a drift or of a feed is no incident of the market."""
+        if alert.detector == FEED_INTEGRITY:
+            self.feeds[alert.alert_id] = alert
+            return
         if alert.severity == "info":
             self.drifts[alert.alert_id] = alert
             return

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from service.demo import crises, provocations, sessions
+from service.demo import crises, feeds, provocations, sessions
 from service.demo.controls import Episode
 from service.demo.provocations import SHOCK_SECONDS, Symbols
 
@@ -171,6 +171,30 @@ SCENARIOS: dict[str, Entry] = {
         "everybody acts ten times as often, and it lasts for three quarters of an hour",
         sessions.activity_regime,
         length_seconds=2_700.0,
+    ),
+    "sequence_gap": Entry(
+        "of one symbol nothing arrives for three seconds; its numbers tell",
+        feeds.sequence_gap,
+        length_seconds=3.0,
+    ),
+    "frozen_cancels": Entry(
+        "the cancels of one symbol do not arrive for two minutes", feeds.frozen_cancels
+    ),
+    "ghost_orders": Entry(
+        "half of the cancels and trades of one symbol get lost for five minutes",
+        feeds.ghost_orders,
+        length_seconds=300.0,
+    ),
+    "stale_references": Entry(
+        "the mark and index prices of one symbol stand still for three minutes",
+        feeds.stale_references,
+        length_seconds=180.0,
+    ),
+    "blind_cascade": Entry(
+        "a cascade, and the cancels freeze half a minute before it is set off",
+        feeds.blind_cascade,
+        start_seconds=840.0,
+        length_seconds=600.0,
     ),
 }
 """Every scenario by its name. New ones go to the end: a scorecard's seeds follow from the place."""

@@ -6,6 +6,7 @@ from random import Random
 
 from detectors.events import Event
 from service.demo.contracts import Contract, contracts
+from service.demo.feeds import Wire
 from service.demo.floor import Agenda, Floor
 from service.demo.measures import Truth
 from service.demo.population import Population, population
@@ -99,8 +100,7 @@ def _run(
     clock.published.clear()
     step = min(max(0.15 / people.pace, 0.05), 1.0)
     known: list[Truth] = []
-    losses: dict[str, float] = {}
-    feed = Random(f"{seed}/feed")
+    wire = Wire(f"{seed}/feed")
     end_ns = start_ns + duration_ns
 
     def pulse(count: int) -> None:
@@ -109,10 +109,7 @@ def _run(
         for floor in floors:
             floor.pulse(elapsed, step, common)
             known.extend(floor.truths(elapsed, start_ns, final=False))
-            if floor.controls.lost:
-                losses[floor.market.symbol] = floor.controls.lost
-            else:
-                losses.pop(floor.market.symbol, None)
+            wire.follow(floor.market.symbol, floor.controls)
         due = start_ns + int((count + 1) * step * _SECOND) - clock.now
         agenda.after(due / _SECOND, pulse, count + 1)
 
@@ -124,7 +121,7 @@ def _run(
         clock.now = max(due, clock.now)
         call(argument)
         if published:
-            yield from _arriving(published, losses, feed) if losses else published
+            yield from wire.arriving(published)
             published.clear()
         if known:
             yield from known
@@ -132,11 +129,3 @@ def _run(
     clock.now = max(clock.now, end_ns)
     for floor in floors:
         yield from floor.truths(duration_ns / _SECOND, start_ns, final=True)
-
-
-def _arriving(published: Sequence[Event], losses: dict[str, float], rng: Random) -> Iterator[Event]:
-    """What of this arrives where such shares of the symbols' events get lost."""
-    for event in published:
-        lost = losses.get(event.symbol, 0.0)
-        if lost < 1.0 and rng.random() >= lost:
-            yield event

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from detectors.events import Trade
 from detectors.incidents import Alert
 from detectors.symbol import Signal
+from service.connection import client_options
 from service.demo.broker import PARTITIONS
 from service.demo.observed import Observed
 from service.settings import Settings
@@ -30,8 +31,7 @@ async def subscribe(settings: Settings, observed: Observed) -> None:
         settings.topics.trades: _taker(Trade, observed.trade),
     }
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka.bootstrap_servers,
-        client_id="foreshock-demo",
+        **client_options(settings.kafka) | {"client_id": "foreshock-demo"},
         auto_offset_reset="earliest",
         fetch_max_wait_ms=round(settings.kafka.fetch_wait_seconds * 1e3),
     )

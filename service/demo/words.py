@@ -29,6 +29,10 @@ _PROVOCATIONS = {
     "quiet_listing": "hardly anybody trades this contract",
     "feed_gap": "what the venue publishes does not arrive",
     "activity_regime": "everybody acts far more often, and it lasts",
+    "sequence_gap": "some of what the venue publishes does not arrive",
+    "frozen_cancels": "cancels do not arrive: the feed is frozen",
+    "ghost_orders": "half of the cancels and trades get lost",
+    "stale_references": "mark and index prices stand still",
     "cascade": "liquidations set off liquidations: a cascade",
 }
 
@@ -98,6 +102,8 @@ def summary(plan: Plan, observed: Observed, totals: Totals) -> list[tuple[str, s
     lines.append(("incidents", _incidents(list(observed.incidents.values()))))
     if observed.drifts:
         lines.append(("drift", f"{len(observed.drifts)} lasting changes, learned anew"))
+    if observed.feeds:
+        lines.append(("feeds", f"{len(observed.feeds)} incidents of inputs not to be trusted"))
     lines += [("", text) for text in _unprovoked(plan, observed)]
     if not observed.cascades:
         lines.append(("cascade", _no_cascade(plan, observed)))

@@ -57,6 +57,9 @@ REGIMES = ("activity_regime",)
 """Ordinary changes that last: an alarm is false here too, and after a while there should be no more
 than the budget allows."""
 
+FEEDS = ("sequence_gap", "frozen_cancels", "ghost_orders", "stale_references", "blind_cascade")
+"""The scenarios in which it is the feed that must be told of, and not the market."""
+
 STRENGTHS = (1.0, 0.5)
 """Nominal, and a weak form that a good detector may just miss."""
 

@@ -17,6 +17,7 @@ from service import __version__
 from service.errors import OperatorError
 from service.scorecard import score
 from service.scorecard.background import SECOND, SymbolSurvey, survey
+from service.scorecard.feeds import feed_false
 from service.scorecard.injections import KINDS, LENGTH_SECONDS, Injection, Kind, inject
 from service.scorecard.matrix import (
     SEEDS_APART,
@@ -108,6 +109,7 @@ def scorecard(
             msgspec.structs.replace(row, scenario=LABEL) for row in score.false_alarms([first])
         ],
         markets="episodes in recorded flow",
+        feed_false=feed_false([first]),
     )
     write(out, card)
     return card

@@ -8,6 +8,7 @@ from msgspec import Struct
 from detectors.catalogue import ALARMING
 from service.scorecard.baselines import BASELINES
 from service.scorecard.budgets import Realised
+from service.scorecard.feeds import FeedFalse, FeedFound
 from service.scorecard.score import DRIFT, INCIDENTS, FalseAlarms, Found
 from service.scorecard.statistics import Interval
 
@@ -27,6 +28,8 @@ class Scorecard(Struct, frozen=True):
     false_alarms: list[FalseAlarms]
     realised: list[Realised] = []
     markets: str = "simulated markets"
+    feeds: list[FeedFound] = []
+    feed_false: FeedFalse | None = None
 
 
 def to_json(card: Scorecard) -> bytes:
@@ -79,8 +82,46 @@ def to_markdown(card: Scorecard) -> str:
             ["budget", "events/s", "symbol-days", "false alarms", "a day", "with it, a day"],
             map(_budget_row, card.realised),
         ),
+        *_feeds(card),
     ]  # fmt: skip
     return "\n".join(parts)
+
+
+def _feeds(card: Scorecard) -> list[str]:
+    """What was found against feeds, where that was tried."""
+    false = card.feed_false
+    if false is None:
+        return []
+    return [
+        "## Feed integrity\n",
+        (
+            "Faults of the feed that is watched, not of the market. `blind_cascade` is a cascade"
+            " during which cancels freeze; what of the market's alerts during a fault says that"
+            " its inputs are not to be trusted stands in the last column. Where nothing was wrong"
+            f" with a feed {false.incidents} incidents opened in {false.symbol_days:.2f}"
+            f" symbol-days: {_rate(false.per_symbol_day)} a symbol-day.\n"
+        ),
+        _table(
+            ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",
+             "first check", "of the cause", "market's alerts", "saying so"],
+            (
+                [
+                    row.kind,
+                    f"{row.strength:g}",
+                    f"{row.events_per_second:g}",
+                    str(row.episodes),
+                    _percent(row.recall),
+                    _seconds(row.delay_median_seconds),
+                    _seconds(row.delay_p90_seconds),
+                    next(iter(row.first_checks), ""),
+                    _percent(row.explained),
+                    str(row.market_alerts),
+                    _percent(row.distrusted),
+                ]
+                for row in card.feeds
+            ),
+        ),
+    ]  # fmt: skip
 
 
 def _found_row(row: Found) -> list[str]:

@@ -18,6 +18,7 @@ from service import __version__
 from service.demo.scenarios import SCENARIOS
 from service.scorecard import score
 from service.scorecard.budgets import realised
+from service.scorecard.feeds import feed_false, feed_found
 from service.scorecard.matrix import Purpose, teachers, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
@@ -81,6 +82,8 @@ def scorecard(
         found=score.found(outcomes),
         false_alarms=score.false_alarms(outcomes),
         realised=realised(outcomes),
+        feeds=feed_found(outcomes),
+        feed_false=feed_false(outcomes),
     )
     write(out, card)
     return card

@@ -6,12 +6,12 @@ nothing was provoked, after the warm-up and after what a provocation leaves behi
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from service.scorecard.matrix import FROM_THE_BEGINNING, MUST_ALARM
+from service.scorecard.matrix import FEEDS, FROM_THE_BEGINNING, MUST_ALARM
 from service.scorecard.statistics import Interval, quantile, rate, share
 from service.scorecard.trial import Alarm, Outcome
 
@@ -38,20 +38,20 @@ RECOVERY_NS = 120 * SECOND
 """So long after what the market brought about it is still under its impression."""
 
 
-DEPTH = ("shallow", "spread", "sweep_cost")
+DEPTH = ("shallow", "sweep_cost")
 LEVERAGE = ("leverage_over_habit", "near_maximum")
 CAUSES: dict[str, tuple[str, ...]] = {
     "makers_left": ("net_withdrawal", *DEPTH),
     "cancel_burst": ("net_withdrawal", *DEPTH),
     "market_wide": ("net_withdrawal", *DEPTH),
     "pulled_book": ("net_withdrawal", *DEPTH),
-    "draining_book": ("shallow", "sweep_cost"),
+    "draining_book": DEPTH,
     "spread_blowout": DEPTH,
     "thin_clustering": DEPTH,
     "flash_crash": DEPTH,
     "quote_stuffing": ("young_cancels",),
     "layering": ("one_account",),
-    "spoofing": ("one_account", "young_cancels"),
+    "spoofing": ("large_fleeting", "one_account", "young_cancels"),
     "leverage_buildup": LEVERAGE,
     "leverage_jump": LEVERAGE,
     "leverage_creep": LEVERAGE,
@@ -219,7 +219,7 @@ def false_alarms(outcomes: Sequence[Outcome]) -> list[FalseAlarms]:
     groups: dict[tuple[str, float], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         trial = outcome.trial
-        name = "untouched" if trial.scenario in MUST_ALARM else trial.scenario
+        name = "untouched" if trial.scenario in (*MUST_ALARM, *FEEDS) else trial.scenario
         groups[name, trial.events_per_second].append(outcome)
     rows = []
     for (scenario, activity), its in groups.items():
@@ -233,18 +233,23 @@ def false_alarms(outcomes: Sequence[Outcome]) -> list[FalseAlarms]:
 
 
 def false_and_exposed(
-    opened: Sequence[Alarm], outcome: Outcome, *, excuse: bool = True
+    opened: Sequence[Alarm],
+    outcome: Outcome,
+    *,
+    excuse: bool = True,
+    until: Collection[str] = (*MUST_ALARM, *FEEDS),
 ) -> tuple[int, float]:
     """How many openings of one trial are false, and the symbol-days in which one could be.
 
     The warm-up is left out, but for what is `FROM_THE_BEGINNING`. What the market brought about by
-    itself is left out as well, unless nothing is to be excused.
+    itself is left out as well, unless nothing is to be excused. In the scenarios ``until``
+    only what precedes the provocation is counted.
     """
     warmup_ns = 0 if outcome.trial.scenario in FROM_THE_BEGINNING else WARMUP_NS
     first = outcome.began_ns + warmup_ns
     count, exposed = 0, 0
     for symbol in outcome.symbols:
-        until = outcome.ended_ns
+        last = outcome.ended_ns
         excused = []
         for truth in outcome.truths:
             if truth.symbol != symbol:
@@ -252,12 +257,12 @@ def false_and_exposed(
             if truth.kind in MEASURED:
                 if excuse:
                     excused.append((truth.starts_at, truth.ends_at + RECOVERY_NS))
-            elif outcome.trial.scenario in MUST_ALARM:
+            elif outcome.trial.scenario in until:
                 # Afterwards the market is under the impression of what was done to it.
-                until = min(until, truth.starts_at)
-        exposed += _uncovered(first, until, excused)
+                last = min(last, truth.starts_at)
+        exposed += _uncovered(first, last, excused)
         count += sum(
-            first <= alarm.ts_event <= until
+            first <= alarm.ts_event <= last
             and not any(begin <= alarm.ts_event <= end for begin, end in excused)
             for alarm in opened
             if alarm.symbol == symbol

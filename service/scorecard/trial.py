@@ -11,6 +11,8 @@ from rich.progress import Progress
 from detectors.calibration import DAY_SECONDS
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.detector import Detector
+from detectors.drift_incidents import NAME as DRIFT
+from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.peers import Lesson, Lessons
 from detectors.symbol import Signal
 from service.assembly import parameters
@@ -47,9 +49,10 @@ class Outcome(Struct):
     """What a trial came to.
 
     ``incidents`` are the openings and escalations that the service would publish, ``drifts`` the
-    openings of drift incidents; ``alarms`` each detector's own alarms, baselines included, bar by
-    bar; ``likely`` what our detectors would say at other budgets up to the largest. Times are
-    nanoseconds of event time.
+    openings of drift incidents, ``feeds`` the openings and escalations of feed incidents;
+    ``distrusted`` are those of the ``incidents`` that say that their inputs are not to be trusted.
+    ``alarms`` are each detector's own, baselines included, bar by bar; ``likely`` what our
+    detectors would say at other budgets up to the largest. Times are nanoseconds of event time.
     """
 
     trial: Trial
@@ -62,6 +65,8 @@ class Outcome(Struct):
     scored_bars: dict[str, int]
     drifts: list[Alarm] = []
     likely: list[Alarm] = []
+    feeds: list[Alarm] = []
+    distrusted: list[Alarm] = []
 
 
 def run(trial: Trial, borrowed: Lessons, *, baselines: bool = True) -> Outcome:
@@ -155,8 +160,13 @@ def _watch(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
             _note(signal, outcome)
         for alert in output.alerts:
             if alert.status == "firing":
-                told = outcome.drifts if alert.severity == "info" else outcome.incidents
-                told.append(Alarm(alert.symbol, alert.ts_event, alert.evidence[0].feature))
+                told = {FEED_INTEGRITY: outcome.feeds, DRIFT: outcome.drifts}.get(
+                    alert.detector, outcome.incidents
+                )
+                alarm = Alarm(alert.symbol, alert.ts_event, alert.evidence[0].feature)
+                told.append(alarm)
+                if alert.inputs and told is outcome.incidents:
+                    outcome.distrusted.append(alarm)
 
 
 def _watch_baselines(directory: Path, task: PartitionTask, outcome: Outcome) -> None:

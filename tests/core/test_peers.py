@@ -5,9 +5,10 @@ import pytest
 
 from detectors.calibration import Tail
 from detectors.catalogue import ALARMING, CATALOGUE
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.peers import LESSONS_KEPT, MAX_PEERS, Lesson, lent
-from detectors.symbol import Counts, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 from service.task import PartitionTask, Tally
 from tests.shell.events import BEGIN, SECOND, by_stream, market
 

@@ -6,8 +6,9 @@ import pytest
 
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.events import Cancel, Late, Margin, Order, Position, Reference, Trade
+from detectors.open_bar import Counts
 from detectors.parameters import Parameters
-from detectors.symbol import Counts, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 
 BEGIN = 1_767_225_600_000_000_000
 SECOND = 1_000_000_000
@@ -102,8 +103,8 @@ def test_a_late_event_is_for_the_book_and_not_for_the_bar(monitor):
     monitor.apply(order("a", "buy", 99.0, 5.0))
     monitor.apply(Late(ts_event=BEGIN + 1, symbol="S", event=cancel("a")))
     assert resting(monitor) == {}
-    assert monitor.flow.cancels == 0
-    assert monitor.flow.orders == 1
+    assert monitor.open_bar.flow.cancels == 0
+    assert monitor.open_bar.flow.orders == 1
 
 
 def test_leverage_is_compared_with_the_accounts_own_habit(monitor):
@@ -112,9 +113,10 @@ def test_leverage_is_compared_with_the_accounts_own_habit(monitor):
     monitor.close_bar(BEGIN + SECOND)
     monitor.apply(order("jump", "buy", 99.0, 2.0, account="x", leverage=50.0))
     monitor.apply(order("reduce", "buy", 99.0, account="x", leverage=99.0, reduce_only=True))
-    monitor.habits.learn(monitor.leveraged, 0.0, monitor.flow)
-    assert monitor.flow.leveraged == 198.0
-    assert monitor.flow.leverage_excess_weighted == pytest.approx(198.0 * 2.302585, rel=1e-5)
+    monitor.habits.learn(monitor.open_bar.leveraged, 0.0, monitor.open_bar.flow)
+    flow = monitor.open_bar.flow
+    assert flow.leveraged == 198.0
+    assert flow.leverage_excess_weighted == pytest.approx(198.0 * 2.302585, rel=1e-5)
 
 
 def test_a_position_introduces_an_account_that_has_not_ordered(monitor):
@@ -124,8 +126,8 @@ def test_a_position_introduces_an_account_that_has_not_ordered(monitor):
         )
     )
     monitor.apply(order("jump", "buy", 100.0, account="x", leverage=10.0))
-    monitor.habits.learn(monitor.leveraged, 0.0, monitor.flow)
-    assert monitor.flow.leverage_excess_weighted > 0.0
+    monitor.habits.learn(monitor.open_bar.leveraged, 0.0, monitor.open_bar.flow)
+    assert monitor.open_bar.flow.leverage_excess_weighted > 0.0
 
 
 def test_the_venues_margin_and_references_are_heard(monitor):
@@ -169,4 +171,4 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     signal, _ = monitor.close_bar(BEGIN + 3 * SECOND)
     features = signal.detectors["thin_book"].features
     assert features["shallow_side_25bps"] == pytest.approx(math.log(20.0))
-    assert features["spread"] > 6.0
+    assert features["sweep_cost"] > 4.0

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import ClientSession
+from msgspec.structs import replace
 
 from deploy.kafka.kafka import free_port
 from service.alertmanager import Notifier
 from service.settings import AlertmanagerSettings
-from tests.deploy.programs import alertmanager, alerts_at, pager, within
+from tests.deploy.programs import alertmanager, alerts_at, get_json, pager, within
 from tests.shell.alertmanagers import alert, ended
 
 
@@ -25,7 +26,7 @@ class Market:
         before = self.incidents.get((symbol, detector))
         fired = alert(symbol, severity=severity, detector=detector)
         if before is not None:
-            fired = alert(symbol, severity=severity, starts_at=before.starts_at)
+            fired = replace(fired, starts_at=before.starts_at)
         self.incidents[symbol, detector] = fired
         self.notifier.tell(0, fired)
 
@@ -118,6 +119,42 @@ async def test_incidents_reach_who_is_on_call_once_and_in_one_piece(tmp_path: Pa
             await within(10, is_empty, tmp_path)
     told = {key for n in pages.of("on-call") for key in n.told()}
     assert told == {*together, ("*", "critical")}
+
+
+async def test_what_is_known_of_the_feed_hides_nothing_of_the_market_nor_the_other_way_round(
+    tmp_path: Path,
+):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with pager() as pages, watched(url) as market:
+        with alertmanager(tmp_path, port, pages.url):
+            await within(10, lambda: market.notifier.deliveries[url].up, tmp_path)
+            market.tell("BTC-PERP", "critical", detector="feed_integrity")
+            market.tell("BTC-PERP", detector="thin_book")
+            market.tell("ETH-PERP", detector="feed_integrity")
+            market.tell("ETH-PERP", "critical", detector="thin_book")
+
+            async def hidden():
+                found = await get_json(f"{url}/api/v2/alerts")
+                names = ("symbol", "detector", "severity")
+                return {
+                    tuple(a["labels"][name] for name in names): bool(a["status"]["inhibitedBy"])
+                    for a in found
+                }
+
+            expected = {
+                ("BTC-PERP", "feed_integrity", "critical"): False,
+                ("BTC-PERP", "feed_integrity", "warning"): True,
+                ("BTC-PERP", "thin_book", "warning"): False,
+                ("ETH-PERP", "feed_integrity", "warning"): False,
+                ("ETH-PERP", "thin_book", "critical"): False,
+                ("ETH-PERP", "thin_book", "warning"): True,
+            }
+
+            async def is_so():
+                return await hidden() == expected
+
+            await within(10, is_so, tmp_path)
 
 
 async def test_a_cluster_is_told_in_full_and_calls_once(tmp_path: Path):

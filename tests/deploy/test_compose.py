@@ -44,10 +44,18 @@ def test_every_port_is_published_on_loopback_only():
 @pytest.mark.parametrize("name", OURS)
 def test_our_containers_run_without_privileges_on_a_read_only_root(name: str):
     service = SERVICES[name]
+    assert service["user"] == "10001:10001"
+    assert "privileged" not in service
+    assert "cap_add" not in service
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["tmpfs"] == ["/tmp"]  # noqa: S108 (within the container)
+
+
+def test_the_address_that_is_served_on_is_set_and_not_left_to_the_image():
+    assert SERVICES["foreshock"]["environment"]["FORESHOCK_HTTP__HOST"] == "0.0.0.0"  # noqa: S104
+    assert SERVICES["foreshock"]["ports"] == ["127.0.0.1:9464:9464"]
 
 
 def test_images_are_pinned_to_a_version():

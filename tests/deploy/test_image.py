@@ -25,11 +25,21 @@ def test_it_runs_as_an_ordinary_user_known_by_number():
     assert group >= 1000
 
 
+def test_the_address_that_is_served_on_is_set():
+    assert "FORESHOCK_HTTP__HOST=0.0.0.0" in instructions("ENV", FINAL)[-1]
+
+
+def test_no_secret_stays_in_a_layer():
+    secrets = re.findall(r"--mount=(type=secret\S*)", RECIPE)
+    assert len(secrets) == 2
+    assert not re.search(r"(?i)^(ARG|ENV) .*(password|token|secret)", RECIPE, re.MULTILINE)
+
+
 def test_the_final_stage_runs_nothing_and_starts_without_a_shell():
     assert instructions("RUN", FINAL) == []
     assert instructions("ENTRYPOINT", FINAL) == ['["foreshock"]']
     assert instructions("CMD", FINAL)[-1] == '["run"]'
-    assert re.search(r"HEALTHCHECK .*CMD \[", RECIPE.replace("\\\n", " "))
+    assert '["python3", "-m", "service.probe"]' in instructions("HEALTHCHECK", FINAL)[-1]
 
 
 def test_what_is_installed_is_pinned_by_hash():

@@ -9,7 +9,7 @@ import pytest
 from service.demo.measures import Truth
 from service.demo.scenarios import SCENARIOS, scenario
 from service.scorecard import score
-from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES, Trial, trials
+from service.scorecard.matrix import FEEDS, MUST_ALARM, MUST_NOT_ALARM, REGIMES, Trial, trials
 from service.scorecard.report import UNDEFINED, Scorecard, to_markdown
 from service.scorecard.trial import Alarm, Outcome, run
 
@@ -82,6 +82,7 @@ def test_what_was_never_tried_is_undefined_and_not_zero():
         score.Found(name, "cancel_burst", 1.0, 30.0, 0, None, None, None)
         for name in (
             score.INCIDENTS, "cancel_burst", "leverage_jump", "thin_book", "fading_book",
+            "spoofing",
             "realised_volatility", "absolute_return", "cancel_count_z", "depth_threshold",
         )
     ]  # fmt: skip
@@ -135,7 +136,7 @@ def test_only_what_is_about_the_first_minutes_is_judged_from_the_first_event_on(
 
 
 def test_every_scenario_is_either_to_be_told_of_or_not_and_fits_its_trial():
-    told, quiet = set(MUST_ALARM), {*MUST_NOT_ALARM, *REGIMES}
+    told, quiet = {*MUST_ALARM, *FEEDS}, {*MUST_NOT_ALARM, *REGIMES}
     assert not told & quiet
     assert told | quiet | {"calm"} == set(SCENARIOS)
     for name in told | quiet:

@@ -62,6 +62,7 @@ async def test_an_alert_is_posted_at_once_with_all_that_a_person_needs():
     }
     annotations = sent["annotations"]
     assert annotations["summary"] == fired.summary
+    assert "inputs" not in annotations
     assert annotations["description"] == (
         "net_withdrawal_1s: 12.3, expected 0.4 (cancel_burst, 81% of the score)"
     )
@@ -73,6 +74,16 @@ async def test_an_alert_is_posted_at_once_with_all_that_a_person_needs():
     delivery = notifier.deliveries[manager.url]
     assert (delivery.sent, delivery.up, sum(delivery.delay_counts)) == (1, True, 1)
     assert 2.0 <= delivery.delay_sum_seconds < 10.0
+
+
+async def test_what_an_alert_rests_on_is_told_where_it_is_not_to_be_trusted():
+    against = ["cancels frozen for 7 s", "3 events missing by their numbers, 40 s ago"]
+    async with fake_alertmanager() as manager, notifying(manager.url) as notifier:
+        notifier.tell(0, alert(inputs=against))
+        (sent,) = await until(lambda: manager.alerts)
+    assert sent["annotations"]["inputs"] == (
+        "cancels frozen for 7 s; 3 events missing by their numbers, 40 s ago"
+    )
 
 
 async def test_an_escalation_leaves_the_warning_and_the_end_ends_both():
@@ -265,7 +276,7 @@ def test_a_file_that_cannot_be_read_is_named(setting: str, tmp_path: Path):
     missing = tmp_path / "missing"
     settings = AlertmanagerSettings(urls="http://alertmanager:9093", **{setting: str(missing)})
     with pytest.raises(
-        ConfigurationError, match=rf'alertmanager\.{setting} = ".*missing": .*No su'
+        ConfigurationError, match=rf"alertmanager\.{setting}: cannot read .*missing: No su"
     ):
         Notifier(settings, Market())
 

@@ -99,6 +99,24 @@ def test_check_config_prints_settings_that_can_be_read_again(
     assert load_settings(Path("again.toml"), {}).http.port == 9000
 
 
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        ("[http]\nweb_config_file = 'none.yml'", "http.web_config_file: cannot read none.yml"),
+        (
+            "[kafka]\nsecurity_protocol = 'SSL'\nssl_ca_file = 'none.pem'",
+            "kafka.ssl_ca_file: cannot read none.pem",
+        ),
+    ],
+)
+def test_check_config_reads_the_files_that_the_settings_name(
+    toml: str, sentence: str, capsys: pytest.CaptureFixture[str]
+):
+    Path("foreshock.toml").write_text(toml, "utf-8")
+    assert main(["check-config"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["check-config", "run", "topics"])
 def test_a_wrong_key_is_told_without_a_traceback(name: str, capsys: pytest.CaptureFixture[str]):
     Path("foreshock.toml").write_text("[http]\nprot = 1\n", "utf-8")

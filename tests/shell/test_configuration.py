@@ -16,6 +16,7 @@ from service.configuration import (
 )
 from service.describe import expected
 from service.errors import ConfigurationError
+from service.secrets import hidden
 from service.settings import LimitSettings, Settings, TimeSettings, settings_hash
 
 ROOT = Path(__file__).parents[2]
@@ -227,7 +228,10 @@ def documented():
 
 def test_the_documentation_lists_exactly_the_settings_with_default_and_range():
     known = {
-        key: (msgspec.json.encode(setting.default).decode(), expected(setting.type))
+        key: (
+            msgspec.json.encode(setting.default, enc_hook=hidden).decode(),
+            expected(setting.type),
+        )
         for key, setting in known_settings().items()
         if not key.startswith("wire.fields.")
     }

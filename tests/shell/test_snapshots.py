@@ -1,5 +1,8 @@
 """Snapshots on a compacted topic: whole or not at all, and never somebody else's."""
 
+import marshal  # noqa: TID251 - to show that what it writes is not read
+import pickle  # noqa: TID251 - as above
+import zlib
 from typing import NamedTuple
 
 import msgspec
@@ -111,3 +114,30 @@ def test_foreign_records_are_passed_over(rows):
     foreign = [Record(key, value, [("x", b"y")]) for key, value in rows]
     restored = restore([*foreign, *records(OLD, 0, "1")], "s")
     assert same(restored.snapshots, [OLD])
+
+
+class Bomb:
+    """What a pickle of it does when it is loaded."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("code from a topic was run",))
+
+
+def hostile(payload, **header):
+    """A record that says of itself what a snapshot's only part would."""
+    its = {"format": snapshots.FORMAT, "version": "1", "settings": "s", "generation": "1"}
+    its |= {"part": 0, "parts": 1, "crc": zlib.crc32(payload)} | header
+    key = snapshots.key("AAA", 0, 0)
+    return Record(key, payload, [("foreshock.snapshot", msgspec.json.encode(its))])
+
+
+def test_a_snapshot_is_data_and_never_code():
+    bombs = [pickle.dumps(Bomb(), protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    bombs += [marshal.dumps(compile("raise SystemExit", "x", "exec")), b"!!python/name:os.system"]
+    for bomb in bombs:
+        assert restore([hostile(bomb)], "s").problems == {"corrupt": 1}
+
+
+def test_a_set_that_claims_to_be_huge_is_not_believed():
+    last = hostile(b"x", part=10**15 - 1, parts=10**15)
+    assert restore([last], "s").problems == {"parts missing": 1}

@@ -1,0 +1,243 @@
+"""The bar of a symbol that is open: what each event changes in the book, and adds to its sums.
+
+This is the hot path: nothing here is done an event that can be done a bar.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct, field
+
+from detectors.accounts import LeveragedOrder, LeverageHabits
+from detectors.bar import FLEETING_NS, FLEETING_SHARE, NEAR_BPS, YOUNG_NS, BookState, Flow
+from detectors.book import Book, RestingOrder
+from detectors.events import Cancel, Kind, Late, Margin, Order, Position, Reference, Trade
+from detectors.feed_watch import FeedCounts, FeedWatch
+from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts, counted
+from detectors.suppressor import SuppressedAlarms
+
+NEAR_MAXIMUM = 0.8
+"""Leverage at or above this share of the venue's maximum is near it."""
+
+
+class Counts(Struct):
+    """What the events of some symbols came to; they only grow.
+
+    ``suppressed_alarms`` are bars with a suppressed alarm, by detector and kind of reason.
+    """
+
+    late: int = 0
+    unknown_orders: int = 0
+    replaced_orders: int = 0
+    sequence_regressions: int = 0
+    stale_orders: int = 0
+    evicted_orders: int = 0
+    evicted_accounts: int = 0
+    bars: int = 0
+    judged_bars: int = 0
+    suppressed_alarms: SuppressedAlarms = {}
+    feed: FeedCounts = field(default_factory=FeedCounts)
+
+
+class Marks(Struct, gc=False):
+    """Where a symbol's stream stands."""
+
+    bar_index: int = -1
+    hour: int = -1
+    settled_bars: int = 0
+    last_price: float = 0.0
+    high_leverage: float = 0.0
+
+
+class OpenBar:
+    """What the events since the last bar came to, and where they left the symbol.
+
+    Parameters
+    ----------
+    book, habits, one_sided, feed
+        What they change of the symbol.
+    counts
+        Where to count; symbols may share it.
+
+    Attributes
+    ----------
+    flow, leveraged, large
+        The sums of the bar, and those of its orders that are looked at when it closes.
+    opened
+        The book as the bar found it.
+    marks
+        Where the symbol's stream stands.
+    handlers
+        What takes an event, in the order of `events.Kind`.
+    """
+
+    __slots__ = (
+        "_book", "_counts", "_feed", "_habits", "_large", "_near_high", "_near_low", "_one_sided",
+        "_share", "flow", "handlers", "large", "leveraged", "marks", "opened",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        book: Book,
+        habits: LeverageHabits,
+        one_sided: OneSidedAccounts,
+        feed: FeedWatch,
+        counts: Counts,
+    ) -> None:
+        self._book = book
+        self._habits = habits
+        self._one_sided = one_sided
+        self._feed = feed
+        self._counts = counts
+        self.marks = Marks()
+        self.flow = Flow()
+        self.leveraged: list[LeveragedOrder] = []
+        self.large: list[LargeOrder] = []
+        self.opened: BookState | None = None
+        self._share = 0.0
+        self._large = math.inf
+        self._near_low = 0.0
+        self._near_high = 0.0
+        self.handlers: tuple[Callable[[Any], None], ...] = (
+            self._on_order,
+            self._on_cancel,
+            self._on_trade,
+            self._on_reference,
+            self._on_margin,
+            self._on_position,
+            self._on_late,
+        )
+
+    def begin(self, opened: BookState | None, usual: float) -> None:
+        """Begin a bar with the book as it is; ``usual`` is the depth that it usually has."""
+        self.flow = Flow()
+        self.leveraged = []
+        self.large = []
+        self.opened = opened
+        self._share = 1.0 / usual if usual > 0.0 else 0.0
+        self._large = LARGE_SHARE * usual or math.inf
+        if opened is not None:
+            self.marks.last_price = opened.mid
+            self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
+            self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
+
+    def _on_order(self, order: Order) -> None:
+        book = self._book
+        order_id = order.order_id
+        price = order.price
+        quantity = order.quantity
+        if order_id in book.orders:
+            self._counts.replaced_orders += 1
+            self._feed.seen[Kind.CANCEL] -= 1
+            self._withdraw(order_id, None, order.account, order.ts_event)
+        if price is not None and order.type != "market":
+            is_buy = order.side == "buy"
+            book.add(order_id, is_buy, price, quantity, order.ts_event)
+            flow = self.flow
+            flow.orders += 1.0
+            notional = price * quantity
+            if notional >= self._large and order.account is not None:
+                share = counted(notional * self._share)
+                self.large.append((order.account, share if is_buy else -share))
+            if self._near_low <= price <= self._near_high:
+                if is_buy:
+                    flow.near_placed_bid += notional
+                else:
+                    flow.near_placed_ask += notional
+        else:
+            notional = (price or self.marks.last_price) * quantity
+        leverage = order.leverage
+        if leverage is not None and not order.reduce_only:
+            self.leveraged.append((order.account, notional, leverage))
+
+    def _on_cancel(self, cancel: Cancel) -> None:
+        self._withdraw(cancel.order_id, cancel.quantity, cancel.account, cancel.ts_event)
+
+    def _withdraw(
+        self, order_id: str, quantity: float | None, account: str | None, ts_event: int
+    ) -> None:
+        taken = self._book.take(order_id, quantity)
+        if taken is None:
+            self._counts.unknown_orders += 1
+            self._feed.seen[Kind.CANCEL] += 1
+            return
+        order, amount = taken
+        flow = self.flow
+        flow.cancels += 1.0
+        price = order.price
+        age_ns = ts_event - order.ts_event
+        if age_ns < FLEETING_NS:
+            if age_ns < YOUNG_NS:
+                flow.young_cancels += 1.0
+            if price * amount >= self._large:
+                self._on_fleeting(order.is_buy, price * amount, account)
+        if self._near_low <= price <= self._near_high:
+            if order.is_buy:
+                flow.near_cancelled_bid += price * amount
+            else:
+                flow.near_cancelled_ask += price * amount
+
+    def _on_trade(self, trade: Trade) -> None:
+        book = self._book
+        flow = self.flow
+        price = trade.price
+        notional = price * trade.quantity
+        flow.trades += 1.0
+        if self._near_low <= price <= self._near_high:
+            # The aggressor takes from the other side of the book.
+            if trade.side == "buy":
+                flow.near_traded_ask += notional
+            else:
+                flow.near_traded_bid += notional
+        account = trade.maker_account
+        maker = trade.maker_order_id
+        if account is not None and maker is not None and self._one_sided.minds(account):
+            self._on_fill(account, book.orders.get(maker), trade.quantity)
+        self.marks.last_price = price
+        if maker is not None and book.take(maker, trade.quantity) is None:
+            self._counts.unknown_orders += 1
+        # A taker that never rested (a market order) is not unknown: there is nothing to reduce.
+        if trade.taker_order_id is not None:
+            book.take(trade.taker_order_id, trade.quantity)
+
+    def _on_fleeting(self, is_buy: bool, notional: float, account: str | None) -> None:
+        """Note a large order that was withdrawn at once: it did not stay to be a layer."""
+        share = notional * self._share
+        if account is not None:
+            self.large.append((account, -counted(share) if is_buy else counted(share)))
+        if share >= FLEETING_SHARE:
+            if is_buy:
+                self.flow.large_fleeting_bid += notional
+            else:
+                self.flow.large_fleeting_ask += notional
+
+    def _on_fill(self, account: str, order: RestingOrder | None, quantity: float) -> None:
+        """Take off what an account's order counts for less by: it was meant to trade."""
+        if order is None:
+            return
+        unit = order.price * self._share
+        share = counted(order.quantity * unit) - counted((order.quantity - quantity) * unit)
+        if share > 0.0:
+            self.large.append((account, -share if order.is_buy else share))
+
+    def _on_reference(self, reference: Reference) -> None:
+        """No detector looks at references; that their prices change is a sign of life."""
+        self._feed.moved(reference)
+
+    def _on_margin(self, margin: Margin) -> None:
+        if margin.max_leverage is not None:
+            self.marks.high_leverage = NEAR_MAXIMUM * margin.max_leverage
+
+    def _on_position(self, position: Position) -> None:
+        if position.leverage is not None:
+            self._habits.introduce(position.account, position.leverage)
+
+    def _on_late(self, late: Late) -> None:
+        """The book learns of what came too late for its bar; the bar does not."""
+        self._counts.late += 1
+        kept = self.flow, self.leveraged, self.large
+        self.flow, self.leveraged, self.large = Flow(), [], []
+        self.handlers[late.event.kind](late.event)
+        self._feed.arrived_late(self.flow)
+        self.flow, self.leveraged, self.large = kept
