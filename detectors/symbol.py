@@ -66,9 +66,9 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "book", "counts", "depth_habit", "detectors", "drifts", "feed", "habits",
-        "incidents", "lessons", "one_sided", "open_bar", "parameters", "scorers", "signal", "spans",
-        "suppressor", "symbol",
+        "_handlers", "bar", "book", "counts", "depth_habit", "detectors", "drifts", "feed",
+        "habits", "incidents", "lessons", "one_sided", "open_bar", "parameters", "scorers",
+        "signal", "spans", "suppressor", "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,7 @@ class SymbolMonitor:
         self.feed = FeedWatch(symbol, parameters, counts.feed, counts.suppressed_alarms)
         self.counts = counts
         self.signal: Signal | None = None
+        self.bar: Bar | None = None
         self.one_sided = OneSidedAccounts(parameters.bar_seconds)
         self.open_bar = OpenBar(self.book, self.habits, self.one_sided, self.feed, counts)
         self._handlers = self.open_bar.handlers
@@ -152,7 +153,7 @@ class SymbolMonitor:
             self.depth_habit.learn(closed.depth[1])
         self.habits.learn(seen.leveraged, marks.high_leverage, flow)
         self._count_evictions()
-        bar = Bar(
+        bar = self.bar = Bar(
             symbol=self.symbol,
             starts_at=ends_at - bar_ns,
             ends_at=ends_at,
