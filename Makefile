@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check alerting bench scorecard models run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
+.PHONY: help demo test simulate check alerting bench scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ run: $(READY) ## run the service (settings: foreshock.toml or FORESHOCK_… vari
 test: $(READY) ## run every test; starts a real Kafka itself where Java and Maven are there
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
+simulate: $(READY) ## break the service by seed, in virtual time (SEEDS=200; SEED=17 shows one)
+	@$(BIN)/python -m tests.faults.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(SIMULATE_ARGS)
+
 check: $(READY) ## lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -45,6 +48,9 @@ scorecard: $(READY) ## measure the detection on labelled markets; writes build/s
 
 models: $(READY) ## compare the detectors' models and features on tuning markets; writes build/models
 	@$(BIN)/python benchmarks/models.py $(MODELS_ARGS)
+
+screenshots: $(READY) ## the console calm, stressed and in a cascade, by Chromium; into build/screenshots
+	@$(BIN)/python -m tests.console.screenshots
 
 kafka: $(READY) ## start a single-node Apache Kafka 4 on loopback (Ctrl-C stops it)
 	@$(BIN)/python deploy/kafka/kafka.py $(KAFKA_ARGS)

@@ -83,6 +83,8 @@ class Aligner:
     def __init__(self, streams: Sequence[str], max_disorder_ns: int) -> None:
         self.max_disorder_ns = max_disorder_ns
         self.watermark_ns = 0
+        # Of the events that were fed last, their places in the sequence.
+        self.fed_places: Times = np.empty(0, dtype=np.int64)
         self._streams = {name: _Stream() for name in streams}
 
     def feed(
@@ -111,7 +113,7 @@ class Aligner:
         newest = np.maximum.accumulate(np.concatenate(([newest_before], times)))
         its.newest_ns = int(newest[-1])
         earliest = np.maximum(newest[:-1] - self.max_disorder_ns, self.watermark_ns)
-        places = np.maximum(times, earliest)
+        self.fed_places = places = np.maximum(times, earliest)
         wanted: Sequence[Event] = events
         if replayed is not None:
             asked = [replayed(i, place) for i, place in enumerate(places.tolist())]
@@ -133,14 +135,14 @@ class Aligner:
                 its.pending = [its.pending[i] for i in order.tolist()]
         return len(events) - len(merged)
 
-    def set_idle(self, stream: str) -> bool:
-        """Stop a topic that has no more records from holding the others back.
+    def set_idle(self, stream: str, *, idle: bool = True) -> bool:
+        """Stop a topic that has no more records from holding the others back, or let it again.
 
-        Returns whether it did until now. Its next event makes it count again.
+        Returns whether that is a change. Its next event makes it count again, too.
         """
         its = self._streams[stream]
-        was_idle, its.idle = its.idle, True
-        return not was_idle
+        was_idle, its.idle = its.idle, idle
+        return was_idle != idle
 
     def reads(self, stream: str) -> bool:
         """Whether a topic is one of those merged."""

@@ -73,9 +73,9 @@ def _add_run(subcommands: "Subcommands") -> None:
         commands.run,
         summary="watch the topics of a Kafka cluster",
         description="Reads orders, cancels and trades from Kafka, writes alerts to Kafka, and "
-        "serves /metrics, /healthz and /readyz. Runs until it gets SIGTERM or Ctrl-C; what it has "
-        "learnt is kept in Kafka, so that it carries on where it was. Several processes with the "
-        "same kafka.group_id share the partitions.",
+        "serves the console at /, and /metrics, /healthz and /readyz. Runs until it gets SIGTERM "
+        "or Ctrl-C; what it has learnt is kept in Kafka, so that it carries on where it was. "
+        "Several processes with the same kafka.group_id share the partitions.",
         epilog="""\
 examples:
   foreshock run --config /etc/foreshock.toml
@@ -99,6 +99,7 @@ def _add_replay(subcommands: "Subcommands") -> None:
 examples:
   foreshock simulate day --scenario cascade && foreshock replay day
   foreshock replay day --alerts alerts.ndjson --summary summary.json
+  foreshock replay day --report report.html
 """,
     )
     command.add_argument("directory", metavar="DIR", type=Path, help="where the files are")
@@ -107,6 +108,12 @@ examples:
         "--signals", metavar="FILE", type=Path, help="write each bar's scores as NDJSON"
     )
     command.add_argument("--summary", metavar="FILE", type=Path, help="write the table as JSON")
+    command.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="write a page with plots, incidents and their evidence: one HTML file for a browser",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     _add_config(command)
 
@@ -145,7 +152,12 @@ examples:
         metavar="PORT",
         type=port,
         default=9464,
-        help="the port of /metrics; 0 for any free one (default: %(default)s)",
+        help="the port of the console and of /metrics; 0 for any free one (default: %(default)s)",
+    )
+    command.add_argument(
+        "--keep",
+        action="store_true",
+        help="stay when the market has ended, to look around in the console, until Ctrl-C",
     )
 
 
@@ -354,12 +366,9 @@ def _add_asyncapi(subcommands: "Subcommands") -> None:
         "asyncapi",
         commands.asyncapi,
         summary="describe the topics and their records, for programs",
-        description="Prints an AsyncAPI 3.0 document in YAML: every topic that the settings name, "
-        "who writes and reads it, and the JSON schema of its records, under the fields' own names.",
-        epilog="""\
-examples:
-  foreshock asyncapi > asyncapi.yaml
-""",
+        description="Prints an AsyncAPI 3.0 document (YAML) of every topic that the settings name, "
+        "with the JSON schema of its records.",
+        epilog="example:\n  foreshock asyncapi > asyncapi.yaml\n",
     )
     _add_config(command)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.events import Event
 from detectors.feed import HOLE_NS, WITNESSES
@@ -34,11 +35,12 @@ class Arrivals:
         events: Sequence[Event],
         offsets: Sequence[int],
         arrived_ms: Sequence[int],
-        watermark_ns: int,
+        places: NDArray[np.int64],
     ) -> None:
         """Take the events of a batch, their records' offsets and timestamps in milliseconds.
 
-        What is older than the watermark belongs to the bar that is open there.
+        ``places`` are the event times of their places in the sequence: what is late belongs to the
+        bar that it is put in.
         """
         chosen: Sequence[int]
         if isinstance(offsets, range):
@@ -49,7 +51,7 @@ class Arrivals:
             return
         times = np.array([events[i].ts_event for i in chosen], dtype=np.int64)
         delays = np.array([arrived_ms[i] for i in chosen], dtype=np.int64) * 1_000_000 - times
-        ends = np.maximum(times, watermark_ns) // self._bar_ns * self._bar_ns + self._bar_ns
+        ends = places[list(chosen)] // self._bar_ns * self._bar_ns + self._bar_ns
         for bar_end in np.unique(ends).tolist():
             self._lower(bar_end, stream, int(delays[ends == bar_end].min()))
 

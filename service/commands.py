@@ -39,6 +39,7 @@ def replay(arguments: argparse.Namespace) -> int:
         alerts=arguments.alerts,
         signals=arguments.signals,
         summary=arguments.summary,
+        report=arguments.report,
         quiet=arguments.quiet,
     )
 
@@ -60,6 +61,7 @@ def demo(arguments: argparse.Namespace) -> int:
         scenario=arguments.scenario,
         speed=arguments.speed,
         http_port=arguments.http_port,
+        keep=arguments.keep,
     )
 
 
@@ -115,17 +117,10 @@ def scorecard(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    try:
-        from service.scorecard.recorded import scorecard as scorecard_of_recorded
-        from service.scorecard.run import scorecard as make_scorecard
-    except ModuleNotFoundError as error:
-        if error.name != "plotly":
-            raise
-        raise OperatorError(
-            "the scorecard's plots need plotly: pip install 'foreshock[scorecard]'"
-        ) from None
     from service.scorecard.matrix import SEEDS_APART, Purpose
+    from service.scorecard.recorded import scorecard as scorecard_of_recorded
     from service.scorecard.report import to_markdown
+    from service.scorecard.run import scorecard as make_scorecard
 
     if arguments.seeds > SEEDS_APART:
         raise ConfigurationError(f"--seeds {arguments.seeds}: at most {SEEDS_APART}")

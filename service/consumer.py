@@ -16,16 +16,17 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct, field
 
 from detectors.incidents import Alert
 from service import snapshots
 from service.assembly import decoders, partition_task
-from service.partition import Partition, by_number
+from service.partition import Heard, Partition, by_number
 from service.publish import Publisher
 from service.restore import restore
 from service.settings import Settings, settings_hash
-from service.task import Tally
+from service.task import Output, Tally
 from service.wire import dead_letter
 
 POLL_SECONDS = 0.1
@@ -78,14 +79,22 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         Started connections; the consumer has no subscription yet.
     intake
         Where to count what is read.
+    watcher
+        Is given what each step gives rise to, once it was published.
     """
 
     def __init__(
-        self, settings: Settings, topics: Mapping[str, str], clients: Clients, intake: Intake
+        self,
+        settings: Settings,
+        topics: Mapping[str, str],
+        clients: Clients,
+        intake: Intake,
+        watcher: Callable[[Output], None] | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients
         self._intake = intake
+        self._watcher = watcher
         self._topics = topics
         self._decoders = decoders(settings, self._topics)
         self._settings_hash = settings_hash(settings)
@@ -123,6 +132,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         try:
             self._clients.consumer.pause(*assigned)
             self._to_take = set(assigned)
+            # What went to somebody else is kept no longer: it may have gone on there, uncommitted.
+            numbers = by_number(self._to_take)
+            self._handed_back = {n: p for n, p in self._handed_back.items() if n in numbers}
             self._renew_membership(time.monotonic())
             self.joined = True
         except Exception as error:  # noqa: BLE001 - as above
@@ -136,6 +148,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def run(self) -> None:
         """Work until asked to stop; then save, commit and leave. Raises what goes wrong."""
+        try:
+            await self._work_until_stopped()
+        except BaseException:
+            # What was to be told may not have been: nobody must save or commit a state beyond it,
+            # also not a listener that waits its turn.
+            self.partitions.clear()
+            raise
+
+    async def _work_until_stopped(self) -> None:
         consumer = self._clients.consumer
         consumer.subscribe(topics=list(self._topics.values()), listener=self)
         next_commit = time.monotonic() + self._settings.state.commit_seconds
@@ -166,10 +187,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             return
         consumer = self._clients.consumer
         assigned = self._to_take
-        committed = await self._clients.admin.list_consumer_group_offsets(
-            self._settings.kafka.group_id, partitions=list(assigned)
-        )
-        committed = {tp: meta for tp, meta in committed.items() if meta.offset >= 0}
+        committed = await self._committed(assigned)
         for number in sorted(by_number(assigned)):
             if self._stopping.is_set():
                 return
@@ -190,6 +208,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 offsets = await restore(partition, committed, self._clients.reader, self._settings)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
+            if not partition.committed or not committed.keys() >= offsets.keys():
+                # Where it begins is decided once: after a crash, too, it goes on from here.
+                await self._commit([partition])
             partition.paused.clear()
             consumer.resume(*offsets)
             self.partitions[number] = partition
@@ -206,10 +227,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 await self._feed(partition, tp, records)
                 touched.add(tp.partition)
         consumer = self._clients.consumer
+        idle_after = self._settings.time.idle_after_ms / 1e3
+        # After each wait for records the broker is asked again; an answer tells of the one before.
+        unheard_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
         for number, partition in self.partitions.items():
-            highwater = {tp: consumer.highwater(tp) for tp in partition.inputs}
-            idle_after = self._settings.time.idle_after_ms / 1e3
-            if partition.mind_idle(highwater, idle_after) or number in touched:
+            heard = {
+                tp: Heard(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
+                for tp in partition.inputs
+            }
+            if partition.mind_idle(heard, idle_after, unheard_after) or number in touched:
                 output = partition.task.advance()
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:
@@ -221,6 +247,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     partition.slots.pop(symbol, None)
                     keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
                     await self._clients.publisher.forget(number, keys)
+                if self._watcher is not None:
+                    self._watcher(output)
             pause, resume = partition.mind_buffers(self._settings.limits.buffered_events)
             consumer.pause(*pause)
             consumer.resume(*resume)
@@ -230,7 +258,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         decoded = self._decoders[stream].decode(
             [record.value for record in records], time.time_ns()
         )
-        self._intake.records[tp.topic] += len(records)
         offsets = None
         kept = records
         if decoded.rejections:
@@ -239,13 +266,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
         if partition.task.resuming or not consecutive:
             offsets = [record.offset for record in kept]
-        for rejection in decoded.rejections:
-            record = records[rejection.index]
-            value, headers = dead_letter(
-                tp.topic, tp.partition, record.offset, record.timestamp, rejection, record.value
-            )
-            self._intake.dead_letters[tp.topic, rejection.reason] += 1
-            await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
         partition.task.feed(
             stream,
             decoded.events,
@@ -254,6 +274,16 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             offsets=offsets,
             arrived_ms=[record.timestamp for record in kept],
         )
+        # Counted at once with what is fed, and before any wait: the sum holds at every moment.
+        self._intake.records[tp.topic] += len(records)
+        for rejection in decoded.rejections:
+            self._intake.dead_letters[tp.topic, rejection.reason] += 1
+        for rejection in decoded.rejections:
+            record = records[rejection.index]
+            value, headers = dead_letter(
+                tp.topic, tp.partition, record.offset, record.timestamp, rejection, record.value
+            )
+            await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
 
     # What is kept.
 
@@ -311,7 +341,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             partition.settle()
             offsets.update(partition.commits())
         if not offsets:
-            return True
+            return self._is_member()
+        if not self._is_member() and await self._is_replaced(partitions):
+            log.warning("not committed: the group went on without this member")
+            return False
         began = time.monotonic()
         try:
             await self._clients.consumer.commit(offsets)
@@ -322,8 +355,27 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._renew_membership(began)
         self._intake.commits += 1
         for partition in partitions:
-            partition.committed = {tp: offsets[tp].offset for tp in partition.inputs}
+            its = {tp: offsets[tp].offset for tp in partition.inputs if tp in offsets}
+            partition.committed = its or partition.committed
         return True
+
+    async def _is_replaced(self, partitions: list[Partition]) -> bool:
+        """Whether somebody else has committed what is owned here.
+
+        A group that has become empty takes offsets even of a member that it no longer knows.
+        """
+        ours = {tp: at for partition in partitions for tp, at in partition.committed.items()}
+        committed = await self._committed(ours)
+        return any(tp not in committed or committed[tp].offset != at for tp, at in ours.items())
+
+    async def _committed(
+        self, tps: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's offsets, of those that have one."""
+        committed = await self._clients.admin.list_consumer_group_offsets(
+            self._settings.kafka.group_id, partitions=list(tps)
+        )
+        return {tp: meta for tp, meta in committed.items() if meta.offset >= 0}
 
     async def _hand_back(self, numbers: Iterable[int]) -> None:
         """Save everything of some partitions, commit it, and own them no longer."""
@@ -331,11 +383,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         partitions = list(leaving.values())
         kept = self._is_member() or await self._commit(partitions)
         if kept:
-            await self._save({n: partition.task.changed() for n, partition in leaving.items()})
+            await self._save({n: partition.unsaved() for n, partition in leaving.items()})
             kept = await self._commit(partitions)
+        for held in self._held:
+            if held.partition.number in leaving:
+                # It may come back with its state: then this snapshot is still to be made.
+                held.partition.drop_snapshot(held.symbol)
+        self._held = deque(held for held in self._held if held.partition.number not in leaving)
         for number, partition in leaving.items():
             del self.partitions[number]
             if kept:
                 self._handed_back[number] = partition
-        self._held = deque(held for held in self._held if held.partition.number not in leaving)
         log.info("handed back", partitions=sorted(leaving), saved=kept)

@@ -1,9 +1,9 @@
-"""HTTP: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for probes, and an index page."""
+"""HTTP: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for probes, and what is added."""
 
 import errno
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from aiohttp import web
@@ -17,7 +17,7 @@ from service.errors import OperatorError
 from service.web_config import WebConfig
 
 SECURITY_HEADERS: Mapping[str, str] = {
-    # The page has no script, style or image of its own, and loads none.
+    # Nothing here is a page; one that is added says what it may load.
     "Content-Security-Policy": (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -25,21 +25,6 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-INDEX = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Foreshock</title></head>
-<body>
-<h1>Foreshock</h1>
-<p>Warns of a derivatives exchange's stress while it is still building.</p>
-<ul>
-<li><a href="metrics">metrics</a>: the Prometheus exposition</li>
-<li><a href="healthz">healthz</a>: is the process alive?</li>
-<li><a href="readyz">readyz</a>: is it doing its work, and if not, what is it waiting for?</li>
-</ul>
-</body>
-</html>
-"""
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Answered without a name and a password: orchestrators' probes have none to give."""
@@ -79,6 +64,7 @@ async def start_http(
     registry: CollectorRegistry,
     health: Callable[[], Health],
     web_config: WebConfig | None = None,
+    additions: Iterable[Callable[[web.Application], None]] = (),
 ) -> HttpServer:
     """Start to serve.
 
@@ -92,6 +78,8 @@ async def start_http(
         Called for each probe.
     web_config
         What is asked of clients; nothing if None.
+    additions
+        Each adds what else is served.
 
     Raises
     ------
@@ -112,10 +100,11 @@ async def start_http(
         state = health()
         return _report(state.live and state.ready, state.checks)
 
-    app.router.add_get("/", _index)
     app.router.add_get("/metrics", make_aiohttp_handler(registry))
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    for add in additions:
+        add(app)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -132,10 +121,6 @@ async def start_http(
     return HttpServer(runner, runner.addresses[0][1])
 
 
-async def _index(_request: web.Request) -> web.Response:
-    return web.Response(text=INDEX, content_type="text/html")
-
-
 def _report(ok: bool, checks: Mapping[str, str]) -> web.Response:
     body: dict[str, object] = {"status": "ok" if ok else "not ok"}
     if checks:
@@ -146,7 +131,8 @@ def _report(ok: bool, checks: Mapping[str, str]) -> web.Response:
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY_HEADERS)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 @web.middleware

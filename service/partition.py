@@ -5,13 +5,14 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from msgspec import Struct
 
-from service.align import StreamPosition
+from service.align import Position, StreamPosition
 from service.task import PartitionTask
 
 
@@ -26,6 +27,31 @@ class CommitNote(Struct, frozen=True):
     newest_ns: int = 0
     signals_until_ns: int = 0
     alerts_offset: int = 0
+
+
+class Heard(NamedTuple):
+    """What the broker last said of a topic partition.
+
+    ``end`` is the offset that the next record will get, None where nothing was heard yet; ``at``
+    tells one answer from the next.
+    """
+
+    end: int | None
+    at: int | None
+
+
+class _Silence(Struct):
+    """A topic without unread records.
+
+    ``read`` is the offset where it fell silent, ``since`` when that was first seen, ``until`` up to
+    when it is known, ``answered`` when the broker's last answer was seen (monotonic seconds).
+    """
+
+    read: int
+    heard_at: int | None
+    since: float
+    until: float
+    answered: float
 
 
 _encode = msgspec.json.Encoder().encode
@@ -68,7 +94,7 @@ class Partition:
         self.next_alert_offset = 0
         self.signals_until_ns = 0
         self.committed: dict[TopicPartition, int] = {}
-        self.caught_up_since: dict[TopicPartition, float] = {}
+        self._silences: dict[TopicPartition, _Silence] = {}
         self.paused: set[TopicPartition] = set()
         self.restored_in_seconds = 0.0
         self._due: dict[str, float] = {}
@@ -79,6 +105,24 @@ class Partition:
         """The offset of the next record to read, of each topic."""
         return {tp: self.task.aligner.read(stream) for tp, stream in self.inputs.items()}
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether what is read now precedes the group's offsets, which must not go back.
+
+        A snapshot taken here would lack what is between, and nobody would read that again.
+        """
+        return self._precedes(self.task.aligner.position())
+
+    def _precedes(self, position: Position) -> bool:
+        return any(
+            position.streams[stream].start < self.committed.get(tp, 0)
+            for tp, stream in self.inputs.items()
+        )
+
+    def unsaved(self) -> list[str]:
+        """The symbols of which a snapshot can be taken that is newer than the last one."""
+        return [] if self.is_behind else self.task.changed()
+
     def due(self, now: float) -> list[str]:
         """The symbols whose snapshot is due at ``now`` (monotonic seconds).
 
@@ -87,7 +131,7 @@ class Partition:
         """
         waiting = {
             symbol: self._due.get(symbol, now + self._until_turn(symbol, now))
-            for symbol in self.task.changed()
+            for symbol in self.unsaved()
         }
         due = [symbol for symbol, at in waiting.items() if at <= now]
         for symbol in due:
@@ -110,6 +154,12 @@ class Partition:
         """A snapshot was sent; ``settle`` counts it as saved once every part is acknowledged."""
         self._sent_snapshots.append((symbol, futures))
 
+    def drop_snapshot(self, symbol: str) -> None:
+        """A snapshot was taken and will not be sent: the one before it must not be overwritten."""
+        if symbol in self.slots:
+            self.slots[symbol] = 1 - self.slots[symbol]
+        self.task.not_saved(symbol)
+
     def settle(self) -> None:
         """Take note of what was acknowledged. To be called when nothing is under way."""
         for ts_event, future in self._sent_alerts:
@@ -127,8 +177,13 @@ class Partition:
         self.next_alert_offset = max(self.next_alert_offset, offset + 1)
 
     def commits(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """What to commit once everything that was sent has been acknowledged."""
+        """What to commit once everything that was sent has been acknowledged.
+
+        Nothing while it would take the group's offsets back.
+        """
         position = self.task.resume_position()
+        if self._precedes(position):
+            return {}
         self.signals_until_ns = max(self.signals_until_ns, self.task.aligner.watermark_ns)
         # An alert of a bar that ended before the position cannot be raised again.
         while self.alerts and self.alerts[0][0] < position.watermark_ns:
@@ -146,20 +201,46 @@ class Partition:
             for tp, stream in self.inputs.items()
         }
 
-    def mind_idle(self, highwater: Mapping[TopicPartition, int | None], idle_after: float) -> bool:
-        """Let topics that have no more records hold nothing back; whether any became idle.
+    def mind_idle(
+        self, heard: Mapping[TopicPartition, Heard], idle_after: float, unheard_after: float
+    ) -> bool:
+        """Let topics that are known to have no more records hold nothing back.
 
-        ``highwater`` are the offsets that the next records will get, as last heard.
+        Silence counts as far as the broker has confirmed it: a topic that cannot be reached is not
+        idle, and one that was idle holds the others back again until it is heard of.
+
+        Parameters
+        ----------
+        heard
+            What the broker last said of each topic.
+        idle_after
+            How long a topic must be silent, in seconds.
+        unheard_after
+            After how many seconds without an answer its silence is no longer known.
+
+        Returns
+        -------
+        bool
+            Whether any topic became idle.
         """
         now = time.monotonic()
         changed = False
         for tp, read in self.read().items():
-            end = highwater.get(tp)
+            end, at = heard[tp]
             if end is None or read < end:
-                self.caught_up_since.pop(tp, None)
+                self._silences.pop(tp, None)
                 continue
-            if now - self.caught_up_since.setdefault(tp, now) >= idle_after:
-                changed |= self.task.aligner.set_idle(self.inputs[tp])
+            silence = self._silences.get(tp)
+            if silence is None or silence.read != read:
+                self._silences[tp] = _Silence(read, at, since=now, until=now, answered=now)
+                continue
+            if silence.heard_at != at:
+                # It may have waited long to be seen, but was asked for after the one before.
+                silence.until, silence.answered = silence.answered, now
+                silence.heard_at = at
+            if silence.until - silence.since >= idle_after:
+                known = now - silence.until < unheard_after
+                changed |= self.task.aligner.set_idle(self.inputs[tp], idle=known) and known
         return changed
 
     def mind_buffers(self, most: int) -> tuple[set[TopicPartition], set[TopicPartition]]:

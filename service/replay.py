@@ -10,50 +10,21 @@ from typing import IO
 
 import msgspec
 import orjson
-from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.symbol import mean_budget_per_day
 from service.assembly import decoders, partition_task
 from service.errors import OperatorError
 from service.files import BatchReader, stream_path
+from service.report.collect import Collected
+from service.report.page import page as report_page
+from service.report.sections import About
 from service.settings import Settings
+from service.summary import Summary, table
 from service.task import Output, PartitionTask, Tally
 from service.wire import REQUIRED_STREAMS, STREAMS
-
-
-class Summary(Struct):
-    """What a replay came to. read = scored + late + rejected.
-
-    ``symbol_days`` is the market time in which an alarm could be raised, and
-    ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
-    ``drifts`` are lasting changes that were told of: they are no alarms, and neither are
-    ``feed_incidents``; ``feed_findings`` are bars in which a feed was not to be trusted, by check.
-    ``suppressed_alarms`` are alarms of a detector in a bar, by the kind of reason.
-    """
-
-    directory: str
-    read: int = 0
-    scored: int = 0
-    late: int = 0
-    rejected: int = 0
-    rejections: dict[str, int] = {}
-    unknown_orders: int = 0
-    symbols: int = 0
-    bars: int = 0
-    incidents: list[dict[str, str | int]] = []
-    drifts: int = 0
-    feed_incidents: int = 0
-    feed_findings: dict[str, int] = {}
-    suppressed_alarms: list[dict[str, str | int]] = []
-    symbol_days: float = 0.0
-    incidents_per_symbol_day: float | None = None
-    false_alarms_per_day: float = 0.0
-    elapsed_seconds: float = 0.0
-    events_per_second: float = 0.0
 
 
 class _Stream:
@@ -133,6 +104,7 @@ def replay(
     alerts: Path | None,
     signals: Path | None,
     summary: Path | None,
+    report: Path | None = None,
     quiet: bool,
 ) -> int:
     """Replay a directory, write what was asked for, and print what it came to.
@@ -142,42 +114,50 @@ def replay(
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
     severities: dict[str, tuple[str, str]] = {}
-    drifts: set[str] = set()
-    feeds: set[str] = set()
     console = Console(stderr=True, quiet=quiet)
+    collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, _paths(directory), Tally())
     encode = msgspec.json.Encoder().encode_lines
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
+            _open(report, stack)  # what cannot be written is told now, not after hours
             alert_file = _open(alerts, stack)
             signal_file = _open(signals, stack)
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
                 for alert in output.alerts:
-                    if alert.detector == FEED_INTEGRITY:
-                        feeds.add(alert.alert_id)
-                    elif alert.severity == "info":
-                        drifts.add(alert.alert_id)
-                    else:
-                        severities[alert.alert_id] = (alert.detector, alert.severity)
+                    severities[alert.alert_id] = (alert.detector, alert.severity)
+                if collected is not None:
+                    collected.take(output)
                 if alert_file is not None and output.alerts:
                     alert_file.write(encode(output.alerts))
                 if signal_file is not None and output.signals:
                     signal_file.write(encode(output.signals))
-        incidents.update(severities.values())
-        result.drifts = len(drifts)
-        result.feed_incidents = len(feeds)
+        alarms = (told for told in severities.values() if told[0] != FEED_INTEGRITY)
+        incidents.update(told for told in alarms if told[1] != "info")
+        result.feed_incidents = sum(told[0] == FEED_INTEGRITY for told in severities.values())
+        result.drifts = len(severities) - incidents.total() - result.feed_incidents
         result.elapsed_seconds = time.perf_counter() - began
         _tally(result, task, incidents)
         if summary is not None:
             options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
             summary.write_bytes(orjson.dumps(msgspec.to_builtins(result), option=options))
+        if report is not None and collected is not None:
+            _report(report, collected, directory, result, settings)
     except (OSError, EOFError, RuntimeError) as error:
         raise OperatorError(str(error)) from error
     if not quiet:
         Console().print(table(result))
     return 0
+
+
+def _report(
+    path: Path, collected: Collected, directory: Path, result: Summary, settings: Settings
+) -> None:
+    files = {path.name: path.stat().st_size for path in _paths(directory).values()}
+    about = About(str(directory), result, settings, files)
+    path.write_text(report_page(collected, about), "utf-8")
 
 
 def _open(path: Path | None, stack: ExitStack) -> IO[bytes] | None:
@@ -220,38 +200,3 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
         task.monitors.values(), parameters.false_alarms_per_day
     )
     result.events_per_second = result.read / result.elapsed_seconds
-
-
-def table(result: Summary) -> Table:
-    """The summary for a person."""
-    shown = Table(title=f"replay of {result.directory}", show_header=False, title_justify="left")
-    shown.add_column(justify="left")
-    shown.add_column(justify="right")
-    shown.add_row("events read", f"{result.read:,}")
-    shown.add_row("  scored", f"{result.scored:,}")
-    shown.add_row("  late", f"{result.late:,}")
-    shown.add_row("  rejected", f"{result.rejected:,}")
-    for reason, count in sorted(result.rejections.items()):
-        shown.add_row(f"    {reason}", f"{count:,}")
-    shown.add_row("events about unknown orders", f"{result.unknown_orders:,}")
-    shown.add_row("symbols", f"{result.symbols:,}")
-    shown.add_row("bars", f"{result.bars:,}")
-    shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")
-    for incident in result.incidents:
-        shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
-    shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
-    shown.add_row("incidents of a feed", f"{result.feed_incidents:,}")
-    for check, bars in result.feed_findings.items():
-        shown.add_row(f"  {check} (bars)", f"{bars:,}")
-    suppressed = sum(int(alarms["count"]) for alarms in result.suppressed_alarms)
-    shown.add_row("alarms suppressed", f"{suppressed:,}")
-    for alarms in result.suppressed_alarms:
-        shown.add_row(f"  {alarms['detector']} {alarms['reason_kind']}", f"{alarms['count']:,}")
-    if result.incidents_per_symbol_day is not None:
-        shown.add_row(
-            f"incidents a symbol-day (budget {result.false_alarms_per_day:g})",
-            f"{result.incidents_per_symbol_day:,.2f}",
-        )
-    shown.add_row("seconds", f"{result.elapsed_seconds:,.1f}")
-    shown.add_row("events/s", f"{result.events_per_second:,.0f}")
-    return shown

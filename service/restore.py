@@ -15,9 +15,13 @@ from aiokafka.structs import OffsetAndMetadata
 
 from detectors.incidents import Alert
 from service import snapshots
+from service.align import StreamPosition
 from service.partition import CommitNote, Partition, read_note, start_positions
 from service.settings import Settings, settings_hash
 from service.task import Muted, alert_key
+
+MAX_NAMED = 20
+"""How many symbols a line of the log names."""
 
 log = structlog.get_logger("foreshock.restore")
 
@@ -58,6 +62,8 @@ async def restore(
     else:
         offsets = await _first_offsets(reader, inputs, committed, settings)
         partition.task.resume(start_positions(inputs, offsets), [], Muted())
+        alerts = TopicPartition(settings.outputs.alerts, partition.number)
+        partition.next_alert_offset = (await reader.end_offsets([alerts]))[alerts]
         log.info("starting afresh", partition=partition.number, start=settings.kafka.start)
     partition.restored_in_seconds = time.monotonic() - began
     return offsets
@@ -79,33 +85,69 @@ async def _resume(
     published = _published(partition, records[alerts], note.alerts_offset)
     partition.signals_until_ns = note.signals_until_ns
     partition.slots = restored.slots
+    partition.committed = {tp: committed[tp].offset for tp in inputs}
+    start = start_positions(inputs, partition.committed, notes)
+    # Commits stand still until there are snapshots to go on from: at the group's very beginning
+    # none are needed.
+    is_beginning = not any(note.newest_ns for note in notes.values())
+    if not is_beginning and (restored.damaged or not restored.snapshots):
+        start = await _start_again(partition, restored, committed, start, reader, settings)
     # What bars up to the last commit gave rise to was acknowledged before it. What came after
     # stands on the alerts topic.
     muted = Muted(note.signals_until_ns, alerts_until_ns=note.signals_until_ns)
     keys = [alert_key(alert) for alert in published]
-    # Commits stand still until there are snapshots to go on from: at the group's very beginning
-    # none are needed.
-    if restored.snapshots or not any(note.newest_ns for note in notes.values()):
-        offsets = {tp: committed[tp].offset for tp in inputs}
-        start = start_positions(inputs, offsets, notes)
-        partition.task.resume(start, restored.snapshots, muted, keys)
+    partition.task.resume(start, restored.snapshots, muted, keys)
+    if restored.snapshots or is_beginning:
         log.info(
             "restored from snapshots",
             partition=partition.number,
             symbols=len(restored.snapshots),
             left_out=restored.problems,
         )
-        return offsets
-    # State made anew may differ in detail: nothing of what it says of the past is news.
-    offsets = await _window_before(reader, committed, inputs, settings)
-    partition.task.resume(start_positions(inputs, offsets), [], muted, keys)
-    log.warning(
-        "no usable snapshot: replaying a warm-up window, muted",
-        partition=partition.number,
-        window_seconds=settings.state.warmup_window_seconds,
-        left_out=restored.problems,
-    )
-    return offsets
+    return {tp: start[stream].start for tp, stream in inputs.items()}
+
+
+async def _start_again(
+    partition: Partition,
+    restored: snapshots.Restored,
+    committed: Mapping[TopicPartition, OffsetAndMetadata],
+    start: Mapping[str, StreamPosition],
+    reader: AIOKafkaConsumer,
+    settings: Settings,
+) -> dict[str, StreamPosition]:
+    """From where to read instead, because snapshots that the commit counts on cannot be used.
+
+    A symbol with an older snapshot is read anew from there, one without from a warm-up window
+    before the commit: its state may differ in detail, and nothing that it says of the past is news.
+    The other symbols pass over what they have.
+    """
+    positions = {snapshot.symbol: snapshot.position for snapshot in restored.snapshots}
+    older = [positions[symbol] for symbol in restored.damaged if symbol in positions]
+    begins = [position.streams for position in older]
+    if len(older) < len(restored.damaged) or not positions:
+        offsets = await _window_before(reader, committed, partition.inputs, settings)
+        begins.append(start_positions(partition.inputs, offsets))
+    earliest = dict(start)
+    for begin in begins:
+        for stream, its in begin.items():
+            if stream in earliest and its.start < earliest[stream].start:
+                earliest[stream] = its
+    if not positions:
+        log.warning(
+            "no usable snapshot: replaying a warm-up window, muted",
+            partition=partition.number,
+            window_seconds=settings.state.warmup_window_seconds,
+            left_out=restored.problems,
+        )
+    else:
+        log.warning(
+            "some snapshots are not usable: reading anew what they held, muted",
+            partition=partition.number,
+            symbols=restored.damaged[:MAX_NAMED],
+            of=len(restored.damaged),
+            left_out=restored.problems,
+        )
+    return earliest
 
 
 def _published(partition: Partition, records: Iterable[Any], first: int) -> list[Alert]:

@@ -22,13 +22,15 @@ from service.assembly import input_topics
 from service.backoff import delays
 from service.cluster import explain, verify_topics
 from service.connection import client_options
+from service.console.history import History
+from service.console.page import console
 from service.consumer import Clients, Intake, Session
 from service.errors import OperatorError
-from service.http import Health, start_http
+from service.http import Health, HttpServer, start_http
 from service.metrics import ForeshockCollector, View, registry
 from service.publish import Published, Publisher
 from service.settings import KafkaSettings, Settings
-from service.web_config import load_web_config
+from service.web_config import WebConfig, load_web_config
 
 STOP_SECONDS = 4.5
 """What saving and committing may take when asked to stop; orchestrators kill after a while."""
@@ -75,9 +77,15 @@ class Service:
         The service's.
     topics
         The topic of each stream that is read.
+
+    Attributes
+    ----------
+    history
+        What is remembered for the console; None where the settings do without one.
     """
 
     def __init__(self, settings: Settings, topics: Mapping[str, str]) -> None:
+        self.history = History() if settings.http.console else None
         self._settings = settings
         self._topics = topics
         self._intake = Intake()
@@ -162,6 +170,7 @@ class Service:
                 self._topics,
                 Clients(consumer, reader, admin, publisher, self._notifier.tell),
                 self._intake,
+                self.history.take if self.history is not None else None,
             )
             self._session, self._consumer = session, consumer
             if self._stopping.is_set():
@@ -213,6 +222,23 @@ class Service:
         return Health(live, all(word == "ok" for word in checks.values()), checks)
 
 
+async def start_service_http(
+    settings: Settings, port: int, service: Service, web_config: WebConfig | None = None
+) -> HttpServer:
+    """Serve what a service exposes on a port. Raises OperatorError where that cannot be."""
+    additions = []
+    if service.history is not None:
+        additions.append(console(settings, service.view, service.health, service.history))
+    return await start_http(
+        settings.http.host,
+        port,
+        registry=registry([ForeshockCollector(settings, service.view)]),
+        health=service.health,
+        web_config=web_config,
+        additions=additions,
+    )
+
+
 async def serve(settings: Settings) -> int:
     """Run the service until SIGTERM or SIGINT; the exit status."""
     stop = asyncio.Event()
@@ -225,20 +251,16 @@ async def serve(settings: Settings) -> int:
         log.warning("input not read", reason=hint)
     topics = input_topics(settings, report.topics)
     service = Service(settings, topics)
-    http = await start_http(
-        settings.http.host,
-        settings.http.port,
-        registry=registry([ForeshockCollector(settings, service.view)]),
-        health=service.health,
-        web_config=web_config,
-    )
+    http = await start_service_http(settings, settings.http.port, service, web_config)
+    url = f"{'https' if web_config.tls else 'http'}://{settings.http.host}:{http.port}/"
     log.info(
         "started",
         version=__version__,
         kafka=settings.kafka.bootstrap_servers,
         topics=list(topics.values()),
         group=settings.kafka.group_id,
-        metrics=f"{'https' if web_config.tls else 'http'}://{settings.http.host}:{http.port}/metrics",
+        metrics=f"{url}metrics",
+        console=url if settings.http.console else None,
     )
     task = asyncio.create_task(service.run())
     stopping = asyncio.create_task(stop.wait())

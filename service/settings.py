@@ -203,11 +203,12 @@ class StateSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where metrics, health and the index page are served."""
+    """Where metrics, health and the console are served."""
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
     web_config_file: File = ""
+    console: bool = True
 
 
 class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):

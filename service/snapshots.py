@@ -4,6 +4,9 @@ A state may be larger than the broker takes in one record, so it goes in numbere
 generation. Compaction keeps the last record of each key: the keys alternate between two slots, so
 that while a new set of parts is being written the one before it stays whole. What is torn,
 corrupt, of another format or of other settings is left out, with the reason.
+
+The newest snapshot of a symbol is the one that is furthest in event time, not the last one written:
+an owner that was replaced without knowing may have written late.
 """
 
 import zlib
@@ -29,7 +32,7 @@ class Header(Struct, frozen=True):
     """What a part says of itself and of the set that it belongs to.
 
     ``generation`` is the same in all parts of a set and in no other set of the symbol; ``crc`` is
-    the whole payload's CRC-32.
+    the whole payload's CRC-32; ``watermark_ns`` is how far in event time the state is.
     """
 
     format: int
@@ -39,6 +42,7 @@ class Header(Struct, frozen=True):
     part: int
     parts: int
     crc: int
+    watermark_ns: int = 0
 
 
 class Part(NamedTuple):
@@ -60,33 +64,48 @@ class Record(Protocol):
 class Restored(Struct):
     """What a partition of the topic held: whole snapshots, their slots, and why others were not.
 
-    ``problems`` counts reasons.
+    ``problems`` counts reasons. ``damaged`` are the symbols of which something newer than what is
+    used was there, or something where nothing can be used: the group's offsets may count on it.
     """
 
     snapshots: list[Snapshot] = []
     slots: dict[str, int] = {}
     problems: dict[str, int] = {}
+    damaged: list[str] = []
+
+
+class _Set(NamedTuple):
+    """All parts of one generation, and the place of its last part among the records."""
+
+    header: Header
+    slot: int
+    written: int
+    pieces: list[bytes]
+
+
+class _Seen(Struct):
+    """What the records say of one symbol: its whole sets, and where one was overwritten."""
+
+    sets: list[_Set] = []
+    spoiled: int = -1
 
 
 def parts(snapshot: Snapshot, *, slot: int, generation: str, settings: str) -> list[Part]:
     """The records that hold a snapshot, the first part first."""
     payload = _encode(snapshot)
     pieces = [payload[i : i + PART_BYTES] for i in range(0, len(payload), PART_BYTES)]
-    crc = zlib.crc32(payload)
+    crc, watermark_ns = zlib.crc32(payload), snapshot.position.watermark_ns
+    headers = [
+        Header(FORMAT, __version__, settings, generation, number, len(pieces), crc, watermark_ns)
+        for number in range(len(pieces))
+    ]
     return [
         Part(
-            key(snapshot.symbol, slot, number),
+            key(snapshot.symbol, slot, header.part),
             piece,
-            [
-                (
-                    "foreshock.snapshot",
-                    msgspec.json.encode(
-                        Header(FORMAT, __version__, settings, generation, number, len(pieces), crc)
-                    ),
-                )
-            ],
+            [("foreshock.snapshot", msgspec.json.encode(header))],
         )
-        for number, piece in enumerate(pieces)
+        for header, piece in zip(headers, pieces, strict=True)
     ]
 
 
@@ -97,60 +116,66 @@ def key(symbol: str, slot: int, part: int) -> bytes:
 
 def restore(records: Iterable[Record], settings: str) -> Restored:
     """The newest whole snapshot of each symbol, from a partition's records in offset order."""
-    latest: dict[tuple[str, int, int], tuple[Header, bytes]] = {}
     restored = Restored()
-    for record in records:
-        place = _place(record.key)
-        if place is None:
-            _count(restored, "foreign record")
-            continue
-        # Taken out and put back: the order of the dict is that of the newest records.
-        latest.pop(place, None)
-        if record.value is None:
-            continue
-        header = _header(record.headers)
-        if header is None:
-            _count(restored, "foreign record")
-        else:
-            latest[place] = (header, record.value)
-    best: dict[str, tuple[Snapshot, int]] = {}
-    for (symbol, slot, _), (header, _) in latest.items():
-        if header.part != header.parts - 1:
-            continue  # a set is as new as its last part
-        outcome = _whole(symbol, slot, header, latest, settings)
-        if isinstance(outcome, str):
-            _count(restored, outcome)
-        else:
-            best[symbol] = (outcome, slot)
-    restored.snapshots = [snapshot for snapshot, _ in best.values()]
-    restored.slots = {symbol: slot for symbol, (_, slot) in best.items()}
+    problems: set[tuple[str, int, str]] = set()
+    for symbol, seen in _gather(records, restored).items():
+        by_age = sorted(seen.sets, key=lambda its: (its.header.watermark_ns, its.written))
+        newest_usable = -1
+        for its in reversed(by_age):
+            outcome = _usable(its, settings)
+            if not isinstance(outcome, str):
+                restored.snapshots.append(outcome)
+                restored.slots[symbol] = its.slot
+                newest_usable = its.written
+                break
+            problems.add((symbol, its.slot, outcome))
+            seen.spoiled = max(seen.spoiled, its.written)
+        if seen.spoiled > newest_usable:
+            restored.damaged.append(symbol)
+    for _, _, problem in problems:
+        _count(restored, problem)
     return restored
 
 
-def _whole(
-    symbol: str,
-    slot: int,
-    header: Header,
-    latest: dict[tuple[str, int, int], tuple[Header, bytes]],
-    settings: str,
-) -> Snapshot | str:
-    """The snapshot of a set of parts, or why there is none."""
-    if header.format != FORMAT:
-        return f"format {header.format} instead of {FORMAT}"
-    if header.settings != settings:
+def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
+    """The whole sets of each symbol, also those whose place a later one has taken."""
+    found: dict[str, _Seen] = {}
+    incomplete: dict[tuple[str, int, str], list[bytes]] = {}
+    for number, record in enumerate(records):
+        place = _place(record.key)
+        header = _header(record.headers) if place is not None else None
+        if place is None or (header is None and record.value is not None):
+            _count(restored, "foreign record")
+        if place is None:
+            continue
+        symbol, slot, part = place
+        if record.value is None:
+            if part == 0:
+                found.pop(symbol, None)  # both slots are deleted at once
+            continue
+        seen = found.setdefault(symbol, _Seen())
+        if header is None:
+            seen.spoiled = number
+            continue
+        pieces = incomplete.setdefault((symbol, slot, header.generation), [])
+        if part == len(pieces):
+            pieces.append(record.value)
+        if part == header.parts - 1:
+            if len(pieces) == header.parts:
+                seen.sets.append(_Set(header, slot, number, pieces))
+            else:
+                _count(restored, "parts missing")
+    return found
+
+
+def _usable(its: _Set, settings: str) -> Snapshot | str:
+    """The snapshot of a whole set, or why it cannot be used."""
+    if its.header.format != FORMAT:
+        return f"format {its.header.format} instead of {FORMAT}"
+    if its.header.settings != settings:
         return "other settings"
-    # No further than there can be parts: what a header says is not to be counted up to.
-    numbers = range(min(header.parts, len(latest)))
-    found = [latest.get((symbol, slot, number)) for number in numbers]
-    pieces = [
-        piece[1]
-        for piece in found
-        if piece is not None and piece[0].generation == header.generation
-    ]
-    if len(pieces) < header.parts:
-        return "parts missing"
-    payload = b"".join(pieces)
-    if zlib.crc32(payload) != header.crc:
+    payload = b"".join(its.pieces)
+    if zlib.crc32(payload) != its.header.crc:
         return "corrupt"
     try:
         return _decode(payload)

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from msgspec import Struct, field
 
+from detectors.bar import Bar
 from detectors.detector import Detector
 from detectors.events import Event
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
@@ -44,12 +45,14 @@ class Muted(Struct, frozen=True):
 class Output(Struct):
     """What a step of a task gives rise to, in the order of event time.
 
+    ``bars`` are all that closed, with their signals: those too whose signals are out already.
     ``forgotten`` names the symbols that were evicted: their snapshots are to be deleted.
     """
 
     alerts: list[Alert] = []
     switches: list[KillSwitch] = []
     signals: list[Signal] = []
+    bars: list[tuple[Bar, Signal]] = []
     forgotten: list[str] = []
 
 
@@ -163,13 +166,23 @@ class PartitionTask:
         ``arrived_ms`` are the records' timestamps in the log, in milliseconds; where there is no
         log, nothing is said of delays.
         """
-        if arrived_ms is not None:
-            own = offsets if offsets is not None else range(first_offset, next_offset)
-            self._arrivals.note(stream, events, own, arrived_ms, self.aligner.watermark_ns)
-        if not self._resumed:
-            self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
-            return
         own = offsets if offsets is not None else range(first_offset, next_offset)
+        if self._resumed:
+            self._feed_again(stream, events, first_offset, next_offset, own)
+        else:
+            self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
+        if arrived_ms is not None and events:
+            self._arrivals.note(stream, events, own, arrived_ms, self.aligner.fed_places)
+
+    def _feed_again(
+        self,
+        stream: str,
+        events: Sequence[Event],
+        first_offset: int,
+        next_offset: int,
+        own: Sequence[int],
+    ) -> None:
+        """Take records of which some may have been read before the restart."""
         resumed = self._resumed
 
         def replayed(i: int, place_ns: int) -> int | None:
@@ -259,6 +272,8 @@ class PartitionTask:
                 monitor = self.monitors[symbol]
                 self._unsaved.setdefault(symbol, before)
                 signal, alerts = monitor.close_bar(bar_end, delays)
+                assert monitor.bar is not None
+                output.bars.append((monitor.bar, signal))
                 if bar_end > self._muted.signals_until_ns:
                     output.signals.append(signal)
                 self._trip(monitor, bar_end, alerts, output)
@@ -330,7 +345,7 @@ class PartitionTask:
         return [symbol for symbol in self._unsaved if symbol not in self._saving]
 
     def snapshot(self, symbol: str) -> Snapshot:
-        """A symbol's state as it is now; ``saved`` must follow."""
+        """A symbol's state as it is now; ``saved`` or ``not_saved`` must follow."""
         self._saving[symbol] = self._unsaved.pop(symbol)
         position = self.aligner.position()
         open_bar = next((end for end, its in self._open_bars.items() if symbol in its), None)
@@ -340,6 +355,12 @@ class PartitionTask:
     def saved(self, symbol: str) -> None:
         """The snapshot that was under way is kept for good."""
         del self._saving[symbol]
+
+    def not_saved(self, symbol: str) -> None:
+        """The snapshot that was under way came to nothing: the symbol is to be saved still."""
+        position = self._saving.pop(symbol)
+        if symbol in self.monitors:
+            self._unsaved[symbol] = position
 
     def resume_position(self) -> Position:
         """From where, with the snapshots that were saved, everything could be rebuilt."""

@@ -40,7 +40,7 @@ class Lines:
                 f"Foreshock watches a simulated exchange: {self._plan.scenario.description}"
             )
             self._write(f"  Kafka    {status.bootstrap_servers}")
-            self._write(f"  metrics  {status.metrics_url}")
+            self._write(f"  console  {status.console_url}")
             self._write(f"  log      {status.log}")
             self._write(f"  look     kcat -b {status.bootstrap_servers} -C -u -t foreshock.alerts")
             self._told.add(("header", ""))

@@ -28,9 +28,8 @@ from service.demo.status import Status
 from service.demo.subscriber import subscribe
 from service.demo.words import Totals
 from service.errors import OperatorError
-from service.http import HttpServer, start_http
-from service.metrics import ForeshockCollector, registry
-from service.run import Service
+from service.http import HttpServer
+from service.run import Service, start_service_http
 from service.settings import KafkaSettings, Settings
 
 INTERRUPTED = 130
@@ -50,7 +49,15 @@ _LAST_LOOK_SECONDS = 0.5
 _POLL_SECONDS = 0.05
 
 
-def demo(*, seconds: float, seed: int, scenario: str, speed: float | None, http_port: int) -> int:
+def demo(
+    *,
+    seconds: float,
+    seed: int,
+    scenario: str,
+    speed: float | None,
+    http_port: int,
+    keep: bool = False,
+) -> int:
     """Run the demonstration, and print at the end what came of it.
 
     Parameters
@@ -62,7 +69,9 @@ def demo(*, seconds: float, seed: int, scenario: str, speed: float | None, http_
     speed
         Seconds of market time a second; None for what the scenario needs to fit.
     http_port
-        Where to serve metrics; any free port where that one is taken.
+        Where to serve the console and metrics; any free port where that one is taken.
+    keep
+        Stay after the market has ended, until Ctrl-C, so that one can look around.
 
     Returns
     -------
@@ -80,12 +89,12 @@ def demo(*, seconds: float, seed: int, scenario: str, speed: float | None, http_
     ) as log:
         logs.configure("info", "json", log)
         try:
-            return asyncio.run(_demonstrate(plan, http_port, log))
+            return asyncio.run(_demonstrate(plan, http_port, keep, log))
         except KafkaError as error:
             raise OperatorError(f"the demonstration broke off: {error!r}; see {log.name}") from None
 
 
-async def _demonstrate(plan: Plan, http_port: int, log: IO[str]) -> int:
+async def _demonstrate(plan: Plan, http_port: int, keep: bool, log: IO[str]) -> int:
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -102,24 +111,23 @@ async def _demonstrate(plan: Plan, http_port: int, log: IO[str]) -> int:
         report = await verify_topics(settings)
         service = Service(settings, input_topics(settings, report.topics))
         http = await _start_http(settings, http_port, service)
-        url = f"http://{settings.http.host}:{http.port}/metrics"
+        url = f"http://{settings.http.host}:{http.port}/"
         if http_port not in (0, http.port):
             url += f" (port {http_port} is taken)"
-        demonstration = Demonstration(plan, settings, service, url, log)
+        demonstration = Demonstration(plan, settings, service, url, log, keep=keep)
         try:
             await demonstration.run(interrupted)
         finally:
             await http.close()
     conclude(plan, demonstration.observed, demonstration.totals(), log.name)
-    return INTERRUPTED if interrupted.is_set() else 0
+    return INTERRUPTED if interrupted.is_set() and not demonstration.ended else 0
 
 
 async def _start_http(settings: Settings, port: int, service: Service) -> HttpServer:
-    host, metrics = settings.http.host, registry([ForeshockCollector(settings, service.view)])
     try:
-        return await start_http(host, port, registry=metrics, health=service.health)
+        return await start_service_http(settings, port, service)
     except OperatorError:
-        return await start_http(host, 0, registry=metrics, health=service.health)
+        return await start_service_http(settings, 0, service)
 
 
 class Demonstration:
@@ -133,20 +141,36 @@ class Demonstration:
         The service's, with the embedded broker's address.
     service
         Not yet running.
-    metrics_url
-        Where its metrics are, for people.
+    console_url
+        Where its console is, for people.
     log
         Where the service's and the exchange's logs go.
+    keep
+        Whether to stay when the market has ended.
+
+    Attributes
+    ----------
+    ended
+        Whether the market has come to its end.
     """
 
     def __init__(
-        self, plan: Plan, settings: Settings, service: Service, metrics_url: str, log: IO[str]
+        self,
+        plan: Plan,
+        settings: Settings,
+        service: Service,
+        console_url: str,
+        log: IO[str],
+        *,
+        keep: bool,
     ) -> None:
+        self.ended = False
         self.observed = Observed(plan.symbols, plan.start_ns)
         self._plan = plan
         self._settings = settings
         self._service = service
-        self._metrics_url = metrics_url
+        self._console_url = console_url
+        self._keep = keep
         self._log = log
         self._reads: deque[tuple[float, int]] = deque()
         self._traded_for = 0.0
@@ -173,7 +197,7 @@ class Demonstration:
                 try:
                     done, _ = await asyncio.wait(
                         {serving, *beside},
-                        timeout=START_SECONDS + GRACE * self._plan.seconds,
+                        timeout=None if self._keep else START_SECONDS + GRACE * self._plan.seconds,
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                     for task in done:
@@ -207,7 +231,10 @@ class Demonstration:
         self._traded_for = time.monotonic() - began
         while self.totals().waiting > 0:  # noqa: ASYNC110 - as above
             await asyncio.sleep(_POLL_SECONDS)
+        self.ended = True
         await asyncio.sleep(_LAST_LOOK_SECONDS)
+        if self._keep:
+            await asyncio.Event().wait()  # until this task is cancelled
 
     async def _show(self, show: Callable[[Status], None]) -> None:
         while True:
@@ -229,12 +256,14 @@ class Demonstration:
             lag=sum(view.lags.values()),
             late=view.intake.tally.late,
             bootstrap_servers=self._settings.kafka.bootstrap_servers,
-            metrics_url=self._metrics_url,
+            console_url=self._console_url,
             log=self._log.name,
         )
 
     def _phase(self) -> str:
         """What is going on, as far as the service knows."""
+        if self.ended and self._keep:
+            return "the market has ended, the console stays: Ctrl-C ends it"
         health = self._service.health()
         if not health.ready:
             waiting = next(word for word in health.checks.values() if word != "ok")

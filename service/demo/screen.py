@@ -70,7 +70,7 @@ def _header(plan: Plan, observed: Observed, status: Status, width: int) -> list[
             ("late", f"{status.late:,}"),
         ),
         _facts(("Kafka", servers), ("log", status.log)),
-        _facts(("metrics", status.metrics_url)),
+        _facts(("console", status.console_url)),
         _facts(("look", f"kcat -b {servers} -C -u -t foreshock.alerts")),
     ]
 

@@ -15,5 +15,5 @@ class Status(Struct, frozen=True):
     lag: int
     late: int
     bootstrap_servers: str
-    metrics_url: str
+    console_url: str
     log: str

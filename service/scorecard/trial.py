@@ -21,10 +21,11 @@ from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
 from service.demo.simulation import START_NS
 from service.files import stream_path
-from service.replay import Summary, outputs
+from service.replay import outputs
 from service.scorecard.baselines import BASELINES
 from service.scorecard.matrix import Trial
 from service.settings import Settings
+from service.summary import Summary
 from service.task import Output, PartitionTask, Tally
 from service.wire import STREAMS
 

@@ -1,5 +1,6 @@
 """The demonstration as a program, without a terminal: what it prints, and that it ends."""
 
+import json
 import os
 import re
 import signal
@@ -80,13 +81,21 @@ def test_it_serves_metrics_beside_a_taken_port_and_ends_cleanly_on_ctrl_c(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with started(["--http-port", str(port)], environment) as process:
-            where = line_with("metrics", process).split(maxsplit=2)
+            where = line_with("console", process).split(maxsplit=2)
             assert where[2].strip() == f"(port {port} is taken)"
             line_with("warming up", process)
-            host, _, path = where[1].removeprefix("http://").partition("/")
+            host = where[1].removeprefix("http://").rstrip("/")
             connection = HTTPConnection(host, timeout=30)
-            connection.request("GET", f"/{path}")
+            connection.request("GET", "/metrics")
             assert b"foreshock_connected 1.0" in connection.getresponse().read()
+            connection.request("GET", "/")
+            assert b"<title>Foreshock</title>" in connection.getresponse().read()
+            connection.request("GET", "/events?symbol=BTC-PERP")
+            feed = connection.getresponse()
+            assert feed.readline() == b"event: overview\n"
+            overview = json.loads(feed.readline().removeprefix(b"data: "))
+            assert overview["partitions"] == 4
+            assert overview["service"]["words"].startswith(("warming up", "no events have come"))
             connection.close()
             children = psutil.Process(process.pid).children()
             process.send_signal(signal.SIGINT)
@@ -98,3 +107,18 @@ def test_it_serves_metrics_beside_a_taken_port_and_ends_cleanly_on_ctrl_c(
     assert out.splitlines()[-1] == f"log        {log}"
     assert len(children) == 1
     assert gone(children[0].pid)
+
+
+def test_it_stays_to_be_looked_at_if_asked_to(environment: dict[str, str]):
+    arguments = ["--seconds", "2", "--speed", "5", "--http-port", "0", "--keep"]
+    with started(arguments, environment) as process:
+        url = line_with("console", process).split()[1]
+        line_with("the market has ended", process)
+        connection = HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=30)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, "it had come to its end"
+    assert err == ""

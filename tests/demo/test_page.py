@@ -21,7 +21,7 @@ from service.demo.words import Totals, summary
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND
 DETECTORS = ("cancel_burst", "leverage_jump", "thin_book", "fading_book", "spoofing")
-STATUS = Status("watching: nothing unusual", 100, 10.0, 0, 0, "127.0.0.1:1", "http://x", "/log")
+STATUS = Status("watching: nothing unusual", 100, 10.0, 0, 0, "127.0.0.1:1", "http://x/", "/log")
 TOTALS = Totals(produced=100, scored=99, late=1, rejected=0, seconds=90.0)
 
 

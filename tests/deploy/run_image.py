@@ -193,6 +193,10 @@ def check_container(command: Command, health: list[str], bootstrap: str) -> None
         say(f"/readyz after {await_status(process, port, '/readyz'):.1f} s more")
         await_metric(port, f'foreshock_build_info{{version="{version}"}} 1.0')
         say("/metrics names the version")
+        for path, sign in (("/", "<title>Foreshock"), ("/static/plotly.min.js", "plotly.js v")):
+            status, text = get(port, path)
+            assert (status, sign in text) == (200, True), path
+        say("the console and its plots are served")
         asyncio.run(produce(bootstrap, b"not JSON"))
         await_metric(port, 'foreshock_records_total{topic="market.orders"} 1.0')
         say("a record that was produced is counted in /metrics")

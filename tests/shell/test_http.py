@@ -108,12 +108,15 @@ async def test_ready_is_ready(client: ClientSession):
     assert json.loads(await response.read())["status"] == "ok"
 
 
-async def test_the_index_links_to_the_rest_and_lets_nothing_else_in(client: ClientSession):
-    response = await client.get("/")
-    page = await response.text()
-    assert all(f'href="{path}"' in page for path in ("metrics", "healthz", "readyz"))
+async def test_nothing_may_be_made_of_an_answer_but_what_it_is(client: ClientSession):
+    response = await client.get("/healthz")
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_without_a_console_there_is_no_page(client: ClientSession):
+    assert (await client.get("/")).status == 404
 
 
 async def test_an_unknown_path_is_plain_text(client: ClientSession):

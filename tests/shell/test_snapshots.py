@@ -141,3 +141,34 @@ def test_a_snapshot_is_data_and_never_code():
 def test_a_set_that_claims_to_be_huge_is_not_believed():
     last = hostile(b"x", part=10**15 - 1, parts=10**15)
     assert restore([last], "s").problems == {"parts missing": 1}
+
+
+def test_an_older_state_that_was_written_late_does_not_replace_a_newer_one():
+    restored = restore([*records(NEW, 0, "2"), *records(OLD, 1, "1")], "s")
+    assert same(restored.snapshots, [NEW])
+    assert restored.slots == {"AAA": 0}
+    assert restored.damaged == []
+
+
+@pytest.mark.parametrize("settings", ["s", "t"])
+def test_a_symbol_whose_newest_snapshot_cannot_be_used_is_named(settings):
+    newest = records(NEW, 1, "2", settings=settings)
+    if settings == "s":
+        newest[0] = newest[0]._replace(value=b"\x00" * len(newest[0].value))
+    restored = restore([*records(OLD, 0, "1"), *newest], "s")
+    assert same(restored.snapshots, [OLD])
+    assert restored.damaged == ["AAA"]
+
+
+def test_a_symbol_whose_snapshot_somebody_overwrote_is_named():
+    its = records(OLD, 0, "1")
+    restored = restore([*its[1:], Record(its[0].key, b"else", [])], "s")
+    assert restored.snapshots == []
+    assert restored.damaged == ["AAA"]
+
+
+def test_a_torn_or_deleted_snapshot_is_no_damage():
+    torn = [*records(OLD, 0, "1"), *records(NEW, 1, "2")[:1]]
+    assert restore(torn, "s").damaged == []
+    gone = [*records(OLD, 0, "1"), Record(records(OLD, 0, "1")[0].key, None, [])]
+    assert restore(gone, "s").damaged == []

@@ -1,0 +1,185 @@
+"""One symbol in depth: its recent bars, what every detector makes of it, and its book."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from detectors.book import DEPTH_BANDS_BPS, BookSide
+from detectors.scorer import Reading, Scorer
+from detectors.symbol import SymbolMonitor
+from service.console.explain import words
+from service.console.history import History
+from service.console.series import COLUMNS
+from service.metrics import View
+
+LEVELS = 8
+"""Price levels shown of each side."""
+
+
+class FeatureView(Struct, frozen=True):
+    """A feature of the last bar; ``deviation`` in standard deviations, positive for a finding."""
+
+    feature: str
+    words: str
+    deviation: float
+
+
+class DetectorView(Struct, frozen=True):
+    """What a detector makes of the last bar; its features, the most unusual first."""
+
+    name: str
+    status: str
+    score: float | None
+    stress_ratio: float | None
+    alarm: bool
+    suppressed: str | None
+    alarms: bool
+    features: list[FeatureView]
+
+
+class PriceLevel(Struct, frozen=True):
+    """What rests at a price."""
+
+    price: float
+    quantity: float
+    orders: int
+
+
+class Band(Struct, frozen=True):
+    """Notional within ``bps`` of the mid, on each side."""
+
+    bps: float
+    bid: float
+    ask: float
+
+
+class BookView(Struct, frozen=True):
+    """The book now; ``usual_depth`` is the habitual notional within 25 bps, on both sides."""
+
+    mid: float | None
+    spread_bps: float | None
+    orders: int
+    bands: list[Band]
+    usual_depth: float
+    bids: list[PriceLevel]
+    asks: list[PriceLevel]
+
+
+class Columns(Struct, frozen=True):
+    """Bars as columns: ``ts_ms`` is when each closed, a value that a bar does not have is None."""
+
+    ts_ms: list[int]
+    columns: dict[str, list[float | None]]
+
+
+class Detail(Struct, frozen=True):
+    """A symbol in depth. ``whole``: its bars are all that are kept, else those since the last.
+
+    ``known``: this process watches the symbol. ``kept``: its bars are remembered.
+    """
+
+    symbol: str
+    known: bool
+    kept: bool
+    whole: bool
+    bars: Columns
+    detectors: list[DetectorView]
+    book: BookView | None
+
+
+def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[Detail, int]:
+    """A symbol, with its bars after ``since_ns`` (0 for all); and the time of its newest bar."""
+    monitor = next(
+        (m for p in view.partitions.values() if (m := p.task.monitors.get(symbol)) is not None),
+        None,
+    )
+    ring = history.rings.get(symbol)
+    bars, newest = Columns([], {name: [] for name in COLUMNS}), since_ns
+    if ring is not None:
+        rows = ring.rows()
+        rows = rows[rows["ts_event"] > since_ns]
+        bars = columns(rows)
+        newest = int(rows["ts_event"][-1]) if len(rows) else since_ns
+    shown = Detail(
+        symbol=symbol,
+        known=monitor is not None,
+        kept=ring is not None,
+        whole=since_ns == 0,
+        bars=bars,
+        detectors=_detectors(monitor) if monitor is not None else [],
+        book=_book(monitor) if monitor is not None else None,
+    )
+    return shown, newest
+
+
+def columns(rows: NDArray[Any]) -> Columns:
+    """Rows of a history as columns, with as many digits as a plot shows."""
+    return Columns(
+        (rows["ts_event"] // 1_000_000).tolist(),
+        {name: _rounded(rows[name].tolist()) for name in COLUMNS},
+    )
+
+
+def _rounded(values: Sequence[float]) -> list[float | None]:
+    return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values]
+
+
+def _detectors(monitor: SymbolMonitor) -> list[DetectorView]:
+    signal = monitor.signal
+    if signal is None:
+        return []
+    return [
+        _detector(scorer, signal.detectors[scorer.detector.name])
+        for scorer in monitor.scorers
+        if scorer.detector.name in signal.detectors
+    ]
+
+
+def _detector(scorer: Scorer, reading: Reading) -> DetectorView:
+    name, model, p_value = scorer.detector.name, scorer.model, reading.p_value
+    deviations = model.deviations_one(reading.features)
+    features = [
+        FeatureView(
+            feature,
+            words(name, feature, reading.features[feature], model.expected(feature)),
+            round(deviation, 2),
+        )
+        for feature, deviation in sorted(deviations.items(), key=lambda pair: -pair[1])
+    ]
+    return DetectorView(
+        name=name,
+        status=reading.status,
+        score=reading.score,
+        stress_ratio=scorer.calibration.stress_ratio(p_value) if p_value is not None else None,
+        alarm=reading.alarm,
+        suppressed=reading.suppressed,
+        alarms=scorer.detector.alarms,
+        features=features,
+    )
+
+
+def _book(monitor: SymbolMonitor) -> BookView:
+    book = monitor.book
+    mid = book.mid
+    bands = []
+    if mid is not None:
+        pairs = zip(book.bids.depth(mid), book.asks.depth(mid), strict=True)
+        bands = [Band(bps, *pair) for bps, pair in zip(DEPTH_BANDS_BPS, pairs, strict=True)]
+    return BookView(
+        mid=mid,
+        spread_bps=book.spread_bps,
+        orders=len(book.orders),
+        bands=bands,
+        usual_depth=monitor.depth_habit.state.usual,
+        bids=_levels(book.bids),
+        asks=_levels(book.asks),
+    )
+
+
+def _levels(side: BookSide) -> list[PriceLevel]:
+    """The best price levels, the best first."""
+    best = (side.sign * signed for signed in reversed(side.prices[-LEVELS:]))
+    return [PriceLevel(p, side.levels[p].quantity, side.levels[p].orders) for p in best]

@@ -1,0 +1,171 @@
+"""The recent past of symbols, in memory that does not grow: a ring of bars each, and incidents."""
+
+import struct
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from detectors.bar import Bar
+from detectors.incidents import Alert
+from detectors.symbol import Signal
+from service.console.series import COLUMNS, row
+from service.task import Output
+
+BARS = 900
+"""Bars kept of a symbol: a quarter of an hour, at a second each."""
+
+SYMBOLS = 300
+"""Symbols whose bars are kept: 20 MB at the most."""
+
+INCIDENTS = 200
+"""Incidents kept, open and resolved."""
+
+STRESSED = 0.9
+"""Stress that is worth a word, though no alarm: at this a symbol beyond the bound gets a place."""
+
+DTYPE = np.dtype(
+    [("ts_event", "<i8"), ("mid", "<f8"), *((name, "<f4") for name in COLUMNS if name != "mid")]
+)
+_pack = struct.Struct(f"<qd{len(COLUMNS) - 1}f").pack
+_LARGEST = 3.4e38
+
+
+class Ring:
+    """The latest bars of one symbol, at most so many.
+
+    Parameters
+    ----------
+    bars
+        How many.
+
+    Examples
+    --------
+    >>> ring = Ring(2)
+    >>> for ts_event in (1, 2, 3):
+    ...     ring.add(ts_event, [float(ts_event)] * len(COLUMNS))
+    >>> ring.rows()["mid"].tolist()
+    [2.0, 3.0]
+    """
+
+    __slots__ = ("_bars", "_bytes", "_next", "stress_ratio")
+
+    def __init__(self, bars: int) -> None:
+        self._bars = bars
+        self._bytes = bytearray()
+        self._next = 0
+        self.stress_ratio = 0.0
+
+    def add(self, ts_event: int, values: Sequence[float]) -> None:
+        """Take a bar that closed at ``ts_event``, with its values in the order of COLUMNS."""
+        try:
+            packed = _pack(ts_event, *values)
+        except OverflowError:  # beyond single precision: drawn as the largest that is not
+            packed = _pack(ts_event, *(max(-_LARGEST, min(_LARGEST, value)) for value in values))
+        size = len(packed)
+        if len(self._bytes) < self._bars * size:
+            self._bytes += packed
+            return
+        self._bytes[self._next : self._next + size] = packed
+        self._next = (self._next + size) % len(self._bytes)
+
+    def rows(self) -> NDArray[Any]:
+        """A copy of the bars, the oldest first, as an array with the fields of DTYPE."""
+        return np.frombuffer(self._bytes[self._next :] + self._bytes[: self._next], DTYPE)
+
+
+class Incident(Struct):
+    """An incident as far as it was told: the latest alert that says what is wrong, and its end.
+
+    ``critical_at`` is when it became critical, in nanoseconds of event time.
+    """
+
+    fired: Alert
+    critical_at: int | None = None
+    ended: Alert | None = None
+
+
+def fold(incidents: dict[str, Incident], alert: Alert) -> None:
+    """Add an alert to the incident that it tells of, by alert id."""
+    incident = incidents.setdefault(alert.alert_id, Incident(alert))
+    if alert.status == "resolved":
+        incident.ended = alert
+        return
+    if alert.ts_event >= incident.fired.ts_event:
+        incident.fired = alert
+    if alert.severity == "critical" and incident.critical_at is None:
+        incident.critical_at = alert.ts_event
+
+
+class History:
+    """What the console remembers of the symbols that a process watches.
+
+    Parameters
+    ----------
+    bars
+        Bars kept of a symbol.
+    symbols
+        Symbols whose bars are kept. A symbol beyond that takes the place of the calmest once it
+        is stressed itself.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        bars: int = BARS,
+        symbols: int = SYMBOLS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rings: dict[str, Ring] = {}
+        self.incidents: dict[str, Incident] = {}
+        self._last_bar_at: float | None = None
+        self._bars = bars
+        self._symbols = symbols
+        self._clock = clock
+
+    def take(self, output: Output) -> None:
+        """Remember what a step gave rise to."""
+        if output.bars:
+            self._last_bar_at = self._clock()
+            for bar, signal in output.bars:
+                self._add(bar, signal)
+        if output.alerts:
+            self.note(output.alerts)
+        for symbol in output.forgotten:
+            self.rings.pop(symbol, None)
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """For how long no bar has closed, by the clock; None before the first."""
+        return None if self._last_bar_at is None else self._clock() - self._last_bar_at
+
+    def note(self, alerts: Iterable[Alert]) -> None:
+        """Remember alerts, each of an incident that is known or new."""
+        for alert in alerts:
+            fold(self.incidents, alert)
+            self._forget_incidents()
+
+    def _forget_incidents(self) -> None:
+        """Down to the bound: the oldest that is resolved, or the oldest of all."""
+        if len(self.incidents) > INCIDENTS:
+            ended = (i for i, its in self.incidents.items() if its.ended is not None)
+            del self.incidents[next(ended, next(iter(self.incidents)))]
+
+    def _add(self, bar: Bar, signal: Signal) -> None:
+        ring = self.rings.get(bar.symbol)
+        stress = signal.stress_ratio or 0.0
+        if ring is None:
+            if len(self.rings) >= self._symbols:
+                if stress < STRESSED:
+                    return
+                calmest = min(self.rings, key=lambda symbol: self.rings[symbol].stress_ratio)
+                if self.rings[calmest].stress_ratio >= stress:
+                    return
+                del self.rings[calmest]
+            ring = self.rings[bar.symbol] = Ring(self._bars)
+        ring.stress_ratio = stress
+        ring.add(bar.ends_at, row(bar, signal))

@@ -1,0 +1,296 @@
+"""What the console shows of the service and the market, made when somebody looks."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from detectors.incidents import Incident
+from detectors.symbol import SETTLING_BARS, SymbolMonitor
+from service import __version__
+from service.console.explain import IncidentRow, incident_rows, words
+from service.console.health import Check, Level, checks, newest_ns, worst
+from service.console.history import STRESSED, History, Ring
+from service.http import Health
+from service.metrics import View
+from service.settings import Settings
+
+ROWS = 100
+"""Symbols in the table, the most stressed."""
+
+SHOWN_INCIDENTS = 40
+"""In the list, the open ones first."""
+
+HELD_NS = 30_000_000_000
+"""Stress is shown at its highest over the last half minute: bars flicker, people read."""
+
+CHANGE_NS = 300_000_000_000
+"""Prices are compared with those of five minutes before."""
+
+QUIET_NS = 60_000_000_000
+"""A symbol without an event for so long is quiet."""
+
+SPARK_BINS = 40
+SPARK_NS = 15_000_000_000
+"""The small plot of stress: ten minutes, the highest of every quarter of a minute."""
+
+PACE_SECONDS = 5.0
+"""The rate of events is that of so long."""
+
+State = Literal["critical", "warning", "elevated", "warming_up", "calm", "quiet"]
+_ORDER = {"critical": 5, "warning": 4, "elevated": 3, "calm": 2, "warming_up": 1, "quiet": 0}
+
+
+class OpenIncident(Struct, frozen=True):
+    """How an open incident stands: what is the matter now, and what follows.
+
+    ``now`` has a detector and a sentence for each that alarms, the gravest first; it is empty where
+    the last bar was no alarm. ``quiet_seconds`` is for how long that has been so, and after
+    ``resolves_seconds`` of it the incident ends.
+    """
+
+    now: list[tuple[str, str]]
+    quiet_seconds: float
+    resolves_seconds: float
+    killswitch_tripped: bool
+
+
+class SymbolRow(Struct, frozen=True):
+    """A symbol in the table.
+
+    ``stress_ratio`` is the highest of the last half minute, ``spark`` that of each quarter of a
+    minute (None: no bar). ``depth_ratio`` is depth near the mid against the usual.
+    ``learned_ratio`` is how much of the warm-up is done. ``mistrusted`` is what stands against its
+    feed.
+    """
+
+    symbol: str
+    state: State
+    stress_ratio: float | None
+    learned_ratio: float
+    price: float | None
+    change_ratio: float | None
+    depth_ratio: float | None
+    since_ms: int | None
+    incident: OpenIncident | None
+    spark: Sequence[float | None]
+    mistrusted: list[str]
+
+
+class Market(Struct, frozen=True):
+    """The verdict: the gravest state, and one sentence."""
+
+    state: State | Literal["unknown"]
+    sentence: str
+    symbol: str | None
+    since_ms: int | None
+
+
+class Overview(Struct, frozen=True):
+    """All that is shown besides one symbol in depth. ``market_ms`` is the newest event time."""
+
+    version: str
+    market_ms: int
+    market: Market
+    service: Check
+    checks: list[Check]
+    levels: Mapping[str, Level]
+    symbols: list[SymbolRow]
+    watched: int
+    incidents: list[IncidentRow]
+    read: int
+    events_per_second: float
+    partitions: int
+
+
+class Pace:
+    """How fast a count has been growing lately."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def rate(self, count: int, now: float) -> float:
+        """Take the count at ``now`` (monotonic seconds); its growth a second of late."""
+        self._seen.append((now, count))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - PACE_SECONDS:
+            self._seen.popleft()
+        began, before = self._seen[0]
+        return (count - before) / (now - began) if now > began else 0.0
+
+
+def overview(
+    view: View,
+    health: Health,
+    history: History,
+    settings: Settings,
+    *,
+    pace: Pace,
+    clock: Callable[[], float] = time.time,
+) -> Overview:
+    """The service and the market as they are now, at the ``clock``'s time (seconds, epoch)."""
+    found = checks(view, health, history, settings, clock())
+    monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
+    now_ns = newest_ns(view)
+    warmup_bars = SETTLING_BARS + settings.detection.warmup_bars
+    most = nlargest(ROWS, monitors, key=_rank)
+    rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in most]
+    rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
+    _adopt(monitors, history)
+    levels: dict[str, Level] = {check.name: check.level for check in found}
+    return Overview(
+        version=__version__,
+        market_ms=now_ns // 1_000_000,
+        market=_market(monitors, rows, levels, worst(found)),
+        service=worst(found),
+        checks=found,
+        levels=levels,
+        symbols=rows,
+        watched=len(monitors),
+        incidents=incident_rows(history.incidents.values(), SHOWN_INCIDENTS),
+        read=view.intake.records.total(),
+        events_per_second=pace.rate(view.intake.records.total(), time.monotonic()),
+        partitions=len(view.partitions),
+    )
+
+
+def _rank(monitor: SymbolMonitor) -> tuple[int, float]:
+    """Which symbols make it into the table: with an incident first, then by stress."""
+    incident = monitor.incidents.open
+    gravity = 0 if incident is None else 1 + (incident.alert.severity == "critical")
+    signal = monitor.signal
+    stress = signal.stress_ratio if signal is not None else None
+    return gravity, -1.0 if stress is None else stress
+
+
+def _steps(stress_ratio: float | None) -> int:
+    """Stress in steps so coarse that rows do not change places all the time."""
+    return round((stress_ratio or 0.0) * 10)
+
+
+def _adopt(monitors: Sequence[SymbolMonitor], history: History) -> None:
+    """Know of open incidents that a restart brought back: nobody tells of them again."""
+    for monitor in monitors:
+        opened = (monitor.incidents.open, monitor.drifts.open, monitor.feed.findings.open)
+        for incident in opened:
+            if incident is not None and incident.alert.alert_id not in history.incidents:
+                history.note([incident.alert])
+
+
+def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: int) -> SymbolRow:
+    incident = monitor.incidents.open
+    bar, signal = monitor.bar, monitor.signal
+    stress = signal.stress_ratio if signal is not None else None
+    change = None
+    spark: Sequence[float | None] = []
+    if ring is not None:
+        rows = ring.rows()
+        ts, stresses = rows["ts_event"], rows["stress_ratio"]
+        recent = stresses[np.searchsorted(ts, now_ns - HELD_NS) :]
+        if np.isfinite(recent).any():
+            stress = float(np.nanmax(recent))
+        spark = _spark(ts, stresses, now_ns)
+        change = _change(rows["mid"][np.searchsorted(ts, now_ns - CHANGE_NS) :])
+    closed = bar.closed if bar is not None else None
+    last_ns = bar.ends_at if bar is not None else 0
+    depth = None
+    if bar is not None and closed is not None and bar.usual_depth > 0.0:
+        depth = closed.depth[1] / bar.usual_depth
+    state: State
+    if incident is not None:
+        state = "critical" if incident.alert.severity == "critical" else "warning"
+    elif last_ns < now_ns - QUIET_NS:
+        state = "quiet"
+    elif monitor.warming_up:
+        state = "warming_up"
+    else:
+        state = "elevated" if stress is not None and stress >= STRESSED else "calm"
+    return SymbolRow(
+        symbol=monitor.symbol,
+        state=state,
+        stress_ratio=stress,
+        learned_ratio=_learned(monitor, warmup_bars),
+        price=closed.mid if closed is not None else None,
+        change_ratio=change,
+        depth_ratio=depth,
+        since_ms=incident.alert.starts_at // 1_000_000 if incident is not None else None,
+        incident=_standing(monitor, incident, now_ns) if incident is not None else None,
+        spark=spark,
+        mistrusted=monitor.feed.inputs(now_ns),
+    )
+
+
+def _standing(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> OpenIncident:
+    readings = monitor.signal.detectors if monitor.signal is not None else {}
+    alarmed = [(name, r) for name, r in readings.items() if r.effective and r.contributions]
+    alarmed.sort(key=lambda pair: pair[1].p_value or 0.0)
+    tops = [(name, reading.contributions[0]) for name, reading in alarmed]
+    return OpenIncident(
+        now=[(name, words(name, t.feature, t.value, t.expected)) for name, t in tops],
+        quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
+        resolves_seconds=monitor.incidents.quiet_ns / 1e9,
+        killswitch_tripped=incident.tripped_until_ns > now_ns,
+    )
+
+
+def _spark(ts: NDArray[Any], stresses: NDArray[Any], now_ns: int) -> list[float | None]:
+    """The highest stress of each bin, the oldest first."""
+    last = now_ns // SPARK_NS
+    bins = ts // SPARK_NS - (last - SPARK_BINS + 1)
+    known = (bins >= 0) & (bins < SPARK_BINS) & np.isfinite(stresses)
+    highest = np.full(SPARK_BINS, -1.0)
+    np.maximum.at(highest, bins[known], stresses[known])
+    return [None if value < 0.0 else round(value, 3) for value in highest.tolist()]
+
+
+def _change(mids: NDArray[Any]) -> float | None:
+    """The last price against the first, less one."""
+    known = mids[np.isfinite(mids)]
+    return float(known[-1] / known[0] - 1.0) if len(known) and known[0] else None
+
+
+def _learned(monitor: SymbolMonitor, warmup_bars: int) -> float:
+    """The share of the warm-up that is done."""
+    if not monitor.warming_up:
+        return 1.0
+    learned = max(
+        scorer.bars + len(scorer.calibration.state.waiting)
+        for scorer in monitor.scorers
+        if scorer.detector.alarms
+    )
+    settled = min(monitor.marks.settled_bars, SETTLING_BARS)
+    return min(1.0, (settled + learned) / warmup_bars)
+
+
+def _market(
+    monitors: Sequence[SymbolMonitor],
+    rows: Sequence[SymbolRow],
+    levels: Mapping[str, Level],
+    service: Check,
+) -> Market:
+    incidents = [m.incidents.open for m in monitors if m.incidents.open is not None]
+    if incidents:
+        critical = [i for i in incidents if i.alert.severity == "critical"]
+        first = min(critical or incidents, key=lambda i: i.alert.starts_at)
+        alert = first.alert
+        return Market(
+            "critical" if critical else "warning",
+            alert.summary,
+            alert.symbol,
+            alert.starts_at // 1_000_000,
+        )
+    if service.level == "problem":
+        return Market("unknown", service.words, None, None)
+    elevated = [row for row in rows if row.state == "elevated"]
+    if elevated:
+        names = ", ".join(row.symbol for row in elevated[:3])
+        others = f" and {len(elevated) - 3} others" if len(elevated) > 3 else ""
+        sentence = f"{names}{others}: more stress than usual, not enough for an alarm"
+        return Market("elevated", sentence, elevated[0].symbol, None)
+    if levels.get("warm-up", "ok") != "ok":
+        return Market("calm", "no incident is open; some symbols are not judged yet", None, None)
+    return Market("calm", "no incident is open, no symbol is stressed", None, None)

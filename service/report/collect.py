@@ -1,0 +1,89 @@
+"""What a report is made of, gathered while a replay goes on; its memory does not grow with time."""
+
+import math
+
+from msgspec import Struct
+
+from detectors.bar import Bar
+from detectors.symbol import Signal
+from service.console.history import STRESSED, Incident, fold
+from service.console.series import row
+from service.report.envelope import Envelope
+from service.task import Output
+
+SERIES = 400
+"""Symbols whose series are kept; beyond it a stressed one takes the place of the calmest."""
+
+
+class SymbolSummary(Struct):
+    """What there is to say of a symbol over the whole replay; times in nanoseconds."""
+
+    symbol: str
+    bars: int = 0
+    events: float = 0.0
+    first_ns: int = 0
+    last_ns: int = 0
+    first_mid: float = math.nan
+    last_mid: float = math.nan
+    peak_stress_ratio: float = -1.0
+    peak_ns: int = 0
+
+
+class Collected:
+    """Takes the outputs of a replay.
+
+    Parameters
+    ----------
+    bar_ns
+        The length of a bar.
+
+    Attributes
+    ----------
+    symbols
+        By name.
+    series
+        The drawn values of symbols, as many as are kept.
+    """
+
+    def __init__(self, bar_ns: int) -> None:
+        self.bar_ns = bar_ns
+        self.symbols: dict[str, SymbolSummary] = {}
+        self.series: dict[str, Envelope] = {}
+        self.incidents: dict[str, Incident] = {}
+
+    def take(self, output: Output) -> None:
+        """Take what a step gave rise to."""
+        for bar, signal in output.bars:
+            self._add(bar, signal)
+        for alert in output.alerts:
+            fold(self.incidents, alert)
+
+    def _add(self, bar: Bar, signal: Signal) -> None:
+        summary = self.symbols.get(bar.symbol)
+        if summary is None:
+            summary = self.symbols[bar.symbol] = SymbolSummary(bar.symbol, first_ns=bar.starts_at)
+        flow = bar.flow
+        summary.bars += 1
+        summary.events += flow.orders + flow.cancels + flow.trades
+        summary.last_ns = bar.ends_at
+        if bar.closed is not None:
+            summary.last_mid = bar.closed.mid
+            if math.isnan(summary.first_mid):
+                summary.first_mid = bar.closed.mid
+        stress = signal.stress_ratio
+        if stress is not None and stress > summary.peak_stress_ratio:
+            summary.peak_stress_ratio = stress
+            summary.peak_ns = bar.ends_at
+        series = self.series.get(bar.symbol) or self._place(bar.symbol, stress or 0.0)
+        if series is not None:
+            series.add(bar.ends_at // self.bar_ns, row(bar, signal))
+
+    def _place(self, symbol: str, stress: float) -> Envelope | None:
+        """A place for a symbol's series, if there is one or if it is stressed enough for one."""
+        if len(self.series) >= SERIES:
+            calmest = min(self.series, key=lambda s: self.symbols[s].peak_stress_ratio)
+            if stress < STRESSED or self.symbols[calmest].peak_stress_ratio >= stress:
+                return None
+            del self.series[calmest]
+        series = self.series[symbol] = Envelope()
+        return series

@@ -1,0 +1,89 @@
+"""A series of any length in bounded memory, drawn so that no extreme is lost."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.console.series import COLUMNS
+
+BUCKETS = 1_200
+"""Buckets of a series: about the pixels that a plot is wide."""
+
+
+class Envelope:
+    """The lowest and the highest value of each column in each bucket of time.
+
+    A bucket is one bar at first. Whenever there are more than ``buckets``, neighbours are merged
+    two by two, so that a series may become as long as it likes.
+
+    Parameters
+    ----------
+    buckets
+        The most buckets; even.
+
+    Examples
+    --------
+    >>> envelope = Envelope(buckets=4)
+    >>> for bar in range(10):
+    ...     envelope.add(bar, [float(bar)] * len(COLUMNS))
+    >>> envelope.bars_per_bucket
+    4
+    >>> bars, values = envelope.points()
+    >>> bars.tolist(), values[:, 0].tolist()
+    ([0, 2, 4, 6, 8, 10], [0.0, 3.0, 4.0, 7.0, 8.0, 9.0])
+    """
+
+    __slots__ = ("_count", "_high", "_keys", "_low", "bars_per_bucket")
+
+    def __init__(self, buckets: int = BUCKETS) -> None:
+        self.bars_per_bucket = 1
+        self._count = 0
+        self._keys = np.zeros(buckets, np.int64)
+        self._low = np.zeros((buckets, len(COLUMNS)), np.float32)
+        self._high = np.zeros((buckets, len(COLUMNS)), np.float32)
+
+    def add(self, bar: int, values: Sequence[float]) -> None:
+        """Take the values of a bar, given by its number since the epoch; bars come in order."""
+        with np.errstate(over="ignore"):  # what single precision cannot hold is not drawn
+            row = np.asarray(values, np.float32)
+        key = bar // self.bars_per_bucket
+        last = self._count - 1
+        if last < 0 or self._keys[last] != key:
+            if self._count == len(self._keys):
+                self._halve()
+                self.add(bar, values)
+                return
+            self._keys[self._count] = key
+            self._low[self._count] = self._high[self._count] = row
+            self._count += 1
+            return
+        np.fmin(self._low[last], row, out=self._low[last])
+        np.fmax(self._high[last], row, out=self._high[last])
+
+    def _halve(self) -> None:
+        """Merge neighbours until there is room."""
+        while self._count == len(self._keys):
+            self.bars_per_bucket *= 2
+            keys, first = np.unique(self._keys[: self._count] // 2, return_index=True)
+            low = np.fmin.reduceat(self._low[: self._count], first)
+            high = np.fmax.reduceat(self._high[: self._count], first)
+            self._count = len(keys)
+            self._keys[: self._count] = keys
+            self._low[: self._count] = low
+            self._high[: self._count] = high
+
+    def points(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bar numbers, and a row of values for each: of a merged bucket its lowest and highest.
+
+        The lowest stands at the bucket's begin, the highest in its middle. A bar's own values
+        where nothing was merged.
+        """
+        keys, low, high = (a[: self._count] for a in (self._keys, self._low, self._high))
+        if self.bars_per_bucket == 1:
+            return keys.copy(), low.copy()
+        begin = keys * self.bars_per_bucket
+        bars = np.stack([begin, begin + self.bars_per_bucket // 2], axis=1).reshape(-1)
+        values = np.stack([low, high], axis=1).reshape(-1, len(COLUMNS))
+        return bars, values

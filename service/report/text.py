@@ -1,0 +1,60 @@
+"""Values as HTML: whatever is in them, it is text that can be seen."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+
+HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+"""Unicode's categories of what is not seen, or changes how its neighbours are seen."""
+
+
+def printable(text: str) -> str:
+    r"""Text with its invisible characters as their code points.
+
+    >>> printable("A\nB\u202e")
+    'A\\u{a}B\\u{202e}'
+    """
+    return "".join(
+        f"\\u{{{ord(char):x}}}" if unicodedata.category(char) in HIDDEN else char for char in text
+    )
+
+
+def html(text: object) -> str:
+    """Text as HTML, kept apart from the direction of the text around it.
+
+    >>> html("<b>")
+    '<bdi>&lt;b&gt;</bdi>'
+    """
+    return f"<bdi>{escape(printable(str(text)))}</bdi>"
+
+
+def moment(ns: int, *, day: bool = False) -> str:
+    """A time as UTC.
+
+    >>> moment(1_800_000_000_000_000_000, day=True)
+    '2027-01-15 08:00:00'
+    """
+    at = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}" if day else f"{at:%H:%M:%S}"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: str = "") -> str:
+    """A table; its heads and cells are HTML. ``numbers`` has an x for each column of numbers."""
+    kinds = [' class="number"' if mark == "x" else "" for mark in numbers.ljust(len(heads))]
+    head = "".join(
+        f'<th scope="col"{kind}>{text}</th>' for text, kind in zip(heads, kinds, strict=True)
+    )
+    body = "".join(
+        f"<tr>{''.join(f'<td{k}>{c}</td>' for c, k in zip(row, kinds, strict=True))}</tr>\n"
+        for row in rows
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>\n{body}</tbody></table></div>"
+    )
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """A list of names and values; the values are HTML."""
+    return f"<dl>{''.join(f'<dt>{escape(n)}</dt><dd>{v}</dd>' for n, v in pairs)}</dl>"

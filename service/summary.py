@@ -1,0 +1,70 @@
+"""What a replay came to, in figures."""
+
+from msgspec import Struct
+from rich.table import Table
+
+
+class Summary(Struct):
+    """What a replay came to. read = scored + late + rejected.
+
+    ``symbol_days`` is the market time in which an alarm could be raised, and
+    ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
+    ``drifts`` are lasting changes that were told of: they are no alarms, and neither are
+    ``feed_incidents``; ``feed_findings`` are bars in which a feed was not to be trusted, by check.
+    ``suppressed_alarms`` are alarms of a detector in a bar, by the kind of reason.
+    """
+
+    directory: str
+    read: int = 0
+    scored: int = 0
+    late: int = 0
+    rejected: int = 0
+    rejections: dict[str, int] = {}
+    unknown_orders: int = 0
+    symbols: int = 0
+    bars: int = 0
+    incidents: list[dict[str, str | int]] = []
+    drifts: int = 0
+    feed_incidents: int = 0
+    feed_findings: dict[str, int] = {}
+    suppressed_alarms: list[dict[str, str | int]] = []
+    symbol_days: float = 0.0
+    incidents_per_symbol_day: float | None = None
+    false_alarms_per_day: float = 0.0
+    elapsed_seconds: float = 0.0
+    events_per_second: float = 0.0
+
+
+def table(result: Summary) -> Table:
+    """The summary for a person."""
+    shown = Table(title=f"replay of {result.directory}", show_header=False, title_justify="left")
+    shown.add_column(justify="left")
+    shown.add_column(justify="right")
+    shown.add_row("events read", f"{result.read:,}")
+    shown.add_row("  scored", f"{result.scored:,}")
+    shown.add_row("  late", f"{result.late:,}")
+    shown.add_row("  rejected", f"{result.rejected:,}")
+    for reason, count in sorted(result.rejections.items()):
+        shown.add_row(f"    {reason}", f"{count:,}")
+    shown.add_row("events about unknown orders", f"{result.unknown_orders:,}")
+    shown.add_row("symbols", f"{result.symbols:,}")
+    shown.add_row("bars", f"{result.bars:,}")
+    shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")
+    for incident in result.incidents:
+        shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
+    shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
+    shown.add_row("incidents of a feed", f"{result.feed_incidents:,}")
+    for check, bars in result.feed_findings.items():
+        shown.add_row(f"  {check} (bars)", f"{bars:,}")
+    suppressed = sum(int(alarms["count"]) for alarms in result.suppressed_alarms)
+    shown.add_row("alarms suppressed", f"{suppressed:,}")
+    for alarms in result.suppressed_alarms:
+        shown.add_row(f"  {alarms['detector']} {alarms['reason_kind']}", f"{alarms['count']:,}")
+    if result.incidents_per_symbol_day is not None:
+        shown.add_row(
+            f"incidents a symbol-day (budget {result.false_alarms_per_day:g})",
+            f"{result.incidents_per_symbol_day:,.2f}",
+        )
+    shown.add_row("seconds", f"{result.elapsed_seconds:,.1f}")
+    shown.add_row("events/s", f"{result.events_per_second:,.0f}")
+    return shown

@@ -1,0 +1,61 @@
+"""Screenshots of the console in three states, and on a telephone: ``make screenshots``."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+from playwright.async_api import Browser, Page
+
+from tests.chromium import MISSING, PHONE, browser, chromium, new_page
+from tests.console.desk import (
+    CALM_SECONDS,
+    CASCADE_SECONDS,
+    STRESS_SECONDS,
+    Desk,
+    served,
+)
+
+STATES = {"calm": CALM_SECONDS, "stress": STRESS_SECONDS, "cascade": CASCADE_SECONDS}
+
+
+async def states(its: Browser, out: Path) -> AsyncIterator[tuple[str, Page]]:
+    """Take the market through the three states; yields each with its page once it was drawn."""
+    desk = Desk()
+    async with served(desk) as url:
+        page = await new_page(its)
+        for name, seconds in STATES.items():
+            desk.run_to(seconds)
+            await page.goto(url)
+            await drawn(page)
+            await page.screenshot(path=out / f"console-{name}.png", full_page=True)
+            yield name, page
+        phone = await new_page(its, PHONE)
+        await phone.goto(url)
+        await drawn(phone)
+        await phone.screenshot(path=out / "console-phone.png", full_page=True)
+        yield "phone", phone
+
+
+async def drawn(page: Page) -> None:
+    """Wait until the page shows what the service says, with its plots."""
+    await page.wait_for_selector("#plots[data-drawn] .main-svg")
+
+
+async def main(out: Path) -> None:
+    """Take them all."""
+    path = chromium()
+    if path is None:
+        sys.exit(MISSING)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    async with browser(path) as its:
+        async for name, _ in states(its, out):
+            print(out / f"console-{name}.png")  # noqa: T201 - the command's output
+
+
+if __name__ == "__main__":
+    screenshots = Path("build/screenshots")
+    screenshots.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(screenshots))

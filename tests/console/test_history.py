@@ -1,0 +1,111 @@
+"""What the console remembers: enough, and never more than so much."""
+
+import math
+
+import pytest
+
+from detectors.bar import Bar, Flow
+from detectors.incidents import Alert, Incident
+from detectors.symbol import Signal
+from service.console.history import INCIDENTS, History
+from service.console.series import COLUMNS, row
+from service.console.state import Pace, overview
+from service.demo.scenarios import scenario
+from service.task import Output
+from tests.console.desk import Desk
+
+
+def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.0) -> Output:
+    ends_at = second * 1_000_000_000
+    closed = Bar(
+        symbol=symbol,
+        starts_at=ends_at - 1_000_000_000,
+        ends_at=ends_at,
+        flow=Flow(orders=orders),
+        spans=(Flow(), Flow(leveraged=2.0, leverage_excess_weighted=2.0), Flow(leveraged=4.0)),
+        opened=None,
+        closed=None,
+        usual_depth=0.0,
+        smooth_log_depth=(0.0, 0.0, 0.0),
+        one_sided=0.0,
+    )
+    return Output(bars=[(closed, Signal(symbol, ends_at, stress, {}))])
+
+
+def alert(number: int, *, status: str = "firing", severity: str = "warning", at: int = 0) -> Alert:
+    return Alert(
+        alert_id=str(number),
+        symbol="S",
+        detector="thin_book",
+        severity=severity,
+        status=status,
+        starts_at=number,
+        ends_at=at if status == "resolved" else None,
+        ts_event=at or number,
+        score=9.0,
+        p_value=1e-9,
+        evidence=[],
+        summary="S: thin",
+        runbook="docs/runbook.md#thin_book",
+    )
+
+
+def test_a_ring_holds_the_latest_bars():
+    history = History(bars=3)
+    for second in range(1, 6):
+        history.take(bar("S", second, orders=float(second)))
+    rows = history.rings["S"].rows()
+    assert (rows["ts_event"] // 10**9).tolist() == [3, 4, 5]
+    assert rows["orders"].tolist() == [3.0, 4.0, 5.0]
+
+
+def test_a_row_has_every_column_and_says_what_is_not_known():
+    ((closed, signal),) = bar("S", 1, stress=None).bars
+    values = dict(zip(COLUMNS, row(closed, signal), strict=True))
+    assert values["leverage_excess_ratio"] == pytest.approx(math.e - 1.0)
+    assert values["near_maximum_ratio"] == 0.0
+    assert math.isnan(values["mid"])
+    assert math.isnan(values["stress_ratio"])
+    assert math.isnan(values["score_thin_book"])
+
+
+def test_a_number_beyond_single_precision_is_no_accident():
+    history = History()
+    history.take(bar("S", 1, orders=1e300))
+    assert history.rings["S"].rows()["orders"][0] == pytest.approx(3.4e38)
+
+
+def test_beyond_the_bound_only_a_stressed_symbol_takes_the_place_of_the_calmest():
+    history = History(symbols=2)
+    history.take(bar("A", 1, stress=0.3))
+    history.take(bar("B", 1, stress=0.1))
+    history.take(bar("CALM", 1, stress=0.2))
+    assert set(history.rings) == {"A", "B"}
+    history.take(bar("STRESSED", 2, stress=0.9))
+    assert set(history.rings) == {"A", "STRESSED"}
+    history.take(Output(forgotten=["A"]))
+    assert set(history.rings) == {"STRESSED"}
+
+
+def test_incidents_are_folded_and_the_oldest_that_ended_goes_first():
+    history = History()
+    history.note([alert(1), alert(1, severity="critical", at=50)])
+    history.note([alert(1, severity="critical", status="resolved", at=90)])
+    incident = history.incidents["1"]
+    assert (incident.critical_at, incident.ended.ends_at) == (50, 90)
+    assert incident.fired.status == "firing"
+    history.note([alert(0)])
+    history.note(alert(number) for number in range(2, INCIDENTS + 1))
+    assert len(history.incidents) == INCIDENTS
+    assert "1" not in history.incidents, "it had ended"
+    assert "0" in history.incidents, "it is open"
+
+
+def test_a_restart_brings_open_incidents_back_to_the_page():
+    desk = Desk(script=scenario("calm"), symbols=["S"], rate=5.0)
+    desk.run_to(3)
+    restored = Incident(alert(1), ["thin_book"], 1, desk.task.aligner.watermark_ns)
+    desk.task.monitors["S"].incidents.open = restored
+    shown = overview(desk.view(), desk.health, desk.history, desk.settings, pace=Pace())
+    assert [incident.alert_id for incident in shown.incidents] == ["1"]
+    assert (shown.market.state, shown.market.symbol) == ("warning", "S")

@@ -1,0 +1,221 @@
+"""The console in a real browser: what somebody who is woken by it gets to see."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from service.demo.scenarios import scenario
+from service.http import Health
+from tests.chromium import PHONE, WIDE, browser, new_page, require_chromium
+from tests.console import screenshots
+from tests.console.desk import Desk, served
+from tests.console.screenshots import drawn
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "\"'><script>alert(2)</script>",
+    "BTC\nPERP\u202e0001",
+    "W" * 64,
+]
+
+OVERFLOW = """
+() => [...document.querySelectorAll("section, section *:not(svg *):not(#plots *), body")]
+  .filter((e) => e.checkVisibility() && !["hidden", "auto"].includes(getComputedStyle(e).overflowX))
+  .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
+  .map((e) => `${e.tagName}#${e.id}.${e.className}: ${e.scrollWidth} > ${e.clientWidth}`)
+"""
+
+CONTRASTS = """
+() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const its = rgb(getComputedStyle(e).backgroundColor);
+      if (its.length === 3 || its[3] === 1) return its;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const e of document.querySelectorAll("body *:not(svg *):not(script)")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.checkVisibility()) continue;
+    const [a, b] = [luminance(rgb(getComputedStyle(e).color)), luminance(behind(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(`${e.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chrome() -> AsyncIterator[Browser]:
+    async with browser(require_chromium()) as its:
+        yield its
+
+
+@asynccontextmanager
+async def opened(chrome: Browser, url: str) -> AsyncIterator[Page]:
+    """A page that may load nothing from elsewhere, raise nothing and pop up nothing."""
+    page = await new_page(chrome)
+    strange: list[str] = []
+    page.on("pageerror", lambda error: strange.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: strange.append(f"dialog: {dialog.message}"))
+    page.on(
+        "request",
+        lambda r: strange.append(f"request: {r.url}") if not r.url.startswith(url) else None,
+    )
+    await page.goto(url)
+    try:
+        yield page
+    finally:
+        await page.close()
+    # The plotting library probes what images there may be, and does as well without them.
+    assert [what for what in strange if not what.startswith("request: data:image/webp")] == []
+
+
+def quick_desk(**options: object) -> Desk:
+    """A small calm market."""
+    return Desk(**{"script": scenario("calm"), "seed": 1, "symbols": 2, "rate": 5.0, **options})
+
+
+async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_path):
+    seen = {}
+    async for name, page in screenshots.states(chrome, tmp_path):
+        verdict = page.locator("#verdict")
+        seen[name] = (await verdict.get_attribute("data-state"), await verdict.inner_text())
+        assert (tmp_path / f"console-{name}.png").stat().st_size > 50_000
+        assert await page.locator("#detail-title").inner_text() != "No symbol yet"
+        assert "is healthy" in await page.locator("#service summary").inner_text()
+        assert await page.evaluate(CONTRASTS) == []
+        if name == "cascade":
+            why = await page.locator("#why").inner_text()
+            title = await page.title()
+            first = await page.locator("#symbols tbody tr").first.inner_text()
+            incidents = await page.locator("#incidents").inner_text()
+        if name == "phone":
+            width = await page.evaluate("document.documentElement.scrollWidth")
+    assert seen["calm"][0] == "calm"
+    assert "no incident is open" in seen["calm"][1]
+    assert seen["stress"][0] == "warning"
+    assert "BTC-PERP leverage is 5.8% above the accounts' own habits" in seen["stress"][1]
+    assert "since 08:07:56 UTC, for 25 s" in seen["stress"][1]
+    assert seen["cascade"][0] == "critical"
+    assert "CRITICAL" in seen["cascade"][1]
+    assert "depth near the touch has been" in seen["cascade"][1], "what is the matter now"
+    assert "the kill switch is tripped" in why
+    assert "docs/runbook.md#leverage_jump" in why
+    assert title.startswith("▲▲ critical BTC-PERP")
+    assert first.startswith("BTC-PERP")
+    assert "resolved" in incidents
+    assert width <= PHONE["width"], "nothing sticks out of a telephone"
+
+
+async def test_names_from_the_feed_are_text_and_nothing_else(chrome: Browser):
+    desk = quick_desk(symbols=HOSTILE)
+    desk.run_to(5)
+    async with served(desk) as url, opened(chrome, url) as page:
+        await drawn(page)
+        names = await page.locator("#symbols .pick").all_inner_texts()
+        for number in range(len(HOSTILE)):
+            await page.locator("#symbols .pick").nth(number).click()
+            await expect(page.locator("#plots")).to_have_attribute(
+                "data-drawn", (await page.evaluate("decodeURIComponent(location.hash.slice(1))"))
+            )
+        assert await page.locator("main img, main script").count() == 0
+        for viewport in (WIDE, PHONE):
+            await page.set_viewport_size(viewport)
+            assert await page.evaluate(OVERFLOW) == []
+    assert sorted(names) == sorted(
+        [*HOSTILE[:2], "BTC\\u{a}PERP\\u{202e}0001", HOSTILE[3]],
+    )
+
+
+async def test_warming_up_restoring_and_stale_data_are_told(chrome: Browser):
+    desk = quick_desk()
+    desk.health = Health(live=True, ready=False, checks={"kafka": "connecting"})
+    async with served(desk) as url, opened(chrome, url) as page:
+        verdict, service = page.locator("#verdict"), page.locator("#service summary")
+        await expect(verdict).to_contain_text("not connected to Kafka")
+        await expect(verdict).to_have_attribute("data-state", "unknown")
+        desk.health = Health(live=True, ready=False, checks={"state": "restoring 3 partitions"})
+        await expect(verdict).to_contain_text("restoring 3 partitions")
+        desk.health = Health(live=True, ready=True, checks={"kafka": "ok"})
+        await expect(verdict).to_contain_text("no events have come yet")
+        desk.run_to(150)
+        await expect(verdict).to_contain_text("warming up")
+        await expect(page.locator("#symbols tbody")).to_contain_text("% learned")
+        desk.run_to(330)
+        await expect(verdict).to_contain_text("no incident is open")
+        await expect(service).to_contain_text("is healthy")
+        desk.silence = 42.0
+        await expect(service).to_contain_text("no events for 4")
+        await expect(verdict).to_contain_text("the market is closed, or its feed is down")
+
+
+async def test_a_lost_connection_is_told_and_found_again(chrome: Browser):
+    desk = quick_desk()
+    desk.run_to(5)
+    server = await desk.serve()
+    async with opened(chrome, f"http://127.0.0.1:{server.port}/") as page:
+        await expect(page.locator("#connection")).to_contain_text("live")
+        await server.close()
+        await expect(page.locator("#lost")).to_contain_text("last update")
+        again = await desk.serve(server.port)
+        try:
+            await expect(page.locator("#lost")).to_be_hidden(timeout=15_000)
+            await expect(page.locator("#connection")).to_contain_text("live")
+        finally:
+            await page.close()
+            await again.close()
+
+
+async def test_the_keyboard_is_enough(chrome: Browser):
+    desk = quick_desk()
+    desk.run_to(5)
+    async with served(desk) as url, opened(chrome, url) as page:
+        await drawn(page)
+        await page.locator("#look").focus()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        chosen = await page.evaluate("document.activeElement.textContent")
+        await expect(page.locator("#detail-title")).to_contain_text(chosen)
+        await asyncio.sleep(1.5)  # rows are shown anew each second
+        assert await page.evaluate("document.activeElement.textContent") == chosen
+        await page.locator("#look").fill("NOBODY-KNOWS")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#detail-note")).to_contain_text("does not watch this symbol")
+
+
+async def test_the_policy_allows_no_inline_code_and_nothing_from_elsewhere(chrome: Browser):
+    desk = quick_desk()
+    desk.run_to(3)
+    async with served(desk) as url:
+        page = await new_page(chrome)
+        response = await page.goto(url)
+        assert response is not None
+        policy = response.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+        await page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.pwned = 1";
+                document.head.append(script);
+                document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='pwned = 1'>");
+            }"""
+        )
+        # The plotting library does its work without what the policy keeps from it.
+        await drawn(page)
+        assert await page.evaluate("window.pwned") is None
+        await page.close()

@@ -1,0 +1,230 @@
+"""Stand-ins for aiokafka's producer and admin client, with its behaviour as of 0.14."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+)
+from aiokafka.structs import OffsetAndMetadata, RecordMetadata
+
+from tests.faults.broker import Broker, Headers
+from tests.faults.network import Network
+
+RETRY_SECONDS = 0.1
+MAX_REQUEST_BYTES = 1_048_576
+
+Message = tuple[bytes | None, bytes | None, Headers]
+
+
+class Batch:
+    """Records that are sent at once; full when they are too many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.messages: list[Message] = []
+        self.futures: list[asyncio.Future[RecordMetadata]] = []
+        self.drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed = False
+        self._room = most_bytes
+
+    def append(
+        self,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None = None,  # noqa: ARG002 - aiokafka's
+        headers: Headers = (),
+    ) -> object | None:
+        """Add a record; None where it no longer fits."""
+        size = len(key or b"") + len(value or b"") + sum(len(n) + len(v) for n, v in headers) + 32
+        if self.closed or (self.messages and size > self._room):
+            self.closed = True
+            return None
+        self._room -= size
+        self.messages.append((key, value, headers))
+        return self
+
+
+class Producer:
+    """An idempotent producer: what is sent arrives once, however often it is tried.
+
+    As aiokafka's it never gives a batch up for what can be retried: a broker that is away for long
+    shows as futures that stay pending, and as KafkaTimeoutError where there is no room for more.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        network: Network,
+        *,
+        request_timeout_ms: int,
+        acks: str,
+        enable_idempotence: bool,
+        max_batch_size: int,
+        **_: Any,
+    ) -> None:
+        assert acks == "all"
+        assert enable_idempotence
+        self._broker = broker
+        self._network = network
+        self._timeout = request_timeout_ms / 1e3
+        self._batch_bytes = max_batch_size
+        self._queues: dict[TopicPartition, deque[Batch]] = {}
+        self._sequences: dict[TopicPartition, int] = {}
+        self._senders: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._closed = False
+        self._id = -1
+
+    async def start(self) -> None:
+        """Connect, and be given a producer id."""
+        await self._network.request("connect", lambda: None, self._timeout)
+        while self._id < 0:
+            try:
+                self._id = await self._network.request(
+                    "init_producer", self._broker.new_producer, self._timeout
+                )
+            except KafkaError:
+                await asyncio.sleep(RETRY_SECONDS)
+                if self._network.is_closed:
+                    raise
+
+    async def stop(self) -> None:
+        """Wait until all that was sent has been acknowledged or refused."""
+        self._closed = True
+        while senders := [task for task in self._senders.values() if not task.done()]:
+            await asyncio.wait(senders)
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None = None,
+        key: bytes | None = None,
+        partition: int = 0,
+        timestamp_ms: int | None = None,
+        headers: Headers | None = None,
+    ) -> "asyncio.Future[RecordMetadata]":
+        """Queue a record; a future of where it stands."""
+        assert value is not None or key is not None
+        if len(key or b"") + len(value or b"") > MAX_REQUEST_BYTES:
+            raise MessageSizeTooLargeError
+        tp = TopicPartition(topic, partition)
+        left = self._timeout
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._closed:
+                raise ProducerClosed
+            queue = self._queues.setdefault(tp, deque())
+            if not queue:
+                queue.append(Batch(self._batch_bytes))
+            batch = queue[-1]
+            if batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers or ()):
+                future: asyncio.Future[RecordMetadata] = loop.create_future()
+                batch.futures.append(future)
+                self._wake(tp)
+                return future
+            left = await self._room(batch, left)
+
+    def create_batch(self) -> Batch:
+        """An empty batch to fill."""
+        return Batch(self._batch_bytes)
+
+    async def send_batch(
+        self, batch: Batch, topic: str, *, partition: int
+    ) -> "asyncio.Future[RecordMetadata]":
+        """Queue a batch once the one before it has gone out; a future of its first record."""
+        tp = TopicPartition(topic, partition)
+        left = self._timeout
+        while True:
+            if self._closed:
+                raise ProducerClosed
+            queue = self._queues.setdefault(tp, deque())
+            if not queue:
+                break
+            left = await self._room(queue[-1], left)
+        batch.closed = True
+        future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        batch.futures.append(future)
+        queue.append(batch)
+        self._wake(tp)
+        return future
+
+    async def _room(self, batch: Batch, left: float) -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.wait([batch.drained], timeout=left)
+        left -= loop.time() - began
+        if left <= 0:
+            raise KafkaTimeoutError
+        return left
+
+    def _wake(self, tp: TopicPartition) -> None:
+        if tp not in self._senders:
+            self._senders[tp] = asyncio.get_running_loop().create_task(self._deliver(tp))
+
+    async def _deliver(self, tp: TopicPartition) -> None:
+        queue = self._queues[tp]
+        await asyncio.sleep(0)
+        while queue:
+            batch = queue.popleft()
+            batch.closed = True
+            if not batch.drained.done():
+                batch.drained.set_result(None)
+            sequence = self._sequences[tp] = self._sequences.get(tp, -1) + 1
+            await self._deliver_batch(tp, batch, sequence)
+        del self._senders[tp]
+
+    async def _deliver_batch(self, tp: TopicPartition, batch: Batch, sequence: int) -> None:
+        while True:
+            try:
+                offset = await self._network.request(
+                    f"produce {tp.topic.rpartition('.')[2]}",
+                    lambda: self._broker.produce(self._id, sequence, tp, batch.messages),
+                    self._timeout,
+                )
+            except KafkaError as error:
+                if error.retriable and not self._network.is_closed:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                for future in batch.futures:
+                    if not future.done():
+                        future.set_exception(type(error)())
+                return
+            for i, future in enumerate(batch.futures):
+                if not future.done():
+                    future.set_result(
+                        RecordMetadata(tp.topic, tp.partition, tp, offset + i, -1, 0, 0)
+                    )
+            return
+
+
+class Admin:
+    """The admin client, as far as the service needs it; nothing is tried twice."""
+
+    def __init__(
+        self, broker: Broker, network: Network, *, request_timeout_ms: int, **_: Any
+    ) -> None:
+        self._broker = broker
+        self._network = network
+        self._timeout = request_timeout_ms / 1e3
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._network.request("connect", lambda: None, self._timeout)
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+    async def list_consumer_group_offsets(
+        self, _group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's offsets; -1 where there is none."""
+        offsets: dict[TopicPartition, OffsetAndMetadata] = await self._network.request(
+            "offsets", lambda: self._broker.group_offsets(partitions), self._timeout
+        )
+        return offsets

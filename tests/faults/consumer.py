@@ -1,0 +1,361 @@
+"""A stand-in for aiokafka's consumer, with its behaviour as of 0.14.
+
+Kept from the original: rebalances are eager and run beside whoever polls; what a listener raises is
+swallowed; ``stop`` calls no listener; ``getmany`` returns nothing between a rebalance's beginning
+and its end; a commit is tried until the broker takes or refuses it; records that were fetched and
+not yet returned are dropped by ``seek``, ``pause`` and a new assignment; a member that the broker
+no longer knows joins anew as another.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    KafkaError,
+    KafkaTimeoutError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
+
+from tests.faults.broker import Broker, Record
+from tests.faults.group import Joined
+from tests.faults.network import Network
+from tests.faults.reading import Assignment, Place
+
+RETRY_SECONDS = 0.1
+GROUP_ERRORS = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
+
+
+class Consumer:
+    """A consumer, in a group or without one."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        network: Network,
+        most_records: Callable[[], int],
+        *,
+        request_timeout_ms: int,
+        fetch_max_wait_ms: int,
+        auto_offset_reset: str,
+        group_id: str | None = None,
+        enable_auto_commit: bool = True,
+        session_timeout_ms: int = 10_000,
+        heartbeat_interval_ms: int = 3_000,
+        **_: Any,
+    ) -> None:
+        assert auto_offset_reset == "earliest"
+        assert group_id is None or not enable_auto_commit
+        self._broker = broker
+        self._network = network
+        self._most_records = most_records
+        self._timeout = request_timeout_ms / 1e3
+        self._max_wait = fetch_max_wait_ms / 1e3
+        self._in_group = group_id is not None
+        self._session_timeout = session_timeout_ms / 1e3
+        self._heartbeat_interval = heartbeat_interval_ms / 1e3
+        self._assignment: Assignment | None = None
+        self._reassigning = False
+        self._listener: Any = None
+        self._subscribed = asyncio.Event()
+        self._assigned = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rejoin = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._generation = -1
+        self._member = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._heartbeats: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._network.request("connect", lambda: None, self._timeout)
+        loop = asyncio.get_running_loop()
+        self._fetcher = loop.create_task(self._fetch_for_ever())
+        if self._in_group:
+            self._coordination = loop.create_task(self._coordinate())
+
+    async def stop(self) -> None:
+        """Leave the group and disconnect; no listener is called."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        if self._in_group:
+            self._rejoin.set()
+            self._subscribed.set()
+            await self._coordination
+            await self._stop_heartbeats()
+            if self._generation > 0:
+                with contextlib.suppress(KafkaError):
+                    await self._network.request(
+                        "leave", lambda: self._broker.group.leave(self._member), self._timeout
+                    )
+        self._fetcher.cancel()
+
+    # What the user calls.
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        """Join the group."""
+        assert topics
+        self._listener = listener
+        self._reassigning = True
+        self._subscribed.set()
+
+    def assign(self, tps: Iterable[TopicPartition]) -> None:
+        """Read these, without a group."""
+        self._replace(tps)
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        """Read on from an offset."""
+        place = self._place(tp)
+        place.position = offset
+        place.fetched = []
+        self._changed.set()
+
+    def pause(self, *tps: TopicPartition) -> None:
+        """Return nothing of these."""
+        for tp in tps:
+            self._place(tp).paused = True
+
+    def resume(self, *tps: TopicPartition) -> None:
+        """Return records of these again."""
+        for tp in tps:
+            self._place(tp).paused = False
+        self._changed.set()
+
+    def highwater(self, tp: TopicPartition) -> int | None:
+        """The offset of the next record, as the last answer to a fetch said."""
+        assert self._assignment is not None
+        assert tp in self._assignment.places
+        return self._assignment.places[tp].highwater
+
+    def last_poll_timestamp(self, tp: TopicPartition) -> int | None:
+        """When ``highwater`` was heard, in ms of the wall clock."""
+        assert self._assignment is not None
+        assert tp in self._assignment.places
+        return self._assignment.places[tp].timestamp
+
+    async def position(self, tp: TopicPartition) -> int:
+        """The offset of the next record that will be returned."""
+        position = self._place(tp).position
+        assert position is not None
+        return position
+
+    async def getmany(
+        self,
+        *tps: TopicPartition,
+        timeout_ms: int = 0,
+        max_records: int | None = None,
+    ) -> dict[TopicPartition, list[Record]]:
+        """What has been fetched; waits for something where there is nothing."""
+        if self._closing.is_set():
+            raise ConsumerStoppedError
+        if self._in_group and self._coordination.done():
+            self._coordination.result()
+        loop = asyncio.get_running_loop()
+        left = timeout_ms / 1e3
+        while True:
+            if self._reassigning:
+                await self._assigned.wait()
+            drained: dict[TopicPartition, list[Record]] = {}
+            if self._assignment is not None:
+                drained, emptied = self._assignment.drain(tps, max_records or 1_000_000)
+                if emptied:
+                    self._changed.set()
+            if drained or left <= 0:
+                return drained
+            began = loop.time()
+            self._arrived = loop.create_future()
+            done, _ = await asyncio.wait([self._arrived], timeout=left)
+            if not done:
+                return {}
+            left -= loop.time() - began
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit, until the broker takes it or refuses."""
+        if self._assignment is None:
+            raise IllegalStateError
+        for tp in offsets:
+            if tp not in self._assignment.places:
+                raise IllegalStateError
+        while True:
+            member, generation = self._member, self._generation
+            try:
+                await self._network.request(
+                    "commit",
+                    lambda m=member, g=generation: self._broker.commit(m, g, offsets),
+                    self._timeout,
+                )
+            except GROUP_ERRORS as error:
+                if not isinstance(error, RebalanceInProgressError):
+                    self._reset_generation()
+                self._rejoin.set()
+                raise CommitFailedError from error
+            except KafkaError as error:
+                if not error.retriable or self._network.is_closed:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def beginning_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offsets; nothing is ever deleted here."""
+        wanted = list(tps)
+        return await self._ask(lambda: dict.fromkeys(wanted, 0))
+
+    async def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offsets of the next records."""
+        wanted = list(tps)
+        return await self._ask(lambda: {tp: self._broker.end(tp) for tp in wanted})
+
+    async def offsets_for_times(
+        self, times_ms: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        """The first records at or after times."""
+        return await self._ask(lambda: self._broker.offsets_for_times(times_ms))
+
+    async def _ask(self, question: Callable[[], Any]) -> Any:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._timeout
+        while True:
+            try:
+                return await self._network.request("list_offsets", question, self._timeout)
+            except KafkaError as error:
+                if self._network.is_closed:
+                    raise
+                if loop.time() >= until:
+                    raise KafkaTimeoutError from error
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _wake(self) -> None:
+        if not self._arrived.done():
+            self._arrived.set_result(None)
+
+    def _place(self, tp: TopicPartition) -> Place:
+        if self._assignment is None or tp not in self._assignment.places:
+            raise IllegalStateError(f"Partition {tp} is not assigned")
+        return self._assignment.places[tp]
+
+    def _replace(self, tps: Iterable[TopicPartition]) -> None:
+        if self._assignment is not None:
+            self._assignment.active = False
+        self._assignment = Assignment(tps)
+        self._changed.set()
+
+    # What goes on beside.
+
+    async def _fetch_for_ever(self) -> None:
+        while True:
+            assignment = self._assignment
+            positions = assignment.wanted() if assignment is not None else {}
+            if assignment is None or not positions:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            most = self._most_records()
+            try:
+                answer = await self._network.request(
+                    "fetch",
+                    lambda p=positions, m=most: self._broker.fetch(p, self._max_wait, m),
+                    self._timeout + self._max_wait,
+                )
+            except KafkaError:
+                await asyncio.sleep(RETRY_SECONDS)
+                if self._network.is_closed:
+                    return
+                continue
+            if assignment.active and assignment.accept(positions, answer):
+                self._wake()
+
+    async def _coordinate(self) -> None:
+        await self._subscribed.wait()
+        prepared = False
+        self._rejoin.set()
+        while not self._closing.is_set():
+            await self._rejoin.wait()
+            if self._closing.is_set():
+                return
+            if not prepared:
+                await self._prepare()
+                prepared = True
+            await self._stop_heartbeats()
+            joined = await self._join()
+            if joined is None:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._rejoin.clear()
+            self._member, self._generation = joined.member, joined.generation
+            await self._take(joined)
+            prepared = False
+            self._heartbeats = asyncio.get_running_loop().create_task(self._heartbeat())
+
+    async def _prepare(self) -> None:
+        self._reassigning = True
+        self._assigned.clear()
+        revoked = frozenset(self._assignment.places) if self._assignment is not None else set()
+        with contextlib.suppress(Exception):  # aiokafka logs it and goes on
+            await self._listener.on_partitions_revoked(revoked)
+
+    async def _join(self) -> Joined | None:
+        # Until it is asked anew, the broker knows who asks by the name that it gave.
+        member = self._member
+        try:
+            joined: Joined = await self._network.request(
+                "join",
+                lambda: self._broker.group.join(
+                    member, self._session_timeout, self._session_timeout
+                ),
+                max(self._timeout, self._session_timeout) + 5,
+            )
+        except KafkaError as error:
+            if isinstance(error, GROUP_ERRORS):
+                self._reset_generation()
+            return None
+        return joined
+
+    async def _take(self, joined: Joined) -> None:
+        self._replace(joined.assigned)
+        self._reassigning = False
+        self._assigned.set()
+        self._wake()
+        with contextlib.suppress(Exception):  # as above
+            await self._listener.on_partitions_assigned(set(joined.assigned))
+
+    async def _heartbeat(self) -> None:
+        wait = self._heartbeat_interval
+        while self._member:
+            await asyncio.sleep(wait)
+            member, generation = self._member, self._generation
+            wait = self._heartbeat_interval
+            try:
+                await self._network.request(
+                    "heartbeat",
+                    lambda m=member, g=generation: self._broker.group.heartbeat(m, g),
+                    self._timeout,
+                )
+            except RebalanceInProgressError:
+                self._rejoin.set()
+            except (UnknownMemberIdError, IllegalGenerationError):
+                self._reset_generation()
+            except KafkaError:
+                wait = RETRY_SECONDS
+                if self._network.is_closed:
+                    return
+
+    async def _stop_heartbeats(self) -> None:
+        if self._heartbeats is not None:
+            self._heartbeats.cancel()
+            self._heartbeats = None
+
+    def _reset_generation(self) -> None:
+        self._member, self._generation = "", -1
+        self._rejoin.set()

@@ -1,0 +1,278 @@
+"""What goes wrong: each fault is a coroutine that does its harm and undoes what can be undone.
+
+Which faults come, when, and how bad they are, is drawn from the world's seed.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
+
+from service import snapshots
+from service.run import STOP_SECONDS
+from tests.faults.broker import Record
+from tests.faults.markets import PARTITIONS, SYMBOLS
+from tests.faults.network import Weather
+from tests.faults.world import SETTINGS, Instance, World
+
+FAULTY_SECONDS = 72.0
+"""How long faults may begin; the market lasts a little longer."""
+
+PRODUCED = tuple(
+    f"produce {name}" for name in ("alerts", "signals", "killswitch", "deadletters", "snapshots")
+)
+KINDS = (*PRODUCED, "fetch", "commit", "heartbeat", "join", "offsets", "list_offsets")
+
+
+def _running(world: World) -> Instance | None:
+    running = [i for i in world.instances if i.alive and not i.process.frozen]  # type: ignore[union-attr]
+    return world.rng.choice(running) if running else None
+
+
+async def crash(world: World) -> None:
+    """Kill a process at one of its next steps: between any two awaits."""
+    instance = _running(world)
+    if instance is not None and instance.process is not None:
+        steps = int(world.rng.lognormvariate(4, 2))
+        world.happens("killed", f"kill {instance.process.name} after {steps} steps")
+        instance.process.fuse = steps
+
+
+async def crash_at_alert(world: World) -> None:
+    """Kill a process when its next alert has reached its topic, be it acknowledged or not."""
+    world.kill_at_alert.append(world.rng.choice((0, 2, 10, 100, 500)))
+
+
+async def stop(world: World) -> None:
+    """Ask a process to stop, as an orchestrator does: after a while it is killed."""
+    instance = _running(world)
+    if instance is None or instance.service is None or instance.process is None:
+        return
+    world.happens("asked to stop", f"stop {instance.process.name}")
+    process, task = instance.process, instance.task
+    instance.service.stop()
+    await asyncio.wait([task], timeout=STOP_SECONDS)  # type: ignore[list-item]
+    if task is not None and not task.done():
+        world.happens("not stopped in time", f"kill {process.name}: it has not stopped in time")
+        process.dead = True
+
+
+async def freeze(world: World) -> None:
+    """Stop a process' world for a while, for longer than its session lasts or not."""
+    instance = _running(world)
+    if instance is None or instance.process is None:
+        return
+    process, seconds = instance.process, world.rng.uniform(0.5, 20)
+    session = SETTINGS.kafka.session_timeout_seconds
+    kind = "frozen beyond its session" if seconds > session else "frozen for less than its session"
+    world.happens(kind, f"freeze {process.name} for {seconds:.1f} s")
+    process.frozen = True
+    await asyncio.sleep(seconds)
+    world.say(f"thaw {process.name}")
+    world.loop.thaw(process)
+
+
+async def scale(world: World) -> None:
+    """One instance more, or one less."""
+    if _idle(world) is not None and world.rng.random() < 0.6:
+        await _add(world)
+        return
+    wanted = [i for i in world.instances if i.wanted]
+    if len(wanted) > 1:
+        instance = world.rng.choice(wanted)
+        instance.wanted = False
+        if instance.alive and instance.service is not None and instance.process is not None:
+            world.happens("scaled down", f"scale down: stop {instance.process.name}")
+            instance.service.stop()
+
+
+def _idle(world: World) -> Instance | None:
+    return next((i for i in world.instances if not i.wanted and not i.alive), None)
+
+
+async def _add(world: World) -> None:
+    instance = _idle(world)
+    if instance is not None:
+        world.happens("scaled up", "scale up")
+        world.launch(instance)
+
+
+async def outage(world: World) -> None:
+    """The broker is gone, and back."""
+    seconds = world.rng.uniform(0.2, 25)
+    if world.network.is_down:
+        return
+    world.happens("broker gone and back", f"broker gone for {seconds:.1f} s")
+    world.network.is_down = True
+    await asyncio.sleep(seconds)
+    world.say("broker back")
+    world.network.is_down = False
+
+
+async def cut(world: World) -> None:
+    """One process cannot reach the broker."""
+    instance = _running(world)
+    if instance is None or instance.process is None:
+        return
+    process, seconds = instance.process, world.rng.uniform(0.5, 20)
+    world.happens("cut off from the broker", f"cut off {process.name} for {seconds:.1f} s")
+    world.network.cut_off.add(process)
+    await asyncio.sleep(seconds)
+    world.say(f"{process.name} reaches the broker again")
+    world.network.cut_off.discard(process)
+
+
+async def bad_weather(world: World) -> None:
+    """Requests of some kinds are slow, lost, or carried out and never answered."""
+    rng = world.rng
+    kinds = rng.sample(KINDS, rng.randint(1, 4))
+    weather = Weather()
+    weather.lost = rng.choice((0.0, 0.1, 0.5))
+    weather.unanswered = rng.choice((0.0, 0.1, 0.5))
+    weather.slow_seconds = rng.choice((0.0, 0.2, 2.0))
+    seconds = rng.uniform(1, 20)
+    world.happens(
+        "requests lost, slow or unanswered",
+        f"for {seconds:.1f} s {', '.join(kinds)}: lost {weather.lost}, unanswered "
+        f"{weather.unanswered}, up to {weather.slow_seconds} s slow",
+    )
+    world.network.weather.update(dict.fromkeys(kinds, weather))
+    await asyncio.sleep(seconds)
+    for kind in kinds:
+        if world.network.weather.get(kind) is weather:
+            del world.network.weather[kind]
+
+
+async def refuse(world: World) -> None:
+    """The broker refuses something once, for a reason that trying again does not mend."""
+    kind = world.rng.choice((*PRODUCED, "offsets", "commit"))
+    world.happens("request refused for good", f"refuse {kind}")
+    weather = world.network.weather.setdefault(kind, Weather())
+    weather.refusals.append(TopicAuthorizationFailedError())
+
+
+async def slow_revoke(world: World) -> None:
+    """Saving takes longer than handing back may, while another instance joins."""
+    kind = world.rng.choice(("produce snapshots", "produce alerts", "commit"))
+    weather = Weather()
+    weather.lost = 1.0
+    seconds = world.rng.uniform(3, 15)
+    world.happens(
+        "revoke slower than its deadline",
+        f"for {seconds:.1f} s {kind} does not get through, and the group changes",
+    )
+    world.network.weather[kind] = weather
+    await _add(world)
+    await asyncio.sleep(seconds)
+    if world.network.weather.get(kind) is weather:
+        del world.network.weather[kind]
+
+
+async def jump_clock(world: World) -> None:
+    """A process' wall clock is set, forwards or backwards."""
+    instance = _running(world)
+    if instance is not None and instance.process is not None:
+        seconds = world.rng.choice((-1, 1)) * world.rng.choice((0.3, 5, 600, 7_200))
+        world.happens(
+            "wall clock set", f"the clock of {instance.process.name} jumps by {seconds} s"
+        )
+        instance.process.wall_offset_ns += round(seconds * 1e9)
+
+
+async def compact(world: World) -> None:
+    """The broker compacts the snapshots."""
+    world.happens("snapshots compacted", "compaction")
+    for number in range(PARTITIONS):
+        tp = TopicPartition("foreshock.snapshots", number)
+        dropped = world.broker.compact(tp, world.rng.randint(1, 10))
+        world.say(f"compacted {tp.topic} {number}: {dropped} gone")
+
+
+async def damage(world: World) -> None:
+    """Something is on the snapshots topic that is no good: new, or in the place of what was."""
+    rng = world.rng
+    kind = rng.choice(("corrupt", "torn", "old format", "foreign", "foreign in its place"))
+    number = rng.randrange(PARTITIONS)
+    tp = TopicPartition("foreshock.snapshots", number)
+    symbol = rng.choice(SYMBOLS[number])
+    its = [
+        record
+        for record in world.broker.records(tp.topic)
+        if record.partition == number
+        and (record.key or b"").startswith(symbol.encode())
+        and record.value is not None
+        and record.headers
+    ]
+    if kind == "foreign" or not its:
+        world.happens("snapshot foreign", f"foreign record among the snapshots of {number}")
+        world.broker.append(tp, b"somebody", b"else's")
+        return
+    latest = its[-1]
+    assert latest.value is not None
+    world.happens(f"snapshot {kind}", f"{kind}: snapshot of {symbol} at {latest.offset}")
+    if kind == "corrupt":
+        at = rng.randrange(len(latest.value))
+        flipped = bytes([latest.value[at] ^ 0xFF])
+        latest.value = latest.value[:at] + flipped + latest.value[at + 1 :]
+    elif kind == "torn":
+        _tear(world, tp, latest)
+    elif kind == "old format":
+        _restamp(latest)
+    else:
+        world.broker.append(tp, latest.key, b"somebody else's")
+
+
+def _tear(world: World, tp: TopicPartition, latest: Record) -> None:
+    """The first of two parts, in the slot that is to be written next, and nothing after it."""
+    symbol, slot, _ = (latest.key or b"").split(b"\x1f")
+    header = snapshots._header(latest.headers)
+    assert header is not None
+    torn = {**_fields(header), "generation": "torn", "parts": 2}
+    key = snapshots.key(symbol.decode(), 1 - int(slot), 0)
+    world.broker.append(tp, key, latest.value, _headers(torn))
+
+
+def _restamp(latest: Record) -> None:
+    """As the service's previous format would have written it."""
+    header = snapshots._header(latest.headers)
+    assert header is not None
+    latest.headers = _headers({**_fields(header), "format": header.format - 1})
+
+
+def _fields(header: snapshots.Header) -> dict[str, object]:
+    return dict(msgspec.structs.asdict(header))
+
+
+def _headers(fields: Mapping[str, object]) -> list[tuple[str, bytes]]:
+    return [("foreshock.snapshot", msgspec.json.encode(fields))]
+
+
+FAULTS: dict[Callable[[World], Awaitable[None]], float] = {
+    crash: 4,
+    crash_at_alert: 3,
+    stop: 1.5,
+    freeze: 2,
+    scale: 3,
+    outage: 1.5,
+    cut: 1.5,
+    bad_weather: 4,
+    refuse: 1,
+    slow_revoke: 1,
+    jump_clock: 1,
+    compact: 1,
+    damage: 1.5,
+}
+
+
+def plan(rng: random.Random) -> list[tuple[float, Callable[[World], Awaitable[None]]]]:
+    """Which faults come, and when: sometimes apart, sometimes on top of each other."""
+    drawn = rng.choices(list(FAULTS), list(FAULTS.values()), k=rng.randint(2, 14))
+    if rng.random() < 0.3:
+        begin = rng.uniform(0, FAULTY_SECONDS - 25)
+        times = [begin + rng.uniform(0, 25) for _ in drawn]
+    else:
+        times = [rng.uniform(0, FAULTY_SECONDS) for _ in drawn]
+    return sorted(zip(times, drawn, strict=True), key=lambda fault: fault[0])

@@ -1,0 +1,176 @@
+"""What must hold: at every moment, and in the end, whatever went wrong."""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+from msgspec import Struct
+
+from detectors.state import capture
+from service.publish import MAX_UNACKNOWLEDGED
+from service.task import PartitionTask
+from tests.faults.broker import Record
+from tests.faults.markets import SYMBOLS
+from tests.faults.world import SETTINGS, TOPICS, World
+
+
+class Result(Struct):
+    """What a run left behind, to be compared with an undisturbed one's."""
+
+    alerts: dict[str, bytes]
+    signals: dict[str, bytes]
+    switches: dict[str, bytes]
+    dead_letters: set[tuple[str, str, str]]
+    states: dict[str, bytes]
+    repeated_alerts: int = 0
+    repeated_signals: int = 0
+
+
+class Watch:
+    """Looks on while a world runs."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._first_told: dict[Any, float] = {}
+        self._overlapped: dict[int, float] = {}
+        self.repeated_in_overlap = 0
+        world.broker.on_commit = self._committed
+        world.broker.on_append = self._appended
+
+    def look(self) -> None:
+        """Check what must hold at every moment."""
+        self._note_owners()
+        for instance in self._world.instances:
+            if instance.alive and instance.service is not None:
+                self._check_conserved(instance.service, instance.tasks)
+                if instance.service._session is not None:
+                    self._check_bounded(instance.service._session)
+
+    def _committed(self, tp: TopicPartition, before: int, after: int) -> None:
+        if after < before:
+            self._world.fail(
+                f"the offset of {tp.topic} {tp.partition} went from {before} to {after}"
+            )
+        if after > self._world.broker.end(tp):
+            self._world.fail(f"{tp.topic} {tp.partition} was committed beyond its end: {after}")
+
+    def _appended(self, record: Record) -> None:
+        if record.topic != "foreshock.alerts":
+            return
+        self._note_owners()
+        now = self._world.loop.now
+        key = alert_identity(record)
+        self._world.told(record.partition)
+        self._world.say(f"alert {record.partition}:{record.offset} {' '.join(key)}")
+        if key not in self._first_told:
+            self._first_told[key] = now
+        elif self._overlapped.get(record.partition, -1.0) >= self._first_told[key]:
+            self.repeated_in_overlap += 1
+        else:
+            self._world.fail(f"told twice by one owner: {' '.join(key)}")
+
+    def _note_owners(self) -> None:
+        """Take note of partitions that two processes believe to be theirs."""
+        owners: Counter[int] = Counter()
+        for instance in self._world.instances:
+            if instance.alive and instance.service is not None and instance.service._session:
+                owners.update(list(instance.service._session.partitions))
+        for number, count in owners.items():
+            if count > 1:
+                if self._overlapped.get(number, -10.0) < self._world.loop.now - 1:
+                    self._world.happens("two owners", f"partition {number} has two owners")
+                self._overlapped[number] = self._world.loop.now
+
+    def _check_conserved(self, service: Any, tasks: list[PartitionTask]) -> None:
+        intake = service._intake
+        read = intake.records.total()
+        waiting = sum(task.aligner.pending(stream) for task in tasks for stream in TOPICS)
+        tally = intake.tally
+        dead = sum(intake.dead_letters.values())
+        accounted = tally.scored + tally.late + tally.skipped + dead + waiting
+        if read != accounted:
+            self._world.fail(
+                f"read {read}, but {tally.scored} scored + {tally.late} late + {dead} dead "
+                f"letters + {tally.skipped} skipped + {waiting} waiting = {accounted}"
+            )
+
+    def _check_bounded(self, session: Any) -> None:
+        symbols = sum(map(len, SYMBOLS.values()))
+        most = 4 * (SETTINGS.limits.buffered_events + SETTINGS.kafka.max_poll_records)
+        sizes = {
+            "sends under way": (
+                len(session._clients.publisher._unacknowledged),
+                MAX_UNACKNOWLEDGED,
+            ),
+            "snapshots held": (len(session._held), 2 * symbols),
+            "partitions kept": (len(session._handed_back), len(SYMBOLS)),
+        }
+        for partition in session.partitions.values():
+            for stream in TOPICS:
+                pending = partition.task.aligner.pending(stream)
+                sizes[f"{stream} waiting in {partition.number}"] = (pending, most)
+            sizes[f"alerts noted in {partition.number}"] = (len(partition.alerts), 100)
+        for what, (size, limit) in sizes.items():
+            if size > limit:
+                self._world.fail(f"{what}: {size}, more than {limit}")
+
+
+def alert_identity(record: Record) -> tuple[str, str, str]:
+    """What makes two alerts the same."""
+    alert = msgspec.json.decode(record.value or b"null")
+    return alert["alert_id"], alert["status"], alert["severity"]
+
+
+def result(world: World) -> Result:
+    """What a world has come to."""
+    states = {}
+    for instance in world.instances:
+        if instance.alive and instance.service is not None and instance.service._session:
+            for partition in instance.service._session.partitions.values():
+                for symbol, monitor in partition.task.monitors.items():
+                    state = msgspec.to_builtins(capture(monitor, None))
+                    # A bar's shortest delay is a sample over the partition's symbols: a restart
+                    # within a bar may miss one of it.
+                    del state["feed"]["transport"]
+                    states[symbol] = msgspec.msgpack.encode(state, order="sorted")
+    alerts = world.broker.records("foreshock.alerts")
+    signals = world.broker.records("foreshock.signals")
+    letters = world.broker.records("foreshock.deadletters")
+    names = ("foreshock.topic", "foreshock.partition", "foreshock.offset")
+    found = Result(
+        alerts={" ".join(alert_identity(record)): record.value or b"" for record in alerts},
+        signals={_moment(record): record.value or b"" for record in signals},
+        switches={
+            _moment(record): record.value or b""
+            for record in world.broker.records("foreshock.killswitch")
+        },
+        dead_letters={tuple(dict(r.headers)[name].decode() for name in names) for r in letters},  # type: ignore[misc]
+        states=states,
+    )
+    found.repeated_alerts = len(alerts) - len(found.alerts)
+    found.repeated_signals = len(signals) - len(found.signals)
+    return found
+
+
+def _moment(record: Record) -> str:
+    value = msgspec.json.decode(record.value or b"null")
+    return f"{value['symbol']} {value['ts_event']}"
+
+
+def compare(world: World, found: Result, expected: Result) -> None:
+    """Fail the world for every difference from an undisturbed one."""
+    for what in ("alerts", "signals", "switches", "states"):
+        got, wanted = getattr(found, what), getattr(expected, what)
+        for name in sorted(wanted.keys() - got.keys())[:5]:
+            world.fail(f"{what}: lost {name}")
+        for name in sorted(got.keys() - wanted.keys())[:5]:
+            world.fail(f"{what}: {name} is no undisturbed run's")
+        for name in sorted(name for name in got.keys() & wanted.keys()):
+            if got[name] != wanted[name]:
+                world.fail(f"{what}: {name} differs from the undisturbed run's")
+    lost = expected.dead_letters - found.dead_letters
+    if lost:
+        world.fail(f"dead letters lost: {sorted(lost)[:5]}")
+    if found.dead_letters - expected.dead_letters:
+        world.fail("a good record is among the dead letters")

@@ -1,0 +1,138 @@
+"""What the venue writes: small markets that provoke alerts, with all that goes wrong in a feed.
+
+Out of order, late and repeated events and poison records are part of the log: they are the same
+for a disturbed and an undisturbed run. One partition's cancels and trades stay empty for ever.
+"""
+
+import itertools
+import random
+from typing import NamedTuple
+
+import msgspec
+
+from detectors.events import Cancel, Order, Trade
+from tests.shell.events import BEGIN, SECOND, by_stream, market
+
+PARTITIONS = 3
+SYMBOLS = {0: ("AAA", "BBB"), 1: ("CCC",), 2: ("IDLE",)}
+SECONDS = 60
+CALM_SECONDS = 27
+CLOSING_NS = BEGIN + (SECONDS + 6) * SECOND
+"""The time of the last events, when every incident has become quiet."""
+
+POISON = (
+    None,
+    b"",
+    b"not json",
+    b"{",
+    b"[]",
+    b'{"ts_event": 1}',
+    b'{"ts_event": "x", "symbol": "AAA"}',
+    b"\xff\xfe\x00",
+    b'{"ts_event": 99999999999999999999, "symbol": "AAA", "order_id": "1"}',
+    b"[" * 2_000,
+)
+
+
+class Sent(NamedTuple):
+    """A record that the venue writes, and when (seconds from the beginning)."""
+
+    at: float
+    stream: str
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+def records(number: int) -> list[Sent]:
+    """A market's records in the order in which they are written."""
+    rng = random.Random(number)
+    sent = []
+    for partition, symbols in SYMBOLS.items():
+        for i, symbol in enumerate(symbols):
+            rate = 3 if symbol == "IDLE" else 6
+            seconds = SECONDS - 8 * i - 4 * partition
+            events = market(number * 10 + partition + 3 * i, seconds, (symbol,), rate)
+            events = _with_bursts(rng, symbol, events)
+            if symbol != "IDLE":
+                events += [_small_trade(symbol, second) for second in range(1, seconds, 3)]
+                events.sort(key=lambda event: event.ts_event)
+            for stream, its in by_stream(events).items():
+                if symbol == "IDLE" and stream != "orders":
+                    continue
+                for event in its:
+                    sent += _written(rng, stream, partition, event)
+    sent.sort(key=lambda record: record.at)
+    return sent + list(_closing())
+
+
+def _with_bursts(
+    rng: random.Random, symbol: str, events: list[Order | Cancel | Trade]
+) -> list[Order | Cancel | Trade]:
+    """The events, and now and then nearly all resting orders cancelled within a moment."""
+    bursts = []
+    at = BEGIN + round(rng.uniform(CALM_SECONDS, CALM_SECONDS + 8) * SECOND)
+    while at < events[-1].ts_event:
+        gone = {event.order_id for event in events if isinstance(event, Cancel)}
+        resting = [
+            event.order_id
+            for event in events
+            if isinstance(event, Order) and event.ts_event < at and event.order_id not in gone
+        ]
+        bursts += [
+            Cancel(ts_event=at + i * 100_000, symbol=symbol, order_id=order_id)
+            for i, order_id in enumerate(resting[:-2])
+        ]
+        at += round(rng.uniform(5, 11) * SECOND)
+    return sorted(events + bursts, key=lambda event: event.ts_event)
+
+
+def _small_trade(symbol: str, second: int) -> Trade:
+    """One that changes nothing; without any for long, a topic would count as idle."""
+    return Trade(
+        ts_event=BEGIN + second * SECOND,
+        symbol=symbol,
+        trade_id=f"s{second}",
+        price=100.0,
+        quantity=1e-6,
+        side="buy",
+    )
+
+
+def _written(
+    rng: random.Random, stream: str, partition: int, event: Order | Cancel | Trade
+) -> list[Sent]:
+    at = (event.ts_event - BEGIN) / SECOND
+    key, value = event.symbol.encode(), msgspec.json.encode(event)
+    luck = rng.random()
+    delay = rng.uniform(0.001, 0.02)
+    if luck < 0.02:
+        delay += rng.uniform(0.01, 0.09)  # out of order, and not late
+    elif luck < 0.03:
+        delay += rng.uniform(0.2, 3.0)  # late
+    written = [Sent(at + delay, stream, partition, key, value)]
+    if luck > 0.99:
+        written.append(Sent(at + delay + rng.uniform(0, 5), stream, partition, key, value))
+    elif luck > 0.985:
+        poison = rng.choice(POISON)
+        written.append(Sent(at + delay, stream, partition, key, poison))
+    return written
+
+
+def _closing() -> "itertools.chain[Sent]":
+    """Two last events of every stream that is not empty, so that all partitions come as far."""
+    at = (CLOSING_NS - BEGIN) / SECOND
+    closing = []
+    for partition, symbols in SYMBOLS.items():
+        for i in range(2):
+            place = {"ts_event": CLOSING_NS + i * SECOND, "symbol": symbols[0]}
+            events = {
+                "orders": Order(**place, order_id=f"z{i}", side="buy", price=1e-6, quantity=1.0),
+                "cancels": Cancel(**place, order_id=f"z{i}"),
+                "trades": Trade(**place, trade_id=f"z{i}", side="buy", price=1.0, quantity=1e-6),
+            }
+            for stream, event in events.items():
+                if symbols[0] != "IDLE" or stream == "orders":
+                    value = msgspec.json.encode(event)
+                    closing.append(Sent(at + i, stream, partition, symbols[0].encode(), value))
+    return itertools.chain(sorted(closing, key=lambda record: record.at))

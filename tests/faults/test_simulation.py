@@ -1,0 +1,41 @@
+"""The service on a simulated machine that fails in every way: nothing is lost."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import service.restore
+from tests.faults import simulate
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.faults.simulate", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_two_hundred_seeds_lose_nothing_and_repeat_nothing():
+    done = run("--seeds", "200")
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-3_000:]
+
+
+def test_a_seed_gives_the_same_run_whenever_it_is_run():
+    first, second = run("--seed", "11"), run("--seed", "11")
+    assert first.stdout.count("\n") > 20
+    assert first.stdout == second.stdout
+
+
+def test_a_service_that_forgets_what_it_has_told_is_found_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(service.restore, "alert_key", lambda _: None)
+    failures = [failure for seed in range(12) for failure in simulate.disturbed(seed).failures]
+    assert any("told twice" in failure for failure in failures)

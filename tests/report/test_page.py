@@ -1,0 +1,52 @@
+"""The report in a real browser."""
+
+import asyncio
+from pathlib import Path
+
+from playwright.async_api import Page, expect
+
+from tests.chromium import browser, new_page, require_chromium
+from tests.report.conftest import HOSTILE
+
+
+async def test_it_draws_what_is_zoomed_together_and_is_not_fooled(report: Path):
+    async with browser(require_chromium()) as chrome:
+        await look(await new_page(chrome), report)
+
+
+async def look(page: Page, report: Path) -> None:
+    strange: list[str] = []
+    page.on("pageerror", lambda error: strange.append(str(error)))
+    page.on("dialog", lambda dialog: strange.append(dialog.message))
+    page.on("request", lambda r: strange.append(r.url) if not r.url.startswith("data:") else None)
+    await page.goto(report.as_uri())
+    await expect(page.locator("#stripes")).to_have_attribute("data-drawn", "yes")
+    first = page.locator("#symbol-0 .plot")
+    await first.scroll_into_view_if_needed()
+    await expect(first).to_have_attribute("data-drawn", "yes")
+    assert await page.locator("#symbol-0 h2").inner_text() == HOSTILE[0]
+    # The time that one plot is zoomed to is shown in all of them.
+    before = await page.evaluate("String(document.querySelector('#stripes').layout.xaxis.range)")
+    await page.locator("a[data-from]").first.click()
+    await page.wait_for_function(
+        "(was) => String(document.querySelector('#stripes').layout.xaxis.range) !== was",
+        arg=before,
+    )
+    await page.wait_for_function(
+        "() => String(document.querySelector('#stripes').layout.xaxis.range)"
+        " === String(document.querySelector('#symbol-0 .plot').layout.xaxis.range)"
+    )
+    assert await page.locator("body img:not(svg *)").count() == 0
+    assert strange == [report.as_uri()]
+    # What got into it all the same could do nothing.
+    await page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.pwned = 1";
+            document.head.append(script);
+            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='pwned = 1'>");
+        }"""
+    )
+    await page.wait_for_selector("body > img", state="attached")
+    await asyncio.sleep(0.2)
+    assert await page.evaluate("window.pwned") is None

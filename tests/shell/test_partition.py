@@ -1,0 +1,134 @@
+"""What the Kafka loop knows of a partition: which topics are silent, and what may be committed."""
+
+import time
+
+import pytest
+from aiokafka import TopicPartition
+
+from detectors.catalogue import CATALOGUE
+from detectors.parameters import Parameters
+from service.align import StreamPosition
+from service.partition import Heard, Partition
+from service.task import Muted, PartitionTask, Tally
+from tests.shell.events import by_stream, market
+
+TOPICS = {"orders": "o", "cancels": "c", "trades": "t"}
+LOGS = by_stream(market(seed=3, seconds=30, symbols=("AAA",)))
+IDLE_SECONDS, UNHEARD_SECONDS = 2.0, 5.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: made.now)
+    return made
+
+
+def partition():
+    task = PartitionTask(
+        tuple(TOPICS), Parameters(), CATALOGUE, max_disorder_ns=0, max_symbols=9, tally=Tally()
+    )
+    return Partition(0, task, TOPICS, 30.0)
+
+
+def feed(its, share):
+    for stream, events in LOGS.items():
+        stop = int(len(events) * share)
+        first = its.task.aligner.read(stream)
+        its.task.feed(stream, events[first:stop], first_offset=first, next_offset=stop)
+    its.task.advance()
+
+
+def answer(its, at):
+    """The broker says, in its answer number ``at``, that there is no more."""
+    return {tp: Heard(read, at) for tp, read in its.read().items()}
+
+
+def mind(its, heard):
+    return its.mind_idle(heard, IDLE_SECONDS, UNHEARD_SECONDS)
+
+
+def test_a_topic_is_idle_once_the_broker_has_confirmed_its_silence_for_long_enough(clock):
+    its = partition()
+    became_idle = []
+    for number in range(6):
+        became_idle.append(mind(its, answer(its, number)))
+        clock.now += 1.0
+    assert became_idle == [False, False, False, True, False, False]
+
+
+def test_a_topic_that_is_read_as_fast_as_it_comes_is_not_idle(clock):
+    its = partition()
+    for number in range(20):
+        feed(its, number / 20)
+        assert not mind(its, answer(its, number))
+        clock.now += 1.0
+
+
+def test_silence_counts_only_while_the_broker_answers(clock):
+    its = partition()
+    heard = answer(its, 0)
+    for _ in range(20):
+        assert not mind(its, heard)
+        clock.now += 1.0
+
+
+def test_an_answer_that_waited_while_the_process_was_frozen_confirms_nothing(clock):
+    its = partition()
+    mind(its, answer(its, 0))
+    clock.now += 0.5
+    mind(its, answer(its, 1))
+    clock.now += 60.0
+    assert not mind(its, answer(its, 2))
+
+
+def test_an_idle_topic_that_can_no_longer_be_reached_holds_the_others_back_again(clock):
+    its = partition()
+    feed(its, 0.5)
+    for number in range(6):
+        heard = answer(its, number)
+        mind(its, heard)
+        clock.now += 1.0
+    assert not its.task.aligner.holds_back("orders")
+    clock.now += 2 * UNHEARD_SECONDS
+    mind(its, heard)
+    assert any(its.task.aligner.holds_back(stream) for stream in TOPICS)
+
+
+def test_what_was_committed_is_never_taken_back_and_no_snapshot_taken_before_it():
+    its = partition()
+    its.committed = {TopicPartition(topic, 0): 20 for topic in ("o",)}
+    its.task.resume({stream: StreamPosition() for stream in TOPICS}, [], Muted())
+    its.task.feed("orders", LOGS["orders"][:5], first_offset=0, next_offset=5)
+    for stream in TOPICS:
+        its.task.aligner.set_idle(stream)
+    its.task.advance()
+    assert its.task.changed() == ["AAA"]
+    assert its.unsaved() == []
+    assert its.commits() == {}
+    its.task.feed("orders", LOGS["orders"][5:30], first_offset=5, next_offset=30)
+    for stream in TOPICS:
+        its.task.aligner.set_idle(stream)
+    its.task.advance()
+    assert its.unsaved() == ["AAA"]
+    its.task.snapshot("AAA")
+    its.task.saved("AAA")
+    assert its.commits()[TopicPartition("o", 0)].offset == 30
+
+
+def test_a_snapshot_that_came_to_nothing_is_taken_again():
+    its = partition()
+    feed(its, 1.0)
+    its.slots["AAA"] = 1
+    before = its.task.resume_position()
+    its.task.snapshot("AAA")
+    assert its.unsaved() == []
+    its.drop_snapshot("AAA")
+    assert its.unsaved() == ["AAA"]
+    assert its.slots["AAA"] == 0
+    assert its.task.resume_position() == before
