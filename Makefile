@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test simulate check alerting bench scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
+.PHONY: help demo test simulate fuzz check alerting bench scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: $(READY) ## lint, types, import contracts
 
 alerting: $(READY) ## a cascade on a real Kafka calls by Prometheus and by push; shows how soon
 	@$(BIN)/python -m pytest tests/deploy/test_alerting.py -q -s $(TEST_ARGS)
+
+fuzz: $(READY) ## fuzz decoding, files, snapshots and the core: make fuzz RUNS=1000000; writes build/fuzz
+	@$(BIN)/python tests/fuzz/run.py --runs $(or $(RUNS),100000) $(FUZZ_ARGS)
 
 bench: $(READY) ## measure throughput and memory on a real Kafka; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)

@@ -18,12 +18,12 @@ from service.assembly import partition_task
 from service.demo.measures import Truth
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
+from service.output import Tally
 from service.replay import outputs
 from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES, Trial, trials
 from service.scorecard.score import MEASURED
 from service.settings import Settings
 from service.summary import Summary
-from service.task import Tally
 from service.wire import STREAMS
 
 ROOT = Path(__file__).resolve().parents[1]

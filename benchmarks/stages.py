@@ -24,7 +24,8 @@ from detectors.surprise import Surprise
 from detectors.symbol import SymbolMonitor
 from service.align import Aligner
 from service.connection import client_options
-from service.consumer import Clients, Intake, Session
+from service.consumer import Clients, Session
+from service.intake import Intake
 from service.publish import Published, Publisher
 from service.run import consumer_options, producer_options
 from service.settings import Settings

@@ -23,10 +23,13 @@ MAX_NAME_LENGTH = 64
 MAX_NUMBER = 1e15
 """No price or quantity is larger: a product of two still fits a float with room to spare."""
 
+MIN_NUMBER = 1e-30
+"""No price or quantity is smaller: a product of two is still a float of full precision."""
+
 Nanoseconds = Annotated[int, Meta(ge=EARLIEST_NS, le=LATEST_NS)]
 Sequence = Annotated[int, Meta(ge=0, le=LATEST_NS)]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
-Positive = Annotated[float, Meta(gt=0, le=MAX_NUMBER)]
+Positive = Annotated[float, Meta(ge=MIN_NUMBER, le=MAX_NUMBER)]
 Leverage = Annotated[float, Meta(gt=0, le=10_000)]
 Rate = Annotated[float, Meta(ge=-100, le=100)]
 Side = Literal["buy", "sell"]

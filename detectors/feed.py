@@ -152,6 +152,11 @@ class Feed:
         self._silence.habits = state.habits
         self._set_due()
 
+    def limit(self, limits: FeedLimits) -> None:
+        """Check by other limits from now on; what is known stays."""
+        self._limits = limits
+        self._set_due()
+
     def moved(self, reference: Reference) -> None:
         """Take a reference that has arrived; one that repeats the prices before it is stale."""
         state = self.state

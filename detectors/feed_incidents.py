@@ -58,12 +58,12 @@ class FeedIncidents:
         Maintenance, in which none is opened, escalated or prolonged.
     """
 
-    __slots__ = ("_quiet_ns", "_symbol", "_windows", "findings")
+    __slots__ = ("_quiet_ns", "_symbol", "findings", "windows")
 
     def __init__(self, symbol: str, quiet_ns: int, windows: Sequence[Window]) -> None:
         self._symbol = symbol
         self._quiet_ns = quiet_ns
-        self._windows = windows
+        self.windows = windows
         self.findings = FeedFindings()
 
     def inputs(self, ts_event: int) -> list[str]:
@@ -85,7 +85,7 @@ class FeedIncidents:
 
     def in_maintenance(self, ts_event: int) -> bool:
         """Whether findings of the bar that ends now are to have no effect on incidents."""
-        return any(window.covers(ts_event - 1) for window in self._windows)
+        return any(window.covers(ts_event - 1) for window in self.windows)
 
     def step(
         self, ts_event: int, problems: Sequence[Problem], starts_at: int | None = None

@@ -11,7 +11,7 @@ from detectors.feed import LOST, Feed, FeedState, Problem
 from detectors.feed_incidents import NAME, FeedFindings, FeedIncidents
 from detectors.incidents import Alert
 from detectors.parameters import Parameters
-from detectors.suppression import ReasonKind, limits
+from detectors.suppression import ReasonKind, Window, limits
 from detectors.suppressor import SuppressedAlarms
 
 MAINTENANCE: tuple[str, ReasonKind] = (NAME, "maintenance")
@@ -69,8 +69,9 @@ class FeedWatch:
         self._counts = counts
         self._suppressed = suppressed
         self._feed = Feed(parameters.feed, parameters.bar_ns)
-        windows = limits(parameters.suppression, symbol, NAME).windows
-        self._incidents = FeedIncidents(symbol, parameters.feed.quiet_ns, windows)
+        self._incidents = FeedIncidents(
+            symbol, parameters.feed.quiet_ns, _windows(symbol, parameters)
+        )
         self.restore(self._feed.state, self._incidents.findings)
 
     @property
@@ -94,6 +95,12 @@ class FeedWatch:
         self._incidents.findings = findings
         self.numbering, self.seen = state.numbering, state.seen
         self.due_ns = self._feed.due_ns
+
+    def reconfigure(self, symbol: str, parameters: Parameters) -> None:
+        """Check by other limits and windows from now on; what was found stays."""
+        self._feed.limit(parameters.feed)
+        self.due_ns = self._feed.due_ns
+        self._incidents.windows = _windows(symbol, parameters)
 
     def moved(self, reference: Reference) -> None:
         """Take a reference that has arrived."""
@@ -138,3 +145,7 @@ class FeedWatch:
         if problems and self._incidents.in_maintenance(ts_event):
             self._suppressed[MAINTENANCE] = self._suppressed.get(MAINTENANCE, 0) + 1
         return self._incidents.step(ts_event, problems, starts_at)
+
+
+def _windows(symbol: str, parameters: Parameters) -> tuple[Window, ...]:
+    return limits(parameters.suppression, symbol, NAME).windows

@@ -20,6 +20,9 @@ from detectors.suppressor import SuppressedAlarms
 NEAR_MAXIMUM = 0.8
 """Leverage at or above this share of the venue's maximum is near it."""
 
+MOST_AT_ONCE = 4_096
+"""So many orders of a bar are kept to be looked at when it closes; more are looked at before."""
+
 
 class Counts(Struct):
     """What the events of some symbols came to; they only grow.
@@ -122,6 +125,11 @@ class OpenBar:
             self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
             self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
 
+    def learn_leveraged(self) -> None:
+        """Learn the bar's leveraged orders so far."""
+        self._habits.learn(self.leveraged, self.marks.high_leverage, self.flow)
+        self.leveraged = []
+
     def _on_order(self, order: Order) -> None:
         book = self._book
         order_id = order.order_id
@@ -139,7 +147,7 @@ class OpenBar:
             notional = price * quantity
             if notional >= self._large and order.account is not None:
                 share = counted(notional * self._share)
-                self.large.append((order.account, share if is_buy else -share))
+                self._note_large(order.account, share if is_buy else -share)
             if self._near_low <= price <= self._near_high:
                 if is_buy:
                     flow.near_placed_bid += notional
@@ -150,6 +158,8 @@ class OpenBar:
         leverage = order.leverage
         if leverage is not None and not order.reduce_only:
             self.leveraged.append((order.account, notional, leverage))
+            if len(self.leveraged) >= MOST_AT_ONCE:
+                self.learn_leveraged()
 
     def _on_cancel(self, cancel: Cancel) -> None:
         self._withdraw(cancel.order_id, cancel.quantity, cancel.account, cancel.ts_event)
@@ -205,7 +215,7 @@ class OpenBar:
         """Note a large order that was withdrawn at once: it did not stay to be a layer."""
         share = notional * self._share
         if account is not None:
-            self.large.append((account, -counted(share) if is_buy else counted(share)))
+            self._note_large(account, -counted(share) if is_buy else counted(share))
         if share >= FLEETING_SHARE:
             if is_buy:
                 self.flow.large_fleeting_bid += notional
@@ -219,7 +229,7 @@ class OpenBar:
         unit = order.price * self._share
         share = counted(order.quantity * unit) - counted((order.quantity - quantity) * unit)
         if share > 0.0:
-            self.large.append((account, -share if order.is_buy else share))
+            self._note_large(account, -share if order.is_buy else share)
 
     def _on_reference(self, reference: Reference) -> None:
         """No detector looks at references; that their prices change is a sign of life."""
@@ -241,3 +251,9 @@ class OpenBar:
         self.handlers[late.event.kind](late.event)
         self._feed.arrived_late(self.flow)
         self.flow, self.leveraged, self.large = kept
+
+    def _note_large(self, account: str, share: float) -> None:
+        self.large.append((account, share))
+        if len(self.large) >= MOST_AT_ONCE:
+            self._one_sided.learn(self.large, bars=0)  # the bar has not passed
+            self.large = []

@@ -1,9 +1,10 @@
 """What a user may set about detection."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.feed import FeedLimits
-from detectors.suppression import Suppression
+from detectors.suppression import Suppression, budget_per_day
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
@@ -29,3 +30,8 @@ class Parameters(Struct, frozen=True, kw_only=True):
     def bar_seconds(self) -> float:
         """The length of a bar in seconds."""
         return self.bar_ns / 1e9
+
+    def of(self, symbol: str) -> "Parameters":
+        """How one symbol is watched: with the budget that is its own."""
+        budget = budget_per_day(self.suppression, symbol, self.false_alarms_per_day)
+        return replace(self, false_alarms_per_day=budget)

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from detectors.accounts import LeverageHabits
 from detectors.bar import Bar, DepthHabit, Spans, book_state
@@ -18,7 +17,6 @@ from detectors.open_bar import Counts, Marks, OpenBar
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
 from detectors.scorer import Reading, Scorer
-from detectors.suppression import budget_per_day
 from detectors.suppressor import Suppressor
 
 LULL_NS = 60_000_000_000
@@ -80,10 +78,10 @@ class SymbolMonitor:
         borrowed: Lessons | None = None,
     ) -> None:
         self.symbol = symbol
-        suppression = parameters.suppression
-        budget = budget_per_day(suppression, symbol, parameters.false_alarms_per_day)
-        self.parameters = parameters = replace(parameters, false_alarms_per_day=budget)
-        self.suppressor = Suppressor(symbol, suppression, detectors, counts.suppressed_alarms)
+        self.parameters = parameters = parameters.of(symbol)
+        self.suppressor = Suppressor(
+            symbol, parameters.suppression, detectors, counts.suppressed_alarms
+        )
         self.detectors = detectors
         self.book = Book(parameters.max_orders)
         self.habits = LeverageHabits(parameters.max_accounts)
@@ -151,7 +149,7 @@ class SymbolMonitor:
         closed = book_state(self.book, last_mid, SWEPT_SHARE * habit.usual)
         if closed is not None:
             self.depth_habit.learn(closed.depth[1])
-        self.habits.learn(seen.leveraged, marks.high_leverage, flow)
+        seen.learn_leveraged()
         self._count_evictions()
         bar = self.bar = Bar(
             symbol=self.symbol,

@@ -10,6 +10,7 @@ the watermark because its topic was taken for idle, is late: it takes the earlie
 left and is marked.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -78,10 +79,17 @@ class Aligner:
         The topics' names; their order decides between events of the same time and sequence.
     max_disorder_ns
         How much older than its topic's newest an event may be without being late.
+    max_waiting
+        The most events that may wait of a topic that waits for nothing but its own disorder: what
+        is beyond is released without. No venue has so many within ``max_disorder_ns``; a topic
+        whose time stands still does.
     """
 
-    def __init__(self, streams: Sequence[str], max_disorder_ns: int) -> None:
+    def __init__(
+        self, streams: Sequence[str], max_disorder_ns: int, max_waiting: int = sys.maxsize
+    ) -> None:
         self.max_disorder_ns = max_disorder_ns
+        self.max_waiting = max_waiting
         self.watermark_ns = 0
         # Of the events that were fed last, their places in the sequence.
         self.fed_places: Times = np.empty(0, dtype=np.int64)
@@ -158,8 +166,10 @@ class Aligner:
 
     def holds_back(self, stream: str) -> bool:
         """Whether the watermark waits for this topic: no other that counts is less far."""
-        counting = [its.newest_ns for its in self._streams.values() if not its.idle]
-        its = self._streams[stream]
+        return self._at_least(self._streams[stream])
+
+    def _at_least(self, its: _Stream) -> bool:
+        counting = [other.newest_ns for other in self._streams.values() if not other.idle]
         return not its.idle and its.newest_ns == min(counting)
 
     def release(self) -> list[Event | Late]:
@@ -167,6 +177,9 @@ class Aligner:
         streams = self._streams.values()
         holding = [its.newest_ns - self.max_disorder_ns for its in streams if not its.idle]
         watermark = min(holding) if holding else max(its.newest_ns for its in streams) + 1
+        for its in streams:
+            if self._waiting(its, watermark) > self.max_waiting and self._at_least(its):
+                watermark = max(watermark, int(its.places[-1]) + 1)
         if watermark <= self.watermark_ns:
             return []
         self.watermark_ns = watermark
@@ -181,6 +194,13 @@ class Aligner:
             while its.chunks and its.chunks[0].latest_ns < watermark:
                 its.chunks.popleft()
         return _in_order(released, np.concatenate(places))
+
+    def _waiting(self, its: _Stream, watermark: int) -> int:
+        """How many events a watermark leaves waiting, unless there are few anyway."""
+        pending = len(its.pending)
+        if pending > self.max_waiting:
+            pending -= int(its.places.searchsorted(watermark))
+        return pending
 
     def position(self) -> Position:
         """How far the partition has come, to resume from."""

@@ -7,9 +7,11 @@ from typing import get_args
 from detectors.catalogue import CATALOGUE
 from detectors.feed import FeedLimits
 from detectors.parameters import Parameters
+from detectors.reconfigure import reconfigure
 from detectors.suppression import Override, Suppression, Window
+from service.output import Tally
 from service.settings import Day, FeedSettings, MaintenanceSettings, Settings
-from service.task import PartitionTask, Tally
+from service.task import PartitionTask
 from service.wire import STREAMS, Decoder
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,8 +104,20 @@ def partition_task(
         CATALOGUE,
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
         max_symbols=settings.limits.symbols,
+        max_orders=settings.limits.total_resting_orders,
+        max_waiting=settings.limits.buffered_events,
         tally=tally,
     )
+
+
+def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
+    """Let a task's symbols, and those to come, be judged by other settings from the next bar on.
+
+    Raises ValueError if they differ in more than that, see ``detectors.reconfigure``.
+    """
+    task.parameters = parameters(settings)
+    for monitor in task.monitors.values():
+        reconfigure(monitor, task.parameters)
 
 
 def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Decoder]:
@@ -114,6 +128,7 @@ def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Dec
             getattr(settings.wire.fields, stream),
             settings.wire.time_unit,
             settings.wire.max_record_bytes,
+            settings.wire.max_ahead_seconds,
         )
         for stream in streams
     }

@@ -19,9 +19,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = load_settings(arguments.config, os.environ)
     logs.configure(settings.log.level, settings.log.format)
+    from service.reload import Source
     from service.run import run as run_service
 
-    return run_service(settings)
+    return run_service(settings, Source(arguments.config, os.environ))
 
 
 def replay(arguments: argparse.Namespace) -> int:
@@ -163,7 +164,7 @@ def check_config(arguments: argparse.Namespace) -> int:
 
     loaded = load(arguments.config, os.environ)
     _say(effective(loaded))
-    _say(f"\n# fingerprint of what changes detection: {settings_hash(loaded.settings)}")
+    _say(f"\n# fingerprint of what changes what is learned: {settings_hash(loaded.settings)}")
     # What stands in the files that the settings name; a broker or an endpoint is not asked.
     client_options(loaded.settings.kafka)
     load_web_config(loaded.settings.http.web_config_file)

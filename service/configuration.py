@@ -172,16 +172,22 @@ def variable(key: str) -> str:
     return PREFIX + key.upper().replace(".", "__")
 
 
+def configuration_file(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, str] | None:
+    """The file that ``load`` reads and who asked for it; None if it reads none."""
+    if path is not None:
+        return path, "--config"
+    if named := environ.get(CONFIG_VARIABLE):
+        return Path(named), CONFIG_VARIABLE
+    return (DEFAULT_FILE, "the working directory") if DEFAULT_FILE.is_file() else None
+
+
 def _from_file(
     path: Path | None, environ: Mapping[str, str], known: Mapping[str, Setting]
 ) -> Iterator[Given]:
-    asked_by = "--config"
-    if path is None and (named := environ.get(CONFIG_VARIABLE)):
-        path, asked_by = Path(named), CONFIG_VARIABLE
-    if path is None:
-        if not DEFAULT_FILE.is_file():
-            return
-        path, asked_by = DEFAULT_FILE, "the working directory"
+    found = configuration_file(path, environ)
+    if found is None:
+        return
+    path, asked_by = found
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

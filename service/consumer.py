@@ -8,25 +8,27 @@ keeps its state.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
-from msgspec import Struct, field
+from msgspec import Struct
 
 from detectors.incidents import Alert
 from service import snapshots
-from service.assembly import decoders, partition_task
-from service.partition import Heard, Partition, by_number
+from service.assembly import decoders, partition_task, reconfigure_task
+from service.bounds import BoundsLog
+from service.intake import Intake
+from service.output import Output
+from service.partition import Heard, HeldSnapshot, Partition, by_number
 from service.publish import Publisher
 from service.restore import restore
 from service.settings import Settings, settings_hash
-from service.task import Output, Tally
 from service.wire import dead_letter
 
 POLL_SECONDS = 0.1
@@ -43,27 +45,6 @@ class Clients(Struct):
     publisher: Publisher
     tell: Callable[[int, Alert], None] = lambda _partition, _alert: None
     """Told of each alert as it is published; it must not wait."""
-
-
-class Intake(Struct):
-    """What was read and what became of it, for the metrics; it only grows."""
-
-    tally: Tally = field(default_factory=Tally)
-    records: Counter[str] = field(default_factory=Counter)
-    dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
-    incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
-    commits: int = 0
-    rebalances: int = 0
-    last_poll_at: float = 0.0
-
-
-class _Held(NamedTuple):
-    """A snapshot that waits until what was sent before it has been acknowledged."""
-
-    partition: Partition
-    symbol: str
-    parts: list[snapshots.Part]
-    sent_before: list[asyncio.Future[Any]]
 
 
 class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -100,7 +81,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._settings_hash = settings_hash(settings)
         self._turn = asyncio.Lock()
         self._failure: BaseException | None = None
-        self._held: deque[_Held] = deque()
+        self._bounds = BoundsLog(settings.limits, intake.tally)
+        self._held: deque[HeldSnapshot] = deque()
         self._to_take: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
@@ -140,6 +122,23 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         except Exception as error:  # noqa: BLE001 - as above
             self._failure = error
 
+    # What others call, beside the loop.
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Judge by other settings, between two steps of the loop.
+
+        All before is saved and committed, so that a restart makes again only what comes after.
+        """
+        try:
+            async with self._turn:
+                self._settings = settings
+                owned = list(self.partitions.values())
+                for partition in (*owned, *self._handed_back.values()):
+                    reconfigure_task(partition.task, settings)
+                await self._keep(owned)
+        except Exception as error:  # noqa: BLE001 - the loop raises it, as above
+            self._failure = error
+
     # The loop.
 
     def stop(self) -> None:
@@ -175,6 +174,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if now >= next_commit or not self._is_member():
                     await self._commit(list(self.partitions.values()))
                     next_commit = now + self._settings.state.commit_seconds
+                    self._bounds.note(now)
                 if self._is_member():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._intake.last_poll_at = time.monotonic()
@@ -206,6 +206,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._settings.state.snapshot_seconds,
                 )
                 offsets = await restore(partition, committed, self._clients.reader, self._settings)
+                self._intake.snapshots_left_out.update(partition.left_out)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
             if not partition.committed or not committed.keys() >= offsets.keys():
@@ -244,7 +245,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                         self._intake.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
-                    partition.slots.pop(symbol, None)
+                    if partition.slots.pop(symbol, None) is None:
+                        continue  # it was never saved
                     keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
                     await self._clients.publisher.forget(number, keys)
                 if self._watcher is not None:
@@ -317,7 +319,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 )
                 partition.slots[symbol] = slot
                 sent_before = self._clients.publisher.unacknowledged()
-                self._held.append(_Held(partition, symbol, parts, sent_before))
+                self._held.append(HeldSnapshot(partition, symbol, parts, sent_before))
         while (
             self._held
             and self._is_member()
@@ -377,14 +379,17 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         )
         return {tp: meta for tp, meta in committed.items() if meta.offset >= 0}
 
+    async def _keep(self, partitions: list[Partition]) -> bool:
+        """Save everything of some partitions and commit it; False if the group has moved on."""
+        if not self._is_member() and not await self._commit(partitions):
+            return False
+        await self._save({p.number: p.unsaved() for p in partitions})
+        return await self._commit(partitions)
+
     async def _hand_back(self, numbers: Iterable[int]) -> None:
         """Save everything of some partitions, commit it, and own them no longer."""
         leaving = {number: self.partitions[number] for number in list(numbers)}
-        partitions = list(leaving.values())
-        kept = self._is_member() or await self._commit(partitions)
-        if kept:
-            await self._save({n: partition.unsaved() for n, partition in leaving.items()})
-            kept = await self._commit(partitions)
+        kept = await self._keep(list(leaving.values()))
         for held in self._held:
             if held.partition.number in leaving:
                 # It may come back with its state: then this snapshot is still to be made.

@@ -26,6 +26,22 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
+def printable(text: str) -> str:
+    r"""The text with escapes in place of what does not print as itself.
+
+    >>> printable("BTC\x1b[2J\u202e")
+    'BTC\\x1b[2J\\u202e'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown_safely(text: str) -> str:
+    """Somebody else's text, fit for a message: printable and not too long."""
+    return shortened(printable(text[: MAX_SHOWN + 1]))
+
+
 def shown(value: Any) -> str:
     """A value as TOML writes it; the one place through which settings are printed.
 

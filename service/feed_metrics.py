@@ -8,8 +8,8 @@ from prometheus_client.core import Metric
 from detectors.feed import CHECKS
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.symbol import SymbolMonitor
-from service.consumer import Intake
 from service.families import counter, gauge, single
+from service.intake import Intake
 
 
 def feeds(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -63,16 +64,23 @@ class BatchReader:
         A plain, ``.gz`` or ``.zst`` file.
     lines_per_batch
         How many lines a batch holds at most.
+    max_line_bytes
+        Of a longer line only the first ``max_line_bytes`` + 1 bytes are kept: enough to see that
+        it is too long.
 
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read, or is damaged: what could be read of it has been yielded.
     RuntimeError
         If it is a ``.zst`` file and the extra that reads those is not installed.
     """
 
-    def __init__(self, path: Path, lines_per_batch: int = 8192) -> None:
+    def __init__(
+        self, path: Path, lines_per_batch: int = 8192, *, max_line_bytes: int = 1 << 20
+    ) -> None:
+        self._path = path
+        self._kept_bytes = max_line_bytes + 1
         self._raw = path.open("rb")
         self._lines_per_batch = lines_per_batch
         self.size = path.stat().st_size
@@ -110,13 +118,30 @@ class BatchReader:
         self._raw.close()
 
     def _chunks(self) -> Iterator[list[bytes]]:
+        kept = self._kept_bytes
         unfinished = b""
-        while chunk := self._stream.read(_CHUNK_BYTES):
-            lines = (unfinished + chunk).splitlines()
-            unfinished = b"" if chunk.endswith(b"\n") else lines.pop()
-            yield [line for line in lines if line and not line.isspace()]
-        if unfinished and not unfinished.isspace():
+        while chunk := self._read():
+            lines = (unfinished + chunk).split(b"\n")
+            unfinished = lines.pop()[:kept]
+            yield [line[:kept] for line in lines if not self._is_blank(line)]
+        if not self._is_blank(unfinished):
             yield [unfinished]
+
+    def _is_blank(self, line: bytes) -> bool:
+        # Of one that was cut nobody knows any more.
+        return len(line) < self._kept_bytes and (not line or line.isspace())
+
+    def _read(self) -> bytes:
+        """The next bytes of the file, no more than a chunk whatever it was compressed from."""
+        try:
+            return self._stream.read(_CHUNK_BYTES)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            why = str(error)
+        except Exception as error:
+            if type(error).__name__ != "ZstdError":  # its package is optional
+                raise
+            why = str(error)
+        raise OSError(f"{self._path} is damaged near byte {self._raw.tell()} of {self.size}: {why}")
 
 
 def read_batches(path: Path, lines_per_batch: int = 8192) -> Iterator[list[bytes]]:

@@ -8,9 +8,11 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import structlog
+
+from service.describe import printable
 
 Format = Literal["auto", "json", "console"]
 
@@ -42,6 +44,7 @@ def configure(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+    # What others wrote must not move the cursor of who reads it; JSON escapes it by itself.
     closing: list[structlog.typing.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta
     ]
@@ -49,7 +52,10 @@ def configure(
         closing += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         plain = structlog.dev.plain_traceback
-        closing += [structlog.dev.ConsoleRenderer(colors=to_terminal, exception_formatter=plain)]
+        closing += [
+            _printable,
+            structlog.dev.ConsoleRenderer(colors=to_terminal, exception_formatter=plain),
+        ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -78,6 +84,15 @@ def _without_credentials(record: logging.LogRecord) -> bool:
     """Leave out what aiokafka tells, for debugging, of requests that carry passwords or tokens."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     return not any(type(value).__name__.startswith("SaslAuth") for value in arguments)
+
+
+def _printable(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    return {
+        key: printable(its) if isinstance(its, str) and key != "stack" else its
+        for key, its in event.items()
+    }
 
 
 @contextmanager

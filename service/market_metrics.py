@@ -15,8 +15,8 @@ from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
 from detectors.symbol import Signal, SymbolMonitor
-from service.consumer import Intake
 from service.families import counter, gauge, single
+from service.intake import Intake
 
 LEVERAGE_JUMP = "leverage_jump"
 NEAR_BAND = 1

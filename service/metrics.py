@@ -6,6 +6,7 @@ docs/metrics.md is the specification; a test holds the two together.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
+from typing import get_args
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -14,23 +15,25 @@ from prometheus_client.registry import Collector
 
 from detectors.catalogue import ALARMING
 from detectors.drift_incidents import NAME as DRIFT
-from detectors.symbol import mean_budget_per_day
 from service import __version__
-from service.consumer import Intake
 from service.delivery import DELAY_BUCKETS_SECONDS, Delivery
 from service.families import PREFIX, counter, gauge, single
 from service.feed_metrics import feeds
+from service.intake import Intake
 from service.market_metrics import LabelledSymbols, market
 from service.partition import Partition
 from service.publish import Published
 from service.settings import Settings
+from service.snapshots import Problem
 
 
 class View(Struct):
     """What the collector looks at: the live parts, as they are at the moment.
 
     ``lags`` are the records not yet read, by topic and partition number; ``restoring`` the topic
-    partitions assigned and not yet restored; ``deliveries`` what became of alerts by Alertmanager.
+    partitions assigned and not yet restored; ``deliveries`` what became of alerts by Alertmanager;
+    ``budget_per_day`` the false alarms a symbol and day that thresholds are set for, the mean over
+    symbols.
     """
 
     intake: Intake
@@ -40,6 +43,7 @@ class View(Struct):
     connected: bool
     restoring: int = 0
     deliveries: Mapping[str, Delivery] = {}
+    budget_per_day: float = 1.0
 
 
 class ForeshockCollector(Collector):
@@ -48,7 +52,7 @@ class ForeshockCollector(Collector):
     Parameters
     ----------
     settings
-        For the budget and for the cap on symbols as labels.
+        For the length of a bar and for the cap on symbols as labels.
     view
         Gives the live parts; they change as the service connects anew.
     """
@@ -69,7 +73,7 @@ class ForeshockCollector(Collector):
         yield gauge(
             "false_alarm_budget_per_day",
             "The false alarms a symbol and day that thresholds are set for, the mean over symbols.",
-            mean_budget_per_day(monitors, self._settings.detection.false_alarms_per_day),
+            view.budget_per_day,
         )
         yield counter(
             "judged_symbol_seconds",
@@ -97,6 +101,7 @@ def _intake(intake: Intake) -> Iterator[Metric]:
             ("late",): tally.late,
             ("rejected",): intake.dead_letters.total(),
             ("skipped",): tally.skipped,
+            ("unwatched",): tally.unwatched,
         },
         ["outcome"],
     )
@@ -105,6 +110,12 @@ def _intake(intake: Intake) -> Iterator[Metric]:
         "Records that could not be decoded.",
         intake.dead_letters,
         ["topic", "reason"],
+    )
+    yield counter(
+        "snapshots_left_out",
+        "Records and sets of records on the snapshots topic that a restoration could not use.",
+        {(reason,): intake.snapshots_left_out[reason] for reason in get_args(Problem)},
+        ["reason"],
     )
     yield counter("rebalances", "Times that partitions were handed back.", intake.rebalances)
     yield counter("commits", "Commits of offsets.", intake.commits)

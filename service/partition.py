@@ -5,7 +5,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
@@ -13,6 +13,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from msgspec import Struct
 
 from service.align import Position, StreamPosition
+from service.snapshots import Part, Problem
 from service.task import PartitionTask
 
 
@@ -89,6 +90,7 @@ class Partition:
         self.inputs = {TopicPartition(topic, number): stream for stream, topic in topics.items()}
         self.snapshot_seconds = snapshot_seconds
         self.slots: dict[str, int] = {}
+        self.left_out: Mapping[Problem, int] = {}
         # (event time, offset) of published alerts that a restart might raise again.
         self.alerts: deque[tuple[int, int]] = deque()
         self.next_alert_offset = 0
@@ -258,6 +260,15 @@ class Partition:
                 resume.add(tp)
         self.paused = self.paused - resume | pause
         return pause, resume
+
+
+class HeldSnapshot(NamedTuple):
+    """A snapshot that waits until what was sent before it has been acknowledged."""
+
+    partition: Partition
+    symbol: str
+    parts: list[Part]
+    sent_before: list[asyncio.Future[Any]]
 
 
 def start_positions(

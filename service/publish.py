@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from detectors.incidents import Alert
 from detectors.symbol import Signal
+from service.output import Output
 from service.settings import OutputSettings
 from service.snapshots import Part
-from service.task import Output
 
 MAX_UNACKNOWLEDGED = 10_000
 """Sends under way beyond which publishing waits for the broker."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from detectors.events import EARLIEST_NS, LATEST_NS, Event
-from service.describe import expected, shortened
+from service.describe import expected, shown_safely
 
 Reason = Literal[
     "empty",
@@ -20,6 +20,7 @@ Reason = Literal[
     "missing_field",
     "wrong_type",
     "wrong_length",
+    "not_printable",
     "out_of_range",
     "unknown_side",
     "unknown_order_type",
@@ -32,7 +33,8 @@ TimeUnit = Literal["ns", "us", "ms", "s"]
 NANOSECONDS: Mapping[TimeUnit, int] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 """The length of each time unit that ``ts_event`` may come in."""
 
-DAY_NS = 86_400_000_000_000
+MAX_AHEAD_SECONDS = 60
+"""How far ahead of the clock an event may be dated, unless it is set otherwise."""
 
 _AT = " - at `$."
 _MISSING = re.compile(r"missing required field `(?P<field>.+)`")
@@ -59,12 +61,22 @@ class Explainer:
         The stream's mapped fields: our name to the venue's.
     time_unit
         The unit of ``ts_event`` on the wire.
+    max_ahead_seconds
+        How far ahead of the clock an event may be dated.
     """
 
-    def __init__(self, event: type[Event], fields: Mapping[str, str], time_unit: TimeUnit) -> None:
+    def __init__(
+        self,
+        event: type[Event],
+        fields: Mapping[str, str],
+        time_unit: TimeUnit,
+        max_ahead_seconds: int,
+    ) -> None:
         self._time_unit: TimeUnit = time_unit
+        self._max_ahead_seconds = max_ahead_seconds
         self._ours = {theirs: ours for ours, theirs in fields.items()}
         self._time_field = fields.get("ts_event", "ts_event")
+        self._symbol_field = fields.get("symbol", "symbol")
         self._types = {f.encode_name: f.type for f in msgspec.structs.fields(event)}
 
     def explain(self, value: bytes, error: Exception, now_ns: int) -> tuple[Reason, str]:
@@ -98,15 +110,26 @@ class Explainer:
         """The sentence for a field that is absent or null; ``field`` by the venue's name."""
         return f"{self._name(field)} is missing; {self._right(field)}"
 
+    def unprintable(self, symbol: str) -> str:
+        """The sentence for a symbol with characters that cannot be shown."""
+        return (
+            f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; control characters, "
+            "invisible ones and those that turn the direction of text are not taken in a symbol"
+        )
+
     def misdated(self, value: str, now_ns: int) -> str:
         """The sentence for a time out of bounds, with a guess at the unit it is in."""
         sentence = f"{self._name(self._time_field)} is {value} {self._time_unit}"
         number = _integer(value)
         if number is not None and 0 <= number * NANOSECONDS[self._time_unit] <= LATEST_NS:
             sentence += f" ({_timestamp(number * NANOSECONDS[self._time_unit])})"
-        sentence += "; it must lie between the year 2000 and a day from now"
+        sentence += (
+            f"; it must lie between the year 2000 and {self._max_ahead_seconds} s from now by this "
+            f"machine's clock, {_timestamp(now_ns)}"
+        )
+        latest_ns = now_ns + self._max_ahead_seconds * 1_000_000_000
         for unit, scale in NANOSECONDS.items():
-            if number is not None and EARLIEST_NS <= number * scale <= now_ns + DAY_NS:
+            if number is not None and EARLIEST_NS <= number * scale <= latest_ns:
                 return f'{sentence}. It looks like {unit}: set wire.time_unit = "{unit}"'
         return sentence
 
@@ -153,7 +176,7 @@ def _raw_field(value: bytes, field: str) -> bytes:
 
 
 def _text(value: bytes) -> str:
-    return shortened(value[:1_000].decode("utf-8", "backslashreplace"))
+    return shown_safely(value[:1_000].decode("utf-8", "backslashreplace"))
 
 
 def _integer(text: str) -> int | None:

@@ -18,20 +18,21 @@ from detectors.symbol import mean_budget_per_day
 from service.assembly import decoders, partition_task
 from service.errors import OperatorError
 from service.files import BatchReader, stream_path
+from service.output import Output, Tally
 from service.report.collect import Collected
 from service.report.page import page as report_page
 from service.report.sections import About
 from service.settings import Settings
 from service.summary import Summary, table
-from service.task import Output, PartitionTask, Tally
+from service.task import PartitionTask
 from service.wire import REQUIRED_STREAMS, STREAMS
 
 
 class _Stream:
     """One file on its way: its next batch of lines, and how many were taken before."""
 
-    def __init__(self, path: Path) -> None:
-        self.reader = BatchReader(path)
+    def __init__(self, path: Path, max_line_bytes: int) -> None:
+        self.reader = BatchReader(path, max_line_bytes=max_line_bytes)
         self.lines = 0
         self.newest_ns = 0
         self._batches = iter(self.reader)
@@ -55,7 +56,7 @@ def outputs(
     """
     paths = _paths(directory)
     decode = decoders(settings, paths)
-    streams = {name: _Stream(path) for name, path in paths.items()}
+    streams = {name: _Stream(path, settings.wire.max_record_bytes) for name, path in paths.items()}
     bar = progress.add_task("replay", total=sum(s.reader.size for s in streams.values()))
     rejections: Counter[str] = Counter()
     reading = dict(streams)
@@ -180,6 +181,7 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
     tally = task.tally
     result.scored = tally.scored
     result.late = tally.late
+    result.unwatched = tally.unwatched
     result.bars = tally.market.bars
     result.symbols = len(task.monitors)
     result.unknown_orders = tally.market.unknown_orders

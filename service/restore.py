@@ -16,9 +16,9 @@ from aiokafka.structs import OffsetAndMetadata
 from detectors.incidents import Alert
 from service import snapshots
 from service.align import StreamPosition
+from service.output import Muted, alert_key
 from service.partition import CommitNote, Partition, read_note, start_positions
 from service.settings import Settings, settings_hash
-from service.task import Muted, alert_key
 
 MAX_NAMED = 20
 """How many symbols a line of the log names."""
@@ -85,6 +85,7 @@ async def _resume(
     published = _published(partition, records[alerts], note.alerts_offset)
     partition.signals_until_ns = note.signals_until_ns
     partition.slots = restored.slots
+    partition.left_out = restored.problems
     partition.committed = {tp: committed[tp].offset for tp in inputs}
     start = start_positions(inputs, partition.committed, notes)
     # Commits stand still until there are snapshots to go on from: at the group's very beginning
@@ -102,7 +103,7 @@ async def _resume(
             "restored from snapshots",
             partition=partition.number,
             symbols=len(restored.snapshots),
-            left_out=restored.problems,
+            left_out=snapshots.why_left_out(restored),
         )
     return {tp: start[stream].start for tp, stream in inputs.items()}
 
@@ -132,12 +133,18 @@ async def _start_again(
         for stream, its in begin.items():
             if stream in earliest and its.start < earliest[stream].start:
                 earliest[stream] = its
+    records = {
+        tp.topic: committed[tp].offset - earliest[stream].start
+        for tp, stream in partition.inputs.items()
+    }
+    why = snapshots.why_left_out(restored)
     if not positions:
         log.warning(
             "no usable snapshot: replaying a warm-up window, muted",
             partition=partition.number,
             window_seconds=settings.state.warmup_window_seconds,
-            left_out=restored.problems,
+            records=records,
+            left_out=why,
         )
     else:
         log.warning(
@@ -145,7 +152,8 @@ async def _start_again(
             partition=partition.number,
             symbols=restored.damaged[:MAX_NAMED],
             of=len(restored.damaged),
-            left_out=restored.problems,
+            records=records,
+            left_out=why,
         )
     return earliest
 

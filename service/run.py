@@ -5,7 +5,7 @@ import gc
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,8 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
+from prometheus_client.registry import Collector
 
 from detectors.incidents import Alert
+from detectors.symbol import mean_budget_per_day
 from service import __version__
 from service.alertmanager import Notifier
 from service.assembly import input_topics
@@ -24,11 +26,13 @@ from service.cluster import explain, verify_topics
 from service.connection import client_options
 from service.console.history import History
 from service.console.page import console
-from service.consumer import Clients, Intake, Session
+from service.consumer import Clients, Session
 from service.errors import OperatorError
 from service.http import Health, HttpServer, start_http
+from service.intake import Intake
 from service.metrics import ForeshockCollector, View, registry
 from service.publish import Published, Publisher
+from service.reload import Reloader, Source
 from service.settings import KafkaSettings, Settings
 from service.web_config import WebConfig, load_web_config
 
@@ -100,6 +104,12 @@ class Service:
         self._stopping.set()
         if self._session is not None:
             self._session.stop()
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Judge by other settings from the next bar on; they may differ in nothing else."""
+        self._settings = settings
+        if self._session is not None:
+            await self._session.reconfigure(settings)
 
     async def run(self) -> None:
         """Serve until asked to stop.
@@ -196,6 +206,8 @@ class Service:
                 if end is not None:
                     lags[tp.topic, tp.partition] = max(0, end - read)
         connected = session is not None and session.joined
+        monitors = [m for p in partitions.values() for m in p.task.monitors.values()]
+        budget = mean_budget_per_day(monitors, self._settings.detection.false_alarms_per_day)
         return View(
             self._intake,
             self._published,
@@ -204,6 +216,7 @@ class Service:
             connected,
             restoring=session.restoring if session is not None else 0,
             deliveries=self._notifier.deliveries,
+            budget_per_day=budget,
         )
 
     def health(self) -> Health:
@@ -223,35 +236,46 @@ class Service:
 
 
 async def start_service_http(
-    settings: Settings, port: int, service: Service, web_config: WebConfig | None = None
+    settings: Settings,
+    port: int,
+    service: Service,
+    web_config: WebConfig | None = None,
+    collectors: Iterable[Collector] = (),
 ) -> HttpServer:
-    """Serve what a service exposes on a port. Raises OperatorError where that cannot be."""
+    """Serve what a service and other collectors expose on a port.
+
+    Raises OperatorError where that cannot be.
+    """
     additions = []
     if service.history is not None:
         additions.append(console(settings, service.view, service.health, service.history))
     return await start_http(
         settings.http.host,
         port,
-        registry=registry([ForeshockCollector(settings, service.view)]),
+        registry=registry([ForeshockCollector(settings, service.view), *collectors]),
         health=service.health,
         web_config=web_config,
         additions=additions,
     )
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, source: Source) -> int:
     """Run the service until SIGTERM or SIGINT; the exit status."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    reloader = Reloader(settings, source)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     web_config = load_web_config(settings.http.web_config_file)
     report = await verify_topics(settings)
     for hint in report.hints:
         log.warning("input not read", reason=hint)
     topics = input_topics(settings, report.topics)
     service = Service(settings, topics)
-    http = await start_service_http(settings, settings.http.port, service, web_config)
+    http = await start_service_http(
+        settings, settings.http.port, service, web_config, collectors=[reloader]
+    )
     url = f"{'https' if web_config.tls else 'http'}://{settings.http.host}:{http.port}/"
     log.info(
         "started",
@@ -262,6 +286,7 @@ async def serve(settings: Settings) -> int:
         metrics=f"{url}metrics",
         console=url if settings.http.console else None,
     )
+    reloading = asyncio.create_task(reloader.run(service.reconfigure))
     task = asyncio.create_task(service.run())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -277,12 +302,13 @@ async def serve(settings: Settings) -> int:
         task.result()
     finally:
         stopping.cancel()
+        reloading.cancel()
         await http.close()
     log.info("stopped")
     return 0
 
 
-def run(settings: Settings) -> int:
-    """Run the service in a new event loop; the exit status."""
+def run(settings: Settings, source: Source) -> int:
+    """Run the service in a new event loop; the exit status. ``source`` is where to reload from."""
     gc.set_threshold(*GC_THRESHOLDS)
-    return asyncio.run(serve(settings))
+    return asyncio.run(serve(settings, source))

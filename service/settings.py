@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from service.rejection import TimeUnit
+from service.rejection import MAX_AHEAD_SECONDS, TimeUnit
 from service.secrets import Secret, hidden, to_secret
 
 Servers = Annotated[
@@ -155,6 +155,7 @@ class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     time_unit: TimeUnit = "ns"
     max_record_bytes: Annotated[int, Meta(ge=1_024, le=104_857_600)] = 1_048_576
+    max_ahead_seconds: Annotated[int, Meta(ge=1, le=86_400)] = MAX_AHEAD_SECONDS
     fields: FieldSettings = field(default_factory=FieldSettings)
 
 
@@ -189,6 +190,7 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     symbols: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     resting_orders: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
+    total_resting_orders: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
     accounts: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_024
     buffered_events: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
     labelled_symbols: Annotated[int, Meta(ge=0, le=100_000)] = 200
@@ -223,6 +225,12 @@ class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     username: UserName = ""
     password_file: File = ""
     ca_file: File = ""
+
+
+class ReloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the service notices that its configuration file has changed."""
+
+    watch_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -269,18 +277,28 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
+    reload: ReloadSettings = field(default_factory=ReloadSettings)
     log: LogSettings = field(default_factory=LogSettings)
     overrides: tuple[OverrideSettings, ...] = ()
     maintenance: tuple[MaintenanceSettings, ...] = ()
 
 
+class _WireMeaning(Struct, frozen=True):
+    """What of the wire section changes what is detected."""
+
+    time_unit: TimeUnit
+    max_record_bytes: int
+    fields: FieldSettings
+
+
 def settings_hash(settings: Settings) -> str:
-    """A fingerprint of the settings that change what is detected, as 16 hexadecimal digits.
+    """A fingerprint of the settings that change what is learned, as 16 hexadecimal digits.
 
     State saved under another fingerprint cannot be carried on. What only tunes the service (its
     connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
-    which alarms are wanted: overrides, maintenance windows and what counts against a feed change
-    nothing that is learned.
+    which alarms are wanted: the budget, overrides, maintenance windows and what counts against a
+    feed change nothing that is learned. What a new version adds stays out of it as well, or an
+    upgrade would cost all saved state.
 
     >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
     True
@@ -290,12 +308,13 @@ def settings_hash(settings: Settings) -> str:
     # Through the declared types, so that 1 and 1.0 for a number are the same setting.
     builtins = msgspec.to_builtins(settings, enc_hook=hidden)
     settings = msgspec.convert(builtins, Settings, dec_hook=to_secret)
+    detection = msgspec.to_builtins(settings.detection)
     limits = msgspec.to_builtins(settings.limits)
     meaning = {
         "topics": settings.topics,
-        "wire": settings.wire,
+        "wire": msgspec.convert(settings.wire, _WireMeaning, from_attributes=True),
         "time": settings.time,
-        "detection": settings.detection,
+        "detection": {key: detection[key] for key in ("warmup_bars", "quiet_seconds")},
         "limits": {key: limits[key] for key in ("symbols", "resting_orders", "accounts")},
     }
     canonical = msgspec.json.encode(meaning, order="deterministic")

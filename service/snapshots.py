@@ -11,7 +11,7 @@ an owner that was replaced without knowing may have written late.
 
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,16 @@ PART_BYTES = 900_000
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
 _SEPARATOR = b"\x1f"
+_SLOTS = (0, 1)
+
+Problem = Literal[
+    "foreign_record", "older_format", "newer_format", "other_settings", "parts_missing", "corrupt"
+]
+"""Why something on the snapshots topic was left out."""
+
+_SUPERSEDING: tuple[Problem, ...] = ("older_format", "newer_format", "other_settings")
+"""Whole sets of another version or of other settings: commits went on with them, so that a set from
+before them, as a version that was rolled back finds, lacks what happened since."""
 
 
 class Header(Struct, frozen=True):
@@ -64,13 +74,15 @@ class Record(Protocol):
 class Restored(Struct):
     """What a partition of the topic held: whole snapshots, their slots, and why others were not.
 
-    ``problems`` counts reasons. ``damaged`` are the symbols of which something newer than what is
-    used was there, or something where nothing can be used: the group's offsets may count on it.
+    ``problems`` counts reasons; ``formats`` are the other formats that were met, and the versions
+    of the service that wrote them. ``damaged`` are the symbols of which something newer than what
+    is used was there, or something where nothing can be used: the group's offsets may count on it.
     """
 
     snapshots: list[Snapshot] = []
     slots: dict[str, int] = {}
-    problems: dict[str, int] = {}
+    problems: dict[Problem, int] = {}
+    formats: dict[int, str] = {}
     damaged: list[str] = []
 
 
@@ -117,24 +129,48 @@ def key(symbol: str, slot: int, part: int) -> bytes:
 def restore(records: Iterable[Record], settings: str) -> Restored:
     """The newest whole snapshot of each symbol, from a partition's records in offset order."""
     restored = Restored()
-    problems: set[tuple[str, int, str]] = set()
+    problems: set[tuple[str, int, Problem]] = set()
     for symbol, seen in _gather(records, restored).items():
         by_age = sorted(seen.sets, key=lambda its: (its.header.watermark_ns, its.written))
-        newest_usable = -1
+        newest_usable = superseded = -1
         for its in reversed(by_age):
-            outcome = _usable(its, settings)
-            if not isinstance(outcome, str):
+            outcome = _usable(its, symbol, settings)
+            if isinstance(outcome, Snapshot):
+                if its.written < superseded:
+                    continue
                 restored.snapshots.append(outcome)
                 restored.slots[symbol] = its.slot
                 newest_usable = its.written
                 break
             problems.add((symbol, its.slot, outcome))
             seen.spoiled = max(seen.spoiled, its.written)
+            if its.header.format != FORMAT:
+                restored.formats[its.header.format] = its.header.version
+            if outcome in _SUPERSEDING:
+                superseded = max(superseded, its.written)
+                # So that what it makes worthless is overwritten first.
+                restored.slots.setdefault(symbol, its.slot)
         if seen.spoiled > newest_usable:
             restored.damaged.append(symbol)
     for _, _, problem in problems:
         _count(restored, problem)
     return restored
+
+
+def why_left_out(restored: Restored) -> list[str]:
+    """What was left out, in words; empty where all was used."""
+    written = ", ".join(
+        f"format {its} (of version {version})" for its, version in sorted(restored.formats.items())
+    )
+    words: dict[Problem, str] = {
+        "foreign_record": "no part of a snapshot: something else writes to this topic",
+        "older_format": f"of an older format: {written}; this version reads format {FORMAT}",
+        "newer_format": f"of a newer format: {written}; this version reads format {FORMAT}",
+        "other_settings": "saved under other settings of what is detected",
+        "parts_missing": "not whole: the writing was interrupted; the one before it is used",
+        "corrupt": "damaged: the checksum or the content is wrong",
+    }
+    return [f"{count} {words[problem]}" for problem, count in sorted(restored.problems.items())]
 
 
 def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
@@ -143,9 +179,9 @@ def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
     incomplete: dict[tuple[str, int, str], list[bytes]] = {}
     for number, record in enumerate(records):
         place = _place(record.key)
-        header = _header(record.headers) if place is not None else None
+        header = _header_at(place, record)
         if place is None or (header is None and record.value is not None):
-            _count(restored, "foreign record")
+            _count(restored, "foreign_record")
         if place is None:
             continue
         symbol, slot, part = place
@@ -164,31 +200,41 @@ def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
             if len(pieces) == header.parts:
                 seen.sets.append(_Set(header, slot, number, pieces))
             else:
-                _count(restored, "parts missing")
+                _count(restored, "parts_missing")
     return found
 
 
-def _usable(its: _Set, settings: str) -> Snapshot | str:
+def _usable(its: _Set, symbol: str, settings: str) -> Snapshot | Problem:
     """The snapshot of a whole set, or why it cannot be used."""
     if its.header.format != FORMAT:
-        return f"format {its.header.format} instead of {FORMAT}"
+        return "older_format" if its.header.format < FORMAT else "newer_format"
     if its.header.settings != settings:
-        return "other settings"
+        return "other_settings"
     payload = b"".join(its.pieces)
     if zlib.crc32(payload) != its.header.crc:
         return "corrupt"
     try:
-        return _decode(payload)
-    except msgspec.MsgspecError:
+        snapshot = _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return "corrupt"
+    return snapshot if snapshot.symbol == symbol else "corrupt"
 
 
 def _place(record_key: bytes | None) -> tuple[str, int, int] | None:
     try:
         symbol, slot, part = (record_key or b"").split(_SEPARATOR)
-        return symbol.decode(), int(slot), int(part)
+        place = symbol.decode(), int(slot), int(part)
     except ValueError:
         return None
+    # Only what ``key`` writes: other spellings of a number would be taken for the same part.
+    is_ours = place[1] in _SLOTS and place[2] >= 0 and key(*place) == record_key
+    return place if is_ours else None
+
+
+def _header_at(place: tuple[str, int, int] | None, record: Record) -> Header | None:
+    """What a record says of itself, None where it is no part or not the one its key names."""
+    header = _header(record.headers) if place is not None else None
+    return header if place and header is not None and header.part == place[2] else None
 
 
 def _header(headers: Sequence[tuple[str, bytes]]) -> Header | None:
@@ -196,10 +242,10 @@ def _header(headers: Sequence[tuple[str, bytes]]) -> Header | None:
         if name == "foreshock.snapshot":
             try:
                 return msgspec.json.decode(value, type=Header)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 return None
     return None
 
 
-def _count(restored: Restored, problem: str) -> None:
+def _count(restored: Restored, problem: Problem) -> None:
     restored.problems[problem] = restored.problems.get(problem, 0) + 1

@@ -5,7 +5,7 @@ from rich.table import Table
 
 
 class Summary(Struct):
-    """What a replay came to. read = scored + late + rejected.
+    """What a replay came to. read = scored + late + rejected + unwatched.
 
     ``symbol_days`` is the market time in which an alarm could be raised, and
     ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
@@ -19,6 +19,7 @@ class Summary(Struct):
     scored: int = 0
     late: int = 0
     rejected: int = 0
+    unwatched: int = 0
     rejections: dict[str, int] = {}
     unknown_orders: int = 0
     symbols: int = 0
@@ -43,6 +44,7 @@ def table(result: Summary) -> Table:
     shown.add_row("events read", f"{result.read:,}")
     shown.add_row("  scored", f"{result.scored:,}")
     shown.add_row("  late", f"{result.late:,}")
+    shown.add_row("  of symbols beyond limits.symbols", f"{result.unwatched:,}")
     shown.add_row("  rejected", f"{result.rejected:,}")
     for reason, count in sorted(result.rejections.items()):
         shown.add_row(f"    {reason}", f"{count:,}")

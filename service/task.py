@@ -4,76 +4,28 @@ Nothing here waits or does I/O: records' events go in, alerts, signals and snaps
 the shell around it moves them. Replay from files and a Kafka consumer share it.
 """
 
+import sys
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from detectors.bar import Bar
 from detectors.detector import Detector
 from detectors.events import Event
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
-from detectors.incidents import Alert, KillSwitch
-from detectors.open_bar import Counts
+from detectors.incidents import Alert
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, Lessons, lent
 from detectors.state import SymbolState, capture, revive
-from detectors.symbol import Signal, SymbolMonitor
+from detectors.symbol import SymbolMonitor
+from service.admission import IDLE_NS, Admitted, BookRoom, expendable, newcomers
 from service.align import Aligner, Position, StreamPosition
 from service.arrivals import Arrivals, moving_since
+from service.output import AlertKey, Muted, Output, Tally, alert_key
 
 _ts_event = attrgetter("ts_event")
-
-AlertKey = tuple[str, str, str]
-"""What makes two alerts the same: id, status and severity."""
-
-
-def alert_key(alert: Alert) -> AlertKey:
-    """The identity of an alert."""
-    return (alert.alert_id, alert.status, alert.severity)
-
-
-class Muted(Struct, frozen=True):
-    """Event times up to which what a task gives rise to is out already."""
-
-    signals_until_ns: int = 0
-    alerts_until_ns: int = 0
-
-
-class Output(Struct):
-    """What a step of a task gives rise to, in the order of event time.
-
-    ``bars`` are all that closed, with their signals: those too whose signals are out already.
-    ``forgotten`` names the symbols that were evicted: their snapshots are to be deleted.
-    """
-
-    alerts: list[Alert] = []
-    switches: list[KillSwitch] = []
-    signals: list[Signal] = []
-    bars: list[tuple[Bar, Signal]] = []
-    forgotten: list[str] = []
-
-
-class Tally(Struct):
-    """What became of events: fed = scored + late + skipped + waiting; tasks may share one."""
-
-    released: int = 0
-    skipped: int = 0
-    evicted_symbols: int = 0
-    muted_alerts: int = 0
-    market: Counts = field(default_factory=Counts)
-
-    @property
-    def late(self) -> int:
-        """The events that came too late for their place."""
-        return self.market.late
-
-    @property
-    def scored(self) -> int:
-        """The events that came in time."""
-        return self.released - self.market.late
 
 
 class Snapshot(Struct, frozen=True):
@@ -82,18 +34,6 @@ class Snapshot(Struct, frozen=True):
     symbol: str
     position: Position
     state: SymbolState
-
-
-class _Touched(dict[str, SymbolMonitor]):
-    """The monitors of the symbols that a run of events is about, each admitted at its first."""
-
-    def __init__(self, admit: Callable[[str], SymbolMonitor]) -> None:
-        super().__init__()
-        self._admit = admit
-
-    def __missing__(self, symbol: str) -> SymbolMonitor:
-        monitor = self[symbol] = self._admit(symbol)
-        return monitor
 
 
 class PartitionTask:
@@ -110,7 +50,9 @@ class PartitionTask:
     max_disorder_ns
         How much older than its topic's newest an event may be without being late.
     max_symbols
-        The most symbols watched; beyond it the one quiet for longest is evicted.
+        The most symbols watched from one bar to the next; see ``service.admission`` for which ones.
+    max_orders, max_waiting
+        See ``BookRoom`` and ``Aligner``.
     tally
         Where to count.
     borrowed
@@ -126,16 +68,19 @@ class PartitionTask:
         max_disorder_ns: int,
         max_symbols: int,
         tally: Tally,
+        max_orders: int = sys.maxsize,
+        max_waiting: int = sys.maxsize,
         borrowed: Lessons | None = None,
     ) -> None:
-        self.aligner = Aligner(streams, max_disorder_ns)
+        self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
         self.parameters = parameters
         self.detectors = detectors
         self.max_symbols = max_symbols
+        self._book_room = BookRoom(max_orders)
         self.tally = tally
         self._borrowed: Lessons = borrowed or {}
         self._lent: tuple[int, Lessons] = (-1, {})
-        # In the order of last activity.
+        # In the order of the last bar with events; within one, of the first event.
         self.monitors: dict[str, SymbolMonitor] = {}
         # The symbols with events in each bar that is still open, by the bar's end.
         self._open_bars: dict[int, dict[str, None]] = {}
@@ -147,6 +92,7 @@ class PartitionTask:
         self._resumed: dict[str, Position] = {}
         self._published: frozenset[AlertKey] = frozenset()
         self._muted = Muted()
+        self._newest_bar = 0
 
     # Events in, output out.
 
@@ -214,25 +160,35 @@ class PartitionTask:
             stop = bisect_left(events, bar_end, start, key=_ts_event)
             run = events[start:stop] if stop - start < len(events) else events
             self._close_bars(bar_end - bar_ns, before, output)
-            touched = _Touched(partial(self._admit, bar_end // HOUR_NS))
+            if bar_end > self._newest_bar:
+                self._newest_bar = bar_end
+                self._evict(output)
+            open_bar = self._open_bars.setdefault(bar_end, {})
+            touched = Admitted(partial(self._admit, bar_end // HOUR_NS, open_bar))
             for event in run:
                 touched[event.symbol].apply(event)
             self.tally.released += len(run)
-            self._open_bars.setdefault(bar_end, {}).update(dict.fromkeys(touched))
+            self.tally.unwatched += touched.refused
+            open_bar.update(dict.fromkeys(touched))
             for symbol in touched:
                 self._unsaved.setdefault(symbol, before)
-            self._evict(touched, output)
+            for symbol in self._book_room.trim(self.monitors, len(run)):
+                self._unsaved.setdefault(symbol, before)
             start = stop
         self._close_bars(watermark_ns, before, output)
         return output
 
-    def _admit(self, hour: int, symbol: str) -> SymbolMonitor:
-        """The monitor of a symbol that has an event, as the one that was active last."""
-        monitor = self.monitors.pop(symbol, None)
+    def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
+        """The monitor of a symbol with an event in the open bar; None where there is no room."""
+        monitor = self.monitors.get(symbol)
         if monitor is None:
+            if len(self.monitors) >= self.max_symbols + newcomers(self.max_symbols):
+                return None
             monitor = SymbolMonitor(
                 symbol, self.parameters, self.detectors, self.tally.market, self._lend(hour)
             )
+        elif symbol not in open_bar:
+            del self.monitors[symbol]
         self.monitors[symbol] = monitor
         return monitor
 
@@ -243,16 +199,13 @@ class PartitionTask:
             self._lent = (hour, {**self._borrowed, **lent(given, hour)})
         return self._lent[1]
 
-    def _evict(self, touched: Mapping[str, SymbolMonitor], output: Output) -> None:
-        """Forget the symbols quiet for longest, down to the bound."""
-        while len(self.monitors) > self.max_symbols:
-            symbol = next(iter(self.monitors))
-            if symbol in touched:
-                break  # more are active at once than the bound: they are all needed now
+    def _evict(self, output: Output) -> None:
+        """Forget the symbols that are beyond the bound as a bar begins."""
+        idle_bar = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
+        for symbol in expendable(self.monitors, self.max_symbols, idle_bar):
             del self.monitors[symbol]
             for bar in self._open_bars.values():
                 bar.pop(symbol, None)
-            self._with_incident.pop(symbol, None)
             self._unsaved.pop(symbol, None)
             self.tally.evicted_symbols += 1
             output.forgotten.append(symbol)
@@ -386,7 +339,7 @@ class PartitionTask:
         What is ``published`` or ``muted`` is out already and is not given out again.
         """
         self.aligner.seek(start)
-        for snapshot in snapshots:
+        for snapshot in sorted(snapshots, key=lambda its: its.state.marks.bar_index):
             symbol = snapshot.symbol
             monitor = revive(
                 symbol, snapshot.state, self.parameters, self.detectors, self.tally.market
@@ -401,7 +354,6 @@ class PartitionTask:
                 self._with_incident[symbol] = None
         self._published = frozenset(published)
         self._muted = muted
-        self._forget_passed()
 
     @property
     def resuming(self) -> bool:
@@ -409,8 +361,12 @@ class PartitionTask:
         return bool(self._resumed)
 
     def _forget_passed(self) -> None:
-        """Drop the positions of a restart once every topic has been read beyond them."""
-        if all(
+        """Drop the positions of a restart once every topic has been read beyond them.
+
+        Time too: a topic that was silent may yet bring something from before.
+        """
+        here_ns = self.aligner.watermark_ns
+        if all(position.watermark_ns <= here_ns for position in self._resumed.values()) and all(
             its.read <= self.aligner.read(stream)
             for position in self._resumed.values()
             for stream, its in position.streams.items()

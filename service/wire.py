@@ -22,7 +22,14 @@ from detectors.events import (
     Reference,
     Trade,
 )
-from service.rejection import DAY_NS, NANOSECONDS, Explainer, Reason, Rejection, TimeUnit
+from service.rejection import (
+    MAX_AHEAD_SECONDS,
+    NANOSECONDS,
+    Explainer,
+    Reason,
+    Rejection,
+    TimeUnit,
+)
 
 STREAMS: Mapping[str, type[Event]] = {
     "orders": Order,
@@ -71,6 +78,9 @@ class Decoder:
         The unit of ``ts_event`` on the wire. Events always carry nanoseconds.
     max_record_bytes
         Longer records are refused.
+    max_ahead_seconds
+        Events dated further ahead of the clock are refused: one of them would make all that
+        follows late until its time has come.
 
     Examples
     --------
@@ -86,15 +96,17 @@ class Decoder:
         fields: Mapping[str, str],
         time_unit: TimeUnit,
         max_record_bytes: int,
+        max_ahead_seconds: int = MAX_AHEAD_SECONDS,
     ) -> None:
         event = event_class(stream, fields, time_unit)
         # Not strict, because prices may come as decimal strings. It also takes the strings "true",
         # "false" and "null", and 0 and 1, where a boolean or null stands; the bounds of
         # detectors.events refuse what is not finite.
         self._decode = msgspec.json.Decoder(event, strict=False).decode
-        self._explainer = Explainer(event, fields, time_unit)
+        self._explainer = Explainer(event, fields, time_unit, max_ahead_seconds)
         self._is_orders = stream == "orders"
         self._price = fields.get("price", "price")
+        self._max_ahead_ns = max_ahead_seconds * 1_000_000_000
         self._scale = NANOSECONDS[time_unit]
         self._max_record_bytes = max_record_bytes
 
@@ -106,11 +118,11 @@ class Decoder:
         values
             Kafka record values; None is a record without one.
         now_ns
-            The wall clock; what is dated more than a day later is refused.
+            The wall clock; what is dated later by more than ``max_ahead_seconds`` is refused.
         """
         if not values:
             return Decoded([], [])
-        latest = (now_ns + DAY_NS) // self._scale
+        latest = (now_ns + self._max_ahead_ns) // self._scale
         events = self._decode_whole(values, latest)
         if events is not None:
             decoded = Decoded(events, [])
@@ -126,14 +138,16 @@ class Decoder:
         decode = self._decode
         present = cast("Sequence[bytes]", values)  # None raises TypeError in decode
         try:
+            if max(map(len, present)) > self._max_record_bytes:
+                return None
             events = [decode(value) for value in present]
         except (*_UNDECODABLE, TypeError):
-            return None
-        if max(map(len, present)) > self._max_record_bytes:
             return None
         if max([event.ts_event for event in events]) > latest:
             return None
         if self._is_orders and _any_unpriced(cast("list[Order]", events)):
+            return None
+        if not all(map(str.isprintable, {event.symbol for event in events})):
             return None
         return events
 
@@ -153,7 +167,7 @@ class Decoder:
                     decoded.events.append(outcome)
         return decoded
 
-    def _decode_one(
+    def _decode_one(  # noqa: PLR0911 - one line a reason
         self, value: bytes | None, latest: int, now_ns: int
     ) -> Event | tuple[Reason, str]:
         if value is None or not value.strip():
@@ -171,6 +185,8 @@ class Decoder:
             return "in_the_future", self._explainer.misdated(str(event.ts_event), now_ns)
         if isinstance(event, Order) and _any_unpriced([event]):
             return "missing_field", self._explainer.missing(self._price)
+        if not event.symbol.isprintable():
+            return "not_printable", self._explainer.unprintable(event.symbol)
         return event
 
 

@@ -323,7 +323,7 @@ def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
                 ("foreshock:incidents_per_symbol_day:increase1d", "opened"),
                 ("max(foreshock_false_alarm_budget_per_day)", "budget of false alarms"),
                 runbook="foreshockoverbudget",
-                width=16,
+                width=12,
             )
         )
         .with_panel(
@@ -332,7 +332,23 @@ def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
                 "More than one: a rollout is under way, or stuck.",
                 ("count(count by (version) (foreshock_build_info))", ""),
                 steps=((None, "green"), (2.0, "orange")),
-                width=8,
+            )
+        )
+        .with_panel(
+            number(
+                "Configuration refused",
+                "Instances that go on with the settings they had, for the file has a mistake.",
+                ("sum(1 - foreshock_config_last_reload_successful)", ""),
+                steps=ANY_WARNS,
+                runbook="foreshockconfigreloadfailed",
+            )
+        )
+        .with_panel(
+            number(
+                "Settings that wait",
+                "Changed in the file, and in force at the next start only.",
+                ("max(foreshock_config_restart_required_settings)", ""),
+                steps=ANY_WARNS,
             )
         )
     )

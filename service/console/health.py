@@ -139,9 +139,8 @@ def _budget(view: View, settings: Settings) -> Check:
         count for (_, severity), count in view.intake.incidents.items() if severity == "warning"
     )
     days = view.intake.tally.market.judged_bars * settings.time.bar_seconds / 86_400
-    budget = settings.detection.false_alarms_per_day
     words = f"{opened:,} incidents in {days:.2g} symbol-days judged; the budget of false alarms is"
-    return Check("budget", "ok", f"{words} {budget:g} a symbol-day")
+    return Check("budget", "ok", f"{words} {view.budget_per_day:g} a symbol-day")
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from detectors.bar import Bar
 from detectors.incidents import Alert
 from detectors.symbol import Signal
 from service.console.series import COLUMNS, row
-from service.task import Output
+from service.output import Output
 
 BARS = 900
 """Bars kept of a symbol: a quarter of an hour, at a second each."""

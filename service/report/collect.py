@@ -8,8 +8,8 @@ from detectors.bar import Bar
 from detectors.symbol import Signal
 from service.console.history import STRESSED, Incident, fold
 from service.console.series import row
+from service.output import Output
 from service.report.envelope import Envelope
-from service.task import Output
 
 SERIES = 400
 """Symbols whose series are kept; beyond it a stressed one takes the place of the calmest."""

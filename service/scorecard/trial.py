@@ -21,12 +21,13 @@ from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
 from service.demo.simulation import START_NS
 from service.files import stream_path
+from service.output import Output, Tally
 from service.replay import outputs
 from service.scorecard.baselines import BASELINES
 from service.scorecard.matrix import Trial
 from service.settings import Settings
 from service.summary import Summary
-from service.task import Output, PartitionTask, Tally
+from service.task import PartitionTask
 from service.wire import STREAMS
 
 LARGEST_BUDGET = 10.0

@@ -10,11 +10,11 @@ from detectors.events import Event
 from service.assembly import partition_task
 from service.console.history import History
 from service.console.page import console
-from service.consumer import Intake
 from service.demo.measures import Truth
 from service.demo.scenarios import Scenario, scenario
 from service.demo.simulation import simulate
 from service.http import Health, HttpServer, start_http
+from service.intake import Intake
 from service.metrics import View
 from service.partition import Partition
 from service.publish import Published

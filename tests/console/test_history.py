@@ -11,7 +11,7 @@ from service.console.history import INCIDENTS, History
 from service.console.series import COLUMNS, row
 from service.console.state import Pace, overview
 from service.demo.scenarios import scenario
-from service.task import Output
+from service.output import Output
 from tests.console.desk import Desk
 
 

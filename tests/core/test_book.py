@@ -133,3 +133,14 @@ def test_rounding_leaves_no_dust_behind():
     assert not book.orders
     assert not book.bids.levels
     assert math.isclose(sum(book.bids.depth(99.0)), 0.0)
+
+
+def test_a_small_order_beside_a_huge_one_never_makes_a_quantity_negative():
+    book = Book(max_orders=10)
+    book.add("huge", is_buy=True, price=100.0, quantity=1e15, ts_event=0)
+    book.add("small", is_buy=True, price=100.0, quantity=0.05, ts_event=1)
+    book.take("huge", None)
+    book.take("small", 0.02)
+    assert book.bids.levels[100.0].quantity >= 0.0
+    book.take("small", None)
+    assert (book.bids.levels, book.bids.prices, book.orders) == ({}, [], {})

@@ -8,7 +8,8 @@ from detectors.parameters import Parameters
 from service.demo.measures import Truth
 from service.demo.scenarios import scenario
 from service.demo.simulation import START_NS, simulate
-from service.task import PartitionTask, Tally
+from service.output import Tally
+from service.task import PartitionTask
 from service.wire import STREAMS
 
 SECOND = 1_000_000_000

@@ -9,7 +9,8 @@ from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.peers import LESSONS_KEPT, MAX_PEERS, Lesson, lent
 from detectors.symbol import SymbolMonitor
-from service.task import PartitionTask, Tally
+from service.output import Tally
+from service.task import PartitionTask
 from tests.shell.events import BEGIN, SECOND, by_stream, market
 
 HOUR = BEGIN // (3_600 * SECOND)

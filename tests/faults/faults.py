@@ -6,6 +6,7 @@ Which faults come, when, and how bad they are, is drawn from the world's seed.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 
 import msgspec
 from aiokafka import TopicPartition
@@ -14,6 +15,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from service import snapshots
 from service.run import STOP_SECONDS
 from tests.faults.broker import Record
+from tests.faults.clock import current_process
 from tests.faults.markets import PARTITIONS, SYMBOLS
 from tests.faults.network import Weather
 from tests.faults.world import SETTINGS, Instance, World
@@ -58,6 +60,18 @@ async def stop(world: World) -> None:
     if task is not None and not task.done():
         world.happens("not stopped in time", f"kill {process.name}: it has not stopped in time")
         process.dead = True
+
+
+async def reload(world: World) -> None:
+    """Let a process take on settings, which are those that it has: it saves and commits at once."""
+    instance = _running(world)
+    if instance is None or instance.service is None or instance.process is None:
+        return
+    world.happens("reloaded", f"reload {instance.process.name}")
+    context = copy_context()
+    context.run(current_process.set, instance.process)
+    reloading = instance.service.reconfigure(SETTINGS)
+    world.beside.append(world.loop.create_task(reloading, context=context))
 
 
 async def freeze(world: World) -> None:
@@ -254,6 +268,7 @@ FAULTS: dict[Callable[[World], Awaitable[None]], float] = {
     crash: 4,
     crash_at_alert: 3,
     stop: 1.5,
+    reload: 2,
     freeze: 2,
     scale: 3,
     outage: 1.5,

@@ -88,11 +88,13 @@ class Watch:
         waiting = sum(task.aligner.pending(stream) for task in tasks for stream in TOPICS)
         tally = intake.tally
         dead = sum(intake.dead_letters.values())
-        accounted = tally.scored + tally.late + tally.skipped + dead + waiting
+        became = tally.scored + tally.late + tally.skipped + tally.unwatched
+        accounted = became + dead + waiting
         if read != accounted:
             self._world.fail(
                 f"read {read}, but {tally.scored} scored + {tally.late} late + {dead} dead "
-                f"letters + {tally.skipped} skipped + {waiting} waiting = {accounted}"
+                f"letters + {tally.skipped} skipped + {tally.unwatched} unwatched + "
+                f"{waiting} waiting = {accounted}"
             )
 
     def _check_bounded(self, session: Any) -> None:

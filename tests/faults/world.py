@@ -29,6 +29,7 @@ from service.settings import (
     Settings,
     StateSettings,
     TimeSettings,
+    WireSettings,
 )
 from service.task import PartitionTask
 from tests.faults.broker import Broker
@@ -55,6 +56,7 @@ SETTINGS = Settings(
     time=TimeSettings(bar_seconds=0.4, idle_after_ms=16_000),
     detection=DetectionSettings(warmup_bars=15, false_alarms_per_day=1_000.0, quiet_seconds=3.0),
     limits=LimitSettings(buffered_events=100),
+    wire=WireSettings(max_ahead_seconds=86_400),  # clocks are set back by hours
     state=StateSettings(snapshot_seconds=3.0, commit_seconds=2.0, warmup_window_seconds=3_600.0),
 )
 

@@ -224,6 +224,10 @@ class Service:
         """SIGSTOP: it stands still, and nobody is told."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def hang_up(self) -> None:
+        """SIGHUP: it reads its configuration again."""
+        self._process.send_signal(signal.SIGHUP)
+
     def thaw(self) -> None:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)

@@ -197,7 +197,8 @@ async def test_state_of_other_settings_is_not_carried_on(
 
     windows = service.log("no usable snapshot: replaying a warm-up window, muted")
     assert windows
-    assert {reason for line in windows for reason in line["left_out"]} == {"other settings"}
+    assert all("saved under other settings" in why for line in windows for why in line["left_out"])
+    assert sum(sum(line["records"].values()) for line in windows) > 0
     new = [alert for alert in alerts if identity(alert) not in set(map(identity, told))]
     # What is told anew is of the time after, and by a detector that is warm.
     assert new

@@ -174,3 +174,10 @@ def test_the_topic_that_the_others_wait_for_is_known():
     aligner.set_idle("orders")
     assert not aligner.holds_back("orders")
     assert aligner.holds_back("cancels")
+
+
+def test_a_large_batch_is_not_taken_for_a_topic_whose_time_stands_still():
+    aligner = Aligner(("orders",), 10, max_waiting=20)
+    aligner.feed("orders", [order(at) for at in range(100, 200)], first_offset=0, next_offset=100)
+    aligner.release()
+    assert aligner.pending("orders") == 10 + 1

@@ -9,7 +9,8 @@ import pytest
 from detectors.catalogue import CATALOGUE
 from detectors.feed import FeedLimits
 from detectors.parameters import Parameters
-from service.task import Muted, PartitionTask, Snapshot, Tally
+from service.output import Muted, Tally
+from service.task import PartitionTask, Snapshot
 from tests.shell.events import BEGIN, SECOND, by_stream, market
 
 STREAMS = ("orders", "cancels", "trades")

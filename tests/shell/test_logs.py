@@ -90,3 +90,15 @@ def test_muted_loggers_speak_again_afterwards(capsys: pytest.CaptureFixture[str]
         logging.getLogger("aiokafka.client").error("noise")
     logging.getLogger("aiokafka.client").error("news")
     assert [json.loads(line)["event"] for line in lines(capsys)] == ["news"]
+
+
+def test_what_others_wrote_cannot_forge_a_line_or_move_the_cursor(
+    capsys: pytest.CaptureFixture[str],
+):
+    logs.configure("info", "console")
+    structlog.get_logger("http").info("request", path="/\x1b[2J\nforged \u202ecod.exe")
+    logging.getLogger("other").warning("two\nlines\x07")
+    written = lines(capsys)
+    assert len(written) == 2
+    assert all(line.isprintable() for line in written)
+    assert "\\x1b[2J\\nforged \\u202ecod.exe" in written[0].replace("\\\\", "\\")

@@ -20,13 +20,14 @@ from detectors.events import Event, Order
 from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
-from service.consumer import Intake
 from service.delivery import Delivery
 from service.http import Health, HttpServer, start_http
+from service.intake import Intake
 from service.market_metrics import LabelledSymbols
 from service.metrics import ForeshockCollector, View, registry
 from service.partition import Partition
 from service.publish import Published
+from service.reload import Reloader, Source
 from service.settings import LimitSettings, Settings
 from service.task import PartitionTask
 from tests.kafka_server import unavailable
@@ -87,7 +88,8 @@ def view() -> View:
 
 @pytest.fixture
 async def client(view: View) -> AsyncIterator[ClientSession]:
-    metrics = registry([ForeshockCollector(Settings(), lambda: view)])
+    reloader = Reloader(Settings(), Source(None, {}))
+    metrics = registry([ForeshockCollector(Settings(), lambda: view), reloader])
     server: HttpServer = await start_http(
         "127.0.0.1", 0, registry=metrics, health=lambda: Health(live=True, ready=True, checks={})
     )

@@ -8,8 +8,9 @@ from aiokafka import TopicPartition
 from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
 from service.align import StreamPosition
+from service.output import Muted, Tally
 from service.partition import Heard, Partition
-from service.task import Muted, PartitionTask, Tally
+from service.task import PartitionTask
 from tests.shell.events import by_stream, market
 
 TOPICS = {"orders": "o", "cancels": "c", "trades": "t"}

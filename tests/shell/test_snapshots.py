@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
 from service import snapshots
+from service.output import Tally
 from service.snapshots import parts, restore
-from service.task import PartitionTask, Tally
+from service.task import PartitionTask
 from tests.shell.events import by_stream, market
 
 STREAMS = ("orders", "cancels", "trades")
@@ -100,8 +101,28 @@ def test_other_settings_and_other_formats_are_ignored_and_counted(monkeypatch):
     monkeypatch.undo()
     restored = restore([*other_settings, *other_format], "s")
     assert restored.snapshots == []
-    assert restored.problems["other settings"] == 1
-    assert len(restored.problems) == 2
+    assert restored.problems == {"other_settings": 1, "newer_format": 1}
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_what_another_version_wrote_since_makes_an_earlier_snapshot_worthless(monkeypatch, shift):
+    monkeypatch.setattr(snapshots, "FORMAT", snapshots.FORMAT + shift)
+    of_another_version = records(NEW, 1, "2")
+    monkeypatch.undo()
+    assert restore([*records(OLD, 0, "1"), *of_another_version], "s").snapshots == []
+    restored = restore([*of_another_version, *records(OLD, 0, "3")], "s")
+    assert same(restored.snapshots, [OLD])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [b"AAA\x1f00\x1f0", b"AAA\x1f7\x1f0", b"AAA\x1f0\x1f-1", b"\xff\x1f0\x1f0", b"AAA\x1f+0\x1f0"],
+)
+def test_only_keys_as_they_are_written_are_ours(key):
+    its = records(OLD, 0, "1")
+    restored = restore([*its, its[0]._replace(key=key)], "s")
+    assert same(restored.snapshots, [OLD])
+    assert restored.problems == {"foreign_record": 1}
 
 
 def test_a_deleted_snapshot_is_gone():
@@ -140,7 +161,8 @@ def test_a_snapshot_is_data_and_never_code():
 
 def test_a_set_that_claims_to_be_huge_is_not_believed():
     last = hostile(b"x", part=10**15 - 1, parts=10**15)
-    assert restore([last], "s").problems == {"parts missing": 1}
+    last = last._replace(key=snapshots.key("AAA", 0, 10**15 - 1))
+    assert restore([last], "s").problems == {"parts_missing": 1}
 
 
 def test_an_older_state_that_was_written_late_does_not_replace_a_newer_one():
@@ -150,14 +172,26 @@ def test_an_older_state_that_was_written_late_does_not_replace_a_newer_one():
     assert restored.damaged == []
 
 
-@pytest.mark.parametrize("settings", ["s", "t"])
-def test_a_symbol_whose_newest_snapshot_cannot_be_used_is_named(settings):
-    newest = records(NEW, 1, "2", settings=settings)
-    if settings == "s":
-        newest[0] = newest[0]._replace(value=b"\x00" * len(newest[0].value))
+def test_a_symbol_whose_newest_snapshot_is_corrupt_is_named():
+    newest = records(NEW, 1, "2")
+    newest[0] = newest[0]._replace(value=b"\x00" * len(newest[0].value))
     restored = restore([*records(OLD, 0, "1"), *newest], "s")
     assert same(restored.snapshots, [OLD])
     assert restored.damaged == ["AAA"]
+
+
+def test_what_was_saved_under_other_settings_since_makes_an_earlier_snapshot_worthless():
+    restored = restore([*records(OLD, 0, "1"), *records(NEW, 1, "2", settings="t")], "s")
+    assert restored.snapshots == []
+    assert restored.damaged == ["AAA"]
+    assert restored.slots == {"AAA": 1}, "the next one takes the place of the worthless one"
+
+
+def test_an_older_state_of_another_version_that_was_written_late_replaces_nothing():
+    late = records(OLD, 1, "1", settings="t")
+    restored = restore([*records(NEW, 0, "2"), *late], "s")
+    assert same(restored.snapshots, [NEW])
+    assert restored.damaged == []
 
 
 def test_a_symbol_whose_snapshot_somebody_overwrote_is_named():

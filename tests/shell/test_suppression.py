@@ -12,8 +12,8 @@ from detectors.suppression import WEEK_NS, Override
 from service.assembly import parameters, suppression
 from service.cli import main
 from service.configuration import effective, load, load_settings
-from service.consumer import Intake
 from service.errors import ConfigurationError
+from service.intake import Intake
 from service.metrics import ForeshockCollector, View
 from service.publish import Published
 from service.settings import Settings, settings_hash

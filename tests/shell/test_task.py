@@ -9,7 +9,8 @@ from detectors.catalogue import CATALOGUE
 from detectors.events import Margin
 from detectors.parameters import Parameters
 from detectors.suppression import Suppression, Window
-from service.task import Muted, PartitionTask, Snapshot, Tally, alert_key
+from service.output import Muted, Tally, alert_key
+from service.task import PartitionTask, Snapshot
 from tests.shell.events import BEGIN, SECOND, by_stream, market
 
 STREAMS = ("orders", "cancels", "trades")
@@ -148,11 +149,33 @@ def test_beyond_its_bound_the_symbol_quiet_for_longest_is_forgotten():
     assert task.tally.evicted_symbols == 1
 
 
-def test_more_symbols_at_once_than_the_bound_are_all_served():
-    events = market(seed=1, seconds=20, symbols=tuple("ABCDE"))
-    task = new_task(max_symbols=2)
-    play(task, by_stream(events), dict.fromkeys(STREAMS, 0), times(20)[:2])
-    assert task.tally.scored == len(events) - sum(task.aligner.pending(s) for s in STREAMS)
+def test_what_a_silent_topic_brings_from_before_a_restart_does_not_turn_time_back():
+    logs = by_stream(EVENTS)
+    task = new_task(streams=(*STREAMS, "margins"))
+    task.aligner.set_idle("margins")
+    feed_until(task, logs, dict.fromkeys(STREAMS, 0), BEGIN + 200 * SECOND)
+    for stream in STREAMS:
+        task.aligner.set_idle(stream)
+    task.advance()
+    kept = []
+    for symbol in task.changed():
+        kept.append(msgspec.msgpack.decode(encode(task.snapshot(symbol)), type=Snapshot))
+        task.saved(symbol)
+    watermark_ns = task.aligner.watermark_ns
+
+    restored = new_task(streams=(*STREAMS, "margins"))
+    restored.resume(task.resume_position().streams, kept, Muted())
+    for stream in STREAMS:
+        restored.aligner.set_idle(stream)
+    old = Margin(ts_event=BEGIN, symbol=EVENTS[0].symbol, max_leverage=50.0)
+    restored.feed("margins", [old], first_offset=0, next_offset=1)
+    restored.aligner.set_idle("margins")
+    restored.advance()
+    later = msgspec.structs.replace(EVENTS[0], order_id="l", ts_event=watermark_ns + 9 * SECOND)
+    offset = restored.aligner.read("orders")
+    restored.feed("orders", [later], first_offset=offset, next_offset=offset + 1)
+    assert {signal.ts_event >= watermark_ns for signal in restored.advance().signals} == {True}
+    assert restored.tally.late == 1
 
 
 def test_a_bar_that_closes_changes_a_symbol_that_was_saved_since_its_last_event():

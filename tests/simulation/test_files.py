@@ -1,5 +1,6 @@
 """Streams in files: written, found, read back in batches."""
 
+import gzip
 import sys
 from pathlib import Path
 from typing import Any
@@ -110,3 +111,37 @@ def test_lines_survive_any_chunking(
         batches = list(read_batches(path, per_batch))
     assert [line for batch in batches for line in batch] == [line for line in lines if line.strip()]
     assert all(1 <= len(batch) <= per_batch for batch in batches)
+
+
+def test_of_a_line_without_end_only_as_much_is_kept_as_shows_that_it_is_too_long(tmp_path: Path):
+    path = tmp_path / "orders.ndjson.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b'{"a":1}\n')
+        for _ in range(64):
+            file.write(b"x" * (1 << 20))
+        file.write(b'\n{"b":2}')
+    assert path.stat().st_size < 1 << 20
+    (first, long, last), *more = read_batches(path)
+    assert (first, last, more) == (b'{"a":1}', b'{"b":2}', [])
+    assert long == b"x" * ((1 << 20) + 1)
+
+
+@pytest.mark.parametrize(
+    ("compression", "added"),
+    [("gz", b""), ("gz", b"\x55" * 64), ("zst", b"\x55" * 64)],
+    ids=["gz cut short", "gz overwritten", "zst overwritten"],
+)
+def test_a_damaged_file_is_named_and_told_where(tmp_path: Path, compression: str, added: bytes):
+    record(tmp_path, compression=compression)
+    path = tmp_path / f"orders.ndjson.{compression}"
+    stored = path.read_bytes()
+    half = len(stored) // 2
+    path.write_bytes(stored[:half] + added + (stored[half:] if added else b""))
+    with pytest.raises(OSError, match=r"orders\.ndjson\.\w+ is damaged near byte \d+ of \d+: "):
+        list(read_batches(path))
+
+
+def test_a_line_of_which_the_end_was_cut_is_not_taken_for_a_blank_one(tmp_path: Path):
+    path = tmp_path / "orders.ndjson"
+    path.write_bytes(b" " * (1 << 20) + b'  {"a":1}\n')
+    assert list(read_batches(path)) == [[b" " * (1 << 20) + b" "]]

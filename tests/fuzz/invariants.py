@@ -1,0 +1,99 @@
+"""What must hold of a task and of what it says, whatever it was fed."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+import msgspec
+
+from detectors.book import Book
+from detectors.incidents import Alert
+from detectors.one_sided import MAX_ACCOUNTS
+from detectors.open_bar import MOST_AT_ONCE
+from detectors.symbol import Signal
+from service.admission import newcomers
+from service.output import Output
+from service.task import PartitionTask
+
+
+def check_task(task: PartitionTask, fed: int) -> None:
+    """Every event is accounted for, every book is sound, nothing is beyond its bound."""
+    tally = task.tally
+    waiting = sum(task.aligner.pending(stream) for stream in task.aligner._streams)
+    known = tally.scored + tally.late + tally.skipped + tally.unwatched + waiting
+    assert known == fed, (known, fed)
+    assert len(task.monitors) <= task.max_symbols + newcomers(task.max_symbols)
+    assert set(task._with_incident) <= set(task.monitors)
+    for symbol, monitor in task.monitors.items():
+        check_book(monitor.book)
+        habits = monitor.habits
+        # An account that is introduced may be one more than a generation.
+        assert len(habits.recent) + len(habits.older) <= task.parameters.max_accounts + 1, symbol
+        assert len(monitor.one_sided.placed) <= MAX_ACCOUNTS
+        assert max(len(monitor.open_bar.leveraged), len(monitor.open_bar.large)) < MOST_AT_ONCE
+        check_finite(msgspec.to_builtins(monitor.open_bar.flow))
+
+
+def check_book(book: Book) -> None:
+    """No quantity is negative, levels are the orders' sums, prices are in order."""
+    assert len(book.orders) <= book.max_orders
+    for side, is_buy in ((book.bids, True), (book.asks, False)):
+        orders = [order for order in book.orders.values() if order.is_buy is is_buy]
+        assert sorted(side.levels) == sorted({order.price for order in orders})
+        assert side.prices == sorted(side.sign * price for price in side.levels)
+        assert sum(level.orders for level in side.levels.values()) == len(orders)
+        assert all(order.quantity > 0.0 for order in orders)
+        for level in side.levels.values():
+            assert 0.0 <= level.quantity < math.inf, level
+
+
+def check_output(output: Output) -> None:
+    """Numbers are finite, chances are chances, shares add up, and all of it is JSON."""
+    for signal in output.signals:
+        _check_signal(signal)
+    for alert in output.alerts:
+        assert 0.0 <= alert.p_value <= 1.0
+        assert alert.evidence
+        assert sum(e.contribution for e in alert.evidence) <= 1.0 + 1e-9
+        assert all(e.contribution >= 0.0 for e in alert.evidence)
+        assert alert.summary.isprintable()
+        same_after_json(alert, Alert)
+    for switch in output.switches:
+        same_after_json(switch, type(switch))
+
+
+def _check_signal(signal: Signal) -> None:
+    assert signal.stress_ratio is None or signal.stress_ratio <= 1.0
+    for reading in signal.detectors.values():
+        assert reading.p_value is None or 0.0 <= reading.p_value <= 1.0
+        assert reading.score is None or reading.score >= 0.0
+        for shares in (reading.contributions, reading.drift):
+            assert not shares or abs(sum(c.share for c in shares) - 1.0) < 1e-9
+            assert all(c.share >= 0.0 for c in shares)
+        assert not reading.alarm or reading.contributions
+    same_after_json(signal, Signal)
+
+
+def same_after_json(told: Any, its_type: Any) -> None:
+    """What a subscriber reads is what was meant; a number that is not finite would be null."""
+    text = msgspec.json.encode(told)
+    json.loads(text, parse_constant=_no_constant)
+    check_finite(msgspec.to_builtins(told))
+    assert msgspec.json.decode(text, type=its_type) == told
+
+
+def check_finite(value: Any) -> None:
+    """No number in plain data is infinite or not a number."""
+    match value:
+        case float():
+            assert math.isfinite(value)
+        case dict():
+            for its in value.values():
+                check_finite(its)
+        case list() | tuple():
+            for its in value:
+                check_finite(its)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise AssertionError(f"{name} is not JSON")

@@ -1,0 +1,56 @@
+"""What the fuzzers begin with: cases made from generated, never from recorded, events."""
+
+import gzip
+import random
+from collections.abc import Iterator
+
+from service.wire import STREAMS
+from tests.fuzz.cases import CALM, NOW_NS, core_case, encoded, wire_header
+
+SEED = 20_260_101
+
+
+def core() -> Iterator[bytes]:
+    """Calm, then orders, cancels, trades and what else there is, in several mixtures."""
+    rng = random.Random(SEED)
+    for header in range(16):
+        calm = bytes([CALM, 165, 0, 0, 0, 3, 7, 0])
+        mixed = b"".join(
+            bytes([kind, *rng.randbytes(7)]) for kind in rng.choices(range(7), k=20 + header)
+        )
+        yield bytes([header]) + calm + mixed
+        yield bytes([header]) + calm * 4 + bytes([1, 2, 0, header, 0, 0, 0, 0]) * 20 + mixed
+
+
+def wire() -> Iterator[bytes]:
+    """A few records of each stream; the units and mappings are for the fuzzer to find."""
+    rng = random.Random(SEED)
+    by_stream: dict[str, list[bytes]] = {stream: [] for stream in STREAMS}
+    data = bytes([0]) + b"".join(bytes([k % 6, *rng.randbytes(7)]) for k in range(60))
+    for batch in core_case(data, NOW_NS - 10**12).batches:
+        for event in batch:
+            by_stream[list(STREAMS)[event.kind]].append(encoded(event))
+    for stream, records in by_stream.items():
+        for size in (1, 3, 10):
+            yield wire_header(stream) + b"\n".join(records[:size])
+        yield wire_header(stream, unit=2, mapping=1) + records[0]
+
+
+def files() -> Iterator[bytes]:
+    """Lines as they are, and what they are compressed to."""
+    lines = b'{"a":1}\n\n  \n{"b":"' + b"x" * 80 + b'"}\n{"c":2}\r\n{"d":'
+    for header in range(32):
+        yield bytes([header, 7]) + lines
+    yield bytes([1, 7]) + gzip.compress(lines, mtime=0)
+    yield bytes([1, 7]) + gzip.compress(lines, mtime=0)[:-6]
+
+
+def snapshots() -> Iterator[bytes]:
+    """Whole sets, torn ones, ones with a byte changed, and foreign headers."""
+    rng = random.Random(SEED)
+    for size in (2, 8, 24):
+        yield bytes(b for i in range(size) for b in (i, 0, 0, 0, 0, 0))
+        yield rng.randbytes(6 * size)
+
+
+CORPORA = {"core": core, "wire": wire, "files": files, "snapshots": snapshots}

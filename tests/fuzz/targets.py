@@ -1,0 +1,292 @@
+"""What is fuzzed: a function a target. It takes the bytes of a case, and raises what is wrong."""
+
+import gzip
+import io
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import msgspec
+import zstandard
+
+from detectors.catalogue import CATALOGUE
+from detectors.events import Event
+from detectors.parameters import Parameters
+from service import files as files_module
+from service import snapshots as snapshots_module
+from service.files import BatchReader
+from service.output import Muted, Output, Tally
+from service.rejection import MAX_AHEAD_SECONDS, NANOSECONDS, Reason
+from service.task import PartitionTask, Snapshot
+from service.wire import STREAMS, Decoder
+from tests.fuzz.cases import BEGIN_NS, CALM, NOW_NS, CoreCase, core_case, wire_case
+from tests.fuzz.invariants import check_finite, check_output, check_task
+
+PARAMETERS = Parameters(
+    warmup_bars=10, false_alarms_per_day=100_000.0, quiet_ns=10**10, max_orders=100, max_accounts=8
+)
+MAX_SYMBOLS = 4
+MAX_RECORD_BYTES = 8_192
+LATEST_NS = NOW_NS + MAX_AHEAD_SECONDS * 10**9
+
+
+def new_task(max_orders: int = 150, max_waiting: int = 1 << 40) -> PartitionTask:
+    """A task with narrow bounds."""
+    return PartitionTask(
+        list(STREAMS),
+        PARAMETERS,
+        CATALOGUE,
+        max_disorder_ns=100_000_000,
+        max_symbols=MAX_SYMBOLS,
+        max_orders=max_orders,
+        max_waiting=max_waiting,
+        tally=Tally(),
+    )
+
+
+class _Run:
+    """A task as it is fed, checked at every step."""
+
+    def __init__(self, task: PartitionTask, offset: int = 0) -> None:
+        self.task = task
+        self.fed = 0
+        self.outputs: list[Output] = []
+        self._offsets = dict.fromkeys(STREAMS, offset)
+
+    def feed(self, events: list[Event]) -> None:
+        for kind, stream in enumerate(STREAMS):
+            its = [event for event in events if event.kind == kind]
+            first = self._offsets[stream]
+            self._offsets[stream] = first + len(its)
+            self.task.feed(stream, its, first_offset=first, next_offset=first + len(its))
+        self.fed += len(events)
+        self._advance()
+
+    def finish(self) -> None:
+        for stream in STREAMS:
+            self.task.aligner.set_idle(stream)
+        self._advance()
+
+    def _advance(self) -> None:
+        output = self.task.advance()
+        check_output(output)
+        check_task(self.task, self.fed)
+        self.outputs.append(output)
+
+    @property
+    def told(self) -> bytes:
+        """All that was said, in an order that does not depend on how the events were cut."""
+        alerts = [alert for output in self.outputs for alert in output.alerts]
+        signals = [signal for output in self.outputs for signal in output.signals]
+        alerts.sort(key=lambda a: (a.ts_event, a.symbol, a.detector, a.status, a.severity))
+        signals.sort(key=lambda s: (s.ts_event, s.symbol))
+        return msgspec.msgpack.encode([alerts, signals])
+
+
+@cache
+def _watched() -> tuple[int, tuple[bytes, ...]]:
+    """Snapshots of symbols that are judged already, and the time they were taken at."""
+    events = [
+        event
+        for who in range(2)
+        for event in core_case(
+            bytes([0]) + bytes([CALM, 165, who, 0, 0, 3, 7, 0]) * 15, BEGIN_NS
+        ).batches[0]
+    ]
+    run = _Run(new_task())
+    run.feed(sorted(events, key=lambda event: event.ts_event))
+    run.finish()
+    task = run.task
+    assert not any(monitor.warming_up for monitor in task.monitors.values())
+    at = task.aligner.watermark_ns
+    return at, tuple(msgspec.msgpack.encode(task.snapshot(s)) for s in list(task.monitors))
+
+
+def _begin(header: int, max_waiting: int) -> tuple[_Run, int]:
+    """A task with nothing, or one that watches some symbols already."""
+    task = new_task(150 if header & 2 else 1 << 40, max_waiting)
+    if header & 1:
+        return _Run(task), BEGIN_NS
+    at, states = _watched()
+    kept = [msgspec.msgpack.decode(state, type=Snapshot) for state in states]
+    task.resume(kept[0].position.streams, kept, Muted())
+    offset = max(its.read for its in kept[0].position.streams.values())
+    return _Run(task, offset), at
+
+
+def _play(case: CoreCase, batches: list[list[Event]], max_waiting: int) -> _Run:
+    run, _ = _begin(case.header, max_waiting)
+    for batch in batches:
+        run.feed(batch)
+    run.finish()
+    return run
+
+
+def core(data: bytes) -> None:
+    """Events through alignment, books, bars, detectors and incidents."""
+    _, at = _begin(data[0] if data else 0, 1)
+    case = core_case(data, at)
+    max_waiting = 20 if case.header & 4 else 1 << 40
+    run = _play(case, case.batches, max_waiting)
+    match case.header >> 4 & 3:
+        case 1:  # the same again
+            assert _play(case, case.batches, max_waiting).told == run.told
+        case 2 if not case.header & 6:  # cut in another way, where no bound on memory bites
+            whole = [[event for batch in case.batches for event in batch]]
+            assert _play(case, whole, max_waiting).told == run.told
+        case 3:  # kept and brought back
+            _check_states(run.task)
+
+
+def _check_states(task: PartitionTask) -> None:
+    kept = [msgspec.msgpack.encode(task.snapshot(symbol)) for symbol in task.changed()]
+    check_finite(msgspec.msgpack.decode(msgspec.msgpack.encode(kept)))
+    again = new_task()
+    again.resume({}, [msgspec.msgpack.decode(raw, type=Snapshot) for raw in kept], Muted())
+    for raw in kept:
+        snapshot = msgspec.msgpack.decode(raw, type=Snapshot)
+        again._unsaved[snapshot.symbol] = snapshot.position
+        state = again.snapshot(snapshot.symbol).state
+        assert msgspec.msgpack.encode(state) == msgspec.msgpack.encode(snapshot.state)
+
+
+@cache
+def _decoder(stream: str, unit: Any, mapped: bool) -> Decoder:
+    fields = wire_case(bytes([24 if mapped else 0])).fields
+    return Decoder(stream, fields, unit, MAX_RECORD_BYTES, MAX_AHEAD_SECONDS)
+
+
+def wire(data: bytes) -> None:
+    """Records through the decoder, and what it takes for events through a task."""
+    case = wire_case(data)
+    decoder = _decoder(case.stream, case.unit, bool(case.fields))
+    decoded = decoder.decode(case.records, NOW_NS)
+    rejected = [rejection.index for rejection in decoded.rejections]
+    assert len(decoded.events) + len(rejected) == len(case.records)
+    assert rejected == sorted(set(rejected))
+    for rejection in decoded.rejections:
+        assert rejection.reason in get_args(Reason)
+        assert rejection.detail.isprintable()
+        assert len(rejection.detail) < 400
+    if rejected:
+        singly = [e for record in case.records for e in decoder.decode([record], NOW_NS).events]
+        assert singly == decoded.events
+    for event in decoded.events:
+        assert event.symbol.isprintable()
+        assert event.ts_event <= LATEST_NS + NANOSECONDS[case.unit]
+        check_finite(msgspec.structs.asdict(event))
+    run = _Run(new_task())
+    run.feed(decoded.events)
+    run.finish()
+
+
+def files(data: bytes) -> None:
+    """A file as it is, or compressed: its lines come whole, cut at their bound, or an OSError."""
+    header, size = (data[0], data[1]) if len(data) > 1 else (0, 0)
+    body = data[2:]
+    suffix = ("", ".gz", ".zst")[header % 3]
+    whole = header & 8 > 0 or not suffix
+    stored = _compressed(body, suffix) if whole else body
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"orders.ndjson{suffix}"
+        path.write_bytes(stored)
+        before = files_module._CHUNK_BYTES
+        files_module._CHUNK_BYTES = 1 + size
+        try:
+            batches = list(BatchReader(path, 3, max_line_bytes=64))
+        except OSError as error:
+            if whole or "orders.ndjson" not in str(error):
+                raise
+            return
+        finally:
+            files_module._CHUNK_BYTES = before
+    lines = [line for batch in batches for line in batch]
+    assert all(0 < len(line) <= 65 for line in lines)
+    if whole:
+        told = [line[:65] for line in body.split(b"\n") if line.strip() or len(line) > 64]
+        assert lines == told
+
+
+def _compressed(body: bytes, suffix: str) -> bytes:
+    if suffix == ".gz":
+        return gzip.compress(body, 1, mtime=0)
+    if suffix == ".zst":
+        out = io.BytesIO()
+        with zstandard.ZstdCompressor().stream_writer(out, closefd=False) as writer:
+            writer.write(body)
+        return out.getvalue()
+    return body
+
+
+class _Record(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+@cache
+def _true_records() -> tuple[list[_Record], set[bytes]]:
+    """Two sets of parts of each of two symbols, and the snapshots that they hold."""
+    records, whole = [], set()
+    for raw in _watched()[1]:
+        snapshot = msgspec.msgpack.decode(raw, type=Snapshot)
+        whole.add(msgspec.msgpack.encode(snapshot))
+        for slot in (0, 1):
+            before = snapshots_module.PART_BYTES
+            snapshots_module.PART_BYTES = len(raw) // 3
+            parts = snapshots_module.parts(
+                snapshot, slot=slot, generation=f"{slot}", settings="settings"
+            )
+            snapshots_module.PART_BYTES = before
+            records += [_Record(*part) for part in parts]
+    return records, whole
+
+
+def snapshots(data: bytes) -> None:
+    """Records of the snapshots topic: whole snapshots come back as they were, others not at all."""
+    true, whole = _true_records()
+    records = []
+    for start in range(0, len(data) - 5, 6):
+        which, what, place, high, change, tail = data[start : start + 6]
+        record = true[which % len(true)]
+        at = place + 256 * high
+        match what % 8:
+            case 1:
+                record = record._replace(key=_changed(record.key, at, change))
+            case 2:
+                record = record._replace(value=_changed(record.value, at, change))
+            case 3:
+                name, header = record.headers[0]
+                record = record._replace(headers=[(name, _changed(header, at, change))])
+            case 4:
+                record = record._replace(value=None)
+            case 5:
+                record = record._replace(value=record.value[: -1 - at])
+            case 6:  # bytes of the case itself
+                foreign = data[start + 6 : start + 6 + tail]
+                record = record._replace(headers=[("foreshock.snapshot", foreign)])
+            case 7:
+                record = _Record(data[start + 6 : start + 6 + tail] or None, b"", [])
+        records.append(record)
+    restored = snapshots_module.restore(records, "settings")
+    for snapshot in restored.snapshots:
+        assert msgspec.msgpack.encode(snapshot) in whole
+    assert set(restored.slots.values()) <= {0, 1}
+    assert set(restored.problems) <= set(get_args(snapshots_module.Problem))
+    new_task().resume({}, restored.snapshots, Muted())
+
+
+def _changed(value: bytes, at: int, change: int) -> bytes:
+    changed = bytearray(value)
+    changed[at % len(changed)] ^= change
+    return bytes(changed)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "wire": wire,
+    "core": core,
+    "files": files,
+    "snapshots": snapshots,
+}
