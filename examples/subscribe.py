@@ -10,6 +10,7 @@ Needs aiokafka and nothing of Foreshock. docs/subscribing.md explains it.
 import argparse
 import asyncio
 import json
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 Alert = dict[str, Any]
 Act = Callable[[Alert], Awaitable[None]]
@@ -169,12 +170,12 @@ async def show(alert: Alert) -> None:
 async def show_switches(servers: str, topic: str) -> None:
     """Print every second the symbols in which trading should be held."""
     switches = KillSwitches()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(switches.follow(servers, topic=topic))
-        await switches.read.wait()
-        while True:
+    following = asyncio.create_task(switches.follow(servers, topic=topic))
+    while not following.done():
+        await asyncio.wait({following}, timeout=1)
+        if switches.read.is_set():
             print(json.dumps(switches.held(time.time_ns())), flush=True)
-            await asyncio.sleep(1)
+    following.result()
 
 
 def main() -> None:
@@ -190,13 +191,17 @@ def main() -> None:
         "foreshock.killswitch" if its.what == "killswitch" else "foreshock.alerts"
     )
     since_ns = round(its.since.timestamp() * 1e9) if its.since else 0
-    with suppress(KeyboardInterrupt):
+    try:
         if its.what == "alerts":
             asyncio.run(follow_alerts(its.servers, its.group, show, topic=topic))
         elif its.what == "replay":
             asyncio.run(replay_alerts(its.servers, show, since_ns=since_ns, topic=topic))
         else:
             asyncio.run(show_switches(its.servers, topic))
+    except KafkaError as error:
+        sys.exit(f"{topic} on {its.servers}: {error}")
+    except KeyboardInterrupt:
+        pass
 
 
 if __name__ == "__main__":
