@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test simulate fuzz check alerting bench scorecard models screenshots run kafka image image-test licenses vulnerabilities lock format clean
+.PHONY: help demo test simulate fuzz check alerting bench scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,16 @@ image: ## build the container image
 
 image-test: $(READY) ## run the built image against a real Kafka, read-only and as an ordinary user
 	@deploy/image.sh test
+
+kubernetes: $(READY) ## make the PrometheusRule of deploy/kubernetes from deploy/prometheus anew
+	@$(BIN)/python deploy/kubernetes/prometheusrule.py \
+		> deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml
+
+dashboards: $(READY) ## make Grafana's dashboards anew (RUNBOOK=address of the runbook)
+	@$(BIN)/python -m deploy.grafana.dashboards $(RUNBOOK)
+
+asyncapi: $(READY) ## make docs/asyncapi.yaml from the message types anew
+	@env -i $(BIN)/foreshock asyncapi --config /dev/null > docs/asyncapi.yaml
 
 licenses: $(READY) ## list the licences of what the image installs; writes build/licenses.md
 	@mkdir -p build

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _add_scorecard(subcommands)
     _add_check_config(subcommands)
     _add_topics(subcommands)
+    _add_asyncapi(subcommands)
     return top
 
 
@@ -355,6 +356,19 @@ examples:
         metavar="R",
         type=whole,
         help="with --create: of the new topics (default: 3, or the number of brokers if fewer)",
+    )
+    _add_config(command)
+
+
+def _add_asyncapi(subcommands: "Subcommands") -> None:
+    command = _command(
+        subcommands,
+        "asyncapi",
+        commands.asyncapi,
+        summary="describe the topics and their records, for programs",
+        description="Prints an AsyncAPI 3.0 document (YAML) of every topic that the settings name, "
+        "with the JSON schema of its records.",
+        epilog="example:\n  foreshock asyncapi > asyncapi.yaml\n",
     )
     _add_config(command)
 

@@ -172,6 +172,16 @@ def check_config(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def asyncapi(arguments: argparse.Namespace) -> int:
+    """``foreshock asyncapi``."""
+    from service.asyncapi import asyncapi as document
+    from service.asyncapi import to_yaml
+    from service.configuration import load_settings
+
+    sys.stdout.write(to_yaml(document(load_settings(arguments.config, os.environ))))
+    return 0
+
+
 def topics(arguments: argparse.Namespace) -> int:
     """``foreshock topics``."""
     from service.cluster import create_missing, inspect_topics

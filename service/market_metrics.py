@@ -1,5 +1,6 @@
 """What Prometheus sees of the market: its symbols, their stress and their incidents."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
@@ -8,13 +9,21 @@ from typing import get_args
 
 from prometheus_client.core import Metric
 
+from detectors.bar import SPANS_SECONDS, Bar
 from detectors.catalogue import NAMES
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
-from detectors.symbol import SymbolMonitor
-from service.families import counter, gauge
+from detectors.symbol import Signal, SymbolMonitor
+from service.families import counter, gauge, single
 from service.intake import Intake
+
+LEVERAGE_JUMP = "leverage_jump"
+NEAR_BAND = 1
+"""The place of 25 bps among the bands of a book's depth."""
+
+RATE_SPAN = SPANS_SECONDS.index(15)
+"""Sums over a span are forgotten exponentially: divided by its length they are rates."""
 
 
 def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
@@ -120,6 +129,8 @@ class LabelledSymbols:
             },
             ["symbol", "detector"],
         )
+        yield from _last_bars([monitor.bar for monitor in chosen if monitor.bar is not None])
+        yield from _leverage(signals)
         yield gauge(
             "incident_start_timestamp_seconds",
             "When the incident that is open began, in event time since the Unix epoch.",
@@ -143,3 +154,68 @@ class LabelledSymbols:
         stress = (signal.stress_ratio if signal is not None else None) or 0.0
         with_incident = monitor.incidents.open is not None
         return (not with_incident, stress < 1.0, monitor.symbol not in self._kept, -stress)
+
+
+def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
+    """The market itself, of the last bar of each symbol that had events."""
+    books = {bar.symbol: bar.closed for bar in bars if bar.closed is not None}
+    yield gauge(
+        "symbol_mid_price",
+        "The mid price at the end of the last bar, in the quote currency.",
+        single({symbol: book.mid for symbol, book in books.items()}),
+        ["symbol"],
+    )
+    yield gauge(
+        "symbol_depth_notional",
+        "What rests within 25 bps of the mid price, in the quote currency.",
+        {
+            (symbol, side): depth[NEAR_BAND]
+            for symbol, book in books.items()
+            for side, depth in (("bid", book.bid_depth), ("ask", book.ask_depth))
+        },
+        ["symbol", "side"],
+    )
+    yield gauge(
+        "symbol_usual_depth_notional",
+        "What usually rests within 25 bps of the mid price on both sides, in the quote currency.",
+        single({bar.symbol: bar.usual_depth for bar in bars if bar.usual_depth > 0.0}),
+        ["symbol"],
+    )
+    recent = {bar.symbol: bar.spans[RATE_SPAN] for bar in bars}
+    yield gauge(
+        "symbol_events_per_second",
+        "Orders, cancels and trades a second, of about the last 15 s up to the last bar.",
+        {
+            (symbol, kind): count / SPANS_SECONDS[RATE_SPAN]
+            for symbol, flow in recent.items()
+            for kind, count in (
+                ("orders", flow.orders),
+                ("cancels", flow.cancels),
+                ("trades", flow.trades),
+            )
+        },
+        ["symbol", "kind"],
+    )
+
+
+def _leverage(signals: Sequence[Signal]) -> Iterator[Metric]:
+    """What the accounts of each symbol lately staked, as the detector of it sees it."""
+    features = {signal.symbol: signal.detectors[LEVERAGE_JUMP].features for signal in signals}
+    yield gauge(
+        "symbol_leverage_excess_ratio",
+        "How far the leverage of a minute's new orders is above the accounts' own habits.",
+        {
+            (symbol,): math.expm1(min(50.0, its["leverage_over_habit_60s"]))
+            for symbol, its in features.items()
+            if its
+        },
+        ["symbol"],
+        unit="ratio",
+    )
+    yield gauge(
+        "symbol_near_maximum_leverage_ratio",
+        "The share of a minute's new leveraged orders that is near the venue's maximum.",
+        {(symbol,): its["near_maximum_60s"] for symbol, its in features.items() if its},
+        ["symbol"],
+        unit="ratio",
+    )

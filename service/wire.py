@@ -98,7 +98,7 @@ class Decoder:
         max_record_bytes: int,
         max_ahead_seconds: int = MAX_AHEAD_SECONDS,
     ) -> None:
-        event = _event_class(STREAMS[stream], fields, NANOSECONDS[time_unit])
+        event = event_class(stream, fields, time_unit)
         # Not strict, because prices may come as decimal strings. It also takes the strings "true",
         # "false" and "null", and 0 and 1, where a boolean or null stands; the bounds of
         # detectors.events refuse what is not finite.
@@ -224,8 +224,9 @@ def _any_unpriced(orders: list[Order]) -> bool:
     return bool([order for order in orders if order.price is None and order.type != "market"])
 
 
-def _event_class(event: type[Event], fields: Mapping[str, str], scale: int) -> type[Event]:
+def event_class(stream: str, fields: Mapping[str, str], time_unit: TimeUnit) -> type[Event]:
     """The class to decode into: the event's own, or a subclass with other names and time bounds."""
+    event, scale = STREAMS[stream], NANOSECONDS[time_unit]
     if not fields and scale == 1:
         return event
     definitions: list[Any] = []

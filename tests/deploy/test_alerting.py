@@ -7,13 +7,16 @@ the stress to the notification is measured for both. ``make alerting`` shows it.
 
 import asyncio
 import json
+import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientSession
@@ -22,7 +25,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from deploy.kafka.kafka import free_port
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
-from tests.deploy.monitoring import asked_metrics
+from tests.deploy.monitoring import asked_metrics, queries
 from tests.deploy.programs import (
     Pager,
     alertmanager,
@@ -91,6 +94,14 @@ async def openmetrics(port: int) -> str:
     async with ClientSession(headers=accept) as session:
         answer = await session.get(f"http://127.0.0.1:{port}/metrics")
         return await answer.text()
+
+
+async def answers_of(port: int, query: str) -> list[float]:
+    """The numbers that Prometheus answers a query with, as a panel would ask it."""
+    url = f"http://127.0.0.1:{port}/api/v1/query?{urlencode({'query': query})}"
+    answer = await get_json(url)
+    numbers = [float(each["value"][1]) for each in answer["data"]["result"]]
+    return [number for number in numbers if not math.isnan(number)]
 
 
 def moment(text: str) -> datetime:
@@ -192,6 +203,19 @@ async def test_a_cascade_calls_who_is_on_call_by_both_ways_and_a_restart_changes
             )
             assert letter[1]["labels"]["topic"] == venue.topic("orders")
             assert letter[1]["labels"]["reason"] == "not_json"
+
+            # Every panel of the dashboards has something to show.
+            unanswered = queries(symbol="BTC-PERP")
+
+            async def all_answered():
+                answers = [await answers_of(ports[1], expr) for expr in unanswered]
+                pairs = zip(unanswered, answers, strict=True)
+                unanswered[:] = [expr for expr, answer in pairs if not answer]
+                return not unanswered
+
+            with suppress(pytest.fail.Exception):
+                await within(40, all_answered, tmp_path)
+            assert unanswered == []
 
             # What the real process exposes is what is documented, and all that is asked for.
             families = text_string_to_metric_families(await openmetrics(pushing.port))

@@ -1,6 +1,5 @@
-"""Prometheus, Alertmanager and Grafana read their files, and each alert fires when it should."""
+"""Prometheus and Alertmanager read their files, and each alert fires when it should."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ import yaml
 
 from detectors.catalogue import NAMES
 from tests import metrics_page
-from tests.deploy.monitoring import DASHBOARD, DEPLOY, ROOT, alerts, panels, queries, rules
+from tests.deploy.monitoring import DEPLOY, ROOT, alerts, queries, rules, sections
 from tests.kafka_server import unavailable
 
 
@@ -77,15 +76,6 @@ def test_an_alert_says_how_grave_it_is_and_leads_to_its_runbook(rule: dict[str, 
     assert anchor in sections(ROOT / page)
 
 
-def sections(page: Path) -> dict[str, str]:
-    """The text under each heading of a page, by the anchor that links lead to."""
-    parts = re.split(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)[1:]
-    return {
-        heading.lower().replace(" ", "-"): text
-        for heading, text in zip(parts[::2], parts[1::2], strict=True)
-    }
-
-
 RUNBOOK = ROOT / "docs" / "runbook.md"
 ANCHORS = [rule["alert"].lower() for rule in alerts()] + list(NAMES)
 
@@ -106,8 +96,10 @@ def runbook_queries() -> list[str]:
     return [line for line in lines if "foreshock_" in line or "foreshock:" in line]
 
 
-def test_every_query_of_the_pages_is_understood_and_asks_for_what_there_is(tmp_path: Path):
-    asked = [*runbook_queries(), *metrics_page.queries()]
+def test_every_query_of_pages_and_dashboards_is_understood_and_asks_for_what_there_is(
+    tmp_path: Path,
+):
+    asked = [*runbook_queries(), *metrics_page.queries(), *queries()]
     understood(asked, tmp_path)
     suffixes = ("_bucket", "_count", "_sum")
     known = metrics_page.specified()
@@ -122,31 +114,3 @@ def test_every_query_of_the_pages_is_understood_and_asks_for_what_there_is(tmp_p
 
 def test_alertmanager_accepts_its_configuration():
     run("amtool", "check-config", DEPLOY / "alertmanager" / "alertmanager.yml")
-
-
-def test_every_query_of_the_dashboard_is_understood(tmp_path: Path):
-    understood(queries(), tmp_path)
-
-
-def test_the_dashboard_is_provisioned_under_the_data_source_it_asks():
-    provisioned = yaml.safe_load(
-        (DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text()
-    )
-    known = {source["uid"] for source in provisioned["datasources"]}
-    assert {panel["datasource"]["uid"] for panel in panels()} <= known
-    assert json.loads(DASHBOARD.read_text())["uid"] == "foreshock-overview"
-
-
-def test_panels_do_not_overlap_and_explain_themselves():
-    taken: set[tuple[int, int]] = set()
-    for panel in panels():
-        assert panel["description"]
-        place = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken, panel["title"]
-        assert max(x for x, _ in cells) < 24
-        taken |= cells

@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from detectors.catalogue import CATALOGUE
+from detectors.events import Event, Order
 from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
@@ -38,6 +39,14 @@ PARAMETERS = Parameters(warmup_bars=60, false_alarms_per_day=2_000.0, quiet_ns=3
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
 
 
+def leveraged(events: list[Event]) -> list[Event]:
+    """The same events, where orders state a leverage."""
+    return [
+        msgspec.structs.replace(event, leverage=3.0) if isinstance(event, Order) else event
+        for event in events
+    ]
+
+
 def lively_view() -> View:
     """A service that has seen something of everything."""
     intake = Intake()
@@ -49,7 +58,7 @@ def lively_view() -> View:
         max_symbols=100,
         tally=intake.tally,
     )
-    for stream, events in by_stream(market(seed=5, seconds=400)).items():
+    for stream, events in by_stream(leveraged(market(seed=5, seconds=400))).items():
         task.feed(
             stream,
             events,
@@ -174,6 +183,25 @@ def test_an_incident_of_a_feed_is_none_of_the_market():
     assert after == before
 
 
+def test_a_symbol_is_shown_as_its_book_and_its_flow_are(view: View):
+    monitor = next(iter(view.partitions[0].task.monitors.values()))
+    bar, symbol = monitor.bar, monitor.symbol
+    assert bar is not None
+    assert bar.closed is not None
+    assert sample(view, "symbol_mid_price", symbol=symbol) == bar.closed.mid > 0
+    sides = [sample(view, "symbol_depth_notional", symbol=symbol, side=s) for s in ("bid", "ask")]
+    assert sum(sides) == pytest.approx(bar.closed.depth[1])
+    assert sample(view, "symbol_usual_depth_notional", symbol=symbol) == bar.usual_depth > 0
+    rates = {
+        kind: sample(view, "symbol_events_per_second", symbol=symbol, kind=kind)
+        for kind in ("orders", "cancels", "trades")
+    }
+    # The market has eight events a second in each symbol.
+    assert 4 < sum(rates.values()) < 16
+    assert sample(view, "symbol_leverage_excess_ratio", symbol=symbol) == pytest.approx(0.0)
+    assert sample(view, "symbol_near_maximum_leverage_ratio", symbol=symbol) >= 0.0
+
+
 # Thousands of symbols.
 
 
@@ -210,6 +238,8 @@ def test_symbols_have_series_up_to_the_cap_and_the_others_are_counted(view: View
     families = {f.name: f for f in ForeshockCollector(settings, lambda: wide).collect()}
     assert len(families["foreshock_symbol_stress_ratio"].samples) == 50
     assert len(families["foreshock_detector_score"].samples) <= 50 * len(CATALOGUE)
+    of_symbols = [s for f in families.values() for s in f.samples if "symbol" in s.labels]
+    assert len(of_symbols) <= 50 * (1 + len(CATALOGUE) + 3 + 9)
     (unlabelled,) = families["foreshock_unlabelled_symbols"].samples
     assert unlabelled.value == len(crowded.monitors) - 50
     with_incident = [m.symbol for m in crowded.monitors.values() if m.incidents.open]

@@ -1,0 +1,208 @@
+"""Subscribe to Foreshock: alerts as they come, alerts of the past, and the kill switch.
+
+    python examples/subscribe.py alerts
+    python examples/subscribe.py replay --since 2026-03-07T21:00:00+00:00
+    python examples/subscribe.py killswitch
+
+Needs aiokafka and nothing of Foreshock. docs/subscribing.md explains it.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+Alert = dict[str, Any]
+Act = Callable[[Alert], Awaitable[None]]
+
+
+def identity(alert: Alert) -> tuple[str, str, str]:
+    """What two records of the same alert have in common.
+
+    An incident keeps its ``alert_id``; its opening, its escalation and its end are three alerts.
+    """
+    return alert["alert_id"], alert["status"], alert["severity"]
+
+
+class Seen:
+    """Remembers the latest alerts, as many as ``most``, until the program ends.
+
+    Where acting twice would do harm, remember them with what was done, in the same transaction.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._known: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+
+    def __contains__(self, alert: Alert) -> bool:
+        return identity(alert) in self._known
+
+    def add(self, alert: Alert) -> None:
+        """Remember one; the oldest is forgotten when there are too many."""
+        self._known[identity(alert)] = None
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+
+async def follow_alerts(
+    servers: str, group: str, act: Act, *, topic: str = "foreshock.alerts"
+) -> None:
+    """Act on each alert, from where the group stopped; run until cancelled.
+
+    An offset is committed after ``act`` has returned, never before: whatever happens, no alert is
+    passed over. What was acted on and not yet committed comes again after a crash, so ``act`` must
+    stand being called twice with the same ``identity``.
+    """
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=servers,
+        group_id=group,
+        enable_auto_commit=False,
+        # A new group begins with what is kept; "latest" begins with what is to come.
+        auto_offset_reset="earliest",
+    )
+    seen = Seen()
+    async with consumer:
+        async for record in consumer:
+            alert = json.loads(record.value)
+            if alert not in seen:
+                await act(alert)
+                seen.add(alert)
+            tp = TopicPartition(record.topic, record.partition)
+            # Refused where another member of the group has got the partition meanwhile: it begins
+            # with this alert.
+            with suppress(CommitFailedError, IllegalStateError):
+                await consumer.commit({tp: record.offset + 1})
+
+
+async def replay_alerts(
+    servers: str, act: Act, *, since_ns: int, topic: str = "foreshock.alerts"
+) -> None:
+    """Act on each alert that was published since a time, up to now, and return.
+
+    ``since_ns`` is compared with the time of publication, in nanoseconds since 1970. Without a
+    group, and without commits: it disturbs nobody, and can be done again.
+    """
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, enable_auto_commit=False)
+    seen = Seen()
+    async with consumer:
+        tps = list(consumer.assignment())
+        ends = await consumer.end_offsets(tps)
+        starts = await consumer.offsets_for_times(dict.fromkeys(tps, since_ns // 1_000_000))
+        for tp in tps:
+            # None: nothing was published there since. To read from a known offset, seek to that.
+            consumer.seek(tp, ends[tp] if starts[tp] is None else starts[tp].offset)
+        for tp in tps:
+            while await consumer.position(tp) < ends[tp]:
+                for record in await _records(consumer, tp):
+                    alert = json.loads(record.value)
+                    if record.offset < ends[tp] and alert not in seen:
+                        await act(alert)
+                        seen.add(alert)
+
+
+async def _records(consumer: AIOKafkaConsumer, tp: TopicPartition) -> list[Any]:
+    return (await consumer.getmany(tp, timeout_ms=1_000)).get(tp, [])
+
+
+class KillSwitches:
+    """The state of every symbol's kill switch, from the compacted topic.
+
+    ``read`` is set when all that the topic held at the start has been read. Before that, nothing is
+    known: ``holds`` says so by an error, rather than that trading may go on.
+    """
+
+    def __init__(self) -> None:
+        self.read = asyncio.Event()
+        self._switches: dict[str, dict[str, Any]] = {}
+
+    def holds(self, symbol: str, now_ns: int) -> bool:
+        """Whether trading in a symbol should be held at a time of the exchange's clock."""
+        if not self.read.is_set():
+            raise RuntimeError("the kill switches have not been read yet")
+        switch = self._switches.get(symbol)
+        return switch is not None and switch["state"] == "tripped" and now_ns < switch["until"]
+
+    def held(self, now_ns: int) -> dict[str, str]:
+        """The symbols in which trading should be held, and why."""
+        return {s: its["reason"] for s, its in self._switches.items() if self.holds(s, now_ns)}
+
+    async def follow(self, servers: str, *, topic: str = "foreshock.killswitch") -> None:
+        """Keep the state as the topic has it; run until cancelled."""
+        # No group: every program reads all of the topic, from its beginning.
+        consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
+        )
+        async with consumer:
+            tps = list(consumer.assignment())
+            await consumer.seek_to_beginning(*tps)
+            ends = await consumer.end_offsets(tps)
+            while True:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    for record in records:
+                        self._take(record.key.decode(), record.value)
+                if not self.read.is_set():
+                    places = [await consumer.position(tp) for tp in tps]
+                    if all(at >= ends[tp] for at, tp in zip(places, tps, strict=True)):
+                        self.read.set()
+
+    def _take(self, symbol: str, value: bytes | None) -> None:
+        if value is None:
+            self._switches.pop(symbol, None)
+        else:
+            self._switches[symbol] = json.loads(value)
+
+
+async def show(alert: Alert) -> None:
+    """Print an alert; a program of your own does more."""
+    print(alert["status"], alert["severity"], alert["summary"], flush=True)
+
+
+async def show_switches(servers: str, topic: str) -> None:
+    """Print every second the symbols in which trading should be held."""
+    switches = KillSwitches()
+    following = asyncio.create_task(switches.follow(servers, topic=topic))
+    while not following.done():
+        await asyncio.wait({following}, timeout=1)
+        if switches.read.is_set():
+            print(json.dumps(switches.held(time.time_ns())), flush=True)
+    following.result()
+
+
+def main() -> None:
+    """Run one of the three."""
+    parser = argparse.ArgumentParser(description="Subscribe to Foreshock.")
+    parser.add_argument("what", choices=["alerts", "replay", "killswitch"])
+    parser.add_argument("--servers", default="localhost:9092")
+    parser.add_argument("--group", default="foreshock-example", help="for alerts")
+    parser.add_argument("--topic", help="default: foreshock.alerts or foreshock.killswitch")
+    parser.add_argument("--since", type=datetime.fromisoformat, help="for replay; default: all")
+    its = parser.parse_args()
+    topic = its.topic or (
+        "foreshock.killswitch" if its.what == "killswitch" else "foreshock.alerts"
+    )
+    since_ns = round(its.since.timestamp() * 1e9) if its.since else 0
+    try:
+        if its.what == "alerts":
+            asyncio.run(follow_alerts(its.servers, its.group, show, topic=topic))
+        elif its.what == "replay":
+            asyncio.run(replay_alerts(its.servers, show, since_ns=since_ns, topic=topic))
+        else:
+            asyncio.run(show_switches(its.servers, topic))
+    except KafkaError as error:
+        sys.exit(f"{topic} on {its.servers}: {error}")
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()
