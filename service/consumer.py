@@ -25,9 +25,16 @@ from service.assembly import decoders, partition_task, reconfigure_task
 from service.bounds import BoundsLog
 from service.intake import Intake
 from service.output import Output
-from service.partition import Heard, HeldSnapshot, Partition, by_number
+from service.partition import (
+    Heard,
+    HeldSnapshot,
+    OffsetsWentBackError,
+    Partition,
+    begun_again,
+    by_number,
+)
 from service.publish import Publisher
-from service.restore import restore
+from service.restore import next_alert_offset, restore
 from service.settings import Settings, settings_hash
 from service.wire import dead_letter
 
@@ -169,7 +176,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 max_records=self._settings.kafka.max_poll_records,
             )
             async with self._turn:
-                await self._work(records)
+                try:
+                    await self._work(records)
+                except OffsetsWentBackError as error:
+                    # A commit of ours may have reached the new topic: its records would be passed.
+                    await consumer.commit(begun_again(error.topic, self.partitions.values()))
+                    raise
                 now = time.monotonic()
                 if now >= next_commit or not self._is_member():
                     await self._commit(list(self.partitions.values()))
@@ -192,11 +204,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             if self._stopping.is_set():
                 return
             kept = self._handed_back.get(number)
-            # Somebody else's commit since would mean that somebody else went on with it.
-            if kept is not None and all(
-                tp in committed and committed[tp].offset == offset
-                for tp, offset in kept.committed.items()
-            ):
+            told = await next_alert_offset(number, self._clients.reader, self._settings)
+            if kept is not None and not kept.went_on_elsewhere(committed, told):
                 partition, offsets = kept, kept.read()
             else:
                 partition = Partition(
@@ -205,11 +214,20 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._topics,
                     self._settings.state.snapshot_seconds,
                 )
-                offsets = await restore(partition, committed, self._clients.reader, self._settings)
+                offsets = await restore(
+                    partition,
+                    committed,
+                    self._clients.reader,
+                    self._settings,
+                    self._intake.restore,
+                )
                 self._intake.snapshots_left_out.update(partition.left_out)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
-            if not partition.committed or not committed.keys() >= offsets.keys():
+            if not partition.committed or any(
+                tp not in committed or committed[tp].offset != offset
+                for tp, offset in partition.committed.items()
+            ):
                 # Where it begins is decided once: after a crash, too, it goes on from here.
                 await self._commit([partition])
             partition.paused.clear()
@@ -245,6 +263,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                         self._intake.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
+                    partition.saved_at.pop(symbol, None)
                     if partition.slots.pop(symbol, None) is None:
                         continue  # it was never saved
                     keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
@@ -257,6 +276,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def _feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
         stream = partition.inputs[tp]
+        if records[0].offset < partition.task.aligner.read(stream):
+            raise OffsetsWentBackError(tp.topic)
         decoded = self._decoders[stream].decode(
             [record.value for record in records], time.time_ns()
         )
@@ -330,10 +351,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             held.partition.expect_snapshot(held.symbol, futures)
 
     async def _commit(self, partitions: list[Partition]) -> bool:
-        """Alerts acknowledged, then snapshots, then the group's offsets: in that order.
-
-        Returns whether the group took them: False says that it has moved on.
-        """
+        """Alerts acknowledged, then snapshots, then the group's offsets; whether it took them."""
         await self._clients.publisher.flush()
         if self._held:
             await self._save({})
@@ -341,7 +359,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         offsets = {}
         for partition in partitions:
             partition.settle()
-            offsets.update(partition.commits())
+            # Else what stands already: without an answer membership would end, and all saving.
+            offsets.update(partition.commits() or partition.last_commit)
         if not offsets:
             return self._is_member()
         if not self._is_member() and await self._is_replaced(partitions):
@@ -357,8 +376,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._renew_membership(began)
         self._intake.commits += 1
         for partition in partitions:
-            its = {tp: offsets[tp].offset for tp in partition.inputs if tp in offsets}
-            partition.committed = its or partition.committed
+            partition.last_commit = {tp: offsets[tp] for tp in partition.inputs if tp in offsets}
+            partition.committed |= {tp: its.offset for tp, its in partition.last_commit.items()}
         return True
 
     async def _is_replaced(self, partitions: list[Partition]) -> bool:

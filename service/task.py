@@ -315,6 +315,12 @@ class PartitionTask:
         if symbol in self.monitors:
             self._unsaved[symbol] = position
 
+    def save_all(self) -> None:
+        """Every symbol is to be saved anew: the snapshots that there were are gone."""
+        here = self.aligner.position()
+        for symbol in self.monitors.keys() - self._saving.keys():
+            self._unsaved.setdefault(symbol, here)
+
     def resume_position(self) -> Position:
         """From where, with the snapshots that were saved, everything could be rebuilt."""
         here = self.aligner.position()
