@@ -25,10 +25,11 @@ from tests.kafka.markets import disturbed_market
 from tests.kafka.rig import REQUIRED, Venue
 
 TOLD = ("alerts", "signals", "killswitch", "deadletters")
+IDLE_SECONDS = 10.0
 PATIENT = {
     # The market runs faster than the clock here: a topic that is quiet for half a second is not
     # idle. When all has been produced they become so, and everything is released.
-    "TIME__IDLE_AFTER_MS": "5000",
+    "TIME__IDLE_AFTER_MS": f"{IDLE_SECONDS * 1e3:.0f}",
     "LOG__LEVEL": "info",
 }
 SESSION_SECONDS = 6.0
@@ -86,7 +87,7 @@ async def input_recreated(scene: Scene) -> None:
         await scene.fleet.settled()
         await scene.venue.recreate(scene.random.choice(REQUIRED))
         # A topic that was silent holds back again once the broker no longer speaks of it.
-        await asyncio.sleep(8.0)
+        await asyncio.sleep(IDLE_SECONDS + 3.0)
 
 
 async def snapshots_deleted(scene: Scene) -> None:
