@@ -285,18 +285,11 @@ class Partition:
         -------
         bool
             Whether any topic became idle.
-
-        Raises
-        ------
-        OffsetsWentBackError
-            A topic ends before what was read of it.
         """
         now = time.monotonic()
         changed = False
         for tp, read in self.read().items():
             end, at = heard[tp]
-            if end is not None and end < read:
-                raise OffsetsWentBackError(tp.topic)
             if end is None or read < end:
                 self._silences.pop(tp, None)
                 self.task.aligner.set_idle(self.inputs[tp], idle=False)

@@ -107,12 +107,7 @@ async def _resume(
     partition.saved_at = saved_at = {
         symbol: records[saved][place].offset for symbol, place in restored.began.items()
     }
-    ends = await reader.end_offsets(list(inputs))
-    begun = {
-        tp: stream
-        for tp, stream in inputs.items()
-        if tp not in committed or committed[tp].offset > ends[tp]
-    }
+    begun = {tp: stream for tp, stream in inputs.items() if tp not in committed}
     saved_until = (await reader.end_offsets([saved]))[saved]
     partition.begun_at = {
         tp: saved_until if its.begun_at < 0 else its.begun_at
