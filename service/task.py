@@ -176,6 +176,7 @@ class PartitionTask:
                 self._unsaved.setdefault(symbol, before)
             start = stop
         self._close_bars(watermark_ns, before, output)
+        self._forget_passed()
         return output
 
     def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
@@ -371,6 +372,8 @@ class PartitionTask:
 
         Time too: a topic that was silent may yet bring something from before.
         """
+        if not self._resumed:
+            return
         here_ns = self.aligner.watermark_ns
         if all(position.watermark_ns <= here_ns for position in self._resumed.values()) and all(
             its.read <= self.aligner.read(stream)
