@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test simulate fuzz check alerting bench scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
+.PHONY: help demo test simulate fuzz chaos check alerting bench recovery burst soak scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(READY) ## run every test; starts a real Kafka itself where Java and Mave
 simulate: $(READY) ## break the service by seed, in virtual time (SEEDS=200; SEED=17 shows one)
 	@$(BIN)/python -m tests.faults.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(SIMULATE_ARGS)
 
+chaos: $(READY) ## break real processes and a real Kafka, and read everything back (FAULTS="kill scale")
+	@$(BIN)/python -m tests.kafka.chaos $(FAULTS) $(CHAOS_ARGS)
+
 check: $(READY) ## lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -45,6 +48,15 @@ fuzz: $(READY) ## fuzz decoding, files, snapshots and the core: make fuzz RUNS=1
 
 bench: $(READY) ## measure throughput and memory on a real Kafka; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+recovery: $(READY) ## measure how soon a killed service is back; writes build/recovery.json
+	@$(BIN)/python benchmarks/recovery.py $(RECOVERY_ARGS)
+
+burst: $(READY) ## measure twenty times the flow for a minute; writes build/burst.json
+	@$(BIN)/python benchmarks/burst.py $(BURST_ARGS)
+
+soak: $(READY) ## measure whether memory stays flat (MINUTES=30, after a warm-up); writes build/soak.json
+	@$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),30) $(SOAK_ARGS)
 
 scorecard: $(READY) ## measure the detection on labelled markets; writes build/scorecard
 	@$(BIN)/foreshock scorecard $(SCORECARD_ARGS)

@@ -1,11 +1,12 @@
 """The load in Kafka, and in files for replay."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aiokafka import TopicPartition
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
-from load import STREAMS, Load, generate, symbol_name
+from load import STREAMS, Load, Record, generate, symbol_name
 
 PARTITIONS = 12
 OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
@@ -41,6 +42,14 @@ def create_topics(servers: str, run: str) -> None:
 
 def produce(servers: str, run: str, load: Load) -> None:
     """Produce a load, uncompressed, each symbol's events to the same partition number."""
+    keys = [symbol_name(number).encode() for number in range(load.symbols)]
+    produce_records(servers, run, generate(load), keys)
+
+
+def produce_records(
+    servers: str, run: str, records: Iterable[Record], keys: Sequence[bytes]
+) -> None:
+    """Produce records as they come; ``keys`` are the symbols' names."""
     producer = Producer(
         {
             "bootstrap.servers": servers,
@@ -51,14 +60,13 @@ def produce(servers: str, run: str, load: Load) -> None:
         }
     )
     topics = [topic_name(run, stream) for stream in STREAMS]
-    keys = [symbol_name(number).encode() for number in range(load.symbols)]
     failures: list[object] = []
 
     def delivered(error: object, _message: object) -> None:
         if error is not None:
             failures.append(error)
 
-    for number, record in enumerate(generate(load)):
+    for number, record in enumerate(records):
         if number % 10_000 == 0:
             producer.poll(0)
         while True:

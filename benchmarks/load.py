@@ -21,6 +21,7 @@ TICK_BPS = 1.0
 MEAN_DISTANCE_TICKS = 8
 RANKS_APART = 7_919  # of neighbouring symbols: each has busy accounts of its own
 CHUNK = 50_000
+_TIME_DIGITS = slice(len('{"ts_event":'), len('{"ts_event":') + len(str(START_NS)))
 
 
 class Load(NamedTuple):
@@ -118,20 +119,25 @@ class _Draws(NamedTuple):
     pick: list[float]
 
 
-def _draw(load: Load, shares: np.ndarray, random: np.random.Generator) -> _Draws:
+def _draw(load: Load, shares: np.ndarray, random: np.random.Generator, size: int = CHUNK) -> _Draws:
     leverages = np.array([1, 2, 3, 5, 5, 10, 10, 20, 25, 50])
-    symbols = random.integers(0, load.symbols, CHUNK)
-    ranks = np.searchsorted(shares, random.random(CHUNK) * shares[-1])
+    symbols = random.integers(0, load.symbols, size)
+    ranks = np.searchsorted(shares, random.random(size) * shares[-1])
     return _Draws(
-        random.random(CHUNK).tolist(),
+        random.random(size).tolist(),
         symbols.tolist(),
-        random.integers(0, 2, CHUNK).tolist(),
-        random.geometric(1 / MEAN_DISTANCE_TICKS, CHUNK).tolist(),
-        random.integers(1, 500, CHUNK).tolist(),
+        random.integers(0, 2, size).tolist(),
+        random.geometric(1 / MEAN_DISTANCE_TICKS, size).tolist(),
+        random.integers(1, 500, size).tolist(),
         ((ranks + symbols * RANKS_APART) % load.accounts).tolist(),
-        random.choice(leverages, CHUNK).tolist(),
-        random.random(CHUNK).tolist(),
+        random.choice(leverages, size).tolist(),
+        random.random(size).tolist(),
     )
+
+
+def at_time(value: bytes, ts_event: int) -> bytes:
+    """The same record at another time."""
+    return value[: _TIME_DIGITS.start] + str(ts_event).encode() + value[_TIME_DIGITS.stop :]
 
 
 def symbol_name(number: int) -> str:
@@ -139,8 +145,8 @@ def symbol_name(number: int) -> str:
     return f"SYM{number:04}-PERP"
 
 
-def generate(load: Load) -> Iterator[Record]:
-    """The records in event-time order; the books are filled first."""
+def generate(load: Load, chunk: int = CHUNK) -> Iterator[Record]:
+    """The records in event-time order; the books are filled first. ``chunk`` are drawn at once."""
     random = np.random.default_rng(load.seed)
     shares = np.cumsum(np.arange(1, load.accounts + 1) ** -load.account_skew)
     books = [_Book(10_000) for _ in range(load.symbols)]
@@ -149,9 +155,9 @@ def generate(load: Load) -> Iterator[Record]:
     names = [symbol_name(number) for number in range(load.symbols)]
     step_ns = round(1e9 / (load.symbols * load.events_per_symbol_second))
     to_fill = load.symbols * RESTING_ORDERS
-    for start in range(0, load.records, CHUNK):
-        draws = zip(*_draw(load, shares, random), strict=True)
-        for number, draw in zip(range(start, min(start + CHUNK, load.records)), draws):  # noqa: B905
+    for start in range(0, load.records, chunk):
+        draws = zip(*_draw(load, shares, random, chunk), strict=True)
+        for number, draw in zip(range(start, min(start + chunk, load.records)), draws):  # noqa: B905
             kind, symbol, side, distance, quantity, account, leverage, pick = draw
             book = books[symbol]
             ts_event = START_NS + number * step_ns

@@ -71,13 +71,11 @@ class OpenBar:
         The book as the bar found it.
     marks
         Where the symbol's stream stands.
-    handlers
-        What takes an event, in the order of `events.Kind`.
     """
 
     __slots__ = (
         "_book", "_counts", "_feed", "_habits", "_large", "_near_high", "_near_low", "_one_sided",
-        "_share", "flow", "handlers", "large", "leveraged", "marks", "opened",
+        "_share", "flow", "large", "leveraged", "marks", "opened",
     )  # fmt: skip
 
     def __init__(
@@ -102,7 +100,15 @@ class OpenBar:
         self._large = math.inf
         self._near_low = 0.0
         self._near_high = 0.0
-        self.handlers: tuple[Callable[[Any], None], ...] = (
+
+    @property
+    def handlers(self) -> tuple[Callable[[Any], None], ...]:
+        """What takes an event, in the order of `events.Kind`.
+
+        Made when asked for: kept here it would be a cycle, and the book of a symbol that was
+        forgotten would stay in memory until the next full collection of garbage, for hours.
+        """
+        return (
             self._on_order,
             self._on_cancel,
             self._on_trade,

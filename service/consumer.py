@@ -24,10 +24,18 @@ from service import snapshots
 from service.assembly import decoders, partition_task, reconfigure_task
 from service.bounds import BoundsLog
 from service.intake import Intake
+from service.membership import Membership
 from service.output import Output
-from service.partition import Heard, HeldSnapshot, Partition, by_number
+from service.partition import (
+    Heard,
+    HeldSnapshot,
+    OffsetsWentBackError,
+    Partition,
+    begun_again,
+    by_number,
+)
 from service.publish import Publisher
-from service.restore import restore
+from service.restore import next_alert_offset, restore
 from service.settings import Settings, settings_hash
 from service.wire import dead_letter
 
@@ -86,7 +94,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._to_take: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
-        self._member_until = 0.0
+        self._membership = Membership(settings.kafka.session_timeout_seconds)
         self.joined = False
         self.partitions: dict[int, Partition] = {}
 
@@ -117,7 +125,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             # What went to somebody else is kept no longer: it may have gone on there, uncommitted.
             numbers = by_number(self._to_take)
             self._handed_back = {n: p for n, p in self._handed_back.items() if n in numbers}
-            self._renew_membership(time.monotonic())
+            self._membership.renew(time.monotonic())
             self.joined = True
         except Exception as error:  # noqa: BLE001 - as above
             self._failure = error
@@ -169,13 +177,18 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             async with self._turn:
                 if self._failure is not None:  # meanwhile, beside the loop
                     raise self._failure
-                await self._work(records)
+                try:
+                    await self._work(records)
+                except OffsetsWentBackError as error:
+                    # A commit of ours may have reached the new topic: its records would be passed.
+                    await consumer.commit(begun_again(error.topic, self.partitions.values()))
+                    raise
                 now = time.monotonic()
-                if now >= next_commit or not self._is_member():
+                if now >= next_commit or not self._membership.holds():
                     await self._commit(list(self.partitions.values()))
                     next_commit = now + self._settings.state.commit_seconds
                     self._bounds.note(now)
-                if self._is_member():
+                if self._membership.holds():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._intake.last_poll_at = time.monotonic()
         async with self._turn:
@@ -192,11 +205,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             if self._stopping.is_set():
                 return
             kept = self._handed_back.get(number)
-            # Somebody else's commit since would mean that somebody else went on with it.
-            if kept is not None and all(
-                tp in committed and committed[tp].offset == offset
-                for tp, offset in kept.committed.items()
-            ):
+            told = await next_alert_offset(number, self._clients.reader, self._settings)
+            if kept is not None and not kept.went_on_elsewhere(committed, told):
                 partition, offsets = kept, kept.read()
             else:
                 partition = Partition(
@@ -205,11 +215,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._topics,
                     self._settings.state.snapshot_seconds,
                 )
-                offsets = await restore(partition, committed, self._clients.reader, self._settings)
+                reader, progress = self._clients.reader, self._intake.restore
+                offsets = await restore(partition, committed, reader, self._settings, progress)
                 self._intake.snapshots_left_out.update(partition.left_out)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
-            if not partition.committed or not committed.keys() >= offsets.keys():
+            if not partition.committed or any(
+                tp not in committed or committed[tp].offset != offset
+                for tp, offset in partition.committed.items()
+            ):
                 # Where it begins is decided once: after a crash, too, it goes on from here.
                 await self._commit([partition])
             partition.paused.clear()
@@ -245,6 +259,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                         self._intake.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
+                    partition.saved_at.pop(symbol, None)
                     if partition.slots.pop(symbol, None) is None:
                         continue  # it was never saved
                     keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
@@ -257,6 +272,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def _feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
         stream = partition.inputs[tp]
+        if records[0].offset < partition.task.aligner.read(stream):
+            raise OffsetsWentBackError(tp.topic)
         decoded = self._decoders[stream].decode(
             [record.value for record in records], time.time_ns()
         )
@@ -289,18 +306,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     # What is kept.
 
-    def _renew_membership(self, at: float) -> None:
-        self._member_until = at + self._settings.kafka.session_timeout_seconds
-
-    def _is_member(self) -> bool:
-        """Whether the group cannot have given the partitions to another without our knowing.
-
-        A process that was frozen for longer than the session timeout, or cut off, has been replaced
-        and has yet to hear of it. Its commits the broker refuses; its snapshots would take the
-        place of its successor's. So they are sent only while the last sign of membership is fresh.
-        """
-        return time.monotonic() < self._member_until
-
     async def _save(self, symbols: dict[int, list[str]]) -> None:
         """Take snapshots, and send those whose time has come.
 
@@ -322,7 +327,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 self._held.append(HeldSnapshot(partition, symbol, parts, sent_before))
         while (
             self._held
-            and self._is_member()
+            and self._membership.holds()
             and all(future.done() for future in self._held[0].sent_before)
         ):
             held = self._held.popleft()
@@ -330,10 +335,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             held.partition.expect_snapshot(held.symbol, futures)
 
     async def _commit(self, partitions: list[Partition]) -> bool:
-        """Alerts acknowledged, then snapshots, then the group's offsets: in that order.
-
-        Returns whether the group took them: False says that it has moved on.
-        """
+        """Alerts acknowledged, then snapshots, then the group's offsets; whether it took them."""
         await self._clients.publisher.flush()
         if self._held:
             await self._save({})
@@ -341,10 +343,11 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         offsets = {}
         for partition in partitions:
             partition.settle()
-            offsets.update(partition.commits())
+            # Else what stands already: without an answer membership would end, and all saving.
+            offsets.update(partition.commits() or partition.last_commit)
         if not offsets:
-            return self._is_member()
-        if not self._is_member() and await self._is_replaced(partitions):
+            return self._membership.holds()
+        if not self._membership.holds() and await self._is_replaced(partitions):
             log.warning("not committed: the group went on without this member")
             return False
         began = time.monotonic()
@@ -354,11 +357,11 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             # The group has moved on; whoever owns the partitions now starts from the last commit.
             log.warning("commit refused", reason=str(error))
             return False
-        self._renew_membership(began)
+        self._membership.renew(began)
         self._intake.commits += 1
         for partition in partitions:
-            its = {tp: offsets[tp].offset for tp in partition.inputs if tp in offsets}
-            partition.committed = its or partition.committed
+            partition.last_commit = {tp: offsets[tp] for tp in partition.inputs if tp in offsets}
+            partition.committed |= {tp: its.offset for tp, its in partition.last_commit.items()}
         return True
 
     async def _is_replaced(self, partitions: list[Partition]) -> bool:
@@ -381,7 +384,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def _keep(self, partitions: list[Partition]) -> bool:
         """Save everything of some partitions and commit it; False if the group has moved on."""
-        if not self._is_member() and not await self._commit(partitions):
+        if not self._membership.holds() and not await self._commit(partitions):
             return False
         await self._save({p.number: p.unsaved() for p in partitions})
         return await self._commit(partitions)

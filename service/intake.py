@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec import Struct, field
 
 from service.output import Tally
+from service.reading import Progress
 from service.snapshots import Problem
 
 
@@ -19,3 +20,4 @@ class Intake(Struct):
     commits: int = 0
     rebalances: int = 0
     last_poll_at: float = 0.0
+    restore: Progress = field(default_factory=Progress)

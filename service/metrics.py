@@ -119,6 +119,13 @@ def _intake(intake: Intake) -> Iterator[Metric]:
     )
     yield counter("rebalances", "Times that partitions were handed back.", intake.rebalances)
     yield counter("commits", "Commits of offsets.", intake.commits)
+    yield counter("restore_records", "Records read to restore partitions.", intake.restore.records)
+    yield counter(
+        "restore_bytes",
+        "Bytes of records' values read to restore partitions.",
+        intake.restore.value_bytes,
+        unit="bytes",
+    )
     yield counter("muted_alerts", "Alerts that were out already.", tally.muted_alerts)
     yield counter(
         "incidents",

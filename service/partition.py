@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from msgspec import Struct
 
@@ -17,17 +18,31 @@ from service.snapshots import Part, Problem
 from service.task import PartitionTask
 
 
+class OffsetsWentBackError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """A topic's records are numbered from the beginning: it was deleted and made again."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self.topic = topic
+
+
 class CommitNote(Struct, frozen=True):
     """What is kept with a committed offset, as its metadata.
 
     ``newest_ns``: the topic's newest event time at the offset. ``signals_until_ns``: signals of
     bars that end by then are out. ``alerts_offset``: alerts that a restart might raise again stand
-    at or after this offset of the alerts topic.
+    at or after this offset of the alerts topic. ``snapshots_offset``: each symbol's newest snapshot
+    stands at or after this offset of the snapshots topic. ``begun_at``: snapshots before this
+    offset know nothing of the input topic, which came or was made again after them; -1 for all that
+    there are. ``saved_symbols`` have a snapshot.
     """
 
     newest_ns: int = 0
     signals_until_ns: int = 0
     alerts_offset: int = 0
+    snapshots_offset: int = 0
+    begun_at: int = 0
+    saved_symbols: int = 0
 
 
 class Heard(NamedTuple):
@@ -91,11 +106,16 @@ class Partition:
         self.snapshot_seconds = snapshot_seconds
         self.slots: dict[str, int] = {}
         self.left_out: Mapping[Problem, int] = {}
+        # The offset of the first part of each symbol's newest snapshot.
+        self.saved_at: dict[str, int] = {}
+        self.begun_at: dict[TopicPartition, int] = {}
+        self._last_saved_at = 0
         # (event time, offset) of published alerts that a restart might raise again.
         self.alerts: deque[tuple[int, int]] = deque()
         self.next_alert_offset = 0
         self.signals_until_ns = 0
         self.committed: dict[TopicPartition, int] = {}
+        self.last_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self._silences: dict[TopicPartition, _Silence] = {}
         self.paused: set[TopicPartition] = set()
         self.restored_in_seconds = 0.0
@@ -168,9 +188,14 @@ class Partition:
             self.note_alert(ts_event, future.result().offset)
         self._sent_alerts.clear()
         for symbol, futures in self._sent_snapshots:
-            for future in futures:
-                future.result()
+            began = min(future.result().offset for future in futures)
             self.task.saved(symbol)
+            if began < self._last_saved_at:  # what was saved went with the topic that it stood on
+                self.saved_at = dict.fromkeys(self.saved_at, 0)
+                self.task.save_all()
+            self._last_saved_at = began
+            if symbol in self.slots:  # and not forgotten meanwhile
+                self.saved_at[symbol] = began
         self._sent_snapshots.clear()
 
     def note_alert(self, ts_event: int, offset: int) -> None:
@@ -190,18 +215,54 @@ class Partition:
         # An alert of a bar that ended before the position cannot be raised again.
         while self.alerts and self.alerts[0][0] < position.watermark_ns:
             self.alerts.popleft()
-        alerts_offset = min((o for _, o in self.alerts), default=self.next_alert_offset)
+        alerts_offset = self._alerts_offset()
+        snapshots_offset = self._snapshots_offset()
+        self.begun_at = {tp: at for tp, at in self.begun_at.items() if at > snapshots_offset}
         return {
             tp: OffsetAndMetadata(
                 position.streams[stream].start,
                 _encode(
                     CommitNote(
-                        position.streams[stream].newest_ns, self.signals_until_ns, alerts_offset
+                        position.streams[stream].newest_ns,
+                        self.signals_until_ns,
+                        alerts_offset,
+                        snapshots_offset,
+                        self.begun_at.get(tp, 0),
+                        len(self.saved_at),
                     )
                 ).decode(),
             )
             for tp, stream in self.inputs.items()
         }
+
+    def went_on_elsewhere(
+        self, committed: Mapping[TopicPartition, OffsetAndMetadata], next_alert_offset: int
+    ) -> bool:
+        """Whether somebody else has worked on it since it was handed back with its last commit.
+
+        An owner in between may have told alerts and ended before it committed anything.
+        """
+        return next_alert_offset != self.next_alert_offset or any(
+            tp not in committed or committed[tp].offset != offset
+            for tp, offset in self.committed.items()
+        )
+
+    def note_of_beginning(self) -> CommitNote:
+        """What to note with the beginning of a topic that was deleted and made again."""
+        return CommitNote(
+            0,
+            self.signals_until_ns,
+            self._alerts_offset(),
+            self._snapshots_offset(),
+            begun_at=-1,
+            saved_symbols=len(self.saved_at),
+        )
+
+    def _alerts_offset(self) -> int:
+        return min((offset for _, offset in self.alerts), default=self.next_alert_offset)
+
+    def _snapshots_offset(self) -> int:
+        return min(self.saved_at.values(), default=0)
 
     def mind_idle(
         self, heard: Mapping[TopicPartition, Heard], idle_after: float, unheard_after: float
@@ -231,6 +292,7 @@ class Partition:
             end, at = heard[tp]
             if end is None or read < end:
                 self._silences.pop(tp, None)
+                self.task.aligner.set_idle(self.inputs[tp], idle=False)
                 continue
             silence = self._silences.get(tp)
             if silence is None or silence.read != read:
@@ -284,6 +346,18 @@ def start_positions(
             read=offsets[tp],
         )
         for tp, stream in inputs.items()
+    }
+
+
+def begun_again(
+    topic: str, partitions: Iterable[Partition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What to commit of a topic that was deleted and made again: its beginning."""
+    return {
+        tp: OffsetAndMetadata(0, _encode(partition.note_of_beginning()).decode())
+        for partition in partitions
+        for tp in partition.inputs
+        if tp.topic == topic
     }
 
 

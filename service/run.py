@@ -32,6 +32,7 @@ from service.http import Health, HttpServer, start_http
 from service.intake import Intake
 from service.metrics import ForeshockCollector, View, registry
 from service.publish import Published, Publisher
+from service.reading import Progress
 from service.reload import Reloader, Source
 from service.settings import KafkaSettings, Settings
 from service.web_config import WebConfig, load_web_config
@@ -226,13 +227,28 @@ class Service:
         if session is None or not session.joined:
             checks["group"] = "joining"
         elif session.restoring:
-            checks["state"] = f"restoring {session.restoring} partitions"
+            checks["state"] = _restoring(session.restoring, self._intake.restore)
         since_poll = time.monotonic() - self._intake.last_poll_at
         stalled = self._intake.last_poll_at > 0.0 and since_poll > STALLED_SECONDS
         live = session is None or not stalled
         if not live:
             checks["loop"] = f"stalled for {since_poll:.0f} s"
         return Health(live, all(word == "ok" for word in checks.values()), checks)
+
+
+def _restoring(waiting: int, progress: Progress) -> str:
+    """How far it is, in words.
+
+    >>> _restoring(9, Progress(partition=4, passed=30, to_pass=120))
+    'restoring partition 4: 25% of 120 records; 9 topic partitions to go'
+    """
+    if progress.partition is None:
+        return f"restoring {waiting} topic partitions"
+    done = progress.passed / progress.to_pass if progress.to_pass else 0.0
+    return (
+        f"restoring partition {progress.partition}: {done:.0%} of {progress.to_pass} records; "
+        f"{waiting} topic partitions to go"
+    )
 
 
 async def start_service_http(

@@ -74,23 +74,26 @@ class Record(Protocol):
 class Restored(Struct):
     """What a partition of the topic held: whole snapshots, their slots, and why others were not.
 
-    ``problems`` counts reasons; ``formats`` are the other formats that were met, and the versions
-    of the service that wrote them. ``damaged`` are the symbols of which something newer than what
-    is used was there, or something where nothing can be used: the group's offsets may count on it.
+    ``began`` is the place among the records where each symbol's snapshot begins. ``problems``
+    counts reasons; ``formats`` are the other formats that were met, and the versions of the service
+    that wrote them. ``damaged`` are the symbols of which something newer than what is used was
+    there, or something where nothing can be used: the group's offsets may count on it.
     """
 
     snapshots: list[Snapshot] = []
     slots: dict[str, int] = {}
+    began: dict[str, int] = {}
     problems: dict[Problem, int] = {}
     formats: dict[int, str] = {}
     damaged: list[str] = []
 
 
 class _Set(NamedTuple):
-    """All parts of one generation, and the place of its last part among the records."""
+    """All parts of one generation, and the places of its first and last among the records."""
 
     header: Header
     slot: int
+    began: int
     written: int
     pieces: list[bytes]
 
@@ -140,6 +143,7 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
                     continue
                 restored.snapshots.append(outcome)
                 restored.slots[symbol] = its.slot
+                restored.began[symbol] = its.began
                 newest_usable = its.written
                 break
             problems.add((symbol, its.slot, outcome))
@@ -176,7 +180,7 @@ def why_left_out(restored: Restored) -> list[str]:
 def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
     """The whole sets of each symbol, also those whose place a later one has taken."""
     found: dict[str, _Seen] = {}
-    incomplete: dict[tuple[str, int, str], list[bytes]] = {}
+    incomplete: dict[tuple[str, int, str], tuple[int, list[bytes]]] = {}
     for number, record in enumerate(records):
         place = _place(record.key)
         header = _header_at(place, record)
@@ -193,12 +197,12 @@ def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
         if header is None:
             seen.spoiled = number
             continue
-        pieces = incomplete.setdefault((symbol, slot, header.generation), [])
+        began, pieces = incomplete.setdefault((symbol, slot, header.generation), (number, []))
         if part == len(pieces):
             pieces.append(record.value)
         if part == header.parts - 1:
             if len(pieces) == header.parts:
-                seen.sets.append(_Set(header, slot, number, pieces))
+                seen.sets.append(_Set(header, slot, began, number, pieces))
             else:
                 _count(restored, "parts_missing")
     return found

@@ -176,6 +176,7 @@ class PartitionTask:
                 self._unsaved.setdefault(symbol, before)
             start = stop
         self._close_bars(watermark_ns, before, output)
+        self._forget_passed()
         return output
 
     def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
@@ -315,6 +316,12 @@ class PartitionTask:
         if symbol in self.monitors:
             self._unsaved[symbol] = position
 
+    def save_all(self) -> None:
+        """Every symbol is to be saved anew: the snapshots that there were are gone."""
+        here = self.aligner.position()
+        for symbol in self.monitors.keys() - self._saving.keys():
+            self._unsaved.setdefault(symbol, here)
+
     def resume_position(self) -> Position:
         """From where, with the snapshots that were saved, everything could be rebuilt."""
         here = self.aligner.position()
@@ -365,6 +372,8 @@ class PartitionTask:
 
         Time too: a topic that was silent may yet bring something from before.
         """
+        if not self._resumed:
+            return
         here_ns = self.aligner.watermark_ns
         if all(position.watermark_ns <= here_ns for position in self._resumed.values()) and all(
             its.read <= self.aligner.read(stream)

@@ -1,9 +1,11 @@
 """What a symbol's monitor makes of each kind of event, ordinary or not."""
 
+import gc
 import math
 
 import pytest
 
+from detectors.book import Book
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.events import Cancel, Late, Margin, Order, Position, Reference, Trade
 from detectors.open_bar import Counts
@@ -172,3 +174,17 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     features = signal.detectors["thin_book"].features
     assert features["shallow_side_25bps"] == pytest.approx(math.log(20.0))
     assert features["sweep_cost"] > 4.0
+
+
+def test_the_book_of_a_symbol_that_is_forgotten_waits_for_no_collection_of_garbage():
+    gc.collect()
+    gc.disable()
+    try:
+        monitor = SymbolMonitor("S", Parameters(), CATALOGUE, Counts())
+        monitor.apply(order("1", "buy", 1.0))
+        monitor.close_bar(BEGIN + SECOND)
+        its = id(monitor.book)
+        del monitor
+        assert its not in {id(found) for found in gc.get_objects() if type(found) is Book}
+    finally:
+        gc.enable()

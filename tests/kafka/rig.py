@@ -232,6 +232,11 @@ class Service:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)
 
+    @property
+    def runs(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     def said(self) -> str:
         """All that it wrote."""
         return self._log.read_text()
@@ -292,11 +297,14 @@ class Venue:
         return f"{self.prefix}.{name}"
 
     async def __aenter__(self) -> Self:
-        variables = environment(**self.settings)
-        await create_missing(load_settings(None, variables), self.partitions, None)
+        await self._create_missing()
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=20)
         self._producer = await self._stack.enter_async_context(producer)
         return self
+
+    async def _create_missing(self) -> None:
+        settings = load_settings(None, environment(**self.settings))
+        await create_missing(settings, self.partitions, None)
 
     async def __aexit__(self, *_: object) -> None:
         for service in self._services:
@@ -325,6 +333,35 @@ class Venue:
     async def send(self, stream: str, key: bytes, value: bytes | None) -> Any:
         """Send one record, whatever is in it; where it stands."""
         return await self._producer.send_and_wait(self.topic(stream), value, key=key)
+
+    async def recreate(self, name: str) -> None:
+        """Delete a topic, and make it again as soon as it is gone."""
+        topic = self.topic(name)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        try:
+            await admin.delete_topics([topic])
+
+            async def gone() -> bool:
+                return topic not in await admin.list_topics()
+
+            await until(gone, f"{topic} is deleted")
+        finally:
+            await admin.close()
+        await self._create_missing()
+
+    async def ends(self) -> dict[TopicPartition, int]:
+        """The offset that the next record of each input would get."""
+        async with AIOKafkaConsumer(bootstrap_servers=self.kafka) as consumer:
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(self._inputs())
+        return ends
+
+    def _inputs(self) -> list[TopicPartition]:
+        return [
+            TopicPartition(self.topic(stream), number)
+            for stream in self.streams
+            for number in range(self.partitions)
+        ]
 
     async def records(self, name: str) -> list[Any]:
         """Everything that a topic holds now."""
@@ -362,11 +399,7 @@ class Venue:
             committed = await admin.list_consumer_group_offsets(self.prefix)
         finally:
             await admin.close()
-        async with AIOKafkaConsumer(bootstrap_servers=self.kafka) as consumer:
-            tps = [
-                TopicPartition(self.topic(stream), number)
-                for stream in self.streams
-                for number in range(self.partitions)
-            ]
-            ends = await consumer.end_offsets(tps)
-        return sum(ends[tp] - (committed[tp].offset if tp in committed else 0) for tp in tps)
+        ends = await self.ends()
+        return sum(
+            end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items()
+        )

@@ -1,6 +1,8 @@
 """What the Kafka loop knows of a partition: which topics are silent, and what may be committed."""
 
+import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
@@ -9,7 +11,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
 from service.align import StreamPosition
 from service.output import Muted, Tally
-from service.partition import Heard, Partition
+from service.partition import Heard, Partition, begun_again, read_note
 from service.task import PartitionTask
 from tests.shell.events import by_stream, market
 
@@ -133,3 +135,77 @@ def test_a_snapshot_that_came_to_nothing_is_taken_again():
     assert its.unsaved() == ["AAA"]
     assert its.slots["AAA"] == 0
     assert its.task.resume_position() == before
+
+
+def test_a_topic_with_unread_records_holds_the_others_back_even_if_it_was_idle(clock):
+    its = partition()
+    feed(its, 0.5)
+    for number in range(6):
+        mind(its, answer(its, number))
+        clock.now += 1.0
+    feed(its, 0.5)
+    before = its.task.aligner.watermark_ns
+    trades = TopicPartition("t", 0)
+    heard = answer(its, 7)
+    mind(its, heard | {trades: Heard(heard[trades].end + 1, 7)})
+    first = its.task.aligner.read("orders")
+    later = LOGS["orders"][first:]
+    its.task.feed("orders", later, first_offset=first, next_offset=first + len(later))
+    its.task.advance()
+    assert its.task.aligner.watermark_ns == before
+
+
+def test_a_topic_that_was_made_again_is_committed_from_its_beginning():
+    its = partition()
+    feed(its, 0.5)
+    again = begun_again("t", [its])
+    trades = TopicPartition("t", 0)
+    assert list(again) == [trades]
+    assert again[trades].offset == 0
+    note = read_note(again[trades].metadata)
+    assert note is not None
+    assert note.begun_at == -1
+
+
+async def test_a_restart_reads_snapshots_from_the_oldest_that_it_needs():
+    its = partition()
+    feed(its, 0.5)
+    for offset in (7, 30):
+        its.slots["AAA"] = 0
+        its.task.snapshot("AAA")
+        parts = [asyncio.Future(), asyncio.Future()]
+        for number, part in enumerate(parts):
+            part.set_result(SimpleNamespace(offset=offset + number))
+        its.expect_snapshot("AAA", parts)
+        its.settle()
+        notes = [read_note(commit.metadata) for commit in its.commits().values()]
+        assert {note.snapshots_offset for note in notes} == {offset}
+        feed(its, 1.0)
+
+
+async def test_a_snapshot_of_a_symbol_that_was_forgotten_meanwhile_is_not_counted_on():
+    its = partition()
+    feed(its, 0.5)
+    its.task.snapshot("AAA")
+    part = asyncio.Future()
+    part.set_result(SimpleNamespace(offset=7))
+    its.expect_snapshot("AAA", [part])
+    its.slots.pop("AAA", None)
+    its.settle()
+    assert its.saved_at == {}
+
+
+async def test_snapshots_whose_topic_was_made_again_are_all_taken_anew():
+    its = partition()
+    feed(its, 0.5)
+    for offset in (7, 0):  # the second is the first of a new topic
+        its.slots["AAA"] = 0
+        its.task.snapshot("AAA")
+        part = asyncio.Future()
+        part.set_result(SimpleNamespace(offset=offset))
+        its.expect_snapshot("AAA", [part])
+        its.settle()
+        assert its.task.changed() == (["AAA"] if offset == 0 else [])
+        feed(its, 1.0)
+    notes = [read_note(commit.metadata) for commit in its.commits().values()]
+    assert {note.saved_symbols for note in notes} == {1}

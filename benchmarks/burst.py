@@ -1,0 +1,204 @@
+"""More than can be scored: a burst of twenty times the flow for a minute, and the way back.
+
+``make burst`` runs this file. Order flow comes at a steady rate, then twenty times as fast for a
+minute, then steadily again. The service's memory, lag and delay are sampled all along. Afterwards a
+second group reads the same log at its own speed, and what both told is compared, record by record.
+Written to build/burst.json.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from kafka_load import PARTITIONS, produce_records, topic_name
+from load import START_NS, Load, Record, at_time, generate, symbol_name
+from process import ROOT, Scrape, ServiceProcess, create_topics, variables
+
+sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
+
+from deploy.kafka.kafka import KafkaServer, free_port
+
+TOLD = ("alerts", "signals", "killswitch", "deadletters")
+SAMPLE_SECONDS = 1.0
+TICK_SECONDS = 0.05
+MIB = 2**20
+
+
+class Burst(NamedTuple):
+    """How many events a second come, and for how long; event time is the clock's."""
+
+    rate: float
+    factor: float = 20.0
+    before_seconds: float = 30.0
+    burst_seconds: float = 60.0
+    after_seconds: float = 30.0
+    symbols: int = 64
+
+    def due(self, seconds: float) -> int:
+        """How many events have come after so many seconds."""
+        burst = min(max(0.0, seconds - self.before_seconds), self.burst_seconds)
+        return int(self.rate * (seconds + (self.factor - 1.0) * burst))
+
+    @property
+    def seconds(self) -> float:
+        """How long all of it takes."""
+        return self.before_seconds + self.burst_seconds + self.after_seconds
+
+
+def timed(burst: Burst) -> Iterator[list[Record]]:
+    """The records of each tick, with the event times that they come at."""
+    records = generate(Load(burst.due(burst.seconds), symbols=burst.symbols))
+    ticks = round(burst.seconds / TICK_SECONDS)
+    for tick in range(ticks):
+        at_ns = START_NS + int(tick * TICK_SECONDS * 1e9)
+        first, stop = burst.due(tick * TICK_SECONDS), burst.due((tick + 1) * TICK_SECONDS)
+        step_ns = int(TICK_SECONDS * 1e9 / max(1, stop - first))
+        yield [
+            record._replace(value=at_time(record.value, at_ns + i * step_ns))
+            for i, record in zip(range(stop - first), records, strict=False)
+        ]
+
+
+def paced(ticks: list[list[Record]], began: float) -> Iterator[Record]:
+    """The records as they become due."""
+    for number, records in enumerate(ticks):
+        time.sleep(max(0.0, began + number * TICK_SECONDS - time.monotonic()))
+        yield from records
+
+
+def sample(service: ServiceProcess, began: float) -> dict[str, float]:
+    """Memory, lag and delay, now."""
+    scrape = service.scrape()
+    return {
+        "seconds": round(scrape.at - began, 1),
+        "resident_mib": round(service.resident_bytes() / MIB, 1),
+        "records": scrape.total("foreshock_records_total"),
+        "lag_records": scrape.total("foreshock_consumer_lag_records"),
+        "behind_seconds": round(_behind(scrape, began), 1),
+        "paused": scrape.total("foreshock_paused_partitions"),
+        "cpu_seconds": scrape.total("process_cpu_seconds_total"),
+    }
+
+
+def _behind(scrape: Scrape, began: float) -> float:
+    # Event time begins at a fixed date here: the delay that is exported counts from there.
+    exported = scrape.largest("foreshock_watermark_delay_seconds")
+    return exported - (time.time() - START_NS / 1e9 - (scrape.at - began)) if exported else 0.0
+
+
+def told(servers: str, run: str) -> dict[str, Counter[bytes]]:
+    """Everything that was told, by topic; signals and alerts to the last bit."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "reads", "log_level": 0})
+    found: dict[str, Counter[bytes]] = {}
+    for name in TOLD:
+        counts: Counter[bytes] = Counter()
+        for number in range(PARTITIONS):
+            tp = TopicPartition(topic_name(run, name), number, OFFSET_BEGINNING)
+            _, end = consumer.get_watermark_offsets(tp, timeout=30)
+            consumer.assign([tp])
+            position = 0
+            while position < end:
+                for message in consumer.consume(1_000, timeout=1.0):
+                    position = message.offset() + 1
+                    counts[message.value()] += 1
+        found[name] = counts
+    consumer.close()
+    return found
+
+
+def measure(burst: Burst) -> dict[str, Any]:
+    """Run it; what was sampled, and what differs from an undisturbed reading."""
+    folder = Path(tempfile.mkdtemp(prefix="foreshock-burst-"))
+    ticks = list(timed(burst))
+    total = sum(map(len, ticks))
+    keys = [symbol_name(number).encode() for number in range(burst.symbols)]
+    found: dict[str, Any] = {"burst": burst._asdict(), "records": total}
+    samples: list[dict[str, float]] = []
+    with KafkaServer(heap="1g") as server:
+        servers = server.bootstrap_servers
+        pace = {
+            "LOG__LEVEL": "warning",
+            "DETECTION__WARMUP_BARS": "30",
+            "DETECTION__FALSE_ALARMS_PER_DAY": "1000",
+            # The generator shares the machine: its pauses are not the market's.
+            "TIME__IDLE_AFTER_MS": "60000",
+        }
+        its = variables(servers, "run", **pace)
+        create_topics(its, PARTITIONS)
+        with ServiceProcess(its, folder / "service.log", free_port()) as service:
+            service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
+            began = time.monotonic()
+            sender = threading.Thread(
+                target=produce_records, args=(servers, "run", paced(ticks, began), keys)
+            )
+            sender.start()
+            while not samples or samples[-1]["records"] < total:
+                time.sleep(SAMPLE_SECONDS)
+                samples.append(sample(service, began))
+            sender.join()
+            last = service.scrape()
+        found["late"] = last.total("foreshock_events_total", outcome="late")
+        outputs = {k: v for k, v in variables(servers, "cold").items() if "OUTPUTS__" in k}
+        cold = its | outputs | {"FORESHOCK_KAFKA__GROUP_ID": "cold"}
+        create_topics(cold, PARTITIONS)
+        with ServiceProcess(cold, folder / "cold.log", free_port()) as service:
+            service.until(lambda s: s.total("foreshock_records_total") > 0)
+            start = service.scrape()
+            end = service.until(lambda s: s.total("foreshock_records_total") >= total, 1_800)
+            read = total - start.total("foreshock_records_total")
+            found["cold_events_per_second"] = round(read / (end.at - start.at))
+        mine, undisturbed = told(servers, "run"), told(servers, "cold")
+    found["compared"] = {
+        name: {
+            "told": its.total(),
+            "lost": len(undisturbed[name] - its),
+            "unexpected": len(its - undisturbed[name]),
+        }
+        for name, its in mine.items()
+    }
+    found |= _summary(burst, samples) | {"samples": samples}
+    return found
+
+
+def _summary(burst: Burst, samples: list[dict[str, float]]) -> dict[str, Any]:
+    """Before, at the worst, and how it came back."""
+    calm_until, over_at = burst.before_seconds, burst.before_seconds + burst.burst_seconds
+    before = [s for s in samples if s["seconds"] <= calm_until]
+    behind = [s for s in samples if s["seconds"] > over_at and s["lag_records"] > 0]
+    catching = behind[-1]["seconds"] - over_at if behind else 0.0
+    read = behind[-1]["records"] - behind[0]["records"] if behind else 0.0
+    during = behind[-1]["seconds"] - behind[0]["seconds"] if len(behind) > 1 else 0.0
+    return {
+        "resident_mib_before": max(s["resident_mib"] for s in before),
+        "resident_mib_most": max(s["resident_mib"] for s in samples),
+        "lag_records_most": max(s["lag_records"] for s in samples),
+        "behind_seconds_most": max(s["behind_seconds"] for s in samples),
+        "paused_most": max(s["paused"] for s in samples),
+        "caught_up_seconds_after": round(catching, 1),
+        "catching_up_events_per_second": round(read / during) if during else None,
+    }
+
+
+def main() -> None:
+    """Measure, show, and keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, default=2_000.0, help="in events a second")
+    arguments = parser.parse_args()
+    found = measure(Burst(arguments.rate))
+    out = ROOT / "build" / "burst.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(found, indent=2) + "\n")
+    del found["samples"]
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""How soon a killed service is back: a thousand symbols restored and caught up.
+
+``make recovery`` runs this file. A log is read to nearly its end and the service killed; the rest
+is produced, the service started again, and timed until it is ready and until it has read all of it.
+Then another group reads the same log from its beginning: the cold replay that a restoration saves.
+Written to build/recovery.json.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from kafka_load import produce_records
+from load import Load, generate, symbol_name
+from process import ROOT, Scrape, ServiceProcess, create_topics, variables
+
+sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
+
+from deploy.kafka.kafka import KafkaServer, free_port
+
+PARTITIONS = 12
+SESSION_SECONDS = 6.0
+READ_BEFORE = 0.95
+"""The share of the log that is read before the kill."""
+
+
+def _timed(service: ServiceProcess, records: float) -> tuple[float, float, Scrape]:
+    """Seconds until it is ready, until so many records are read, and the last scrape."""
+    began = time.monotonic()
+    while True:
+        try:
+            if service.get("/readyz")[0] == 200:
+                break
+        except OSError:
+            pass
+        time.sleep(0.05)
+    ready = time.monotonic() - began
+    last = service.until(
+        lambda s: (
+            s.total("foreshock_records_total") >= records
+            and s.total("foreshock_consumer_lag_records") == 0
+        )
+    )
+    return ready, last.at - began, last
+
+
+def recover(load: Load) -> dict[str, Any]:
+    """Read, kill, produce the rest, start again; then replay cold."""
+    folder = Path(tempfile.mkdtemp(prefix="foreshock-recovery-"))
+    keys = [symbol_name(number).encode() for number in range(load.symbols)]
+    before = int(load.records * READ_BEFORE)
+    found: dict[str, Any] = {"load": load._asdict()}
+    with KafkaServer(heap="1g") as server:
+        servers = server.bootstrap_servers
+        pace = {
+            "KAFKA__SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+            "LOG__LEVEL": "warning",
+            "DETECTION__WARMUP_BARS": "30",
+        }
+        its = variables(servers, "run", **pace)
+        create_topics(its, PARTITIONS)
+        records = generate(load)
+        produce_records(servers, "run", islice(records, before), keys)
+        with ServiceProcess(its, folder / "first.log", free_port()) as service:
+            _timed(service, before)
+            service.until(lambda s: s.total("foreshock_snapshots_written_total") >= load.symbols)
+            seen = service.scrape().total("foreshock_commits_total")
+            # Twice: the second begins after the last of those snapshots was acknowledged.
+            service.until(lambda s: s.total("foreshock_commits_total") >= seen + 2)
+            service.kill()
+        produce_records(servers, "run", records, keys)
+        time.sleep(2 * SESSION_SECONDS)  # else it waits for the killed one's membership to end
+        with ServiceProcess(its, folder / "second.log", free_port()) as service:
+            ready, caught_up, last = _timed(service, load.records - before)
+            found["recovery"] = {
+                "ready_seconds": round(ready, 2),
+                "caught_up_seconds": round(caught_up, 2),
+                "restore_records": last.total("foreshock_restore_records_total"),
+                "restore_mib": round(last.total("foreshock_restore_bytes_total") / 2**20, 1),
+                "records": last.total("foreshock_records_total"),
+                "skipped": last.total("foreshock_events_total", outcome="skipped"),
+                "symbols": last.total("foreshock_tracked_symbols"),
+                "resident_mib": round(service.resident_bytes() / 2**20),
+            }
+        outputs = {k: v for k, v in variables(servers, "cold").items() if "OUTPUTS__" in k}
+        cold = its | outputs | {"FORESHOCK_KAFKA__GROUP_ID": "cold"}
+        create_topics(cold, PARTITIONS)
+        with ServiceProcess(cold, folder / "cold.log", free_port()) as service:
+            ready, caught_up, last = _timed(service, load.records)
+            found["cold"] = {
+                "ready_seconds": round(ready, 2),
+                "caught_up_seconds": round(caught_up, 2),
+                "records": last.total("foreshock_records_total"),
+            }
+    share = found["recovery"]["caught_up_seconds"] / found["cold"]["caught_up_seconds"]
+    found["share_of_cold"] = round(share, 3)
+    return found
+
+
+def main() -> None:
+    """Measure, show, and keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=2_000_000)
+    parser.add_argument("--symbols", type=int, default=1_000)
+    arguments = parser.parse_args()
+    found = recover(
+        Load(arguments.records, symbols=arguments.symbols, events_per_symbol_second=10.0)
+    )
+    out = ROOT / "build" / "recovery.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

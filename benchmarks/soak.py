@@ -1,0 +1,167 @@
+"""Whether memory stays flat: the service for a long time on order flow in which all is always new.
+
+``make soak MINUTES=30`` runs this file: a real Kafka, the service as a process of its own, symbols
+listed and delisted all the time, every order with a new id and mostly a new account, event time
+eight times as fast as the clock. After a warm-up, in which what is bounded reaches its bound, the
+resident memory is sampled and a line is fitted. Written to build/soak.json.
+"""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from churn import Churn, flow
+from confluent_kafka import Producer
+from kafka_load import topic_name
+from load import STREAMS
+from process import ROOT, ServiceProcess, create_topics, variables
+
+sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
+
+from deploy.kafka.kafka import KafkaServer, free_port
+
+PARTITIONS = 4
+SAMPLE_SECONDS = 10.0
+MIB = 2**20
+
+# Bounds that are reached in the warm-up, so that it is they that keep memory flat.
+BOUNDS = {"LIMITS__SYMBOLS": "8", "LIMITS__RESTING_ORDERS": "150", "LIMITS__ACCOUNTS": "256"}
+
+# The broker's disk, not the service: hours of records need not be kept.
+RETENTION = """
+log.segment.bytes=16777216
+log.retention.bytes=67108864
+log.retention.check.interval.ms=30000
+"""
+
+COUNTED = {
+    "symbols": "foreshock_tracked_symbols",
+    "resting_orders": "foreshock_resting_orders",
+    "accounts": "foreshock_tracked_accounts",
+    "lag_records": "foreshock_consumer_lag_records",
+    "records": "foreshock_records_total",
+    "bars": "foreshock_bars_total",
+    "snapshots": "foreshock_snapshots_written_total",
+}
+
+
+def produce(servers: str, run: str, churn: Churn, stop: threading.Event) -> None:
+    """Send the flow until asked to stop."""
+    producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 20})
+    for due in flow(churn):
+        for record in due:
+            producer.produce(
+                topic_name(run, STREAMS[record.stream]),
+                record.value,
+                record.symbol.encode(),
+                partition=record.place % PARTITIONS,
+            )
+        producer.poll(0)
+        if stop.is_set():
+            break
+    producer.flush(30)
+
+
+def sample(service: ServiceProcess, began: float) -> dict[str, float]:
+    """Memory and what it is made of, now."""
+    scrape = service.scrape()
+    evictions = {
+        f"evicted_{what}": scrape.total("foreshock_evictions_total", what=what)
+        for what in ("symbols", "orders", "accounts")
+    }
+    return {
+        "seconds": round(time.monotonic() - began, 1),
+        "resident_mib": round(service.resident_bytes() / MIB, 2),
+        **{name: scrape.total(metric) for name, metric in COUNTED.items()},
+        **evictions,
+    }
+
+
+def slope(samples: list[dict[str, float]]) -> dict[str, float]:
+    """The line of least squares through the resident memory, and how sure it is.
+
+    The standard error takes the residuals' correlation from one sample to the next into account.
+    """
+    hours = np.array([s["seconds"] for s in samples]) / 3_600
+    memory = np.array([s["resident_mib"] for s in samples])
+    (its_slope, level), spread = np.polyfit(hours, memory, 1), hours - hours.mean()
+    residuals = memory - (its_slope * hours + level)
+    error = math.sqrt(residuals @ residuals / (len(hours) - 2) / (spread @ spread))
+    correlation = float(residuals[1:] @ residuals[:-1] / max(residuals @ residuals, 1e-12))
+    inflation = math.sqrt((1 + correlation) / max(1 - correlation, 1e-3))
+    return {
+        "mib_per_hour": round(float(its_slope), 2),
+        "standard_error": round(error * max(1.0, inflation), 2),
+        "first_mib": round(float(memory[: len(memory) // 10 + 1].mean()), 1),
+        "last_mib": round(float(memory[-(len(memory) // 10 + 1) :].mean()), 1),
+        "samples": len(samples),
+        "sample_seconds": SAMPLE_SECONDS,
+    }
+
+
+def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
+    """Run it, with a line to read every minute."""
+    folder = Path(tempfile.mkdtemp(prefix="foreshock-soak-"))
+    stop = threading.Event()
+    samples: list[dict[str, float]] = []
+    with KafkaServer(properties=RETENTION) as server:
+        its = variables(server.bootstrap_servers, "soak", LOG__LEVEL="warning", **BOUNDS)
+        create_topics(its, PARTITIONS)
+        sender = threading.Thread(
+            target=produce, args=(server.bootstrap_servers, "soak", churn, stop)
+        )
+        with ServiceProcess(its, folder / "service.log", free_port()) as service:
+            service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
+            sender.start()
+            began = time.monotonic()
+            try:
+                while (elapsed := time.monotonic() - began) < (warmup_minutes + minutes) * 60:
+                    time.sleep(SAMPLE_SECONDS - elapsed % SAMPLE_SECONDS)
+                    try:
+                        samples.append(sample(service, began))
+                    except OSError:  # a machine too busy to answer: one sample less
+                        continue
+                    if len(samples) % 6 == 0:
+                        print(json.dumps(samples[-1]), flush=True)
+            finally:
+                stop.set()
+                sender.join()
+    after = [s for s in samples if s["seconds"] >= warmup_minutes * 60]
+    found = {
+        "minutes": minutes,
+        "warmup_minutes": warmup_minutes,
+        "flow": churn._asdict(),
+        "bounds": BOUNDS,
+        "slope": slope(after),
+        "samples": samples,
+    }
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    return found
+
+
+def main() -> None:
+    """Soak, show what was found, and keep it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0, help="after the warm-up; default 30")
+    parser.add_argument("--warmup-minutes", type=float, default=6.0, help="default 6")
+    parser.add_argument("--rate", type=float, default=400.0, help="events a second; default 400")
+    arguments = parser.parse_args()
+    found = soak(arguments.minutes, arguments.warmup_minutes, Churn(rate=arguments.rate))
+    out = ROOT / "build" / "soak.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found["slope"]))
+    print(f"written to {out.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
