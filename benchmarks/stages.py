@@ -23,8 +23,9 @@ from detectors.scorer import Scorer
 from detectors.surprise import Surprise
 from detectors.symbol import SymbolMonitor
 from service.align import Aligner
+from service.clients import Clients
 from service.connection import client_options
-from service.consumer import Clients, Session
+from service.consumer import Session
 from service.intake import Intake
 from service.publish import Published, Publisher
 from service.run import consumer_options, producer_options

@@ -13,16 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
-from msgspec import Struct
 
-from detectors.incidents import Alert
 from service import snapshots
 from service.assembly import decoders, partition_task, reconfigure_task
 from service.bounds import BoundsLog
+from service.clients import Clients
 from service.intake import Intake
 from service.membership import Membership
 from service.output import Output
@@ -34,7 +32,6 @@ from service.partition import (
     begun_again,
     by_number,
 )
-from service.publish import Publisher
 from service.restore import next_alert_offset, restore
 from service.settings import Settings, settings_hash
 from service.wire import dead_letter
@@ -42,17 +39,6 @@ from service.wire import dead_letter
 POLL_SECONDS = 0.1
 
 log = structlog.get_logger("foreshock.consumer")
-
-
-class Clients(Struct):
-    """The connections that a session holds, all started."""
-
-    consumer: AIOKafkaConsumer
-    reader: AIOKafkaConsumer
-    admin: AIOKafkaAdminClient
-    publisher: Publisher
-    tell: Callable[[int, Alert], None] = lambda _partition, _alert: None
-    """Told of each alert as it is published; it must not wait."""
 
 
 class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types

@@ -22,11 +22,12 @@ from service import __version__
 from service.alertmanager import Notifier
 from service.assembly import input_topics
 from service.backoff import delays
+from service.clients import Clients
 from service.cluster import explain, verify_topics
 from service.connection import client_options
 from service.console.history import History
 from service.console.page import console
-from service.consumer import Clients, Session
+from service.consumer import Session
 from service.errors import OperatorError
 from service.http import Health, HttpServer, start_http
 from service.intake import Intake
