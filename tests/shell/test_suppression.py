@@ -4,7 +4,6 @@ import json
 import tomllib
 from pathlib import Path
 
-import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -391,16 +390,3 @@ def test_the_examples_are_valid():
     settings = loaded("\n".join(entries)).settings
     assert settings.overrides
     assert {entry.days is None for entry in settings.maintenance} == {True, False}
-
-
-def test_the_documentation_lists_exactly_the_fields_of_an_entry_with_their_range():
-    from service.describe import expected
-    from service.lists import LISTS
-
-    text = (ROOT / "docs/configuration.md").read_text("utf-8")
-    for name, kind in LISTS.items():
-        section = text.partition(f"\n## [[{name}]]\n")[2].partition("\n## ")[0]
-        rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
-        told = {row[0].strip("| `"): row[1] for row in rows}
-        fields = msgspec.structs.fields(kind)
-        assert told == {field.encode_name: expected(field.type) for field in fields}
