@@ -245,8 +245,12 @@ class Partition:
 
         An owner in between may have told alerts and ended before it committed anything.
         """
-        return next_alert_offset != self.next_alert_offset or any(
-            tp not in committed or committed[tp].offset != offset
+        return next_alert_offset != self.next_alert_offset or not self.stands_at(committed)
+
+    def stands_at(self, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Whether its last commit is what the group has."""
+        return all(
+            tp in committed and committed[tp].offset == offset
             for tp, offset in self.committed.items()
         )
 
