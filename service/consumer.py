@@ -195,21 +195,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             if kept is not None and not kept.went_on_elsewhere(committed, told):
                 partition, offsets = kept, kept.read()
             else:
-                partition = Partition(
-                    number,
-                    partition_task(self._settings, self._topics, self._intake.tally),
-                    self._topics,
-                    self._settings.state.snapshot_seconds,
-                )
+                task = partition_task(self._settings, self._topics, self._intake.tally)
+                snapshot_seconds = self._settings.state.snapshot_seconds
+                partition = Partition(number, task, self._topics, snapshot_seconds)
                 reader, progress = self._clients.reader, self._intake.restore
                 offsets = await restore(partition, committed, reader, self._settings, progress)
                 self._intake.snapshots_left_out.update(partition.left_out)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
-            if not partition.committed or any(
-                tp not in committed or committed[tp].offset != offset
-                for tp, offset in partition.committed.items()
-            ):
+            if not partition.committed or not partition.stands_at(committed):
                 # Where it begins is decided once: after a crash, too, it goes on from here.
                 await self._commit([partition])
             partition.paused.clear()

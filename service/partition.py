@@ -61,6 +61,8 @@ class _Silence(Struct):
 
     ``read`` is the offset where it fell silent, ``since`` when that was first seen, ``until`` up to
     when it is known, ``answered`` when the broker's last answer was seen (monotonic seconds).
+    ``below``: the topic ends before what was read. One answer may say so of a topic that is being
+    written; if it lasts, the topic was made again.
     """
 
     read: int
@@ -68,6 +70,7 @@ class _Silence(Struct):
     since: float
     until: float
     answered: float
+    below: bool
 
 
 _encode = msgspec.json.Encoder().encode
@@ -242,8 +245,12 @@ class Partition:
 
         An owner in between may have told alerts and ended before it committed anything.
         """
-        return next_alert_offset != self.next_alert_offset or any(
-            tp not in committed or committed[tp].offset != offset
+        return next_alert_offset != self.next_alert_offset or not self.stands_at(committed)
+
+    def stands_at(self, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Whether its last commit is what the group has."""
+        return all(
+            tp in committed and committed[tp].offset == offset
             for tp, offset in self.committed.items()
         )
 
@@ -285,6 +292,11 @@ class Partition:
         -------
         bool
             Whether any topic became idle.
+
+        Raises
+        ------
+        OffsetsWentBackError
+            A topic ends before what was read of it, and has for as long.
         """
         now = time.monotonic()
         changed = False
@@ -295,14 +307,19 @@ class Partition:
                 self.task.aligner.set_idle(self.inputs[tp], idle=False)
                 continue
             silence = self._silences.get(tp)
-            if silence is None or silence.read != read:
-                self._silences[tp] = _Silence(read, at, since=now, until=now, answered=now)
+            below = end < read
+            if silence is None or silence.read != read or silence.below != below:
+                self._silences[tp] = _Silence(read, at, now, now, now, below)
+                if below:
+                    self.task.aligner.set_idle(self.inputs[tp], idle=False)
                 continue
             if silence.heard_at != at:
                 # It may have waited long to be seen, but was asked for after the one before.
                 silence.until, silence.answered = silence.answered, now
                 silence.heard_at = at
             if silence.until - silence.since >= idle_after:
+                if below:
+                    raise OffsetsWentBackError(tp.topic)
                 known = now - silence.until < unheard_after
                 changed |= self.task.aligner.set_idle(self.inputs[tp], idle=known) and known
         return changed

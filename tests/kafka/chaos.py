@@ -159,16 +159,15 @@ def _content(record: Any) -> str:
     return repr((record.key, record.value))
 
 
-async def undisturbed(folder: Path, market: Sequence[Line]) -> dict[str, Told]:
+async def undisturbed(kafka: str, folder: Path, market: Sequence[Line]) -> dict[str, Told]:
     """What is told when nothing goes wrong."""
-    with KafkaServer() as server:
-        async with Venue(server.bootstrap_servers, folder, REQUIRED, **PATIENT) as venue:
-            fleet = Fleet(venue)
-            feed = Feed(server.bootstrap_servers, venue, market, seconds=5.0)
-            async with fleet.running(1):
-                await feed.run()
-                await fleet.settled()
-            return await told(venue)
+    async with Venue(kafka, folder, REQUIRED, **PATIENT) as venue:
+        fleet = Fleet(venue)
+        feed = Feed(kafka, venue, market, seconds=5.0)
+        async with fleet.running(1):
+            await feed.run()
+            await fleet.settled()
+        return await told(venue)
 
 
 async def disturbed(
@@ -180,6 +179,7 @@ async def disturbed(
     chance: random.Random,
     seconds: float,
     expected: dict[str, Told],
+    whole: bool = False,
 ) -> Outcome:
     """The same market with faults while it is produced; what came of it.
 
@@ -193,6 +193,8 @@ async def disturbed(
         Decides the moments.
     seconds
         How long producing takes without faults.
+    whole
+        Go on with the faults even if all has been produced.
     """
     began = time.monotonic()
     times = 0
@@ -204,7 +206,7 @@ async def disturbed(
                 producing = asyncio.create_task(feed.run())
                 scene = Scene(server, venue, fleet, feed, chance)
                 await asyncio.sleep(chance.uniform(2, 4))
-                for fault in takewhile(lambda _: not producing.done(), faults):
+                for fault in takewhile(lambda _: whole or not producing.done(), faults):
                     if chance.random() < 0.7:  # else it may still be starting, or restoring
                         await fleet.owned()
                         await asyncio.sleep(chance.uniform(0, 4))
@@ -242,7 +244,8 @@ async def chaos(names: Sequence[str], *, seed: int, rounds: int, seconds: float)
     kept = True
     folder = Path(tempfile.mkdtemp(prefix="foreshock-chaos-"))
     market = lines(disturbed_market(folder / "market"), poison_every=200)
-    expected = await undisturbed(folder, market)
+    with KafkaServer() as server:
+        expected = await undisturbed(server.bootstrap_servers, folder, market)
     counts = {topic: len(its.counts) for topic, its in expected.items()}
     print(json.dumps({"records": len(market), "told": counts}), flush=True)
     for number in range(rounds):

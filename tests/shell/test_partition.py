@@ -11,7 +11,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
 from service.align import StreamPosition
 from service.output import Muted, Tally
-from service.partition import Heard, Partition, begun_again, read_note
+from service.partition import Heard, OffsetsWentBackError, Partition, begun_again, read_note
 from service.task import PartitionTask
 from tests.shell.events import by_stream, market
 
@@ -209,3 +209,17 @@ async def test_snapshots_whose_topic_was_made_again_are_all_taken_anew():
         feed(its, 1.0)
     notes = [read_note(commit.metadata) for commit in its.commits().values()]
     assert {note.saved_symbols for note in notes} == {1}
+
+
+def test_a_topic_that_goes_on_ending_before_what_was_read_was_made_again(clock):
+    its = partition()
+    feed(its, 0.5)
+    trades = TopicPartition("t", 0)
+    # Not at the first answer, which may be older than what was read.
+    assert not mind(its, answer(its, 0) | {trades: Heard(0, 0)})
+    clock.now += IDLE_SECONDS
+    assert not mind(its, answer(its, 1) | {trades: Heard(0, 1)})
+    clock.now += IDLE_SECONDS
+    with pytest.raises(OffsetsWentBackError) as raised:
+        mind(its, answer(its, 2) | {trades: Heard(0, 2)})
+    assert raised.value.topic == "t"
