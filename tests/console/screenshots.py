@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -11,8 +12,10 @@ from playwright.async_api import Browser, Page
 
 from tests.chromium import MISSING, PHONE, browser, chromium, new_page
 from tests.console.desk import (
+    BEGIN_NS,
     CALM_SECONDS,
     CASCADE_SECONDS,
+    SECOND,
     STRESS_SECONDS,
     Desk,
     served,
@@ -30,6 +33,7 @@ async def states(its: Browser, out: Path) -> AsyncIterator[tuple[str, Page]]:
             desk.run_to(seconds)
             await page.goto(url)
             await drawn(page)
+            await told(page, seconds)
             await page.screenshot(path=out / f"console-{name}.png", full_page=True)
             yield name, page
         phone = await new_page(its, PHONE)
@@ -42,6 +46,15 @@ async def states(its: Browser, out: Path) -> AsyncIterator[tuple[str, Page]]:
 async def drawn(page: Page) -> None:
     """Wait until the page shows what the service says, with its plots."""
     await page.wait_for_selector("#plots[data-drawn] .main-svg")
+
+
+async def told(page: Page, seconds: int) -> None:
+    """Wait until the page tells of the market so many seconds after its beginning.
+
+    The first that a viewer is given may be what the last one was.
+    """
+    at = datetime.fromtimestamp(BEGIN_NS // SECOND + seconds, UTC)
+    await page.get_by_text(f"{at:%H:%M:%S} UTC").first.wait_for()
 
 
 async def main(out: Path) -> None:
