@@ -152,9 +152,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         consumer.subscribe(topics=list(self._topics.values()), listener=self)
         next_commit = time.monotonic() + self._settings.state.commit_seconds
         while not self._stopping.is_set():
-            if self._failure is not None:
-                raise self._failure
             async with self._turn:
+                self._raise_failure()
                 await self._take()
             records = await consumer.getmany(
                 timeout_ms=round(POLL_SECONDS * 1e3),
@@ -178,7 +177,13 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._intake.last_poll_at = time.monotonic()
         async with self._turn:
+            self._raise_failure()
             await self._hand_back(self.partitions)
+
+    def _raise_failure(self) -> None:
+        """Raise what went wrong beside the loop: after that it may own nothing of what it has."""
+        if self._failure is not None:
+            raise self._failure
 
     async def _take(self) -> None:
         """Restore what was assigned, or go on with what came straight back."""
