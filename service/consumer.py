@@ -160,8 +160,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 max_records=self._settings.kafka.max_poll_records,
             )
             async with self._turn:
-                if self._failure is not None:  # meanwhile, beside the loop
-                    raise self._failure
+                self._raise_failure()
                 try:
                     await self._work(records)
                 except OffsetsWentBackError as error:
