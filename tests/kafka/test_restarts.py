@@ -190,7 +190,7 @@ async def test_state_of_other_settings_is_not_carried_on(
         await service.stop()
         told = await venue.alerts()
         await venue.produce(second)
-        service = venue.start(DETECTION__QUIET_SECONDS="61")
+        service = venue.start(LIMITS__ACCOUNTS="9999")
         await service.reaches("everything is read", caught_up(REQUIRED))
         await service.stop()
         alerts = await venue.alerts()
