@@ -154,9 +154,6 @@ class Service:
         """A session on fresh connections, all of which are closed after it."""
         kafka = self._settings.kafka
         async with AsyncExitStack() as stack:
-            producer = AIOKafkaProducer(**producer_options(kafka))
-            await producer.start()
-            stack.push_async_callback(producer.stop)
             reader = AIOKafkaConsumer(
                 **consumer_options(kafka), fetch_max_wait_ms=READER_WAIT_MILLISECONDS
             )
@@ -176,6 +173,11 @@ class Service:
             )
             await consumer.start()
             stack.push_async_callback(consumer.stop)
+            producer = AIOKafkaProducer(**producer_options(kafka))
+            await producer.start()
+            # Stopped before the group is left: what is still on its way must have arrived when a
+            # successor looks for what has been told.
+            stack.push_async_callback(producer.stop)
             publisher = Publisher(producer, self._settings.outputs, self._published)
             session = Session(
                 self._settings,
