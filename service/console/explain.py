@@ -47,8 +47,8 @@ class IncidentRow(Struct, frozen=True):
 def words(detector: str, feature: str, value: float, expected: float) -> str:
     """A feature's value as an alert would put it; its name where nothing better is known.
 
-    >>> words("thin_book", "spread", 1.1, 0.0)
-    'the spread is 3.0 bps (usually 1.0)'
+    >>> words("leverage_jump", "leverage_over_habit", 0.5, 0.0)
+    "leverage is 50.0% above the accounts' own habits (usually 0.0%)"
     """
     its = _DETECTORS.get(detector)
     if its is None or feature not in its.phrases:

@@ -43,7 +43,7 @@ def full_market(tmp_path_factory: pytest.TempPathFactory) -> Market:
     """Few symbols, every stream, quotes pulled in some."""
     pulled = scenario("cancel_burst", start_seconds=120, symbols=(0, 1, 2, 3, 4))
     folder = tmp_path_factory.mktemp("full")
-    return _replayed(folder, record(folder / "recording", pulled, 8, 240.0, 4.0, streams=STREAMS))
+    return _replayed(folder, record(folder / "recording", pulled, 8, 200.0, 8.0, streams=STREAMS))
 
 
 @pytest.fixture(scope="session")

@@ -77,15 +77,18 @@ async def test_no_alert_is_passed_over_and_a_repeat_is_acted_on_once(
         async with running(follow_alerts(kafka, group, acted, topic=topic)):
             await until(lambda: acted.are(len(wanted)), "every alert was acted on")
             assert sorted(map(identity, acted.alerts)) == wanted
-            await produce_alerts(kafka, topic, acted.alerts[-1:])
+            # Of one symbol, and so in order: what came before the later one is committed with it.
             later = {**market.alerts[0], "alert_id": "later"}
+            await produce_alerts(kafka, topic, market.alerts[:1])
             await produce_alerts(kafka, topic, [later])
             await until(lambda: acted.are(len(wanted) + 1), "the later one was acted on")
         # A program that starts anew has nothing to do: all is committed.
         async with running(follow_alerts(kafka, group, acted, topic=topic)):
             await produce_alerts(kafka, topic, [{**later, "alert_id": "last"}])
             await until(lambda: acted.are(len(wanted) + 2), "the last one was acted on")
-        assert [alert["alert_id"] for alert in acted.alerts[len(wanted) :]] == ["later", "last"]
+        # The later one once more where it was stopped between acting and committing.
+        new = [alert["alert_id"] for alert in acted.alerts[len(wanted) :]]
+        assert list(dict.fromkeys(new)) == ["later", "last"]
 
 
 async def test_the_past_can_be_read_again_from_a_time(kafka: str, tmp_path: Path, market: Market):

@@ -219,10 +219,10 @@ async def test_the_version_of_tls_is_at_least_the_one_that_is_set(
     context = trusting(authority)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with served(tmp_path, TLS) as address:
-        assert await status(f"https://{address}/", ssl=context) == 200
+        assert await status(f"https://{address}/metrics", ssl=context) == 200
     async with served(tmp_path, TLS + "  min_version: TLS13\n") as address:
         with pytest.raises(aiohttp.ClientError):
-            await status(f"https://{address}/", ssl=context)
+            await status(f"https://{address}/metrics", ssl=context)
 
 
 @pytest.mark.parametrize(
