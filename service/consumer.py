@@ -102,6 +102,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     await self._hand_back(numbers)
         except Exception as error:  # noqa: BLE001 - aiokafka would swallow it: the loop raises it
             self._failure = error
+        # Also where it has failed: a successor looks for what has been told.
+        await self._clients.publisher.drain()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Hold the new partitions until the loop has restored them."""

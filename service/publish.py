@@ -116,10 +116,14 @@ class Publisher:
 
     async def flush(self) -> None:
         """Wait until all that was sent is acknowledged. Raises KafkaError if something was not."""
-        while self._unacknowledged:
-            await asyncio.wait(self._unacknowledged)
+        await self.drain()
         if self._failure is not None:
             raise self._failure
+
+    async def drain(self) -> None:
+        """Wait until nothing is on its way any more, be it acknowledged or not."""
+        while self._unacknowledged:
+            await asyncio.wait(self._unacknowledged)
 
     async def _send_signals(self, partition: int, signals: Sequence[Signal]) -> None:
         """Send signals as ready-made batches: a fraction of the cost of sending them singly."""

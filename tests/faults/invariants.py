@@ -12,7 +12,7 @@ from service.publish import MAX_UNACKNOWLEDGED
 from service.task import PartitionTask
 from tests.faults.broker import Record
 from tests.faults.markets import SYMBOLS
-from tests.faults.world import SETTINGS, TOPICS, World
+from tests.faults.world import SETTINGS, TOPICS, Instance, World
 
 
 class Result(Struct):
@@ -34,6 +34,8 @@ class Watch:
         self._world = world
         self._first_told: dict[Any, float] = {}
         self._overlapped: dict[int, float] = {}
+        # What each process owned last, and its publisher.
+        self._last_owned: dict[Any, tuple[Any, set[int]]] = {}
         self.repeated_in_overlap = 0
         world.broker.on_commit = self._committed
         world.broker.on_append = self._appended
@@ -71,16 +73,31 @@ class Watch:
             self._world.fail(f"told twice by one owner: {' '.join(key)}")
 
     def _note_owners(self) -> None:
-        """Take note of partitions that two processes believe to be theirs."""
+        """Take note of partitions that two processes believe to be theirs.
+
+        Or that one of them has left while something that it told is still on its way.
+        """
         owners: Counter[int] = Counter()
         for instance in self._world.instances:
-            if instance.alive and instance.service is not None and instance.service._session:
-                owners.update(list(instance.service._session.partitions))
+            if instance.alive and instance.service is not None:
+                owners.update(self._owned(instance))
         for number, count in owners.items():
             if count > 1:
                 if self._overlapped.get(number, -10.0) < self._world.loop.now - 1:
                     self._world.happens("two owners", f"partition {number} has two owners")
                 self._overlapped[number] = self._world.loop.now
+
+    def _owned(self, instance: Instance) -> set[int]:
+        session, process = instance.service._session, instance.process
+        publisher, numbers = self._last_owned.get(process, (None, set()))
+        if session is not None:
+            if session._clients.publisher is not publisher:
+                publisher, numbers = session._clients.publisher, set()
+            numbers = set(session.partitions) | (numbers if publisher._unacknowledged else set())
+            self._last_owned[process] = (publisher, numbers)
+        elif publisher is not None and not publisher._unacknowledged:
+            numbers = set()
+        return numbers
 
     def _check_conserved(self, service: Any, tasks: list[PartitionTask]) -> None:
         intake = service._intake
