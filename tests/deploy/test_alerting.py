@@ -35,7 +35,8 @@ from tests.deploy.programs import (
     prometheus,
     within,
 )
-from tests.kafka.rig import STREAMS, Event, Venue, closing, events
+from tests.kafka.markets import closing
+from tests.kafka.rig import STREAMS, Event, Venue, events
 from tests.metrics_page import exposed, specified
 
 pytestmark = pytest.mark.kafka

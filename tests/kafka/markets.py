@@ -4,9 +4,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
+from detectors.events import Cancel, Margin, Order, Position, Reference, Trade
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import Scenario, scenario
-from tests.kafka.rig import REQUIRED, STREAMS, Event, closing, events
+from tests.kafka.rig import REQUIRED, STREAMS, Event, events
+
+
+def closing(symbol: str, ts_event: int, streams: Sequence[str]) -> list[Event]:
+    """One harmless event on each stream: what came before is over once they have been read."""
+    at = {"ts_event": ts_event, "symbol": symbol}
+    last = {
+        "orders": Order(**at, order_id="last", side="buy", price=1e-6, quantity=1.0),
+        "cancels": Cancel(**at, order_id="last"),
+        "trades": Trade(**at, trade_id="last", side="buy", price=1.0, quantity=1e-6),
+        "references": Reference(**at),
+        "margins": Margin(**at),
+        "positions": Position(**at, account="last", quantity=0.0, entry_price=1.0),
+    }
+    key = symbol.encode()
+    return [Event(name, ts_event, key, msgspec.json.encode(last[name])) for name in streams]
 
 
 def disturbed_market(directory: Path, seed: int = 7) -> list[Event]:

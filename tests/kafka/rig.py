@@ -20,7 +20,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -28,7 +27,6 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.kafka.kafka import free_port
-from detectors.events import Cancel, Margin, Order, Position, Reference, Trade
 from service.cluster import create_missing
 from service.configuration import load_settings
 
@@ -74,21 +72,6 @@ def events(directory: Path) -> list[Event]:
             event = json.loads(line)
             found.append(Event(stream, event["ts_event"], event["symbol"].encode(), line))
     return sorted(found, key=lambda event: event.ts_event)
-
-
-def closing(symbol: str, ts_event: int, streams: Sequence[str]) -> list[Event]:
-    """One harmless event on each stream: what came before is over once they have been read."""
-    at = {"ts_event": ts_event, "symbol": symbol}
-    last = {
-        "orders": Order(**at, order_id="last", side="buy", price=1e-6, quantity=1.0),
-        "cancels": Cancel(**at, order_id="last"),
-        "trades": Trade(**at, trade_id="last", side="buy", price=1.0, quantity=1e-6),
-        "references": Reference(**at),
-        "margins": Margin(**at),
-        "positions": Position(**at, account="last", quantity=0.0, entry_price=1.0),
-    }
-    key = symbol.encode()
-    return [Event(name, ts_event, key, msgspec.json.encode(last[name])) for name in streams]
 
 
 def identity(alert: Alert) -> tuple[Any, ...]:

@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaProducer
 
 from examples.subscribe import KillSwitches, follow_alerts, identity, replay_alerts
 from tests.kafka.conftest import Market
-from tests.kafka.rig import STREAMS, Venue, closing, until
+from tests.kafka.markets import closing
+from tests.kafka.rig import STREAMS, Venue, until
 from tests.schemas import header_problems, problems
 
 pytestmark = pytest.mark.kafka
