@@ -119,7 +119,7 @@ async def rights(kafka: KafkaSettings, topics: Iterable[str]) -> Rights:
         request = _DescribeTopics(sorted(topics))
         try:
             described = await client.send(client.get_random_node(), request)
-        except NotImplementedError:  # an older broker, or one that is none
+        except NotImplementedError:  # aiokafka's word for: the broker speaks no such version
             return Rights()
         allowed = {
             name: frozenset[str]() if error == _TOPIC_DENIED else _operations(bits)
@@ -141,7 +141,7 @@ async def _of_group(client: AIOKafkaClient, group: str) -> frozenset[str] | None
         return None
     try:
         answer = await client.send(coordinator.coordinator_id, _DescribeGroup(group))
-    except (KafkaError, NotImplementedError):
+    except (KafkaError, NotImplementedError):  # as above: then joining will tell
         return None
     error, *_, bits = answer.groups[0]
     if error == denied:

@@ -50,6 +50,8 @@ def to_secret(kind: type, value: Any) -> Any:
 
     Raises
     ------
+    NotImplementedError
+        Another type is asked for: so msgspec wants to be told that there is no way to read it.
     ValueError
         It is no text.
     """
@@ -63,7 +65,13 @@ def to_secret(kind: type, value: Any) -> Any:
 
 
 def hidden(value: Any) -> Any:
-    """How msgspec is to write a ``Secret``: its ``enc_hook``. It is not shown there either."""
+    """How msgspec is to write a ``Secret``: its ``enc_hook``. It is not shown there either.
+
+    Raises
+    ------
+    NotImplementedError
+        The value is of another type: so msgspec wants to be told that there is no way to write it.
+    """
     if isinstance(value, Secret):
         return str(value)
     raise NotImplementedError(type(value))
