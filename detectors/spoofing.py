@@ -18,6 +18,10 @@ from detectors.surprise import Surprise
 BALANCED = 0.2
 """One side is compared as if there were so much more of it: below it there is only noise."""
 
+ONE_ORDER = 0.5
+"""The least deviation, about one more large order within a quarter of a minute: where a symbol has
+hardly seen any, the first one is no surprise."""
+
 TYPICAL = {"large_fleeting_15s": 0.1}
 """The standard deviation in simulated markets."""
 
@@ -40,12 +44,12 @@ def features(bar: Bar) -> Features | None:
 
 DETECTOR = Detector(
     name="spoofing",
-    version=1,
+    version=2,
     features=features,
     phrases={
         "large_fleeting_15s": "large orders on one side of the book keep being withdrawn within a"
         " second",
     },
-    model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
+    model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0, min_deviation=ONE_ORDER),
     logarithms=frozenset(TYPICAL),
 )

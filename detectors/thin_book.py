@@ -2,8 +2,9 @@
 
 Depth within 10 and 25 bps of the mid is compared, as a logarithm, with its own habit, now and
 smoothed over a quarter of a minute, so that slow recovery shows as well as a gap (resilience: Kyle,
-1985; Foucault, Kadan and Kandel, 2005). The cost to sweep a fixed notional says what a liquidation
-would meet. What takes minutes is for ``fading_book``: its habits are of another scale.
+1985; Foucault, Kadan and Kandel, 2005). The spread says what the next trade pays, the cost to sweep
+a fixed notional what a liquidation would meet. What takes minutes is for ``fading_book``, whose
+habits are of another scale.
 """
 
 import math
@@ -26,6 +27,7 @@ TYPICAL = {
     "shallow_25bps": 0.2,
     "shallow_side_25bps": 0.3,
     "shallow_15s": 0.17,
+    "spread": 0.7,
     "sweep_cost": 0.35,
 }
 """Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
@@ -53,6 +55,7 @@ def features(bar: Bar) -> Features | None:
         "shallow_25bps": shallow(twenty_five, usual),
         "shallow_side_25bps": shallow(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
+        "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
         "sweep_cost": log_ratio(min(opened.sweep_cost_bps, closed.sweep_cost_bps), UNIT_BPS),
     }
 
@@ -61,7 +64,7 @@ _shallow = "depth within {band} bps of the mid is {{times:.1f}} times less than 
 
 DETECTOR = Detector(
     name="thin_book",
-    version=3,
+    version=4,
     features=features,
     phrases={
         "shallow_10bps": _shallow.format(band=10),
@@ -69,10 +72,11 @@ DETECTOR = Detector(
         "shallow_side_25bps": "depth of the thinner side within 25 bps of the mid is {times:.1f}"
         " times less than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
+        "spread": "the spread is {level:.1f} bps (usually {usual:.1f})",
         "sweep_cost": "sweeping a quarter of the usual depth costs {level:.1f} bps (usually"
         " {usual:.1f})",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
-    logarithms=SHALLOW | {"sweep_cost"},
+    logarithms=SHALLOW | {"spread", "sweep_cost"},
     turned=SHALLOW,
 )

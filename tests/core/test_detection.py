@@ -67,7 +67,8 @@ def test_makers_that_leave_are_noticed_within_seconds(seed):
     assert begun <= alerts[0].ts_event <= begun + 5 * SECOND
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", ["calm", "surge"])
-def test_a_market_that_is_calm_or_only_busy_is_no_alarm(name):
-    alerts, _ = watch(name, 3)
+def test_a_new_market_that_is_calm_or_only_busy_is_no_alarm_even_without_peers(name, seed):
+    alerts, _ = watch(name, seed)
     assert alerts == []

@@ -173,6 +173,7 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     signal, _ = monitor.close_bar(BEGIN + 3 * SECOND)
     features = signal.detectors["thin_book"].features
     assert features["shallow_side_25bps"] == pytest.approx(math.log(20.0))
+    assert features["spread"] > 6.0
     assert features["sweep_cost"] > 4.0
 
 
