@@ -6,6 +6,22 @@ from msgspec.structs import replace
 from detectors.feed import FeedLimits
 from detectors.suppression import Suppression, budget_per_day
 
+INDEPENDENT_RATIO = 0.6
+"""The detectors of a symbol spend its budget like so many of their number that have nothing to do
+with each other: a book that is thin is often fading too, and some never rise in calm. Chosen on the
+scorecard's tuning seeds (the effective number of tests: Nyholt, 2004)."""
+
+
+def share_per_day(false_alarms_per_day: float, detectors: int) -> float:
+    """The false alarms a day that each of a symbol's detectors may raise under its budget.
+
+    >>> share_per_day(1.5, 5)
+    0.5
+    >>> share_per_day(1.5, 1)
+    1.5
+    """
+    return false_alarms_per_day / max(1.0, INDEPENDENT_RATIO * detectors)
+
 
 class Parameters(Struct, frozen=True, kw_only=True):
     """How symbols are watched.

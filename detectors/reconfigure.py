@@ -6,7 +6,7 @@ baselines and tails behind them, and the ids of alerts do not depend on them.
 
 from msgspec.structs import replace
 
-from detectors.parameters import Parameters
+from detectors.parameters import Parameters, share_per_day
 from detectors.suppressor import Suppressor
 from detectors.symbol import SymbolMonitor
 
@@ -45,7 +45,7 @@ def reconfigure(monitor: SymbolMonitor, parameters: Parameters) -> None:
     monitor.suppressor = Suppressor(
         monitor.symbol, its.suppression, monitor.detectors, monitor.counts.suppressed_alarms
     )
-    alarming = [scorer for scorer in monitor.scorers if scorer.detector.alarms]
+    sharing = sum(scorer.detector.alarms for scorer in monitor.scorers)
     for scorer in monitor.scorers:
-        scorer.calibration.budget_per_day = its.false_alarms_per_day / len(alarming)
+        scorer.calibration.budget_per_day = share_per_day(its.false_alarms_per_day, sharing)
     monitor.feed.reconfigure(monitor.symbol, its)

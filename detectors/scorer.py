@@ -9,7 +9,7 @@ from detectors.bar import Bar
 from detectors.calibration import YOUNG_BARS, CalibrationState, TailCalibration
 from detectors.detector import Detector, Features
 from detectors.drift import ALARMING_RISE, CUMULATED_RISE, DriftState, DriftWatch
-from detectors.parameters import Parameters
+from detectors.parameters import Parameters, share_per_day
 from detectors.peers import Lesson
 from detectors.surprise import Contribution, SurpriseState, distance
 
@@ -83,7 +83,7 @@ class Scorer:
             self.model.borrow(borrowed.squares)
         self.model_warmup_bars = parameters.warmup_bars // 2
         self.calibration = TailCalibration(
-            budget_per_day=parameters.false_alarms_per_day / detectors,
+            budget_per_day=share_per_day(parameters.false_alarms_per_day, detectors),
             bar_seconds=parameters.bar_seconds,
             warmup_bars=parameters.warmup_bars - self.model_warmup_bars,
             prior=borrowed.tail if borrowed is not None else None,

@@ -13,6 +13,7 @@ from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.detector import Detector
 from detectors.drift_incidents import NAME as DRIFT
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
+from detectors.parameters import share_per_day
 from detectors.peers import Lesson, Lessons
 from detectors.symbol import Signal
 from service.assembly import parameters
@@ -192,7 +193,7 @@ def _likely(signal: Signal, task: PartitionTask) -> list[Alarm]:
         return []
     bars_per_day = DAY_SECONDS / task.parameters.bar_seconds
     sharing = sum(detector.alarms for detector in task.detectors)
-    needed = min(p_values) * bars_per_day * sharing
+    needed = min(p_values) * bars_per_day / share_per_day(1.0, sharing)
     if needed > LARGEST_BUDGET:
         return []
     return [Alarm(signal.symbol, signal.ts_event, budget_per_day=needed)]

@@ -155,7 +155,8 @@ def test_a_symbols_budget_is_what_its_detectors_share():
     for monitor, budget in ((a, 0.3), (b, 1.0)):
         shares = [s.calibration.budget_per_day for s in monitor.scorers if s.detector.alarms]
         assert len(shares) == len(ALARMING)
-        assert sum(shares) == pytest.approx(budget)
+        # They coincide and some never alarm in calm, so that together they may have more than it.
+        assert shares == [pytest.approx(budget / 3)] * len(ALARMING)
 
 
 # Windows.
