@@ -15,7 +15,7 @@ from detectors.events import Cancel, Late, Order, Reference, Trade
 from detectors.feed import Feed, FeedLimits, FeedState, Problem
 from detectors.feed_incidents import FeedIncidents
 from detectors.incidents import Incidents
-from detectors.numbering import LEARNED, Numbering
+from detectors.numbering import LEARNED, MAX_RANGES, Numbering
 from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
@@ -74,6 +74,32 @@ def test_an_event_that_comes_late_or_out_of_order_is_not_lost():
         assert take(numbering, late)
     assert numbering.next == LEARNED + 6
     assert lost(numbering) == 1
+
+
+def fill(numbering, sequence):
+    take(numbering, Late(ts_event=BEGIN, sequence=sequence, symbol="A", event=cancel(sequence)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sets(st.integers(1, 300)), st.randoms(use_true_random=False))
+def test_of_a_gap_only_what_never_came_is_lost(came, rng):
+    numbering = learned()
+    take(numbering, cancel(LEARNED + 301))
+    for place in sorted(came, key=lambda _: rng.random()):
+        fill(numbering, LEARNED + place)
+    assert lost(numbering) == 300 - len(came)
+
+
+def test_a_gap_that_falls_into_too_many_pieces_is_lost_at_once_and_takes_no_more_room():
+    numbering = learned()
+    gap = 4 * MAX_RANGES
+    take(numbering, cancel(LEARNED + gap + 1))
+    for place in range(2, gap, 2):
+        fill(numbering, LEARNED + place)
+    assert len(numbering.fresh) == MAX_RANGES
+    # What fell off at the last split is given up, though half of it came.
+    assert lost(numbering) == MAX_RANGES + gap - 2 * MAX_RANGES
+    assert len(numbering.waiting) == 0
 
 
 def test_a_numbering_that_starts_anew_is_no_loss():
