@@ -13,8 +13,8 @@ from detectors.incidents import (
     MAX_EVIDENCE,
     Alert,
     Evidence,
-    alert_id,
     distrusted,
+    firing,
     resolved,
 )
 from detectors.scorer import Reading
@@ -86,21 +86,17 @@ class DriftIncidents:
         top = evidence[0]
         sentence = phrase(detector.phrases[top.feature], top.value, top.expected)
         assert reading.score is not None
-        return Alert(
-            alert_id=alert_id(self.symbol, NAME, VERSION, ts_event),
-            symbol=self.symbol,
-            detector=NAME,
-            severity="info",
-            status="firing",
-            starts_at=ts_event,
-            ends_at=None,
-            ts_event=ts_event,
+        sentence = f"{self.symbol}: for minutes now {sentence}; what is usual is learned anew"
+        return firing(
+            self.symbol,
+            NAME,
+            VERSION,
+            "info",
+            ts_event,
+            ts_event,
             score=reading.score,
-            p_value=1.0 if reading.p_value is None else reading.p_value,
+            p_value=reading.p_value,
             evidence=evidence,
-            summary=distrusted(
-                f"{self.symbol}: for minutes now {sentence}; what is usual is learned anew", inputs
-            ),
-            runbook=f"docs/runbook.md#{NAME}",
-            inputs=list(inputs),
+            summary=distrusted(sentence, inputs),
+            inputs=inputs,
         )

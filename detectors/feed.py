@@ -83,8 +83,8 @@ class FeedLimits(Struct, frozen=True, kw_only=True):
     quiet_ns: int = 300_000_000_000
 
 
-class Problem(NamedTuple):
-    """One finding: a feature with its value and what it should be, and the same in words.
+class Finding(NamedTuple):
+    """What was found: a feature with its value and what it should be, and the same in words.
 
     ``score`` is the value over the least that counts, ``p_value`` the chance of it in a healthy
     feed: 0 for what cannot be.
@@ -102,11 +102,11 @@ class FeedState(Struct):
     """All that is known of a symbol's feed; a snapshot keeps it and puts it back.
 
     ``seen`` counts the events of the bar that is open by `Kind`, as far as the bar's own flow lacks
-    them: cancels of unknown orders are not in it, while replaced orders are. ``flow`` is the
-    symbol's events, forgotten exponentially over each of `silence.SPANS_SECONDS`; ``transport`` is
-    by stream. ``crossed`` and ``empty`` are bars with such a book, lately. The symbol's last bar
-    ended at ``last_bar_ns``, and since ``moving_since_ns`` it has had no hole; both in nanoseconds
-    of event time. ``prices`` are the last reference's.
+    them: market orders and cancels of unknown orders are not in it, while replaced orders are.
+    ``flow`` is the symbol's events, forgotten exponentially over each of `silence.SPANS_SECONDS`;
+    ``transport`` is by stream. ``crossed`` and ``empty`` are bars with such a book, lately. The
+    symbol's last bar ended at ``last_bar_ns``, and since ``moving_since_ns`` it has had no hole;
+    both in nanoseconds of event time. ``prices`` are the last reference's.
     """
 
     numbering: Numbering = field(default_factory=Numbering)
@@ -173,7 +173,7 @@ class Feed:
 
     def close_bar(
         self, ends_at: int, elapsed: int, book: Book, flow: Flow, delays: Mapping[str, float]
-    ) -> list[Problem]:
+    ) -> list[Finding]:
         """Check the bar that ends at ``ends_at``, ``elapsed`` bars after the symbol's last one.
 
         ``book`` is as the bar left it, ``flow`` what the bar saw, ``delays`` how long the fastest
@@ -191,21 +191,22 @@ class Feed:
             *self._delayed(delays),
         ]
 
-    def silent(self, at_ns: int, others_since_ns: int) -> Problem | None:
+    def silent(self, at_ns: int, others_since_ns: int) -> Finding | None:
         """Whether the symbol is silent at ``at_ns`` while others have moved since then."""
         state = self.state
+        if at_ns - state.last_bar_ns > HALTED_NS:
+            self.due_ns = LATEST_NS  # until it moves again
+            return None
         since = max(state.last_bar_ns, others_since_ns)
         seconds = (at_ns - since) / 1e9
         expected = self._rate() * seconds
         least = self._limits.symbol_silent_seconds
         if state.bars < LEARNED_BARS or seconds < least or expected < SILENT:
             return None
-        if at_ns - state.last_bar_ns > HALTED_NS:
-            return None
         silent = (at_ns - state.last_bar_ns) / 1e9
         words = f"nothing for {silent:.0f} s while other symbols move"
         p_value = math.exp(-expected)
-        return Problem("symbol_frozen_seconds", silent, 0.0, expected / SILENT, p_value, words)
+        return Finding("symbol_frozen_seconds", silent, 0.0, expected / SILENT, p_value, words)
 
     def _rate(self) -> float:
         """Events a second, the least of its recent rates."""
@@ -232,18 +233,18 @@ class Feed:
             seconds = max(self._limits.symbol_silent_seconds, SILENT / rate)
             self.due_ns = state.last_bar_ns + int(min(seconds, HALTED_NS / 1e9) * 1e9)
 
-    def _lost(self) -> Iterator[Problem]:
+    def _lost(self) -> Iterator[Finding]:
         lost = self.state.numbering.close_bar()
         if lost:
             words = f"{lost:,} events missing by their numbers"
-            yield Problem(LOST, float(lost), 0.0, float(lost), 0.0, words)
+            yield Finding(LOST, float(lost), 0.0, float(lost), 0.0, words)
 
-    def _silent(self) -> Iterator[Problem]:
+    def _silent(self) -> Iterator[Finding]:
         seconds = self._bar_ns / 1e9
         for found in self._silence.found(self._limits.silent_seconds / seconds):
             yield _silent(found, found.bars * seconds)
 
-    def _impossible(self, book: Book, flow: Flow) -> Iterator[Problem]:
+    def _impossible(self, book: Book, flow: Flow) -> Iterator[Finding]:
         """A book that no venue can have: crossed at rest, or traded with where it is empty."""
         state = self.state
         bids, asks = book.bids.prices, book.asks.prices
@@ -260,11 +261,11 @@ class Feed:
             if bars >= IMPOSSIBLE_BARS:
                 seconds = bars * self._bar_ns / 1e9
                 score = bars / IMPOSSIBLE_BARS
-                yield Problem(
+                yield Finding(
                     f"{what}_book_seconds", seconds, 0.0, score, 0.0, words.format(seconds)
                 )
 
-    def _delayed(self, delays: Mapping[str, float]) -> Iterator[Problem]:
+    def _delayed(self, delays: Mapping[str, float]) -> Iterator[Finding]:
         limits, transport = self._limits, self.state.transport
         for stream, delay in delays.items():
             habit = transport.setdefault(stream, Transport())
@@ -274,23 +275,23 @@ class Feed:
             stream, its = max(late.items(), key=lambda pair: pair[1].last - pair[1].usual)
             score = (its.last - its.usual) / limits.delay_seconds
             words = f"{stream} take {its.last:.1f} s to arrive (usually {its.usual:.1f})"
-            yield Problem("transport_delay_seconds", its.last, its.usual, score, 0.0, words)
+            yield Finding("transport_delay_seconds", its.last, its.usual, score, 0.0, words)
         skewed = {stream: its for stream, its in transport.items() if its.skewed}
         if skewed:
             stream, its = min(skewed.items(), key=lambda pair: pair[1].last)
             score = -its.last / limits.skew_seconds
             words = f"{stream} are dated {-its.last:.1f} s after they were logged"
-            yield Problem("clock_skew_seconds", -its.last, 0.0, score, 0.0, words)
+            yield Finding("clock_skew_seconds", -its.last, 0.0, score, 0.0, words)
 
 
-def _silent(found: Silent, seconds: float) -> Problem:
+def _silent(found: Silent, seconds: float) -> Finding:
     name = _STREAMS[found.kind]
     p_value = math.exp(-found.improbability)
     score = found.improbability / SILENT
     if found.came > 0.0:
         ratio = found.came / found.expected
         words = f"{ratio:.0%} of the usual {name} for {seconds:.0f} s"
-        return Problem(_THROTTLED[found.kind], ratio, 1.0, score, p_value, words)
+        return Finding(_THROTTLED[found.kind], ratio, 1.0, score, p_value, words)
     what = "stale" if found.kind is Kind.REFERENCE else "frozen"
     words = f"{name} {what} for {seconds:.0f} s"
-    return Problem(_FROZEN[found.kind], seconds, 0.0, score, p_value, words)
+    return Finding(_FROZEN[found.kind], seconds, 0.0, score, p_value, words)

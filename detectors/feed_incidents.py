@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from detectors.feed import Problem
-from detectors.incidents import MAX_EVIDENCE, Alert, Evidence, Severity, alert_id, resolved
+from detectors.feed import Finding
+from detectors.incidents import MAX_EVIDENCE, Alert, Evidence, Severity, firing, resolved
 from detectors.suppression import Window
 
 NAME = "feed_integrity"
@@ -88,25 +88,25 @@ class FeedIncidents:
         return any(window.covers(ts_event - 1) for window in self.windows)
 
     def step(
-        self, ts_event: int, problems: Sequence[Problem], starts_at: int | None = None
+        self, ts_event: int, found: Sequence[Finding], starts_at: int | None = None
     ) -> list[Alert]:
         """Take in what was found at ``ts_event``; the alerts it gives rise to.
 
         An incident that opens starts at ``starts_at``, or at ``ts_event`` if None.
         """
         alerts = self.resolve(ts_event)
-        if not problems:
+        if not found:
             return alerts
         findings = self.findings
-        for problem in problems:
-            findings.standing[problem.feature] = Standing(problem.words, ts_event)
+        for its in found:
+            findings.standing[its.feature] = Standing(its.words, ts_event)
         if self.in_maintenance(ts_event):
             return alerts
-        names = [problem.feature for problem in problems]
+        names = [its.feature for its in found]
         incident = findings.open
         if incident is None:
             begins = ts_event if starts_at is None else starts_at
-            alert = self._raise("warning", begins, ts_event, problems)
+            alert = self._raise("warning", begins, ts_event, found)
             findings.open = FeedIncident(alert, names, 1, ts_event)
             return [*alerts, alert]
         incident.checks += [name for name in names if name not in incident.checks]
@@ -115,7 +115,7 @@ class FeedIncidents:
         lasts = incident.bars >= LASTING_BARS
         if incident.alert.severity == "warning" and (lasts or len(incident.checks) > 1):
             begins = incident.alert.starts_at
-            incident.alert = self._raise("critical", begins, ts_event, problems)
+            incident.alert = self._raise("critical", begins, ts_event, found)
             alerts.append(incident.alert)
         return alerts
 
@@ -136,27 +136,24 @@ class FeedIncidents:
         return [resolved(incident.alert, incident.last_ns + self._quiet_ns, summary)]
 
     def _raise(
-        self, severity: Severity, starts_at: int, ts_event: int, problems: Sequence[Problem]
+        self, severity: Severity, starts_at: int, ts_event: int, found: Sequence[Finding]
     ) -> Alert:
-        found = sorted(problems, key=lambda problem: -problem.score)[:MAX_EVIDENCE]
+        found = sorted(found, key=lambda its: -its.score)[:MAX_EVIDENCE]
         inputs = self.inputs(ts_event)
-        total = sum(problem.score for problem in found)
-        return Alert(
-            alert_id=alert_id(self._symbol, NAME, VERSION, starts_at),
-            symbol=self._symbol,
-            detector=NAME,
-            severity=severity,
-            status="firing",
-            starts_at=starts_at,
-            ends_at=None,
-            ts_event=ts_event,
+        total = sum(its.score for its in found)
+        return firing(
+            self._symbol,
+            NAME,
+            VERSION,
+            severity,
+            starts_at,
+            ts_event,
             score=found[0].score,
-            p_value=min(problem.p_value for problem in found),
+            p_value=min(its.p_value for its in found),
             evidence=[
                 Evidence(NAME, its.feature, its.value, its.expected, its.score / total)
                 for its in found
             ],
             summary=f"{self._symbol}: {'; '.join(inputs)}",
-            runbook=f"docs/runbook.md#{NAME}",
             inputs=inputs,
         )

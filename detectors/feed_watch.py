@@ -6,8 +6,7 @@ from msgspec import Struct
 
 from detectors.bar import Flow
 from detectors.book import Book
-from detectors.events import Reference
-from detectors.feed import LOST, Feed, FeedState, Problem
+from detectors.feed import LOST, Feed, FeedState, Finding
 from detectors.feed_incidents import NAME, FeedFindings, FeedIncidents
 from detectors.incidents import Alert
 from detectors.parameters import Parameters
@@ -41,19 +40,18 @@ class FeedWatch:
 
     Attributes
     ----------
+    checks, incidents
+        What is known of it, and what stands against it.
     numbering, seen
         What events write to: their numbers, and a count by `Kind` of what no bar's flow has.
-    due_ns
-        The event time at which, without another event, the symbol may be silent.
     """
 
     __slots__ = (
         "_bar_ns",
         "_counts",
-        "_feed",
-        "_incidents",
         "_suppressed",
-        "due_ns",
+        "checks",
+        "incidents",
         "numbering",
         "seen",
     )
@@ -68,83 +66,67 @@ class FeedWatch:
         self._bar_ns = parameters.bar_ns
         self._counts = counts
         self._suppressed = suppressed
-        self._feed = Feed(parameters.feed, parameters.bar_ns)
-        self._incidents = FeedIncidents(
+        self.checks = Feed(parameters.feed, parameters.bar_ns)
+        self.incidents = FeedIncidents(
             symbol, parameters.feed.quiet_ns, _windows(symbol, parameters)
         )
-        self.restore(self._feed.state, self._incidents.findings)
+        self.restore(self.checks.state, self.incidents.findings)
 
     @property
     def state(self) -> FeedState:
         """What is known of the feed; a snapshot keeps it."""
-        return self._feed.state
+        return self.checks.state
 
     @property
     def findings(self) -> FeedFindings:
         """What stands against it; a snapshot keeps it."""
-        return self._incidents.findings
+        return self.incidents.findings
 
     @property
     def active(self) -> bool:
         """Whether an incident is open or something stands."""
-        return self._incidents.active
+        return self.incidents.active
 
     def restore(self, state: FeedState, findings: FeedFindings) -> None:
         """Take over what a snapshot knew."""
-        self._feed.restore(state)
-        self._incidents.findings = findings
+        self.checks.restore(state)
+        self.incidents.findings = findings
         self.numbering, self.seen = state.numbering, state.seen
-        self.due_ns = self._feed.due_ns
 
     def reconfigure(self, symbol: str, parameters: Parameters) -> None:
         """Check by other limits and windows from now on; what was found stays."""
-        self._feed.limit(parameters.feed)
-        self.due_ns = self._feed.due_ns
-        self._incidents.windows = _windows(symbol, parameters)
-
-    def moved(self, reference: Reference) -> None:
-        """Take a reference that has arrived."""
-        self._feed.moved(reference)
-
-    def arrived_late(self, flow: Flow) -> None:
-        """Take what came too late for its bar: its stream is not silent."""
-        self._feed.add(flow)
+        self.checks.limit(parameters.feed)
+        self.incidents.windows = _windows(symbol, parameters)
 
     def inputs(self, ts_event: int) -> list[str]:
         """Why the symbol's inputs are not to be trusted at ``ts_event``; nothing where they are."""
-        return self._incidents.inputs(ts_event)
+        return self.incidents.inputs(ts_event)
 
     def close_bar(
         self, ends_at: int, elapsed: int, book: Book, flow: Flow, delays: Mapping[str, float]
     ) -> list[Alert]:
         """Check the bar that ends at ``ends_at``, see `Feed.close_bar`; the alerts it gives."""
-        problems = self._feed.close_bar(ends_at, elapsed, book, flow, delays)
-        self.due_ns = self._feed.due_ns
-        return self._found(ends_at, problems)
+        return self._found(ends_at, self.checks.close_bar(ends_at, elapsed, book, flow, delays))
 
     def mind_silence(self, at_ns: int, others_since_ns: int) -> list[Alert]:
         """See whether the symbol is silent at ``at_ns`` while others have moved since then."""
-        problem = self._feed.silent(at_ns, others_since_ns)
-        if problem is None:
+        finding = self.checks.silent(at_ns, others_since_ns)
+        if finding is None:
             return []
         # The same incident begins where its silence does, whenever that is noticed.
-        return self._found(at_ns, [problem], self.state.last_bar_ns + self._bar_ns)
-
-    def resolve(self, ts_event: int) -> list[Alert]:
-        """Forget what has not been found for long enough at ``ts_event``."""
-        return self._incidents.resolve(ts_event)
+        return self._found(at_ns, [finding], self.state.last_bar_ns + self._bar_ns)
 
     def _found(
-        self, ts_event: int, problems: Sequence[Problem], starts_at: int | None = None
+        self, ts_event: int, findings: Sequence[Finding], starts_at: int | None = None
     ) -> list[Alert]:
-        found = self._counts.findings
-        for problem in problems:
-            found[problem.feature] = found.get(problem.feature, 0) + 1
-            if problem.feature == LOST:
-                self._counts.lost_events += round(problem.value)
-        if problems and self._incidents.in_maintenance(ts_event):
+        counts = self._counts
+        for its in findings:
+            counts.findings[its.feature] = counts.findings.get(its.feature, 0) + 1
+            if its.feature == LOST:
+                counts.lost_events += round(its.value)
+        if findings and self.incidents.in_maintenance(ts_event):
             self._suppressed[MAINTENANCE] = self._suppressed.get(MAINTENANCE, 0) + 1
-        return self._incidents.step(ts_event, problems, starts_at)
+        return self.incidents.step(ts_event, findings, starts_at)
 
 
 def _windows(symbol: str, parameters: Parameters) -> tuple[Window, ...]:

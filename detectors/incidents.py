@@ -103,6 +103,39 @@ def escalation(incident: Incident) -> str | None:
     return None
 
 
+def firing(
+    symbol: str,
+    detector: str,
+    version: int,
+    severity: Severity,
+    starts_at: int,
+    ts_event: int,
+    *,
+    score: float,
+    p_value: float | None,
+    evidence: list[Evidence],
+    summary: str,
+    inputs: Sequence[str],
+) -> Alert:
+    """What is published when an incident that starts at ``starts_at`` opens or escalates."""
+    return Alert(
+        alert_id=alert_id(symbol, detector, version, starts_at),
+        symbol=symbol,
+        detector=detector,
+        severity=severity,
+        status="firing",
+        starts_at=starts_at,
+        ends_at=None,
+        ts_event=ts_event,
+        score=score,
+        p_value=1.0 if p_value is None else p_value,
+        evidence=evidence,
+        summary=summary,
+        runbook=f"docs/runbook.md#{detector}",
+        inputs=list(inputs),
+    )
+
+
 def resolved(fired: Alert, ends_at: int, summary: str) -> Alert:
     """What is published when the incident of a firing alert has ended."""
     return replace(fired, status="resolved", ends_at=ends_at, ts_event=ends_at, summary=summary)
@@ -225,23 +258,19 @@ class Incidents:
         ]
         top = evidence[0]
         sentence = phrase(worst.phrases[top.feature], top.value, top.expected)
-        return Alert(
-            alert_id=alert_id(self.symbol, detector.name, detector.version, starts_at),
-            symbol=self.symbol,
-            detector=detector.name,
-            severity=severity,
-            status="firing",
-            starts_at=starts_at,
-            ends_at=None,
-            ts_event=ts_event,
+        sentence = f"{self.symbol}: {sentence}" + (f"; {reason}" if reason else "")
+        return firing(
+            self.symbol,
+            detector.name,
+            detector.version,
+            severity,
+            starts_at,
+            ts_event,
             score=reading.score,
-            p_value=_p_value(reading),
+            p_value=reading.p_value,
             evidence=evidence,
-            summary=distrusted(
-                f"{self.symbol}: {sentence}" + (f"; {reason}" if reason else ""), inputs
-            ),
-            runbook=f"docs/runbook.md#{detector.name}",
-            inputs=list(inputs),
+            summary=distrusted(sentence, inputs),
+            inputs=inputs,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from detectors.events import Event, Late
+from detectors.events import Event, Kind, Late
 
 LEARNED = 1_000
 """So many events in a row without a missing number show that numbers are consecutive."""
@@ -32,6 +32,8 @@ MAX_RANGES = 256
 
 NEVER = -1
 """No event has this number: every one is looked at."""
+
+_LATE = Kind.LATE
 
 Mode = Literal["learning", "symbol", "learning_streams", "stream", "none"]
 
@@ -81,22 +83,32 @@ class Numbering(Struct):
 
     def broken(self, event: Event | Late, sequence: int) -> bool:
         """Take the number of an event that is not ``next``; whether it is lower than before."""
-        if isinstance(event, Late):
-            return self._late(event, sequence)
-        if self.mode == "symbol":
+        kind = event.kind
+        if kind is _LATE:
+            return self._late(event, sequence)  # type: ignore[arg-type]  # its kind says so
+        mode = self.mode
+        # Where numbers are not consecutive, or not over all streams, every event comes here.
+        if mode in ("none", "learning"):
+            before = self.next
+            self.next = sequence + 1
+            self.unbroken_since = sequence
+            if before == NEVER:
+                return False
+            self.breaks += 1
+            return sequence < before - 1
+        if mode == "symbol":
             before = self.next
             self.next = self._step(None, before, sequence)
             self.unbroken_since = max(self.unbroken_since, sequence)
-        elif self.mode in ("stream", "learning_streams"):
-            stream = int(event.kind)
-            before = self.nexts.get(stream, sequence)
-            self.unbroken = self.unbroken + 1 if sequence == before else 0
-            self.nexts[stream] = self._step(stream, before, sequence)
-        else:
-            before = self.next
-            self.breaks += before != NEVER
-            self.unbroken_since = sequence
-            self.next = sequence + 1
+            return sequence < before - 1
+        nexts = self.nexts
+        before = nexts.get(kind, sequence)
+        if sequence == before:
+            nexts[kind] = sequence + 1
+            self.unbroken += 1
+            return False
+        self.unbroken = 0
+        nexts[kind] = self._step(int(kind), before, sequence)
         return sequence < before - 1
 
     def close_bar(self) -> int:
@@ -131,12 +143,27 @@ class Numbering(Struct):
         """A late event fills its place, and is no reason to expect another number."""
         stream = None if self.mode == "symbol" else int(late.event.kind)
         for ranges in (self.fresh, self.waiting):
-            for its in ranges:
-                if its.stream == stream and its.first <= sequence < its.after:
-                    ranges.append(Missing(stream, sequence + 1, its.after))
-                    its.after = sequence
+            for i, its in enumerate(ranges):
+                if its.first <= sequence < its.after and its.stream == stream:
+                    self._fill(ranges, i, sequence)
                     return True
         return sequence < self.next - 1
+
+    def _fill(self, ranges: list[Missing], place: int, sequence: int) -> None:
+        """Take a number out of the range at a place; what is left may be none, one or two."""
+        its = ranges[place]
+        after = its.after
+        if sequence == its.first:
+            its.first += 1
+        else:
+            its.after = sequence
+            if sequence + 1 < after:
+                if len(ranges) < MAX_RANGES:
+                    ranges.insert(place + 1, Missing(its.stream, sequence + 1, after))
+                else:
+                    self.overflowed += after - sequence - 1
+        if its.first == its.after:
+            del ranges[place]
 
     def _learn(self) -> None:
         """Decide, at the end of a bar, what the numbering is."""

@@ -160,6 +160,7 @@ class OpenBar:
                 else:
                     flow.near_placed_ask += notional
         else:
+            self._feed.seen[Kind.ORDER] += 1  # it rests nowhere, and is not in the bar's flow
             notional = (price or self.marks.last_price) * quantity
         leverage = order.leverage
         if leverage is not None and not order.reduce_only:
@@ -239,7 +240,7 @@ class OpenBar:
 
     def _on_reference(self, reference: Reference) -> None:
         """No detector looks at references; that their prices change is a sign of life."""
-        self._feed.moved(reference)
+        self._feed.checks.moved(reference)
 
     def _on_margin(self, margin: Margin) -> None:
         if margin.max_leverage is not None:
@@ -255,7 +256,7 @@ class OpenBar:
         kept = self.flow, self.leveraged, self.large
         self.flow, self.leveraged, self.large = Flow(), [], []
         self.handlers[late.event.kind](late.event)
-        self._feed.arrived_late(self.flow)
+        self._feed.checks.add(self.flow)
         self.flow, self.leveraged, self.large = kept
 
     def _note_large(self, account: str, share: float) -> None:

@@ -182,7 +182,7 @@ class SymbolMonitor:
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incidents that have been quiet for long enough at ``ts_event``."""
         return [
-            *self.feed.resolve(ts_event),
+            *self.feed.incidents.resolve(ts_event),
             *self.incidents.resolve(ts_event),
             *self.drifts.resolve(ts_event),
         ]

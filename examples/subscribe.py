@@ -13,8 +13,8 @@ import json
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -33,8 +33,23 @@ def identity(alert: Alert) -> tuple[str, str, str]:
     return alert["alert_id"], alert["status"], alert["severity"]
 
 
+@asynccontextmanager
+async def started(consumer: AIOKafkaConsumer) -> AsyncIterator[None]:
+    """Start a consumer, and stop it in the end.
+
+    Its own ``async with`` leaves it open when it is cancelled, or fails, while it starts.
+    """
+    try:
+        await consumer.start()
+        yield
+    finally:
+        await consumer.stop()
+
+
 class Seen:
     """Remembers the latest alerts, as many as ``most``, until the program ends.
+
+    After a restart it knows none, and a repeat of an alert from before is acted on again.
 
     Where acting twice would do harm, remember them with what was done, in the same transaction.
     """
@@ -71,7 +86,7 @@ async def follow_alerts(
         auto_offset_reset="earliest",
     )
     seen = Seen()
-    async with consumer:
+    async with started(consumer):
         async for record in consumer:
             alert = json.loads(record.value)
             if alert not in seen:
@@ -94,7 +109,7 @@ async def replay_alerts(
     """
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, enable_auto_commit=False)
     seen = Seen()
-    async with consumer:
+    async with started(consumer):
         tps = list(consumer.assignment())
         ends = await consumer.end_offsets(tps)
         starts = await consumer.offsets_for_times(dict.fromkeys(tps, since_ns // 1_000_000))
@@ -142,7 +157,7 @@ class KillSwitches:
         consumer = AIOKafkaConsumer(
             topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
         )
-        async with consumer:
+        async with started(consumer):
             tps = list(consumer.assignment())
             await consumer.seek_to_beginning(*tps)
             ends = await consumer.end_offsets(tps)

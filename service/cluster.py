@@ -103,16 +103,22 @@ async def create_missing(
         if report.missing:
             await _create(admin, report.missing, partitions, replication_factor)
             # A broker learns of a new topic a little later, and nothing tells when.
-            while (await _inspect(admin, settings)).missing:  # noqa: ASYNC110
+            created = {topic.name for topic in report.missing}
+            while not created <= (await _counts(admin)).keys():  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         return [topic.name for topic in report.missing]
 
 
-async def _inspect(admin: AIOKafkaAdminClient, settings: Settings) -> Report:
+async def _counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """The topics that the cluster knows, and how many partitions each has."""
     # All topics, and not only those of interest: to ask for a topic by name may create it.
     described = await admin.describe_topics()
-    counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
-    names = [topic.name for topic in wanted_topics(settings) if counts.get(topic.name)]
+    return {topic["topic"]: n for topic in described if (n := len(topic["partitions"]))}
+
+
+async def _inspect(admin: AIOKafkaAdminClient, settings: Settings) -> Report:
+    counts = await _counts(admin)
+    names = [topic.name for topic in wanted_topics(settings) if topic.name in counts]
     configs = await _configs(admin, names)
     topics = {name: Topic(name, counts[name], configs.get(name, {})) for name in names}
     allowed = await rights(settings.kafka, [topic.name for topic in wanted_topics(settings)])

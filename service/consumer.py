@@ -8,8 +8,7 @@ keeps its state.
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -17,22 +16,16 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
-from service import snapshots
 from service.assembly import decoders, partition_task, reconfigure_task
 from service.bounds import BoundsLog
 from service.clients import Clients
+from service.idleness import Heard, OffsetsWentBackError
 from service.intake import Intake
 from service.membership import Membership
 from service.output import Output
-from service.partition import (
-    Heard,
-    HeldSnapshot,
-    OffsetsWentBackError,
-    Partition,
-    begun_again,
-    by_number,
-)
+from service.partition import Partition, begun_again, by_number
 from service.restore import next_alert_offset, restore
+from service.saving import Saving
 from service.settings import Settings, settings_hash
 from service.wire import dead_letter
 
@@ -72,15 +65,16 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._watcher = watcher
         self._topics = topics
         self._decoders = decoders(settings, self._topics)
-        self._settings_hash = settings_hash(settings)
         self._turn = asyncio.Lock()
         self._failure: BaseException | None = None
         self._bounds = BoundsLog(settings.limits, intake.tally)
-        self._held: deque[HeldSnapshot] = deque()
         self._to_take: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
+        self._revoking = False
+        self._restoring: asyncio.Task[dict[TopicPartition, int]] | None = None
         self._membership = Membership(settings.kafka.session_timeout_seconds)
+        self._saving = Saving(clients.publisher, self._membership, settings_hash(settings))
         self.joined = False
         self.partitions: dict[int, Partition] = {}
 
@@ -93,6 +87,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Save and commit what is handed back; keep its state in case it comes back."""
+        self._revoking = True
+        self._end_restoring()
         try:
             async with self._turn:
                 self._to_take.clear()
@@ -110,6 +106,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         try:
             self._clients.consumer.pause(*assigned)
             self._to_take = set(assigned)
+            self._revoking = False
             # What went to somebody else is kept no longer: it may have gone on there, uncommitted.
             numbers = by_number(self._to_take)
             self._handed_back = {n: p for n, p in self._handed_back.items() if n in numbers}
@@ -138,6 +135,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     def stop(self) -> None:
         """Ask ``run`` to come to an end."""
         self._stopping.set()
+        self._end_restoring()
+
+    def _end_restoring(self) -> None:
+        """Whoever waits for the loop need not wait for a restoration, which would be in vain."""
+        if self._restoring is not None:
+            self._restoring.cancel()
 
     async def run(self) -> None:
         """Work until asked to stop; then save, commit and leave. Raises what goes wrong."""
@@ -194,19 +197,19 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         assigned = self._to_take
         committed = await self._committed(assigned)
         for number in sorted(by_number(assigned)):
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self._revoking:
                 return
-            kept = self._handed_back.get(number)
-            told = await next_alert_offset(number, self._clients.reader, self._settings)
-            if kept is not None and not kept.went_on_elsewhere(committed, told):
+            kept = self._handed_back.pop(number, None)
+            if kept is not None and not await self._went_on_elsewhere(kept, committed):
                 partition, offsets = kept, kept.read()
             else:
                 task = partition_task(self._settings, self._topics, self._intake.tally)
                 snapshot_seconds = self._settings.state.snapshot_seconds
                 partition = Partition(number, task, self._topics, snapshot_seconds)
-                reader, progress = self._clients.reader, self._intake.restore
-                offsets = await restore(partition, committed, reader, self._settings, progress)
-                self._intake.snapshots_left_out.update(partition.left_out)
+                restored = await self._restore(partition, committed)
+                if restored is None:
+                    return
+                offsets = restored
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
             if not partition.committed or not partition.stands_at(committed):
@@ -218,6 +221,33 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             self._to_take = self._to_take - set(offsets)
         self._handed_back.clear()
         log.info("assigned", partitions=sorted(self.partitions))
+
+    async def _went_on_elsewhere(
+        self, kept: Partition, committed: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> bool:
+        told = await next_alert_offset(kept.number, self._clients.reader, self._settings)
+        return kept.went_on_elsewhere(committed, told)
+
+    async def _restore(
+        self, partition: Partition, committed: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> dict[TopicPartition, int] | None:
+        """The offsets to read on from; None where it is to be handed back before it is there."""
+        reader, progress = self._clients.reader, self._intake.restore
+        restoring = asyncio.create_task(
+            restore(partition, committed, reader, self._settings, progress)
+        )
+        self._restoring = restoring
+        try:
+            await asyncio.wait({restoring})
+        finally:
+            restoring.cancel()
+            self._restoring = None
+        if restoring.cancelled():
+            progress.partition = None
+            log.info("restoration given up", partition=partition.number)
+            return None
+        self._intake.snapshots_left_out.update(partition.left_out)
+        return restoring.result()
 
     async def _work(self, batches: dict[TopicPartition, list[Any]]) -> None:
         """Feed what was polled and publish what comes of it."""
@@ -236,7 +266,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 tp: Heard(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
                 for tp in partition.inputs
             }
-            if partition.mind_idle(heard, idle_after, unheard_after) or number in touched:
+            if partition.idleness.mind(heard, idle_after, unheard_after) or number in touched:
                 output = partition.task.advance()
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:
@@ -245,11 +275,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                         self._intake.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
-                    partition.saved_at.pop(symbol, None)
-                    if partition.slots.pop(symbol, None) is None:
-                        continue  # it was never saved
-                    keys = [snapshots.key(symbol, slot, 0) for slot in (0, 1)]
-                    await self._clients.publisher.forget(number, keys)
+                    # A snapshot that is held would be written after its deletion.
+                    self._saving.drop(partition, symbol)
+                    await self._clients.publisher.forget(number, partition.forget(symbol))
                 if self._watcher is not None:
                     self._watcher(output)
             pause, resume = partition.mind_buffers(self._settings.limits.buffered_events)
@@ -292,39 +320,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     # What is kept.
 
-    async def _save(self, symbols: dict[int, list[str]]) -> None:
-        """Take snapshots, and send those whose time has come.
-
-        A state that is past an alert must not outlive it in a crash: a snapshot is held until all
-        that was sent before it has been acknowledged.
-        """
-        for number, names in symbols.items():
-            partition = self.partitions[number]
-            for symbol in names:
-                slot = 1 - partition.slots.get(symbol, 1)
-                parts = snapshots.parts(
-                    partition.task.snapshot(symbol),
-                    slot=slot,
-                    generation=f"{time.time_ns():x}",
-                    settings=self._settings_hash,
-                )
-                partition.slots[symbol] = slot
-                sent_before = self._clients.publisher.unacknowledged()
-                self._held.append(HeldSnapshot(partition, symbol, parts, sent_before))
-        while (
-            self._held
-            and self._membership.holds()
-            and all(future.done() for future in self._held[0].sent_before)
-        ):
-            held = self._held.popleft()
-            futures = await self._clients.publisher.snapshot(held.partition.number, held.parts)
-            held.partition.expect_snapshot(held.symbol, futures)
+    async def _save(self, symbols: Mapping[int, Sequence[str]]) -> None:
+        self._saving.take((self.partitions[number], names) for number, names in symbols.items())
+        await self._saving.send()
 
     async def _commit(self, partitions: list[Partition]) -> bool:
         """Alerts acknowledged, then snapshots, then the group's offsets; whether it took them."""
         await self._clients.publisher.flush()
-        if self._held:
-            await self._save({})
+        if self._saving:
+            await self._saving.send()
             await self._clients.publisher.flush()
         offsets = {}
         for partition in partitions:
@@ -379,11 +383,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         """Save everything of some partitions, commit it, and own them no longer."""
         leaving = {number: self.partitions[number] for number in list(numbers)}
         kept = await self._keep(list(leaving.values()))
-        for held in self._held:
-            if held.partition.number in leaving:
-                # It may come back with its state: then this snapshot is still to be made.
-                held.partition.drop_snapshot(held.symbol)
-        self._held = deque(held for held in self._held if held.partition.number not in leaving)
+        for partition in leaving.values():
+            # It may come back with its state: then these snapshots are still to be made.
+            self._saving.drop(partition)
         for number, partition in leaving.items():
             del self.partitions[number]
             if kept:

@@ -101,7 +101,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
                     kafka.oauth_token_url, data=form, ssl=trusted, allow_redirects=False
                 ) as response,
             ):
-                body = await response.content.read(MAX_ANSWER_BYTES)
+                body = await _start(response.content, MAX_ANSWER_BYTES)
         except aiohttp.ClientConnectorCertificateError as error:
             raise TokenError(
                 f"{where} has no certificate to be trusted ({error.certificate_error}); "
@@ -124,6 +124,16 @@ def provider(kafka: KafkaSettings) -> Any:
     if kafka.oauth_token_file:
         return FileToken(kafka.oauth_token_file)
     return ClientCredentials(kafka)
+
+
+async def _start(content: aiohttp.StreamReader, most: int) -> bytes:
+    """What comes until its end, or until there are ``most`` bytes of it."""
+    body = b""
+    async for piece in content.iter_chunked(most):
+        body += piece
+        if len(body) >= most:
+            break
+    return body[:most]
 
 
 def _refusal(status: int, body: bytes) -> str:

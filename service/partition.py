@@ -1,88 +1,19 @@
 """What the Kafka loop knows of one partition number that it owns, beside its task."""
 
 import asyncio
-import time
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
 
-import msgspec
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
-from msgspec import Struct
 
+from service import snapshots
 from service.align import Position, StreamPosition
-from service.snapshots import Part, Problem
+from service.commit_note import CommitNote, metadata
+from service.idleness import Idleness
+from service.snapshots import Problem
 from service.task import PartitionTask
-
-
-class OffsetsWentBackError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
-    """A topic's records are numbered from the beginning: it was deleted and made again."""
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic)
-        self.topic = topic
-
-
-class CommitNote(Struct, frozen=True):
-    """What is kept with a committed offset, as its metadata.
-
-    ``newest_ns``: the topic's newest event time at the offset. ``signals_until_ns``: signals of
-    bars that end by then are out. ``alerts_offset``: alerts that a restart might raise again stand
-    at or after this offset of the alerts topic. ``snapshots_offset``: each symbol's newest snapshot
-    stands at or after this offset of the snapshots topic. ``begun_at``: snapshots before this
-    offset know nothing of the input topic, which came or was made again after them; -1 for all that
-    there are. ``saved_symbols`` have a snapshot.
-    """
-
-    newest_ns: int = 0
-    signals_until_ns: int = 0
-    alerts_offset: int = 0
-    snapshots_offset: int = 0
-    begun_at: int = 0
-    saved_symbols: int = 0
-
-
-class Heard(NamedTuple):
-    """What the broker last said of a topic partition.
-
-    ``end`` is the offset that the next record will get, None where nothing was heard yet; ``at``
-    tells one answer from the next.
-    """
-
-    end: int | None
-    at: int | None
-
-
-class _Silence(Struct):
-    """A topic without unread records.
-
-    ``read`` is the offset where it fell silent, ``since`` when that was first seen, ``until`` up to
-    when it is known, ``answered`` when the broker's last answer was seen (monotonic seconds).
-    ``below``: the topic ends before what was read. One answer may say so of a topic that is being
-    written; if it lasts, the topic was made again.
-    """
-
-    read: int
-    heard_at: int | None
-    since: float
-    until: float
-    answered: float
-    below: bool
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(CommitNote).decode
-
-
-def read_note(metadata: str | None) -> CommitNote | None:
-    """The note of a committed offset, None where somebody else committed it."""
-    try:
-        return _decode(metadata or "")
-    except msgspec.MsgspecError:
-        return None
 
 
 class Partition:
@@ -108,6 +39,8 @@ class Partition:
         self.inputs = {TopicPartition(topic, number): stream for stream, topic in topics.items()}
         self.snapshot_seconds = snapshot_seconds
         self.slots: dict[str, int] = {}
+        # The most parts that a snapshot of each symbol was seen to have, in either slot.
+        self.most_parts: dict[str, int] = {}
         self.left_out: Mapping[Problem, int] = {}
         # The offset of the first part of each symbol's newest snapshot.
         self.saved_at: dict[str, int] = {}
@@ -119,7 +52,7 @@ class Partition:
         self.signals_until_ns = 0
         self.committed: dict[TopicPartition, int] = {}
         self.last_commit: dict[TopicPartition, OffsetAndMetadata] = {}
-        self._silences: dict[TopicPartition, _Silence] = {}
+        self.idleness = Idleness(self.inputs, task.aligner)
         self.paused: set[TopicPartition] = set()
         self.restored_in_seconds = 0.0
         self._due: dict[str, float] = {}
@@ -154,8 +87,9 @@ class Partition:
         A symbol that keeps changing is saved once an interval, at a time of its own within it, so
         that the saving is spread and never comes all at once.
         """
+        known = self._due
         waiting = {
-            symbol: self._due.get(symbol, now + self._until_turn(symbol, now))
+            symbol: known[symbol] if symbol in known else now + self._until_turn(symbol, now)
             for symbol in self.unsaved()
         }
         due = [symbol for symbol, at in waiting.items() if at <= now]
@@ -184,6 +118,14 @@ class Partition:
         if symbol in self.slots:
             self.slots[symbol] = 1 - self.slots[symbol]
         self.task.not_saved(symbol)
+
+    def forget(self, symbol: str) -> list[bytes]:
+        """Forget a symbol that was evicted; the keys under which snapshots of it may stand."""
+        self.saved_at.pop(symbol, None)
+        most_parts = self.most_parts.pop(symbol, 1)
+        if self.slots.pop(symbol, None) is None:
+            return []  # it was never saved
+        return snapshots.keys(symbol, most_parts)
 
     def settle(self) -> None:
         """Take note of what was acknowledged. To be called when nothing is under way."""
@@ -224,7 +166,7 @@ class Partition:
         return {
             tp: OffsetAndMetadata(
                 position.streams[stream].start,
-                _encode(
+                metadata(
                     CommitNote(
                         position.streams[stream].newest_ns,
                         self.signals_until_ns,
@@ -233,7 +175,7 @@ class Partition:
                         self.begun_at.get(tp, 0),
                         len(self.saved_at),
                     )
-                ).decode(),
+                ),
             )
             for tp, stream in self.inputs.items()
         }
@@ -271,59 +213,6 @@ class Partition:
     def _snapshots_offset(self) -> int:
         return min(self.saved_at.values(), default=0)
 
-    def mind_idle(
-        self, heard: Mapping[TopicPartition, Heard], idle_after: float, unheard_after: float
-    ) -> bool:
-        """Let topics that are known to have no more records hold nothing back.
-
-        Silence counts as far as the broker has confirmed it: a topic that cannot be reached is not
-        idle, and one that was idle holds the others back again until it is heard of.
-
-        Parameters
-        ----------
-        heard
-            What the broker last said of each topic.
-        idle_after
-            How long a topic must be silent, in seconds.
-        unheard_after
-            After how many seconds without an answer its silence is no longer known.
-
-        Returns
-        -------
-        bool
-            Whether any topic became idle.
-
-        Raises
-        ------
-        OffsetsWentBackError
-            A topic ends before what was read of it, and has for as long.
-        """
-        now = time.monotonic()
-        changed = False
-        for tp, read in self.read().items():
-            end, at = heard[tp]
-            if end is None or read < end:
-                self._silences.pop(tp, None)
-                self.task.aligner.set_idle(self.inputs[tp], idle=False)
-                continue
-            silence = self._silences.get(tp)
-            below = end < read
-            if silence is None or silence.read != read or silence.below != below:
-                self._silences[tp] = _Silence(read, at, now, now, now, below)
-                if below:
-                    self.task.aligner.set_idle(self.inputs[tp], idle=False)
-                continue
-            if silence.heard_at != at:
-                # It may have waited long to be seen, but was asked for after the one before.
-                silence.until, silence.answered = silence.answered, now
-                silence.heard_at = at
-            if silence.until - silence.since >= idle_after:
-                if below:
-                    raise OffsetsWentBackError(tp.topic)
-                known = now - silence.until < unheard_after
-                changed |= self.task.aligner.set_idle(self.inputs[tp], idle=known) and known
-        return changed
-
     def mind_buffers(self, most: int) -> tuple[set[TopicPartition], set[TopicPartition]]:
         """Which topics to pause because too much of them waits, and which to resume.
 
@@ -339,15 +228,6 @@ class Partition:
                 resume.add(tp)
         self.paused = self.paused - resume | pause
         return pause, resume
-
-
-class HeldSnapshot(NamedTuple):
-    """A snapshot that waits until what was sent before it has been acknowledged."""
-
-    partition: Partition
-    symbol: str
-    parts: list[Part]
-    sent_before: list[asyncio.Future[Any]]
 
 
 def start_positions(
@@ -371,7 +251,7 @@ def begun_again(
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """What to commit of a topic that was deleted and made again: its beginning."""
     return {
-        tp: OffsetAndMetadata(0, _encode(partition.note_of_beginning()).decode())
+        tp: OffsetAndMetadata(0, metadata(partition.note_of_beginning()))
         for partition in partitions
         for tp in partition.inputs
         if tp.topic == topic

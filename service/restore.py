@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from detectors.incidents import Alert
 from service import snapshots
 from service.align import StreamPosition
+from service.commit_note import CommitNote, read_note
 from service.output import Muted, alert_key
-from service.partition import CommitNote, Partition, read_note, start_positions
+from service.partition import Partition, start_positions
 from service.reading import Progress, read_back
 from service.settings import Settings, settings_hash
 from service.task import Snapshot
@@ -103,6 +104,7 @@ async def _resume(
     published = _published(partition, records[alerts], note.alerts_offset)
     partition.signals_until_ns = note.signals_until_ns
     partition.slots = restored.slots
+    partition.most_parts = restored.most_parts
     partition.left_out = restored.problems
     partition.saved_at = saved_at = {
         symbol: records[saved][place].offset for symbol, place in restored.began.items()

@@ -54,19 +54,23 @@ GC_THRESHOLDS = (100_000, 50, 100)
 log = structlog.get_logger("foreshock")
 
 
-def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """What every consumer is made with."""
-    return {**client_options(kafka), "auto_offset_reset": "earliest"}
+def consumer_options(
+    kafka: KafkaSettings, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What every consumer is made with; ``options`` are ``client_options`` made before."""
+    return {**(options or client_options(kafka)), "auto_offset_reset": "earliest"}
 
 
-def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """What the producer is made with.
+def producer_options(
+    kafka: KafkaSettings, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What the producer is made with; ``options`` as above.
 
     A batch of signals waits until the one before it has gone out, and the loop waits with it: so
     nothing lingers, and a batch has room for all the signals of a poll.
     """
     return {
-        **client_options(kafka),
+        **(options or client_options(kafka)),
         "acks": "all",
         "enable_idempotence": True,
         "linger_ms": 0,
@@ -153,17 +157,18 @@ class Service:
     async def _connected(self) -> AsyncIterator[Session]:
         """A session on fresh connections, all of which are closed after it."""
         kafka = self._settings.kafka
+        options = client_options(kafka)  # once: files are read, and a token is asked for
         async with AsyncExitStack() as stack:
             reader = AIOKafkaConsumer(
-                **consumer_options(kafka), fetch_max_wait_ms=READER_WAIT_MILLISECONDS
+                **consumer_options(kafka, options), fetch_max_wait_ms=READER_WAIT_MILLISECONDS
             )
             await reader.start()
             stack.push_async_callback(reader.stop)
-            admin = AIOKafkaAdminClient(**client_options(kafka))
+            admin = AIOKafkaAdminClient(**options)
             await admin.start()
             stack.push_async_callback(admin.close)
             consumer = AIOKafkaConsumer(
-                **consumer_options(kafka),
+                **consumer_options(kafka, options),
                 group_id=kafka.group_id,
                 fetch_max_wait_ms=round(kafka.fetch_wait_seconds * 1e3),
                 enable_auto_commit=False,
@@ -173,7 +178,7 @@ class Service:
             )
             await consumer.start()
             stack.push_async_callback(consumer.stop)
-            producer = AIOKafkaProducer(**producer_options(kafka))
+            producer = AIOKafkaProducer(**producer_options(kafka, options))
             await producer.start()
             # Stopped before the group is left: what is still on its way must have arrived when a
             # successor looks for what has been told.

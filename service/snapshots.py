@@ -74,7 +74,8 @@ class Record(Protocol):
 class Restored(Struct):
     """What a partition of the topic held: whole snapshots, their slots, and why others were not.
 
-    ``began`` is the place among the records where each symbol's snapshot begins. ``problems``
+    ``most_parts`` is how many parts a set of the symbol was seen to have, in either slot. ``began``
+    is the place among the records where each symbol's snapshot begins. ``problems``
     counts reasons; ``formats`` are the other formats that were met, and the versions of the service
     that wrote them. ``damaged`` are the symbols of which something newer than what is used was
     there, or something where nothing can be used: the group's offsets may count on it.
@@ -82,6 +83,7 @@ class Restored(Struct):
 
     snapshots: list[Snapshot] = []
     slots: dict[str, int] = {}
+    most_parts: dict[str, int] = {}
     began: dict[str, int] = {}
     problems: dict[Problem, int] = {}
     formats: dict[int, str] = {}
@@ -127,6 +129,11 @@ def parts(snapshot: Snapshot, *, slot: int, generation: str, settings: str) -> l
 def key(symbol: str, slot: int, part: int) -> bytes:
     """The compaction key of one part."""
     return _SEPARATOR.join((symbol.encode(), str(slot).encode(), str(part).encode()))
+
+
+def keys(symbol: str, most_parts: int) -> list[bytes]:
+    """The compaction keys of all of a symbol's parts: the first ones, which decide, come first."""
+    return [key(symbol, slot, part) for part in range(most_parts) for slot in _SLOTS]
 
 
 def restore(records: Iterable[Record], settings: str) -> Restored:
@@ -193,6 +200,7 @@ def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
             if part == 0:
                 found.pop(symbol, None)  # both slots are deleted at once
             continue
+        restored.most_parts[symbol] = max(part + 1, restored.most_parts.get(symbol, 0))
         seen = found.setdefault(symbol, _Seen())
         if header is None:
             seen.spoiled = number

@@ -246,7 +246,7 @@ class PartitionTask:
     ) -> None:
         """Find which of these symbols are silent while others move."""
         monitors = self.monitors
-        due = [its for s in symbols if (its := monitors[s]).feed.due_ns <= at_ns]
+        due = [its for s in symbols if (its := monitors[s]).feed.checks.due_ns <= at_ns]
         if not due:
             return
         since_ns = moving_since(monitors.values(), at_ns)

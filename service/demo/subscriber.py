@@ -35,8 +35,8 @@ async def subscribe(settings: Settings, observed: Observed) -> None:
         auto_offset_reset="earliest",
         fetch_max_wait_ms=round(settings.kafka.fetch_wait_seconds * 1e3),
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(
             [TopicPartition(topic, number) for topic in take for number in range(PARTITIONS)]
         )

@@ -11,11 +11,11 @@ from detectors.bar import Flow
 from detectors.book import Book
 from detectors.catalogue import CATALOGUE
 from detectors.detector import Detector
-from detectors.events import Cancel, Late, Order, Reference, Trade
-from detectors.feed import Feed, FeedLimits, FeedState, Problem
+from detectors.events import LATEST_NS, Cancel, Late, Order, Reference, Trade
+from detectors.feed import HALTED_NS, Feed, FeedLimits, FeedState, Finding
 from detectors.feed_incidents import FeedIncidents
 from detectors.incidents import Incidents
-from detectors.numbering import LEARNED, Numbering
+from detectors.numbering import LEARNED, MAX_RANGES, Numbering
 from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
@@ -74,6 +74,32 @@ def test_an_event_that_comes_late_or_out_of_order_is_not_lost():
         assert take(numbering, late)
     assert numbering.next == LEARNED + 6
     assert lost(numbering) == 1
+
+
+def fill(numbering, sequence):
+    take(numbering, Late(ts_event=BEGIN, sequence=sequence, symbol="A", event=cancel(sequence)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sets(st.integers(1, 300)), st.randoms(use_true_random=False))
+def test_of_a_gap_only_what_never_came_is_lost(came, rng):
+    numbering = learned()
+    take(numbering, cancel(LEARNED + 301))
+    for place in sorted(came, key=lambda _: rng.random()):
+        fill(numbering, LEARNED + place)
+    assert lost(numbering) == 300 - len(came)
+
+
+def test_a_gap_that_falls_into_too_many_pieces_is_lost_at_once_and_takes_no_more_room():
+    numbering = learned()
+    gap = 4 * MAX_RANGES
+    take(numbering, cancel(LEARNED + gap + 1))
+    for place in range(2, gap, 2):
+        fill(numbering, LEARNED + place)
+    assert len(numbering.fresh) == MAX_RANGES
+    # What fell off at the last split is given up, though half of it came.
+    assert lost(numbering) == MAX_RANGES + gap - 2 * MAX_RANGES
+    assert len(numbering.waiting) == 0
 
 
 def test_a_numbering_that_starts_anew_is_no_loss():
@@ -200,6 +226,32 @@ def test_a_price_that_is_repeated_is_stale_however_often_it_comes():
     assert 20 < found["stale_reference_seconds"] - 600 < 45
 
 
+def test_market_orders_are_orders():
+    monitor = SymbolMonitor("A", Parameters(), CATALOGUE, Counts())
+    for second in range(700):
+        for n in range(15):
+            at = BEGIN + second * SECOND + n
+            its = {"ts_event": at, "symbol": "A", "order_id": f"{second}-{n}"}
+            resting = second < 600 and n < 14
+            more = {"price": 100.0 - n} if resting else {"type": "market"}
+            monitor.apply(Order(**its, side="buy", quantity=1.0, **more))
+            monitor.apply(Cancel(**its))
+        monitor.close_bar(BEGIN + (second + 1) * SECOND)
+    assert monitor.counts.feed.findings == {}
+
+
+def test_a_symbol_that_is_halted_is_looked_at_again_only_when_it_moves():
+    market = Market(8)
+    market.run(600)
+    feed, last = market.feed, market.feed.state.last_bar_ns
+    assert feed.due_ns < last + HALTED_NS
+    assert feed.silent(last + HALTED_NS, last) is not None
+    assert feed.silent(last + HALTED_NS + 1, last) is None
+    assert feed.due_ns == LATEST_NS
+    market.bar()
+    assert feed.due_ns < LATEST_NS
+
+
 def crossed_book():
     book = Book(100)
     book.add("a", is_buy=True, price=101.0, quantity=1.0, ts_event=0)
@@ -260,7 +312,7 @@ def test_a_recording_that_is_played_back_says_nothing_of_delays():
 
 
 def problem(feature="cancels_frozen_seconds"):
-    return Problem(feature, 10.0, 0.0, 4.0, 1e-50, "cancels frozen for 10 s")
+    return Finding(feature, 10.0, 0.0, 4.0, 1e-50, "cancels frozen for 10 s")
 
 
 def test_a_feed_that_comes_and_goes_is_one_incident_that_opens_and_resolves():

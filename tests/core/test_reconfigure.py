@@ -106,11 +106,11 @@ def test_a_window_lets_a_running_incident_become_quiet():
 def test_when_a_symbol_is_silent_follows_from_the_new_limits():
     monitor, strict = new(), replace(BASE, feed=FeedLimits(symbol_silent_seconds=300.0))
     play(monitor)
-    due_ns = monitor.feed.due_ns
+    due_ns = monitor.feed.checks.due_ns
     reconfigure(monitor, strict)
-    assert monitor.feed.due_ns == END + 300 * SECOND
+    assert monitor.feed.checks.due_ns == END + 300 * SECOND
     reconfigure(monitor, BASE)
-    assert monitor.feed.due_ns == due_ns
+    assert monitor.feed.checks.due_ns == due_ns
 
 
 def test_a_snapshot_made_by_one_budget_goes_on_by_another():

@@ -7,6 +7,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
+from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
@@ -264,6 +265,81 @@ def _headers(fields: Mapping[str, object]) -> list[tuple[str, bytes]]:
     return [("foreshock.snapshot", msgspec.json.encode(fields))]
 
 
+async def left_behind(world: World) -> None:
+    """A process hands back and is cut off; another goes on, ends in order, and it comes back.
+
+    It has kept its state, and has heard of no other owner.
+    """
+    owners = [i for i in world.instances if i.alive and _session(i) and _session(i).partitions]
+    other = _idle(world)
+    if other is None or not owners:
+        return
+    instance = world.rng.choice(owners)
+    process, session = instance.process, _session(instance)
+    world.launch(other)
+    if not await _soon(world, lambda: session._handed_back and not session.partitions, 5):
+        return
+    world.happens("left behind by the group", f"{process.name} is cut off when it has handed back")
+    world.network.cut_off.add(process)
+    await asyncio.sleep(SETTINGS.kafka.session_timeout_seconds + world.rng.uniform(2, 10))
+    for its in world.instances:
+        if its is not instance and its.alive and its.service is not None:
+            its.wanted = False
+            its.service.stop()
+    await asyncio.sleep(1)
+    world.say(f"{process.name} reaches the broker again")
+    world.network.cut_off.discard(process)
+
+
+async def crash_before_told(world: World) -> None:
+    """Kill a process that has sent an alert which does not get through, and goes on meanwhile."""
+    instance = _running(world)
+    session = _session(instance)
+    if instance is None or session is None:
+        return
+    process = instance.process
+    weather = Weather()
+    weather.lost = 1.0
+    world.network.weather["produce alerts"] = weather
+
+    def sent() -> bool:
+        return process.dead or any(p._sent_alerts for p in session.partitions.values())
+
+    if await _soon(world, sent, 25):
+        seconds = world.rng.uniform(0.2, 3)
+        world.happens("killed before it told", f"kill {process.name} in {seconds:.1f} s")
+        await asyncio.sleep(seconds)
+        process.dead = True
+    if world.network.weather.get("produce alerts") is weather:
+        del world.network.weather["produce alerts"]
+
+
+async def deaf(world: World) -> None:
+    """No fetch is answered for longer than silence takes to count, while all else goes on."""
+    weather = Weather()
+    weather.lost = 1.0
+    seconds = SETTINGS.time.idle_after_ms / 1e3 + world.rng.uniform(1, 8)
+    world.happens("fetches unanswered for long", f"for {seconds:.1f} s no fetch gets through")
+    world.network.weather["fetch"] = weather
+    await asyncio.sleep(seconds)
+    if world.network.weather.get("fetch") is weather:
+        del world.network.weather["fetch"]
+
+
+def _session(instance: Instance | None) -> Any:
+    return instance.service._session if instance is not None and instance.service else None
+
+
+async def _soon(world: World, condition: Callable[[], Any], seconds: float) -> bool:
+    """Whether something comes to be within some seconds; looks often."""
+    until = world.loop.now + seconds
+    while world.loop.now < until:
+        if condition():
+            return True
+        await asyncio.sleep(0.002)
+    return False
+
+
 FAULTS: dict[Callable[[World], Awaitable[None]], float] = {
     crash: 4,
     crash_at_alert: 3,
@@ -279,6 +355,9 @@ FAULTS: dict[Callable[[World], Awaitable[None]], float] = {
     jump_clock: 1,
     compact: 1,
     damage: 1.5,
+    left_behind: 2,
+    crash_before_told: 2,
+    deaf: 1,
 }
 
 

@@ -122,7 +122,7 @@ class Watch:
                 len(session._clients.publisher._unacknowledged),
                 MAX_UNACKNOWLEDGED,
             ),
-            "snapshots held": (len(session._held), 2 * symbols),
+            "snapshots held": (len(session._saving), 2 * symbols),
             "partitions kept": (len(session._handed_back), len(SYMBOLS)),
         }
         for partition in session.partitions.values():

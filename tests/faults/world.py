@@ -288,7 +288,7 @@ def settled(world: World) -> bool:
         session = instance.service._session if instance.alive and instance.service else None
         if session is None:
             continue
-        if not session.joined or session.restoring or session._held:
+        if not session.joined or session.restoring or session._saving:
             return False
         for partition in session.partitions.values():
             read.update(partition.read())

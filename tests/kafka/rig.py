@@ -333,18 +333,16 @@ class Venue:
             await admin.close()
         await self._create_missing()
 
-    async def ends(self) -> dict[TopicPartition, int]:
-        """The offset that the next record of each input would get."""
-        async with AIOKafkaConsumer(bootstrap_servers=self.kafka) as consumer:
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(self._inputs())
-        return ends
-
-    def _inputs(self) -> list[TopicPartition]:
-        return [
-            TopicPartition(self.topic(stream), number)
-            for stream in self.streams
+    async def ends(self, *names: str) -> dict[TopicPartition, int]:
+        """The offset that the next record of each input, or of these topics, would get."""
+        tps = [
+            TopicPartition(self.topic(name), number)
+            for name in names or self.streams
             for number in range(self.partitions)
         ]
+        async with AIOKafkaConsumer(bootstrap_servers=self.kafka) as consumer:
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(tps)
+        return ends
 
     async def records(self, name: str) -> list[Any]:
         """Everything that a topic holds now."""
@@ -376,13 +374,15 @@ class Venue:
 
     async def uncommitted(self) -> int:
         """How many records of the inputs stand after the group's offsets."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
-        await admin.start()
-        try:
-            committed = await admin.list_consumer_group_offsets(self.prefix)
-        finally:
-            await admin.close()
-        ends = await self.ends()
-        return sum(
-            end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items()
-        )
+        return await uncommitted(self.kafka, self.prefix, await self.ends())
+
+
+async def uncommitted(kafka: str, group: str, ends: Mapping[TopicPartition, int]) -> int:
+    """How many records stand before these ends and after a group's offsets."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        committed = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return sum(end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())

@@ -1,5 +1,6 @@
 """Tokens for Kafka from a token endpoint; tests/kafka/test_security.py shows them to a broker."""
 
+import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator
@@ -28,11 +29,22 @@ class Endpoint:
         self.status = 200
         self.body = f'{{"access_token":"{TOKEN}","token_type":"Bearer","expires_in":300}}'
         self.headers: dict[str, str] = {}
+        self.in_two_pieces = False
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(parse_qs(await request.text()))
         self.authorization = request.headers["Authorization"]
+        if self.in_two_pieces:
+            return await self._answer_in_two_pieces(request)
         return web.Response(status=self.status, text=self.body, headers=self.headers)
+
+    async def _answer_in_two_pieces(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=self.status, headers=self.headers)
+        await response.prepare(request)
+        for piece in (self.body[:20], self.body[20:]):
+            await response.write(piece.encode())
+            await asyncio.sleep(0.05)
+        return response
 
 
 @pytest.fixture
@@ -76,6 +88,12 @@ async def test_a_token_is_asked_for_as_the_standard_has_it(endpoint: Endpoint):
         assert await client(url, oauth_scope="kafka read").token() == TOKEN
     assert endpoint.asked == [{"grant_type": ["client_credentials"], "scope": ["kafka read"]}]
     assert base64.b64decode(endpoint.authorization.removeprefix("Basic ")) == b"me:canary:secret"
+
+
+async def test_an_answer_may_arrive_in_pieces(endpoint: Endpoint):
+    endpoint.in_two_pieces = True
+    async with served(endpoint) as url:
+        assert await client(url).token() == TOKEN
 
 
 async def test_a_token_is_asked_for_anew_before_it_expires_and_not_each_time(

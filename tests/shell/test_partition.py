@@ -10,8 +10,10 @@ from aiokafka import TopicPartition
 from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
 from service.align import StreamPosition
+from service.commit_note import read_note
+from service.idleness import Heard, OffsetsWentBackError
 from service.output import Muted, Tally
-from service.partition import Heard, OffsetsWentBackError, Partition, begun_again, read_note
+from service.partition import Partition, begun_again
 from service.task import PartitionTask
 from tests.shell.events import by_stream, market
 
@@ -53,7 +55,7 @@ def answer(its, at):
 
 
 def mind(its, heard):
-    return its.mind_idle(heard, IDLE_SECONDS, UNHEARD_SECONDS)
+    return its.idleness.mind(heard, IDLE_SECONDS, UNHEARD_SECONDS)
 
 
 def test_a_topic_is_idle_once_the_broker_has_confirmed_its_silence_for_long_enough(clock):

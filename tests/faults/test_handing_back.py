@@ -1,0 +1,94 @@
+"""What becomes of a symbol that is forgotten, and of a restoration that is in vain."""
+
+import asyncio
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+import service.snapshots
+from detectors.events import Order
+from service.settings import LimitSettings
+from tests.faults import world as worlds
+from tests.faults.markets import Sent
+from tests.faults.network import Weather
+from tests.faults.world import World
+from tests.shell.events import BEGIN, SECOND
+
+
+def orders(symbol: str, first: int, last: int) -> list[Sent]:
+    """Ten orders a second of a symbol in partition 0."""
+    sent = []
+    for tenth in range(first * 10, last * 10):
+        event = Order(
+            ts_event=BEGIN + tenth * SECOND // 10,
+            symbol=symbol,
+            order_id=f"{symbol}{tenth}",
+            side="buy",
+            price=100.0,
+            quantity=1.0,
+        )
+        value = msgspec.json.encode(event)
+        sent.append(Sent(tenth / 10, "orders", 0, symbol.encode(), value))
+    return sent
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_of_a_forgotten_symbol_nothing_stays_among_the_snapshots(
+    monkeypatch: pytest.MonkeyPatch, held: bool
+):
+    monkeypatch.setattr(service.snapshots, "PART_BYTES", 2_000)
+    time = replace(worlds.SETTINGS.time, idle_after_ms=500)
+    limits = LimitSettings(symbols=1)
+    state = replace(worlds.SETTINGS.state, commit_seconds=60.0)
+    settings = replace(worlds.SETTINGS, time=time, limits=limits, state=state)
+    monkeypatch.setattr(worlds, "SETTINGS", settings)
+    poison = Sent(0.1, "orders", 0, b"AAA", b"not JSON")
+    world = World(0, [poison, *orders("AAA", 0, 4), *orders("BBB", 4, 8)])
+
+    async def story(world: World) -> None:
+        world.launch(world.instances[0])
+        if held:
+            # The dead letter is not acknowledged when AAA is saved, nor when it is forgotten.
+            world.network.weather["produce deadletters"] = Weather()
+            world.network.weather["produce deadletters"].lost = 1.0
+        await world.write()
+        world.network.weather.clear()
+        await asyncio.sleep(20)
+
+    world.play(story)
+    assert world.failures == []
+    last = {record.key: record.value for record in world.broker.records("foreshock.snapshots")}
+    its = {key: value for key, value in last.items() if key.startswith(b"AAA")}
+    assert any(key.endswith(b"\x1f1") for key in its), "it had several parts"
+    assert set(its.values()) == {None}
+    assert any(value for key, value in last.items() if key.startswith(b"BBB"))
+
+
+def test_a_restoration_does_not_keep_the_group_waiting():
+    world = World(0, orders("AAA", 0, 8))
+    owners: list[set[str]] = []
+
+    async def story(world: World) -> None:
+        first, second, third = world.instances
+        world.launch(first)
+        await world.write()
+        await asyncio.sleep(20)  # until it is saved
+        first.service.stop()
+        await asyncio.wait([first.task])
+        # Nothing can be read back: a restoration takes as long as that lasts.
+        world.network.weather["fetch"] = Weather()
+        world.network.weather["fetch"].lost = 1.0
+        world.launch(second)
+        await asyncio.sleep(3)
+        assert second.service._session.restoring
+        world.launch(third)
+        await asyncio.sleep(3)  # less than the members' session
+        owners.append(set(world.broker.group.owners.values()))
+        second.service.stop()
+        await asyncio.wait([second.task], timeout=1)
+        assert second.task.done(), "who is asked to stop does not wait for it either"
+
+    world.play(story)
+    assert world.failures == []
+    assert len(owners[0]) == 2
