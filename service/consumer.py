@@ -8,7 +8,7 @@ keeps its state.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -22,7 +22,7 @@ from service.clients import Clients
 from service.idleness import Heard, OffsetsWentBackError
 from service.intake import Intake
 from service.membership import Membership
-from service.output import Output
+from service.output import Watcher
 from service.partition import Partition, begun_again, by_number
 from service.restore import next_alert_offset, restore
 from service.saving import Saving
@@ -48,7 +48,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     intake
         Where to count what is read.
     watcher
-        Is given what each step gives rise to, once it was published.
+        Is told which partitions are owned, and what each step of them gives rise to.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         topics: Mapping[str, str],
         clients: Clients,
         intake: Intake,
-        watcher: Callable[[Output], None] | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -110,6 +110,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             # What went to somebody else is kept no longer: it may have gone on there, uncommitted.
             numbers = by_number(self._to_take)
             self._handed_back = {n: p for n, p in self._handed_back.items() if n in numbers}
+            if self._watcher is not None:
+                self._watcher.owns(numbers)
             self._membership.renew(time.monotonic())
             self.joined = True
         except Exception as error:  # noqa: BLE001 - as above
@@ -279,7 +281,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._saving.drop(partition, symbol)
                     await self._clients.publisher.forget(number, partition.forget(symbol))
                 if self._watcher is not None:
-                    self._watcher(output)
+                    self._watcher.take(number, output)
             pause, resume = partition.mind_buffers(self._settings.limits.buffered_events)
             consumer.pause(*pause)
             consumer.resume(*resume)

@@ -1,5 +1,8 @@
 """What a partition's task gives out, and the count of what became of its events."""
 
+from collections.abc import Collection
+from typing import Protocol
+
 from msgspec import Struct, field
 
 from detectors.bar import Bar
@@ -35,6 +38,16 @@ class Output(Struct):
     signals: list[Signal] = []
     bars: list[tuple[Bar, Signal]] = []
     forgotten: list[str] = []
+
+
+class Watcher(Protocol):
+    """Who is told what the partitions of a process give rise to."""
+
+    def owns(self, numbers: Collection[int]) -> None:
+        """Know which partitions are this process's from now on, and no others."""
+
+    def take(self, number: int, output: Output) -> None:
+        """Take what a step of a partition gave rise to, once it was published."""
 
 
 class Tally(Struct):

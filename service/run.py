@@ -189,7 +189,7 @@ class Service:
                 self._topics,
                 Clients(consumer, reader, admin, publisher, self._notifier.tell),
                 self._intake,
-                self.history.take if self.history is not None else None,
+                self.history,
             )
             self._session, self._consumer = session, consumer
             if self._stopping.is_set():

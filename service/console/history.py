@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ SYMBOLS = 300
 """Symbols whose bars are kept: 20 MB at the most."""
 
 INCIDENTS = 200
-"""Incidents kept, open and resolved."""
+"""Incidents kept, open and resolved; what is open is known from elsewhere, too."""
 
 STRESSED = 0.9
 """Stress that is worth a word, though no alarm: at this a symbol beyond the bound gets a place."""
@@ -41,6 +41,8 @@ class Ring:
     ----------
     bars
         How many.
+    number
+        The partition of the symbol.
 
     Examples
     --------
@@ -51,9 +53,10 @@ class Ring:
     [2.0, 3.0]
     """
 
-    __slots__ = ("_bars", "_bytes", "_next", "stress_ratio")
+    __slots__ = ("_bars", "_bytes", "_next", "number", "stress_ratio")
 
-    def __init__(self, bars: int) -> None:
+    def __init__(self, bars: int, number: int = 0) -> None:
+        self.number = number
         self._bars = bars
         self._bytes = bytearray()
         self._next = 0
@@ -80,17 +83,19 @@ class Ring:
 class Incident(Struct):
     """An incident as far as it was told: the latest alert that says what is wrong, and its end.
 
-    ``critical_at`` is when it became critical, in nanoseconds of event time.
+    ``critical_at`` is when it became critical, in nanoseconds of event time; ``number`` is the
+    partition of its symbol.
     """
 
     fired: Alert
     critical_at: int | None = None
     ended: Alert | None = None
+    number: int = 0
 
 
-def fold(incidents: dict[str, Incident], alert: Alert) -> None:
+def fold(incidents: dict[str, Incident], alert: Alert, number: int = 0) -> None:
     """Add an alert to the incident that it tells of, by alert id."""
-    incident = incidents.setdefault(alert.alert_id, Incident(alert))
+    incident = incidents.setdefault(alert.alert_id, Incident(alert, number=number))
     if alert.status == "resolved":
         incident.ended = alert
         return
@@ -127,14 +132,24 @@ class History:
         self._symbols = symbols
         self._clock = clock
 
-    def take(self, output: Output) -> None:
-        """Remember what a step gave rise to."""
+    def owns(self, numbers: Collection[int]) -> None:
+        """Forget the bars and the open incidents of partitions that others have from now on."""
+        self.rings = {symbol: its for symbol, its in self.rings.items() if its.number in numbers}
+        self.incidents = {
+            alert_id: its
+            for alert_id, its in self.incidents.items()
+            if its.ended is not None or its.number in numbers
+        }
+
+    def take(self, number: int, output: Output) -> None:
+        """Remember what a step of a partition gave rise to."""
         if output.bars:
             self._last_bar_at = self._clock()
             for bar, signal in output.bars:
-                self._add(bar, signal)
-        if output.alerts:
-            self.note(output.alerts)
+                self._add(number, bar, signal)
+        for alert in output.alerts:
+            fold(self.incidents, alert, number)
+            self._forget_incidents()
         for symbol in output.forgotten:
             self.rings.pop(symbol, None)
 
@@ -143,11 +158,27 @@ class History:
         """For how long no bar has closed, by the clock; None before the first."""
         return None if self._last_bar_at is None else self._clock() - self._last_bar_at
 
-    def note(self, alerts: Iterable[Alert]) -> None:
-        """Remember alerts, each of an incident that is known or new."""
-        for alert in alerts:
-            fold(self.incidents, alert)
-            self._forget_incidents()
+    def known_incidents(
+        self, open_alerts: Mapping[int, Sequence[Alert] | None]
+    ) -> Sequence[Incident]:
+        """The incidents to tell of: those that are open, and the ended ones that are remembered.
+
+        ``open_alerts`` is what is open in each partition that is owned, None while that is not
+        known. Of a partition for which nothing is known, such as all while Kafka is not connected,
+        what was open last is open still.
+        """
+        still = {alert.alert_id for alerts in open_alerts.values() for alert in alerts or ()}
+        incidents = {
+            alert_id: its
+            for alert_id, its in self.incidents.items()
+            if its.ended is not None or alert_id in still or open_alerts.get(its.number) is None
+        }
+        for number, alerts in open_alerts.items():
+            for alert in alerts or ():
+                # A restart brought it back, or it was one of too many to remember.
+                if alert.alert_id not in incidents:
+                    fold(incidents, alert, number)
+        return list(incidents.values())
 
     def _forget_incidents(self) -> None:
         """Down to the bound: the oldest that is resolved, or the oldest of all."""
@@ -155,7 +186,7 @@ class History:
             ended = (i for i, its in self.incidents.items() if its.ended is not None)
             del self.incidents[next(ended, next(iter(self.incidents)))]
 
-    def _add(self, bar: Bar, signal: Signal) -> None:
+    def _add(self, number: int, bar: Bar, signal: Signal) -> None:
         ring = self.rings.get(bar.symbol)
         stress = signal.stress_ratio or 0.0
         if ring is None:
@@ -166,6 +197,6 @@ class History:
                 if self.rings[calmest].stress_ratio >= stress:
                     return
                 del self.rings[calmest]
-            ring = self.rings[bar.symbol] = Ring(self._bars)
+            ring = self.rings[bar.symbol] = Ring(self._bars, number)
         ring.stress_ratio = stress
         ring.add(bar.ends_at, row(bar, signal))

@@ -140,7 +140,7 @@ def overview(
     most = nlargest(ROWS, monitors, key=_rank)
     rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in most]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
-    _adopt(monitors, history)
+    open_alerts = {number: p.task.open_alerts() for number, p in view.partitions.items()}
     levels: dict[str, Level] = {check.name: check.level for check in found}
     return Overview(
         version=__version__,
@@ -151,7 +151,7 @@ def overview(
         levels=levels,
         symbols=rows,
         watched=len(monitors),
-        incidents=incident_rows(history.incidents.values(), SHOWN_INCIDENTS),
+        incidents=incident_rows(history.known_incidents(open_alerts), SHOWN_INCIDENTS),
         read=view.intake.records.total(),
         events_per_second=pace.rate(view.intake.records.total(), time.monotonic()),
         partitions=len(view.partitions),
@@ -170,15 +170,6 @@ def _rank(monitor: SymbolMonitor) -> tuple[int, float]:
 def _steps(stress_ratio: float | None) -> int:
     """Stress in steps so coarse that rows do not change places all the time."""
     return round((stress_ratio or 0.0) * 10)
-
-
-def _adopt(monitors: Sequence[SymbolMonitor], history: History) -> None:
-    """Know of open incidents that a restart brought back: nobody tells of them again."""
-    for monitor in monitors:
-        opened = (monitor.incidents.open, monitor.drifts.open, monitor.feed.findings.open)
-        for incident in opened:
-            if incident is not None and incident.alert.alert_id not in history.incidents:
-                history.note([incident.alert])
 
 
 def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: int) -> SymbolRow:

@@ -92,7 +92,7 @@ class Desk:
         for alert in output.alerts:
             if alert.status == "firing":
                 self.intake.incidents[alert.detector, alert.severity] += 1
-        self.history.take(output)
+        self.history.take(0, output)
 
     def view(self) -> View:
         """As the service gives it."""

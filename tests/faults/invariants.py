@@ -193,3 +193,15 @@ def compare(world: World, found: Result, expected: Result) -> None:
         world.fail(f"dead letters lost: {sorted(lost)[:5]}")
     if found.dead_letters - expected.dead_letters:
         world.fail("a good record is among the dead letters")
+
+
+def check_consoles(world: World) -> None:
+    """Fail the world for every process that shows what it does not own any more."""
+    for instance in world.instances:
+        if not instance.alive or instance.service is None or instance.service._session is None:
+            continue
+        history, owned = instance.service.history, instance.service._session.partitions
+        if history is None or any(ring.number not in owned for ring in history.rings.values()):
+            world.fail("a console has bars of a partition that is not its process's")
+        elif any(i.ended is None and i.number not in owned for i in history.incidents.values()):
+            world.fail("a console shows an incident of a partition that is not its process's")

@@ -12,7 +12,7 @@ from collections import Counter
 from functools import cache
 
 from tests.faults.faults import plan
-from tests.faults.invariants import Result, Watch, compare, result
+from tests.faults.invariants import Result, Watch, check_consoles, compare, result
 from tests.faults.markets import Sent, records
 from tests.faults.world import World, settled
 
@@ -85,6 +85,7 @@ def disturbed(seed: int) -> World:
         await _settle(world, watch)
         found = result(world)
         compare(world, found, expected)
+        check_consoles(world)
         world.counts["alerts told"] += len(found.alerts)
         world.counts["alerts repeated in overlap"] += watch.repeated_in_overlap
         world.counts["signals repeated"] += found.repeated_signals
