@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import get_args
 
-from msgspec import Struct
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -21,29 +20,10 @@ from service.families import PREFIX, counter, gauge, single
 from service.feed_metrics import feeds
 from service.intake import Intake
 from service.market_metrics import LabelledSymbols, market
-from service.partition import Partition
 from service.publish import Published
 from service.settings import Settings
 from service.snapshots import Problem
-
-
-class View(Struct):
-    """What the collector looks at: the live parts, as they are at the moment.
-
-    ``lags`` are the records not yet read, by topic and partition number; ``restoring`` the topic
-    partitions assigned and not yet restored; ``deliveries`` what became of alerts by Alertmanager;
-    ``budget_per_day`` the false alarms a symbol and day that thresholds are set for, the mean over
-    symbols.
-    """
-
-    intake: Intake
-    published: Published
-    partitions: Mapping[int, Partition]
-    lags: Mapping[tuple[str, int], int]
-    connected: bool
-    restoring: int = 0
-    deliveries: Mapping[str, Delivery] = {}
-    budget_per_day: float = 1.0
+from service.view import View
 
 
 class ForeshockCollector(Collector):
@@ -65,7 +45,7 @@ class ForeshockCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The metrics at this moment."""
         view = self._view()
-        monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
+        monitors = view.monitors
         yield gauge(
             "build_info", "1, with the version as a label.", {(__version__,): 1}, ["version"]
         )

@@ -31,11 +31,12 @@ from service.consumer import Session
 from service.errors import OperatorError
 from service.http import Health, HttpServer, start_http
 from service.intake import Intake
-from service.metrics import ForeshockCollector, View, registry
+from service.metrics import ForeshockCollector, registry
 from service.publish import Published, Publisher
 from service.reading import Progress
 from service.reload import Reloader, Source
 from service.settings import KafkaSettings, Settings
+from service.view import View
 from service.web_config import WebConfig, load_web_config
 
 STOP_SECONDS = 4.5
@@ -215,9 +216,7 @@ class Service:
                 if end is not None:
                     lags[tp.topic, tp.partition] = max(0, end - read)
         connected = session is not None and session.joined
-        monitors = [m for p in partitions.values() for m in p.task.monitors.values()]
-        budget = mean_budget_per_day(monitors, self._settings.detection.false_alarms_per_day)
-        return View(
+        view = View(
             self._intake,
             self._published,
             partitions,
@@ -225,8 +224,10 @@ class Service:
             connected,
             restoring=session.restoring if session is not None else 0,
             deliveries=self._notifier.deliveries,
-            budget_per_day=budget,
         )
+        default = self._settings.detection.false_alarms_per_day
+        view.budget_per_day = mean_budget_per_day(view.monitors, default)
+        return view
 
     def health(self) -> Health:
         """Whether the loop comes round, and whether it owns and has restored its partitions."""

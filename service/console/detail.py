@@ -13,7 +13,7 @@ from detectors.symbol import SymbolMonitor
 from service.console.explain import words
 from service.console.history import History
 from service.console.series import COLUMNS
-from service.metrics import View
+from service.view import View
 
 LEVELS = 8
 """Price levels shown of each side."""
@@ -92,10 +92,7 @@ class Detail(Struct, frozen=True):
 
 def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[Detail, int]:
     """A symbol, with its bars after ``since_ns`` (0 for all); and the time of its newest bar."""
-    monitor = next(
-        (m for p in view.partitions.values() if (m := p.task.monitors.get(symbol)) is not None),
-        None,
-    )
+    monitor = view.monitor(symbol)
     ring = history.rings.get(symbol)
     bars, newest = Columns([], {name: [] for name in COLUMNS}), since_ns
     if ring is not None:

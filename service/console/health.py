@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from service.console.history import History
 from service.http import Health
-from service.metrics import View
 from service.settings import Settings
+from service.view import View
 
 SILENT_SECONDS = 10.0
 """After so long without a closed bar the data is called stale."""
@@ -67,11 +67,6 @@ def checks(
     return found
 
 
-def newest_ns(view: View) -> int:
-    """How far the market has been seen, in nanoseconds of event time; 0 for not at all."""
-    return max((p.task.aligner.watermark_ns for p in view.partitions.values()), default=0)
-
-
 def _data(view: View, silence: float | None) -> Check:
     if not view.partitions:
         words = "no partition is this process's: others of its group have them all"
@@ -86,7 +81,7 @@ def _data(view: View, silence: float | None) -> Check:
 
 def _backlog(view: View, now: float) -> Check:
     unread = sum(view.lags.values())
-    newest = newest_ns(view)
+    newest = view.newest_ns
     behind = max(0.0, now - newest / 1e9) if newest else 0.0
     backlog = unread > UNREAD_RECORDS
     if backlog and behind > BEHIND_SECONDS:
@@ -102,7 +97,7 @@ def _backlog(view: View, now: float) -> Check:
 
 
 def _learning(view: View) -> Check:
-    monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
+    monitors = view.monitors
     learning = sum(monitor.warming_up for monitor in monitors)
     if not learning:
         return Check("warm-up", "ok", f"{len(monitors):,} symbols are judged")
@@ -115,7 +110,7 @@ def _learning(view: View) -> Check:
 
 def _feeds(view: View) -> Check:
     """What stands against the feeds of symbols."""
-    monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
+    monitors = view.monitors
     suspect = [m for m in monitors if m.feed.findings.standing]
     if not suspect:
         return Check("feeds", "ok", "nothing is found against the symbols' feeds")

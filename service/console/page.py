@@ -17,8 +17,8 @@ from service.console.feed import Feed
 from service.console.history import History
 from service.console.state import Pace, overview
 from service.http import Health
-from service.metrics import View
 from service.settings import Settings
+from service.view import View
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -14,11 +14,11 @@ from detectors.incidents import Incident
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
 from service.console.explain import IncidentRow, incident_rows, words
-from service.console.health import Check, Level, checks, newest_ns, worst
+from service.console.health import Check, Level, checks, worst
 from service.console.history import STRESSED, History, Ring
 from service.http import Health
-from service.metrics import View
 from service.settings import Settings
+from service.view import View
 
 ROWS = 100
 """Symbols in the table, the most stressed."""
@@ -134,8 +134,8 @@ def overview(
 ) -> Overview:
     """The service and the market as they are now, at the ``clock``'s time (seconds, epoch)."""
     found = checks(view, health, history, settings, clock())
-    monitors = [m for p in view.partitions.values() for m in p.task.monitors.values()]
-    now_ns = newest_ns(view)
+    monitors = view.monitors
+    now_ns = view.newest_ns
     warmup_bars = SETTLING_BARS + settings.detection.warmup_bars
     most = nlargest(ROWS, monitors, key=_rank)
     rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in most]

@@ -15,10 +15,10 @@ from service.demo.scenarios import Scenario, scenario
 from service.demo.simulation import simulate
 from service.http import Health, HttpServer, start_http
 from service.intake import Intake
-from service.metrics import View
 from service.partition import Partition
 from service.publish import Published
 from service.settings import Settings
+from service.view import View
 from service.wire import STREAMS
 
 SECOND = 1_000_000_000

@@ -24,12 +24,13 @@ from service.delivery import Delivery
 from service.http import Health, HttpServer, start_http
 from service.intake import Intake
 from service.market_metrics import LabelledSymbols
-from service.metrics import ForeshockCollector, View, registry
+from service.metrics import ForeshockCollector, registry
 from service.partition import Partition
 from service.publish import Published
 from service.reload import Reloader, Source
 from service.settings import LimitSettings, Settings
 from service.task import PartitionTask
+from service.view import View
 from tests.kafka_server import unavailable
 from tests.metrics_page import exposed, queries, specified
 from tests.shell.events import SECOND, by_stream, market

@@ -13,9 +13,10 @@ from service.cli import main
 from service.configuration import effective, load, load_settings
 from service.errors import ConfigurationError
 from service.intake import Intake
-from service.metrics import ForeshockCollector, View
+from service.metrics import ForeshockCollector
 from service.publish import Published
 from service.settings import Settings, settings_hash
+from service.view import View
 
 ROOT = Path(__file__).parents[2]
 SECOND = 1_000_000_000
