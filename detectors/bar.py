@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from detectors.book import Book
+from detectors.book import DEPTH_BANDS_BPS, Book
 
 SPANS_SECONDS = (5, 15, 60)
 """The spans over which flow is kept besides the bar itself: no single scale suffices."""
@@ -22,6 +22,9 @@ DEPTH_SPANS_SECONDS = (15, 60, 300)
 
 NEAR_BPS = 25.0
 """Flow within this distance of the mid price is "near" the touch."""
+
+NEAR_BAND = DEPTH_BANDS_BPS.index(NEAR_BPS)
+"""The place of the same distance among the bands of a book state's depths."""
 
 YOUNG_NS = 50_000_000
 """An order cancelled within this time of its arrival was "young": nobody could have traded with it

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 
 from detectors.accounts import LeverageHabits
-from detectors.bar import Bar, DepthHabit, Spans, book_state
+from detectors.bar import NEAR_BAND, Bar, DepthHabit, Spans, book_state
 from detectors.book import Book
 from detectors.detector import Detector
 from detectors.drift_incidents import DriftIncidents
@@ -148,7 +148,7 @@ class SymbolMonitor:
         last_mid = opened.mid if opened is not None else None
         closed = book_state(self.book, last_mid, SWEPT_SHARE * habit.usual)
         if closed is not None:
-            self.depth_habit.learn(closed.depth[1])
+            self.depth_habit.learn(closed.depth[NEAR_BAND])
         seen.learn_leveraged()
         self._count_evictions()
         bar = self.bar = Bar(

@@ -9,7 +9,7 @@ from typing import get_args
 
 from prometheus_client.core import Metric
 
-from detectors.bar import SPANS_SECONDS, Bar
+from detectors.bar import NEAR_BAND, SPANS_SECONDS, Bar
 from detectors.catalogue import NAMES
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Severity
@@ -19,9 +19,6 @@ from service.families import counter, gauge, single
 from service.intake import Intake
 
 LEVERAGE_JUMP = "leverage_jump"
-NEAR_BAND = 1
-"""The place of 25 bps among the bands of a book's depth."""
-
 RATE_SPAN = SPANS_SECONDS.index(15)
 """Sums over a span are forgotten exponentially: divided by its length they are rates."""
 

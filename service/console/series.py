@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from detectors.bar import Bar
+from detectors.bar import NEAR_BAND, Bar
 from detectors.catalogue import ALARMING
 from detectors.symbol import Signal
 
@@ -33,8 +33,6 @@ standard deviations. What a bar does not have is NaN.
 """
 
 _NAN = math.nan
-_BAND = 1
-"""The place of 25 bps among the bands of a book state."""
 
 
 def row(bar: Bar, signal: Signal) -> Sequence[float]:
@@ -44,7 +42,7 @@ def row(bar: Bar, signal: Signal) -> Sequence[float]:
     if closed is None:
         book = (_NAN, _NAN, _NAN)
     else:
-        book = (closed.mid, closed.bid_depth[_BAND], closed.ask_depth[_BAND])
+        book = (closed.mid, closed.bid_depth[NEAR_BAND], closed.ask_depth[NEAR_BAND])
     _, fifteen, minute = bar.spans
     excess = near_maximum = _NAN
     if fifteen.leveraged > 0.0:

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from detectors.bar import NEAR_BAND
 from detectors.incidents import Incident
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
@@ -190,7 +191,7 @@ def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: in
     last_ns = bar.ends_at if bar is not None else 0
     depth = None
     if bar is not None and closed is not None and bar.usual_depth > 0.0:
-        depth = closed.depth[1] / bar.usual_depth
+        depth = closed.depth[NEAR_BAND] / bar.usual_depth
     state: State
     if incident is not None:
         state = "critical" if incident.alert.severity == "critical" else "warning"

@@ -6,7 +6,7 @@ of false alarms the only difference is what it looks at.
 
 from river import stats
 
-from detectors.bar import Bar
+from detectors.bar import NEAR_BAND, Bar
 from detectors.detector import Detector, Features
 from detectors.surprise import Contribution, Surprise, SurpriseState
 
@@ -74,7 +74,9 @@ def inverse_depth(bar: Bar) -> Features | None:
     """How little stands within 25 bps: the inverse of millions of the quote currency."""
     if bar.closed is None:
         return None
-    return {"inverse_depth": min(LARGEST_INVERSE_DEPTH, 1e6 / max(bar.closed.depth[1], 1.0))}
+    return {
+        "inverse_depth": min(LARGEST_INVERSE_DEPTH, 1e6 / max(bar.closed.depth[NEAR_BAND], 1.0))
+    }
 
 
 def volatility_model() -> Surprise:

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from detectors.bar import NEAR_BAND
 from detectors.catalogue import CATALOGUE
 from detectors.events import Event, Order
 from detectors.open_bar import Counts
@@ -191,7 +192,7 @@ def test_a_symbol_is_shown_as_its_book_and_its_flow_are(view: View):
     assert bar.closed is not None
     assert sample(view, "symbol_mid_price", symbol=symbol) == bar.closed.mid > 0
     sides = [sample(view, "symbol_depth_notional", symbol=symbol, side=s) for s in ("bid", "ask")]
-    assert sum(sides) == pytest.approx(bar.closed.depth[1])
+    assert sum(sides) == pytest.approx(bar.closed.depth[NEAR_BAND])
     assert sample(view, "symbol_usual_depth_notional", symbol=symbol) == bar.usual_depth > 0
     rates = {
         kind: sample(view, "symbol_events_per_second", symbol=symbol, kind=kind)
