@@ -11,14 +11,15 @@ from prometheus_client.core import Metric
 
 from detectors.bar import NEAR_BAND, SPANS_SECONDS, Bar
 from detectors.catalogue import NAMES
-from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
 from detectors.symbol import Signal, SymbolMonitor
 from service.families import counter, gauge, single
 from service.intake import Intake
+from service.subject import of_market
 
 LEVERAGE_JUMP = "leverage_jump"
+
 RATE_SPAN = SPANS_SECONDS.index(15)
 """Sums over a span are forgotten exponentially: divided by its length they are rates."""
 
@@ -60,7 +61,7 @@ def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric
         alert.severity
         for monitor in monitors
         for alert in monitor.open_alerts
-        if alert.detector != FEED_INTEGRITY
+        if of_market(alert.detector)
     )
     yield gauge(
         "incidents_open",

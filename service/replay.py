@@ -13,7 +13,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detectors.feed_incidents import NAME as FEED_INTEGRITY
+from detectors.incidents import Severity
 from detectors.symbol import mean_budget_per_day
 from service.assembly import decoders, partition_task
 from service.errors import OperatorError
@@ -23,6 +23,7 @@ from service.report.collect import Collected
 from service.report.page import page as report_page
 from service.report.sections import About
 from service.settings import Settings
+from service.subject import kind
 from service.summary import Summary, table
 from service.task import PartitionTask
 from service.wire import REQUIRED_STREAMS, STREAMS
@@ -114,7 +115,7 @@ def replay(
     """
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
-    severities: dict[str, tuple[str, str]] = {}
+    severities: dict[str, tuple[str, Severity]] = {}
     console = Console(stderr=True, quiet=quiet)
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, _paths(directory), Tally())
@@ -135,10 +136,9 @@ def replay(
                     alert_file.write(encode(output.alerts))
                 if signal_file is not None and output.signals:
                     signal_file.write(encode(output.signals))
-        alarms = (told for told in severities.values() if told[0] != FEED_INTEGRITY)
-        incidents.update(told for told in alarms if told[1] != "info")
-        result.feed_incidents = sum(told[0] == FEED_INTEGRITY for told in severities.values())
-        result.drifts = len(severities) - incidents.total() - result.feed_incidents
+        incidents.update(told for told in severities.values() if kind(*told) == "alarm")
+        kinds = Counter(kind(*told) for told in severities.values())
+        result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
         result.elapsed_seconds = time.perf_counter() - began
         _tally(result, task, incidents)
         if summary is not None:

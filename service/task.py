@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from detectors.detector import Detector
 from detectors.events import Event
-from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Alert
 from detectors.parameters import Parameters
 from detectors.peers import HOUR_NS, Lessons, lent
@@ -24,6 +23,7 @@ from service.admission import IDLE_NS, Admitted, BookRoom, expendable, newcomers
 from service.align import Aligner, Position, StreamPosition
 from service.arrivals import Arrivals, moving_since
 from service.output import AlertKey, Muted, Output, Tally, alert_key
+from service.subject import of_market
 
 _ts_event = attrgetter("ts_event")
 
@@ -260,7 +260,7 @@ class PartitionTask:
         self, monitor: SymbolMonitor, bar_end: int | None, alerts: list[Alert], output: Output
     ) -> None:
         """Turn the kill switch, after a bar or after what has resolved: a feed is no reason to."""
-        market = [alert for alert in alerts if alert.detector != FEED_INTEGRITY]
+        market = [alert for alert in alerts if of_market(alert.detector)]
         if bar_end is None and not market:
             return
         ts_event = bar_end if bar_end is not None else market[-1].ts_event

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from detectors.incidents import Alert
 from detectors.symbol import SymbolMonitor
 from service.delivery import Delivery
 from service.intake import Intake
@@ -33,6 +34,11 @@ class View(Struct):
     def monitors(self) -> list[SymbolMonitor]:
         """The symbols that are watched, of all partitions."""
         return [m for p in self.partitions.values() for m in p.task.monitors.values()]
+
+    @property
+    def open_alerts(self) -> dict[int, list[Alert] | None]:
+        """What is open in each partition; None while that is not known."""
+        return {number: p.task.open_alerts() for number, p in self.partitions.items()}
 
     @property
     def newest_ns(self) -> int:

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from detectors.book import DEPTH_BANDS_BPS, BookSide
 from detectors.scorer import Reading, Scorer
 from detectors.symbol import SymbolMonitor
-from service.console.explain import words
 from service.console.history import History
-from service.console.series import COLUMNS
+from service.presentation.incidents import IncidentRow, incident_rows
+from service.presentation.series import COLUMNS
+from service.presentation.words import words
 from service.view import View
+
+SHOWN_INCIDENTS = 40
+"""Of the symbol, the open ones first."""
 
 LEVELS = 8
 """Price levels shown of each side."""
@@ -86,6 +90,7 @@ class Detail(Struct, frozen=True):
     kept: bool
     whole: bool
     bars: Columns
+    incidents: list[IncidentRow]
     detectors: list[DetectorView]
     book: BookView | None
 
@@ -100,12 +105,15 @@ def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[De
         rows = rows[rows["ts_event"] > since_ns]
         bars = columns(rows)
         newest = int(rows["ts_event"][-1]) if len(rows) else since_ns
+    known = history.known_incidents(view.open_alerts)
+    its = [incident for incident in known if incident.fired.symbol == symbol]
     shown = Detail(
         symbol=symbol,
         known=monitor is not None,
         kept=ring is not None,
         whole=since_ns == 0,
         bars=bars,
+        incidents=incident_rows(its, SHOWN_INCIDENTS),
         detectors=_detectors(monitor) if monitor is not None else [],
         book=_book(monitor) if monitor is not None else None,
     )

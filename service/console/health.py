@@ -6,7 +6,9 @@ from msgspec import Struct
 
 from service.console.history import History
 from service.http import Health
+from service.presentation.words import duration
 from service.settings import Settings
+from service.subject import of_market
 from service.view import View
 
 SILENT_SECONDS = 10.0
@@ -131,21 +133,10 @@ def _losses(view: View) -> Check:
 def _budget(view: View, settings: Settings) -> Check:
     """The incidents a symbol and day beside what was asked for."""
     opened = sum(
-        count for (_, severity), count in view.intake.incidents.items() if severity == "warning"
+        count
+        for (detector, severity), count in view.intake.incidents.items()
+        if of_market(detector) and severity == "warning"
     )
     days = view.intake.tally.market.judged_bars * settings.time.bar_seconds / 86_400
     words = f"{opened:,} incidents in {days:.2g} symbol-days judged; the budget of false alarms is"
     return Check("budget", "ok", f"{words} {view.budget_per_day:g} a symbol-day")
-
-
-def duration(seconds: float) -> str:
-    """A length of time in the two units that matter.
-
-    >>> duration(4.2), duration(754), duration(7_300), duration(200_000)
-    ('4 s', '12 min 34 s', '2 h 1 min', '2 d 7 h')
-    """
-    whole = int(seconds)
-    for size, unit, rest, below in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // rest} {below}"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from detectors.bar import Bar
 from detectors.incidents import Alert
 from detectors.symbol import Signal
-from service.console.series import COLUMNS, row
 from service.output import Output
+from service.presentation.incidents import Incident, fold
+from service.presentation.series import COLUMNS, STRESSED, row
 
 BARS = 900
 """Bars kept of a symbol: a quarter of an hour, at a second each."""
@@ -23,9 +23,6 @@ SYMBOLS = 300
 
 INCIDENTS = 200
 """Incidents kept, open and resolved; what is open is known from elsewhere, too."""
-
-STRESSED = 0.9
-"""Stress that is worth a word, though no alarm: at this a symbol beyond the bound gets a place."""
 
 DTYPE = np.dtype(
     [("ts_event", "<i8"), ("mid", "<f8"), *((name, "<f4") for name in COLUMNS if name != "mid")]
@@ -78,31 +75,6 @@ class Ring:
     def rows(self) -> NDArray[Any]:
         """A copy of the bars, the oldest first, as an array with the fields of DTYPE."""
         return np.frombuffer(self._bytes[self._next :] + self._bytes[: self._next], DTYPE)
-
-
-class Incident(Struct):
-    """An incident as far as it was told: the latest alert that says what is wrong, and its end.
-
-    ``critical_at`` is when it became critical, in nanoseconds of event time; ``number`` is the
-    partition of its symbol.
-    """
-
-    fired: Alert
-    critical_at: int | None = None
-    ended: Alert | None = None
-    number: int = 0
-
-
-def fold(incidents: dict[str, Incident], alert: Alert, number: int = 0) -> None:
-    """Add an alert to the incident that it tells of, by alert id."""
-    incident = incidents.setdefault(alert.alert_id, Incident(alert, number=number))
-    if alert.status == "resolved":
-        incident.ended = alert
-        return
-    if alert.ts_event >= incident.fired.ts_event:
-        incident.fired = alert
-    if alert.severity == "critical" and incident.critical_at is None:
-        incident.critical_at = alert.ts_event
 
 
 class History:

@@ -6,9 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
+from pathlib import PurePath
 
 from aiohttp import web
 
@@ -17,6 +15,7 @@ from service.console.feed import Feed
 from service.console.history import History
 from service.console.state import Pace, overview
 from service.http import Health
+from service.presentation.assets import PLOTLY, SHARED, plotly_js, shared_text, static_text
 from service.settings import Settings
 from service.view import View
 
@@ -26,38 +25,30 @@ POLICY = (
 )
 """What the page may do: load scripts, styles and data from where it came from, and nothing else."""
 
-STATIC = {
-    "theme.css": "text/css",
-    "console.css": "text/css",
-    "format.js": "text/javascript",
-    "plots.js": "text/javascript",
-    "console.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
+TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
 }
 
-PLOTLY = "plotly.min.js"
+OWN = (
+    "console.css", "icon.svg", "console.js", "elements.js", "feed.js", "link.js", "verdict.js",
+    "symbols.js", "incidents.js", "symbol.js", "why.js", "book.js",
+)  # fmt: skip
+"""The console's own files, besides those of every page."""
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def static_text(name: str) -> str:
-    """A file of the console as text."""
-    return files("service.console").joinpath("static", name).read_text("utf-8")
-
-
-def plotly_js() -> bytes:
-    """The plotting library's JavaScript, from its Python package, which is not imported."""
-    spec = find_spec("plotly")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    place = Path(next(iter(spec.submodule_search_locations)))
-    return (place / "package_data" / PLOTLY).read_bytes()
-
-
 class _Asset:
-    """A file that is served compressed: read and compressed when it is first asked for."""
+    """A file that is served compressed: read and compressed when it is first asked for.
 
-    def __init__(self, content_type: str, load: Callable[[], bytes]) -> None:
+    It is kept by browsers for ever where it was asked for by its ``mark``: not by a page of another
+    version, while one is replaced by the next.
+    """
+
+    def __init__(self, content_type: str, load: Callable[[], bytes], mark: str) -> None:
+        self._mark = mark
         self._content_type = content_type
         self._load = load
         self._body: asyncio.Task[bytes] | None = None
@@ -66,7 +57,9 @@ class _Asset:
         if self._body is None:
             self._body = asyncio.create_task(asyncio.to_thread(self._compress))
         body = await asyncio.shield(self._body)
-        headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding"}
+        asked = request.match_info.get("mark", request.query_string)
+        keep = _FOR_EVER if asked == self._mark else "no-cache"
+        headers = {"Cache-Control": keep, "Vary": "Accept-Encoding"}
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"
         else:
@@ -104,15 +97,19 @@ def console(
         lambda: overview(view(), health(), history, settings, pace=pace, clock=clock),
         lambda symbol, since_ns: detail(view(), history, symbol, since_ns),
     )
-    texts = {name: static_text(name) for name in STATIC}
-    # Browsers keep files for ever: their address changes with what is in them.
-    marks = {name: hashlib.sha256(text.encode()).hexdigest()[:12] for name, text in texts.items()}
-    marks[PLOTLY] = version("plotly")
-    page = static_text("console.html")
-    for name, mark in marks.items():
-        page = page.replace(f"static/{name}", f"static/{name}?{mark}")
-    assets = {name: _Asset(STATIC[name], texts[name].encode) for name in STATIC}
-    assets[PLOTLY] = _Asset("text/javascript", plotly_js)
+    texts = {name: static_text("service.console", name) for name in OWN}
+    texts |= {name: shared_text(name) for name in SHARED}
+    # Browsers keep files for ever: their address changes with what is in any of them, since the
+    # scripts name each other.
+    mark = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:12]
+    page = static_text("service.console", "console.html").replace('"static/', f'"static/{mark}/')
+    plotly = version("plotly")
+    page = page.replace(f"static/{mark}/{PLOTLY}", f"static/{PLOTLY}?{plotly}")
+    assets = {
+        f"{{mark}}/{name}": _Asset(TYPES[PurePath(name).suffix], text.encode, mark)
+        for name, text in texts.items()
+    }
+    assets[PLOTLY] = _Asset("text/javascript", plotly_js, plotly)
 
     async def index(_request: web.Request) -> web.Response:
         return web.Response(

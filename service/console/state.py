@@ -14,10 +14,12 @@ from detectors.bar import NEAR_BAND
 from detectors.incidents import Incident
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
-from service.console.explain import IncidentRow, incident_rows, words
 from service.console.health import Check, Level, checks, worst
-from service.console.history import STRESSED, History, Ring
+from service.console.history import History, Ring
 from service.http import Health
+from service.presentation.incidents import IncidentRow, incident_rows
+from service.presentation.series import STRESSED
+from service.presentation.words import words
 from service.settings import Settings
 from service.view import View
 
@@ -50,11 +52,12 @@ _ORDER = {"critical": 5, "warning": 4, "elevated": 3, "calm": 2, "warming_up": 1
 class OpenIncident(Struct, frozen=True):
     """How an open incident stands: what is the matter now, and what follows.
 
-    ``now`` has a detector and a sentence for each that alarms, the gravest first; it is empty where
-    the last bar was no alarm. ``quiet_seconds`` is for how long that has been so, and after
-    ``resolves_seconds`` of it the incident ends.
+    ``alert_id`` says which it is. ``now`` has a detector and a sentence for each that alarms, the
+    gravest first; it is empty where the last bar was no alarm. ``quiet_seconds`` is for how long
+    that has been so, and after ``resolves_seconds`` of it the incident ends.
     """
 
+    alert_id: str
     now: list[tuple[str, str]]
     quiet_seconds: float
     resolves_seconds: float
@@ -141,7 +144,6 @@ def overview(
     most = nlargest(ROWS, monitors, key=_rank)
     rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in most]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
-    open_alerts = {number: p.task.open_alerts() for number, p in view.partitions.items()}
     levels: dict[str, Level] = {check.name: check.level for check in found}
     return Overview(
         version=__version__,
@@ -152,7 +154,7 @@ def overview(
         levels=levels,
         symbols=rows,
         watched=len(monitors),
-        incidents=incident_rows(history.known_incidents(open_alerts), SHOWN_INCIDENTS),
+        incidents=incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS),
         read=view.intake.records.total(),
         events_per_second=pace.rate(view.intake.records.total(), time.monotonic()),
         partitions=len(view.partitions),
@@ -222,6 +224,7 @@ def _standing(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> OpenIn
     alarmed.sort(key=lambda pair: pair[1].p_value or 0.0)
     tops = [(name, reading.contributions[0]) for name, reading in alarmed]
     return OpenIncident(
+        alert_id=incident.alert.alert_id,
         now=[(name, words(name, t.feature, t.value, t.expected)) for name, t in tops],
         quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
         resolves_seconds=monitor.incidents.quiet_ns / 1e9,

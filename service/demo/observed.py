@@ -5,11 +5,11 @@ from collections import deque
 from msgspec import Struct, field
 
 from detectors.events import Trade
-from detectors.feed_incidents import NAME as FEED_INTEGRITY
 from detectors.incidents import Alert
 from detectors.symbol import Signal
 from service.demo.measures import Truth
 from service.demo.producer import Progress
+from service.subject import kind
 
 MINUTE_NS = 60_000_000_000
 CHANGE_NS = 5 * MINUTE_NS
@@ -138,11 +138,10 @@ class Observed:
 
     def alert(self, alert: Alert) -> None:
         """Take in an alert; that of a drift or of a feed is no incident of the market."""
-        if alert.detector == FEED_INTEGRITY:
-            self.feeds[alert.alert_id] = alert
-            return
-        if alert.severity == "info":
-            self.drifts[alert.alert_id] = alert
+        its = kind(alert.detector, alert.severity)
+        if its != "alarm":
+            others = self.feeds if its == "feed" else self.drifts
+            others[alert.alert_id] = alert
             return
         view = self.incidents.get(alert.alert_id)
         if view is None:

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from detectors.bar import Bar
 from detectors.symbol import Signal
-from service.console.history import STRESSED, Incident, fold
-from service.console.series import row
 from service.output import Output
+from service.presentation.incidents import Incident, fold
+from service.presentation.series import STRESSED, row
 from service.report.envelope import Envelope
 
 SERIES = 400

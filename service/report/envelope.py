@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.console.series import COLUMNS
+from service.presentation.series import COLUMNS
 
 BUCKETS = 1_200
 """Buckets of a series: about the pixels that a plot is wide."""

@@ -4,19 +4,20 @@ import base64
 import hashlib
 import math
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.console.page import plotly_js, static_text
-from service.console.series import COLUMNS
+from service.presentation.assets import inlined, plotly_js, shared_text, static_text
+from service.presentation.incidents import GRAVITY
+from service.presentation.series import COLUMNS
 from service.report.collect import Collected, SymbolSummary
 from service.report.envelope import Envelope
 from service.report.sections import About, incidents_table, method, read, symbols_table, verdict
 from service.report.text import html, moment
+from service.subject import kind
 
 PLOTTED = 12
 """Symbols that are plotted: those with the gravest incidents, then the most stressed."""
@@ -28,7 +29,6 @@ STRIPE_BINS = 400
 
 _STRESS = COLUMNS.index("stress_ratio")
 _DIGITS = {"mid": 7}
-_GRAVITY = {"info": 0, "warning": 1, "critical": 2}
 
 
 def page(collected: Collected, about: About) -> str:
@@ -42,15 +42,12 @@ def page(collected: Collected, about: About) -> str:
     }
     # A "<" in the data could end the element that it stands in.
     encoded = msgspec.json.encode(data).replace(b"<", b"\\u003c").decode()
-    styles = [static_text("theme.css"), _static("report.css")]
-    scripts = [
-        plotly_js().decode(),
-        static_text("format.js"),
-        static_text("plots.js"),
-        _static("report.js"),
-    ]
+    styles = [shared_text("theme.css"), static_text("service.report", "report.css")]
+    modules = [shared_text("format.js"), shared_text("plots.js")]
+    script = inlined([*modules, static_text("service.report", "report.js")])
+    plotly = plotly_js().decode()
     policy = (
-        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
+        f"default-src 'none'; script-src {_hashes([plotly, script])}; style-src {_hashes(styles)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     sections = "\n".join(_section(collected, summary, numbers) for summary in plotted)
@@ -82,7 +79,8 @@ to zoom all of them to that time, double-click to see all of it again.</p>
 <h2>How this page was made</h2>
 {method(collected, about, len(plotted))}
 <script type="application/json" id="data">{encoded}</script>
-{"".join(f"<script>{script}</script>" for script in scripts)}
+<script>{plotly}</script>
+<script type="module">{script}</script>
 </body>
 </html>
 """
@@ -94,12 +92,13 @@ def html_title(text: str) -> str:
 
 
 def rank(collected: Collected) -> list[SymbolSummary]:
-    """The symbols, those with the gravest and the most incidents first, then by stress."""
+    """The symbols, those with the gravest and the most alarms first, then by stress."""
     worst: dict[str, tuple[int, int]] = {}
     for incident in collected.incidents.values():
         fired = incident.fired
-        gravity, count = worst.get(fired.symbol, (0, 0))
-        worst[fired.symbol] = (max(gravity, _GRAVITY[fired.severity]), count + 1)
+        if kind(fired.detector, fired.severity) == "alarm":
+            gravity, count = worst.get(fired.symbol, (0, 0))
+            worst[fired.symbol] = (max(gravity, GRAVITY[fired.severity]), count + 1)
     return sorted(
         collected.symbols.values(),
         key=lambda s: (worst.get(s.symbol, (-1, 0)), s.peak_stress_ratio, s.events),
@@ -111,10 +110,6 @@ def _hashes(texts: Sequence[str]) -> str:
     """What a policy allows inline: these texts and no others."""
     digests = (hashlib.sha256(text.encode()).digest() for text in texts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-
-
-def _static(name: str) -> str:
-    return files("service.report").joinpath("static", name).read_text("utf-8")
 
 
 def _section(collected: Collected, summary: SymbolSummary, numbers: dict[str, int]) -> str:
@@ -141,6 +136,7 @@ def _plot(collected: Collected, summary: SymbolSummary) -> dict[str, Any]:
     bars, values = series.points()
     incidents = [
         {
+            "kind": kind(incident.fired.detector, incident.fired.severity),
             "severity": incident.fired.severity,
             "starts_ms": incident.fired.starts_at // 1_000_000,
             "ends_ms": None if incident.ended is None else incident.ended.ts_event // 1_000_000,

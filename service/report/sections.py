@@ -10,13 +10,14 @@ import msgspec
 from msgspec import Struct
 
 from service import __version__
-from service.console.explain import IncidentRow, incident_rows
-from service.console.health import duration
 from service.describe import shown
+from service.presentation.incidents import IncidentRow, incident_rows
+from service.presentation.words import duration
 from service.report.collect import SERIES, Collected, SymbolSummary
 from service.report.envelope import BUCKETS
 from service.report.text import facts, html, moment, table
 from service.settings import Settings, settings_hash
+from service.subject import kind
 from service.summary import Summary
 
 LISTED = 1_000
@@ -35,15 +36,15 @@ class About(Struct, frozen=True):
     files: Mapping[str, int]
 
 
-def _alarms(collected: Collected) -> list[IncidentRow]:
+def _rows(collected: Collected) -> list[IncidentRow]:
     rows = incident_rows(collected.incidents.values())
     return sorted(rows, key=lambda incident: (incident.starts_ms, incident.symbol))
 
 
 def verdict(collected: Collected, about: About) -> str:
     """What it came to, in the first lines."""
-    rows = _alarms(collected)
-    alarms = [row for row in rows if row.severity != "info"]
+    rows = _rows(collected)
+    alarms = [row for row in rows if row.kind == "alarm"]
     critical = [row for row in alarms if row.severity == "critical"]
     symbols = {row.symbol for row in alarms}
     first = min((s.first_ns for s in collected.symbols.values()), default=0)
@@ -64,9 +65,15 @@ def verdict(collected: Collected, about: About) -> str:
         )
     else:
         said = "No incident."
-    kind = "critical" if critical else "warning" if alarms else "calm"
+    feeds = {row.symbol for row in rows if row.kind == "feed"}
+    if feeds:
+        said += (
+            f" What came in for {_count(len(feeds), 'symbol')} was not to be trusted for a while; "
+            "see the incidents of feed_integrity."
+        )
+    state = "critical" if critical else "warning" if alarms else "calm"
     return (
-        f'<p class="muted">{span}</p><p class="verdict {kind}">{said}</p>'
+        f'<p class="muted">{span}</p><p class="verdict {state}">{said}</p>'
         f'<p class="muted">{_rate(about.summary)}</p>'
     )
 
@@ -87,7 +94,7 @@ def _rate(summary: Summary) -> str:
 
 def incidents_table(collected: Collected, numbers: Mapping[str, int]) -> str:
     """Every incident with its evidence; each leads to its place in the plots."""
-    rows = _alarms(collected)
+    rows = _rows(collected)
     if not rows:
         return "<p>None.</p>"
     heads = ("", "symbol", "severity", "opened", "critical", "ended", "what", "evidence")
@@ -109,12 +116,12 @@ def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
         ended = f"{moment(row.ends_ms * 1_000_000)}<br><small>{lasted}</small>"
     critical = "" if row.critical_ms is None else moment(row.critical_ms * 1_000_000)
     origin = f"{escape(row.detector)}, score {row.score:.1f}, {html(row.runbook)}"
-    word = "lasting change" if row.severity == "info" else row.severity
+    word = {"alarm": row.severity, "change": "lasting change", "feed": f"feed, {row.severity}"}
     causes = "".join(f"<li>{cause.share:.0%} {html(cause.words)}</li>" for cause in row.causes)
     return (
         link,
         html(row.symbol),
-        f'<strong class="{row.severity}">{word}</strong>',
+        f'<strong class="{row.severity}">{word[row.kind]}</strong>',
         moment(row.starts_ms * 1_000_000, day=True),
         critical,
         ended,
@@ -129,7 +136,7 @@ def symbols_table(
     """Every symbol, the most troubled first."""
     told: dict[str, int] = {}
     for incident in collected.incidents.values():
-        if incident.fired.severity != "info":
+        if kind(incident.fired.detector, incident.fired.severity) == "alarm":
             told[incident.fired.symbol] = told.get(incident.fired.symbol, 0) + 1
     heads = ("symbol", "incidents", "peak stress", "at", "price", "change", "events", "bars")
     rows = [_symbol(s, told.get(s.symbol, 0), numbers.get(s.symbol)) for s in ranked[:LISTED]]

@@ -1,23 +1,10 @@
 """Values as HTML: whatever is in them, it is text that can be seen."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
-"""Unicode's categories of what is not seen, or changes how its neighbours are seen."""
-
-
-def printable(text: str) -> str:
-    r"""Text with its invisible characters as their code points.
-
-    >>> printable("A\nB\u202e")
-    'A\\u{a}B\\u{202e}'
-    """
-    return "".join(
-        f"\\u{{{ord(char):x}}}" if unicodedata.category(char) in HIDDEN else char for char in text
-    )
+from service.describe import printable
 
 
 def html(text: object) -> str:

@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from detectors.events import Event
+from detectors.feed_incidents import FeedIncident
+from detectors.incidents import Alert, Incident
 from service.assembly import partition_task
 from service.console.history import History
 from service.console.page import console
@@ -15,6 +18,7 @@ from service.demo.scenarios import Scenario, scenario
 from service.demo.simulation import simulate
 from service.http import Health, HttpServer, start_http
 from service.intake import Intake
+from service.output import Muted
 from service.partition import Partition
 from service.publish import Published
 from service.settings import Settings
@@ -115,6 +119,40 @@ class Desk:
             health=lambda: self.health,
             additions=[self.addition()],
         )
+
+
+def alert(number: int, *, status: str = "firing", at: int = 0, **its: object) -> Alert:
+    """An alert of the incident of that number, of a thin book where nothing else is said."""
+    plain = Alert(
+        alert_id=str(number),
+        symbol="S",
+        detector="thin_book",
+        severity="warning",
+        status=status,
+        starts_at=number,
+        ends_at=at if status == "resolved" else None,
+        ts_event=at or number,
+        score=9.0,
+        p_value=1e-9,
+        evidence=[],
+        summary="S: thin",
+        runbook="docs/runbook.md#thin_book",
+    )
+    return replace(plain, **its)
+
+
+def restarted(alarm: Alert, found: Alert | None = None) -> Desk:
+    """A desk of the symbol S after a restart, which an alarm and a feed's incident outlived."""
+    before, after = (Desk(script=scenario("calm"), symbols=["S"], rate=5.0) for _ in range(2))
+    before.run_to(3)
+    here_ns = before.task.aligner.watermark_ns
+    monitor = before.task.monitors["S"]
+    monitor.incidents.open = Incident(alarm, [alarm.detector], 1, here_ns)
+    if found is not None:
+        monitor.feed.findings.open = FeedIncident(found, [], 1, here_ns)
+    kept = before.task.snapshot("S")
+    after.task.resume(kept.position.streams, [kept], Muted())
+    return after
 
 
 @asynccontextmanager

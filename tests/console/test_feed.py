@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -137,10 +138,17 @@ async def test_files_are_kept_by_browsers_and_the_page_is_not():
     async with served(desk()) as url, ClientSession(url) as client:
         page = await client.get("")
         assert page.headers["Cache-Control"] == "no-store"
-        assert "static/console.js?" in await page.text()
-        script = await client.get("static/console.js")
+        address = re.search(r"static/[0-9a-f]+/console\.js", await page.text())[0]
+        script = await client.get(address)
         assert "immutable" in script.headers["Cache-Control"]
+        # What a script imports comes from the same version, and is kept with it.
+        for name in re.findall(r'from "\./(.*)"', await script.text()):
+            imported = await client.get(address.replace("console.js", name))
+            assert imported.status == 200
+            assert "immutable" in imported.headers["Cache-Control"]
+        another = await client.get("static/000000000000/console.js")
+        assert another.headers["Cache-Control"] == "no-cache", "as of a page of another version"
         assert script.content_type == "text/javascript"
-        plain = await client.get("static/console.js", headers={"Accept-Encoding": "identity"})
+        plain = await client.get(address, headers={"Accept-Encoding": "identity"})
         assert await plain.text() == await script.text()
         assert (await client.get("static/../page.py")).status == 404

@@ -5,14 +5,13 @@ import math
 import pytest
 
 from detectors.bar import Bar, Flow
-from detectors.incidents import Alert, Incident
+from detectors.incidents import Alert
 from detectors.symbol import Signal
 from service.console.history import INCIDENTS, History
-from service.console.series import COLUMNS, row
 from service.console.state import Pace, overview
-from service.demo.scenarios import scenario
-from service.output import Muted, Output
-from tests.console.desk import Desk
+from service.output import Output
+from service.presentation.series import COLUMNS, row
+from tests.console.desk import alert, restarted
 
 
 def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.0) -> Output:
@@ -30,24 +29,6 @@ def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.
         one_sided=0.0,
     )
     return Output(bars=[(closed, Signal(symbol, ends_at, stress, {}))])
-
-
-def alert(number: int, *, status: str = "firing", severity: str = "warning", at: int = 0) -> Alert:
-    return Alert(
-        alert_id=str(number),
-        symbol="S",
-        detector="thin_book",
-        severity=severity,
-        status=status,
-        starts_at=number,
-        ends_at=at if status == "resolved" else None,
-        ts_event=at or number,
-        score=9.0,
-        p_value=1e-9,
-        evidence=[],
-        summary="S: thin",
-        runbook="docs/runbook.md#thin_book",
-    )
 
 
 def test_a_ring_holds_the_latest_bars():
@@ -135,15 +116,7 @@ def test_an_incident_that_nobody_has_any_more_is_not_told_of():
 
 
 def test_a_restart_brings_open_incidents_back_to_the_page():
-    calm = {"script": scenario("calm"), "symbols": ["S"], "rate": 5.0}
-    before, after = Desk(**calm), Desk(**calm)
-    before.run_to(3)
-    watermark_ns = before.task.aligner.watermark_ns
-    before.task.monitors["S"].incidents.open = Incident(
-        alert(1), ["thin_book"], 1, last_alarm_ns=watermark_ns
-    )
-    kept = before.task.snapshot("S")
-    after.task.resume(kept.position.streams, [kept], Muted())
-    shown = overview(after.view(), after.health, after.history, after.settings, pace=Pace())
+    desk = restarted(alert(1))
+    shown = overview(desk.view(), desk.health, desk.history, desk.settings, pace=Pace())
     assert [incident.alert_id for incident in shown.incidents] == ["1"]
     assert (shown.market.state, shown.market.symbol) == ("warning", "S")

@@ -8,11 +8,12 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from detectors.incidents import Evidence
 from service.demo.scenarios import scenario
 from service.http import Health
 from tests.chromium import PHONE, WIDE, browser, new_page, require_chromium
 from tests.console import screenshots
-from tests.console.desk import Desk, served
+from tests.console.desk import Desk, alert, restarted, served
 from tests.console.screenshots import drawn
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -136,7 +137,7 @@ async def test_names_from_the_feed_are_text_and_nothing_else(chrome: Browser):
             await page.set_viewport_size(viewport)
             assert await page.evaluate(OVERFLOW) == []
     assert sorted(names) == sorted(
-        [*HOSTILE[:2], "BTC\\u{a}PERP\\u{202e}0001", HOSTILE[3]],
+        [*HOSTILE[:2], "BTC\\nPERP\\u202e0001", HOSTILE[3]],
     )
 
 
@@ -195,6 +196,48 @@ async def test_the_keyboard_is_enough(chrome: Browser):
         await page.locator("#look").fill("NOBODY-KNOWS")
         await page.keyboard.press("Enter")
         await expect(page.locator("#detail-note")).to_contain_text("does not watch this symbol")
+
+
+async def test_an_alarm_is_not_told_with_the_evidence_of_its_feed(chrome: Browser):
+    alarm = alert(1, evidence=[Evidence("thin_book", "shallow_15s", 2.0, 0.0, 1.0)])
+    lost = Evidence("feed_integrity", "sequence_gap_events", 12.0, 0.0, 1.0)
+    feed = {"detector": "feed_integrity", "severity": "critical", "summary": "S: 12 events missing"}
+    desk = restarted(alarm, alert(2, evidence=[lost], **feed))
+    async with served(desk) as url, opened(chrome, url) as page:
+        boxes = page.locator("#why .box")
+        await expect(boxes).to_have_count(2)
+        of_feed, of_market = boxes.nth(0), boxes.nth(1)
+        await expect(of_market).to_contain_text("7.4 times less than usual")
+        await expect(of_market).to_contain_text("it ends after")
+        await expect(of_market).not_to_contain_text("missing")
+        await expect(of_feed).to_contain_text("feed, critical")
+        await expect(of_feed).to_contain_text("12 events missing by their numbers")
+        await expect(of_feed).not_to_contain_text("it ends after")
+        await expect(page.locator("#verdict")).to_have_attribute("data-state", "warning")
+
+
+async def test_a_link_is_followed_and_one_that_cannot_be_is_told(chrome: Browser):
+    desk = quick_desk(symbols=["A", "B C"])
+    desk.run_to(5)
+    async with served(desk) as url, opened(chrome, url) as page:
+        await page.goto(f"{url}#B%20C")
+        await page.reload()
+        title, said = page.locator("#detail-title"), page.locator("#link")
+        await expect(title).to_contain_text("B C")
+        await page.evaluate("location.hash = 'A'")
+        await expect(title).to_contain_text("A")
+        await expect(said).to_have_text("")
+        for hash_ in ("%E0%A4%A", "W" * 65):
+            await page.evaluate("(its) => { location.hash = its; }", hash_)
+            await expect(said).to_contain_text("names no symbol")
+            await expect(page.locator("#connection")).to_contain_text("live")
+        await page.locator("#symbols .pick").first.click()
+        await expect(said).to_have_text("")
+        before = page.url
+        await page.locator(".skip").focus()
+        await page.keyboard.press("Enter")
+        assert await page.evaluate("document.activeElement.id") == "detail"
+        assert page.url == before, "what stands there is a symbol"
 
 
 async def test_the_policy_allows_no_inline_code_and_nothing_from_elsewhere(chrome: Browser):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.cli import main
-from service.console.series import COLUMNS
+from service.presentation.series import COLUMNS
 from service.report.envelope import Envelope
 from tests.report.conftest import HOSTILE
 

@@ -1,116 +1,111 @@
 // The report's plots: drawn when they come into view, and all on one time axis.
-"use strict";
 
-(() => {
-  const AROUND_MS = 300_000; // what is shown before and after an incident
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const elements = [...document.querySelectorAll("section.symbol .plot")];
-  const drawn = new Set();
-  let range = null; // what was zoomed to; null for everything
-  let following = false;
+import { printable } from "./format.js";
+import { colour, draw } from "./plots.js";
 
-  function colour(name) {
-    return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  }
+const AROUND_MS = 300_000; // what is shown before and after an incident
+const data = JSON.parse(document.getElementById("data").textContent);
+const elements = [...document.querySelectorAll("section.symbol .plot")];
+const drawn = new Set();
+let range = null; // what was zoomed to; null for everything
+let following = false;
 
-  function whole() {
-    const all = data.symbols.flatMap(({ bars }) => [bars.ts_ms[0], bars.ts_ms[bars.ts_ms.length - 1]]);
-    return [Math.min(...all), Math.max(...all)];
-  }
+function whole() {
+  const all = data.symbols.flatMap(({ bars }) => [bars.ts_ms[0], bars.ts_ms[bars.ts_ms.length - 1]]);
+  return [Math.min(...all), Math.max(...all)];
+}
 
-  // What one plot is zoomed to, all are.
-  async function zoom(to, from = null) {
-    if (following) return;
-    following = true;
-    range = to;
-    try {
-      for (const element of drawn) {
-        if (element !== from) await Plotly.relayout(element, { "xaxis.range": to ?? whole() });
-      }
-    } finally {
-      following = false;
+// What one plot is zoomed to, all are.
+async function zoom(to, from = null) {
+  if (following) return;
+  following = true;
+  range = to;
+  try {
+    for (const element of drawn) {
+      if (element !== from) await Plotly.relayout(element, { "xaxis.range": to ?? whole() });
     }
+  } finally {
+    following = false;
   }
+}
 
-  function link(element) {
-    drawn.add(element);
-    element.on("plotly_relayout", (change) => {
-      if (change["xaxis.range[0]"] !== undefined) {
-        const ms = (moment) => (typeof moment === "number" ? moment : Date.parse(`${moment.replace(" ", "T")}Z`));
-        zoom([ms(change["xaxis.range[0]"]), ms(change["xaxis.range[1]"])], element);
-      } else if (change["xaxis.autorange"]) {
-        zoom(null);
-      }
-    });
-    element.on("plotly_doubleclick", () => { zoom(null); });
-  }
-
-  async function drawSymbol(element) {
-    const { symbol, bars, incidents } = data.symbols[elements.indexOf(element)];
-    await Plots.draw(element, bars, { symbol, incidents });
-    await Plotly.relayout(element, { "xaxis.range": range ?? whole() });
-    link(element);
-    element.dataset.drawn = "yes";
-  }
-
-  async function drawStripes() {
-    const { symbols, ts_ms, stress } = data.stripes;
-    const element = document.getElementById("stripes");
-    if (!symbols.length) return;
-    element.style.height = `${90 + 22 * symbols.length}px`;
-    await Plotly.newPlot(element, [{
-      type: "heatmap",
-      x: ts_ms,
-      y: symbols.map((_, i) => i),
-      z: stress,
-      zmin: 0,
-      zmax: 1,
-      colorscale: [[0, colour("panel")], [0.5, colour("line")], [0.8, colour("warning")], [1, colour("critical")]],
-      showscale: false,
-      hovertemplate: "%{x|%H:%M:%S}: %{z}<extra></extra>",
-    }], {
-      margin: { l: 150, r: 10, t: 8, b: 40 },
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: colour("text"), size: 13, family: "system-ui, sans-serif" },
-      xaxis: { type: "date", range: whole() },
-      // Names are the feed's: the plotting library would take some of what may be in them for markup.
-      yaxis: {
-        autorange: "reversed", fixedrange: true, tickvals: symbols.map((_, i) => i),
-        ticktext: symbols.map((name) => short(name)),
-      },
-      dragmode: "zoom",
-    }, { displayModeBar: false, responsive: true, doubleClick: false });
-    link(element);
-    element.dataset.drawn = "yes";
-  }
-
-  function short(name) {
-    const text = Format.printable(name).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-    return text.length > 18 ? `${Format.printable(name).slice(0, 17).replaceAll("&", "&amp;").replaceAll("<", "&lt;")}…` : text;
-  }
-
-  for (const link_ of document.querySelectorAll("a[data-from]")) {
-    link_.addEventListener("click", () => {
-      const [first, last] = whole();
-      const from = Number(link_.dataset.from);
-      const to = link_.dataset.to === "null" ? last : Number(link_.dataset.to);
-      zoom([Math.max(first, from - AROUND_MS), Math.min(last, to + AROUND_MS)]);
-    });
-  }
-
-  if (!data.symbols.length) return;
-  drawStripes();
-  const seen = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) {
-        seen.unobserve(target);
-        drawSymbol(target);
-      }
+function link(element) {
+  drawn.add(element);
+  element.on("plotly_relayout", (change) => {
+    if (change["xaxis.range[0]"] !== undefined) {
+      const ms = (moment) => (typeof moment === "number" ? moment : Date.parse(`${moment.replace(" ", "T")}Z`));
+      zoom([ms(change["xaxis.range[0]"]), ms(change["xaxis.range[1]"])], element);
+    } else if (change["xaxis.autorange"]) {
+      zoom(null);
     }
-  }, { rootMargin: "600px" });
-  for (const element of elements) seen.observe(element);
-  window.addEventListener("beforeprint", () => {
-    for (const element of elements) if (!drawn.has(element)) drawSymbol(element);
   });
-})();
+  element.on("plotly_doubleclick", () => { zoom(null); });
+}
+
+async function drawSymbol(element) {
+  const { symbol, bars, incidents } = data.symbols[elements.indexOf(element)];
+  await draw(element, bars, { symbol, incidents });
+  await Plotly.relayout(element, { "xaxis.range": range ?? whole() });
+  link(element);
+  element.dataset.drawn = "yes";
+}
+
+async function drawStripes() {
+  const { symbols, ts_ms, stress } = data.stripes;
+  const element = document.getElementById("stripes");
+  element.style.height = `${90 + 22 * symbols.length}px`;
+  await Plotly.newPlot(element, [{
+    type: "heatmap",
+    x: ts_ms,
+    y: symbols.map((_, i) => i),
+    z: stress,
+    zmin: 0,
+    zmax: 1,
+    colorscale: [[0, colour("panel")], [0.5, colour("line")], [0.8, colour("warning")], [1, colour("critical")]],
+    showscale: false,
+    hovertemplate: "%{x|%H:%M:%S}: %{z}<extra></extra>",
+  }], {
+    margin: { l: 150, r: 10, t: 8, b: 40 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("text"), size: 13, family: "system-ui, sans-serif" },
+    xaxis: { type: "date", range: whole() },
+    // Names are the feed's: the plotting library would take some of what may be in them for markup.
+    yaxis: {
+      autorange: "reversed", fixedrange: true, tickvals: symbols.map((_, i) => i),
+      ticktext: symbols.map((name) => short(name)),
+    },
+    dragmode: "zoom",
+  }, { displayModeBar: false, responsive: true, doubleClick: false });
+  link(element);
+  element.dataset.drawn = "yes";
+}
+
+function short(name) {
+  const text = printable(name);
+  const cut = text.length > 18 ? `${text.slice(0, 17)}…` : text;
+  return cut.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
+
+for (const link_ of document.querySelectorAll("a[data-from]")) {
+  link_.addEventListener("click", () => {
+    const [first, last] = whole();
+    const from = Number(link_.dataset.from);
+    const to = link_.dataset.to === "null" ? last : Number(link_.dataset.to);
+    zoom([Math.max(first, from - AROUND_MS), Math.min(last, to + AROUND_MS)]);
+  });
+}
+
+if (data.stripes.symbols.length) drawStripes();
+const seen = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (isIntersecting) {
+      seen.unobserve(target);
+      drawSymbol(target);
+    }
+  }
+}, { rootMargin: "600px" });
+for (const element of elements) seen.observe(element);
+window.addEventListener("beforeprint", () => {
+  for (const element of elements) if (!drawn.has(element)) drawSymbol(element);
+});

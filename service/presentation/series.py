@@ -32,6 +32,9 @@ share of new leveraged notional over the last minute that is near the venue's ma
 standard deviations. What a bar does not have is NaN.
 """
 
+STRESSED = 0.9
+"""Stress that is worth a word, though no alarm: at this a symbol beyond the bound gets a place."""
+
 _NAN = math.nan
 
 

@@ -1,15 +1,41 @@
-"""What is behind a finding, in words: for the console and for reports."""
+"""Incidents as they were told, and as people read them."""
 
 from collections.abc import Iterable
+from typing import get_args
 
 from msgspec import Struct
 
-from detectors.catalogue import CATALOGUE
-from detectors.detector import phrase
-from detectors.incidents import Alert
-from service.console.history import Incident
+from detectors.incidents import Alert, Severity
+from service.presentation.words import words
+from service.subject import Kind, kind
 
-_DETECTORS = {detector.name: detector for detector in CATALOGUE}
+GRAVITY = {severity: place for place, severity in enumerate(get_args(Severity))}
+"""How grave a severity is: the more, the graver."""
+
+
+class Incident(Struct):
+    """An incident as far as it was told: the latest alert that says what is wrong, and its end.
+
+    ``critical_at`` is when it became critical, in nanoseconds of event time; ``number`` is the
+    partition of its symbol.
+    """
+
+    fired: Alert
+    critical_at: int | None = None
+    ended: Alert | None = None
+    number: int = 0
+
+
+def fold(incidents: dict[str, Incident], alert: Alert, number: int = 0) -> None:
+    """Add an alert to the incident that it tells of, by alert id."""
+    incident = incidents.setdefault(alert.alert_id, Incident(alert, number=number))
+    if alert.status == "resolved":
+        incident.ended = alert
+        return
+    if alert.ts_event >= incident.fired.ts_event:
+        incident.fired = alert
+    if alert.severity == "critical" and incident.critical_at is None:
+        incident.critical_at = alert.ts_event
 
 
 class Cause(Struct, frozen=True):
@@ -32,7 +58,8 @@ class IncidentRow(Struct, frozen=True):
     alert_id: str
     symbol: str
     detector: str
-    severity: str
+    kind: Kind
+    severity: Severity
     summary: str
     starts_ms: int
     critical_ms: int | None
@@ -44,18 +71,6 @@ class IncidentRow(Struct, frozen=True):
     runbook: str
 
 
-def words(detector: str, feature: str, value: float, expected: float) -> str:
-    """A feature's value as an alert would put it; its name where nothing better is known.
-
-    >>> words("leverage_jump", "leverage_over_habit", 0.5, 0.0)
-    "leverage is 50.0% above the accounts' own habits (usually 0.0%)"
-    """
-    its = _DETECTORS.get(detector)
-    if its is None or feature not in its.phrases:
-        return f"{feature} is {value:.3g} (usually {expected:.3g})"
-    return phrase(its.phrases[feature], value, expected)
-
-
 def without_symbol(alert: Alert) -> str:
     """An alert's sentence where it is plain which symbol it is about."""
     return alert.summary.removeprefix(f"{alert.symbol}: ")
@@ -63,12 +78,11 @@ def without_symbol(alert: Alert) -> str:
 
 def incident_rows(incidents: Iterable[Incident], most: int | None = None) -> list[IncidentRow]:
     """Incidents for people: the open ones first, critical before others, then the latest."""
-    gravity = {"critical": 0, "warning": 1, "info": 2}
     ordered = sorted(
         incidents,
         key=lambda i: (
             i.ended is not None,
-            gravity[i.fired.severity] if i.ended is None else 0,
+            -GRAVITY[i.fired.severity] if i.ended is None else 0,
             -i.fired.starts_at,
         ),
     )
@@ -92,6 +106,7 @@ def _row(incident: Incident) -> IncidentRow:
         alert_id=alert.alert_id,
         symbol=alert.symbol,
         detector=alert.detector,
+        kind=kind(alert.detector, alert.severity),
         severity=alert.severity,
         summary=without_symbol(alert),
         starts_ms=alert.starts_at // 1_000_000,

@@ -1,0 +1,60 @@
+// What several parts of the page are made of.
+
+import { h, label, percent, printable } from "./format.js";
+
+const GLYPHS = {
+  critical: "▲▲", warning: "▲", elevated: "△", calm: "●", warming_up: "◔", quiet: "○",
+  unknown: "?", info: "◆",
+};
+const WORDS = {
+  critical: "critical", warning: "warning", elevated: "raised", calm: "calm",
+  warming_up: "warming up", quiet: "no events", unknown: "cannot tell", info: "lasting change",
+};
+const SVG = "http://www.w3.org/2000/svg";
+
+export const $ = (id) => document.getElementById(id);
+
+export const glyph = (state) => GLYPHS[state];
+export const word = (state) => WORDS[state];
+export const marked = (state) => `${GLYPHS[state]} ${WORDS[state]}`;
+
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function svg(tag, attributes) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+// A drawing of so many units that takes the room there is.
+export function drawing(width, height) {
+  return svg("svg", {
+    viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true",
+  });
+}
+
+export function meter(ratio) {
+  const its = drawing(100, 12);
+  its.append(
+    svg("rect", { class: "back", width: 100, height: 12 }),
+    svg("rect", { class: "fill", width: 100 * Math.min(1, Math.max(0, ratio)), height: 12 }),
+  );
+  return its;
+}
+
+// The features behind an incident, each with its share of the score.
+export function causes(items) {
+  return h("ol", { class: "causes" }, ...items.map((cause) => h(
+    "li", {},
+    h("span", { class: "share" }, meter(cause.share), percent(cause.share)),
+    h("span", {}, printable(cause.words), " ", h("span", { class: "detector" }, label(cause.detector))),
+  )));
+}
+
+export function whatToDo(runbook) {
+  const linked = /^https?:\/\//.test(runbook);
+  const address = linked ? h("a", { href: runbook, rel: "noreferrer" }, printable(runbook)) : printable(runbook);
+  return h("p", { class: "muted" }, "What to do: ", address);
+}

@@ -1,0 +1,68 @@
+// The verdict on the market, and on the service itself.
+
+import { $, glyph, marked, setText, word } from "./elements.js";
+import { amount, clock, date, duration, foreign, h, printable } from "./format.js";
+
+// What the matter is now: an incident's sentence is of when it was raised.
+export function standing(incident) {
+  if (!incident) return "";
+  if (incident.now.length) return `Now: ${incident.now.map(([, said]) => printable(said)).join("; ")}.`;
+  return `Quiet for ${duration(1000 * incident.quiet_seconds)}; it ends after ${duration(1000 * incident.resolves_seconds)} without an alarm.`;
+}
+
+export function since(ms, { market_ms }) {
+  return `since ${clock(ms)} UTC, for ${duration(market_ms - ms)}`;
+}
+
+export function showVerdict(overview) {
+  const { market } = overview;
+  const verdict = $("verdict");
+  verdict.dataset.state = market.state;
+  setText(verdict.querySelector(".glyph"), glyph(market.state));
+  setText(verdict.querySelector(".word"), word(market.state));
+  showSentence(verdict.querySelector(".sentence"), market);
+  const now = verdict.querySelector(".now");
+  const row = overview.symbols.find(({ symbol }) => symbol === market.symbol);
+  setText(now, market.since_ms === null ? "" : standing(row?.incident));
+  const open = overview.incidents.filter((its) => its.ends_ms === null && its.kind === "alarm").length;
+  const others = open > 1 ? `; ${open - 1} more ${open > 2 ? "incidents are" : "incident is"} open, see below` : "";
+  const times = verdict.querySelector(".since");
+  setText(times, market.since_ms === null ? "" : since(market.since_ms, overview) + others);
+  if (overview.market_ms) {
+    setText($("market-time"), `market time ${date(overview.market_ms)} ${clock(overview.market_ms)} UTC`);
+  }
+  document.title = `${marked(market.state)}${market.symbol ? ` ${printable(market.symbol)}` : ""} – Foreshock`;
+}
+
+function showSentence(sentence, market) {
+  const said = `${market.symbol ?? ""}|${market.sentence}`;
+  if (sentence.dataset.said === said) return; // told once to who listens
+  sentence.dataset.said = said;
+  const alarmed = market.state === "critical" || market.state === "warning";
+  if (!alarmed) {
+    sentence.replaceChildren(foreign(market.sentence));
+    return;
+  }
+  const prefix = `${market.symbol}: `;
+  const its = market.sentence.startsWith(prefix) ? market.sentence.slice(prefix.length) : market.sentence;
+  sentence.replaceChildren(h("strong", {}, foreign(market.symbol)), " ", foreign(its));
+}
+
+const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+export function showService({ service, checks, watched, partitions, events_per_second, version, read }) {
+  const box = $("service");
+  box.dataset.level = service.level;
+  const prefix = { ok: "is healthy: ", notice: "works, but: ", problem: "needs attention: " }[service.level];
+  const words = service.level === "ok"
+    ? `${counted(watched, "symbol")} watched in ${counted(partitions, "partition")}, ${amount(events_per_second)} events/s`
+    : printable(service.words);
+  setText(box.querySelector("summary .words"), prefix + words);
+  $("checks").replaceChildren(...checks.map((check) => h(
+    "li", { "data-level": check.level },
+    h("span", { class: "glyph", "aria-hidden": "true" }),
+    h("span", { class: "name" }, check.name),
+    h("span", {}, printable(check.words)),
+  )));
+  setText($("version"), `version ${version}, ${amount(read)} records read since its start`);
+}

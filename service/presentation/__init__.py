@@ -1,0 +1,1 @@
+"""What the console and reports share: how bars, incidents and values are shown to people."""
