@@ -1,6 +1,7 @@
 """What a report is made of, gathered while a replay goes on; its memory does not grow with time."""
 
 import math
+from heapq import heappop, heappush, heapreplace
 
 from msgspec import Struct
 
@@ -50,6 +51,8 @@ class Collected:
         self.symbols: dict[str, SymbolSummary] = {}
         self.series: dict[str, Envelope] = {}
         self.incidents: dict[str, Incident] = {}
+        # The symbols that have a place, by a peak of stress that they have reached.
+        self._peaks: list[tuple[float, str]] = []
 
     def take(self, output: Output) -> None:
         """Take what a step gave rise to."""
@@ -81,9 +84,21 @@ class Collected:
     def _place(self, symbol: str, stress: float) -> Envelope | None:
         """A place for a symbol's series, if there is one or if it is stressed enough for one."""
         if len(self.series) >= SERIES:
-            calmest = min(self.series, key=lambda s: self.symbols[s].peak_stress_ratio)
-            if stress < STRESSED or self.symbols[calmest].peak_stress_ratio >= stress:
+            if stress < STRESSED or self._calmest() >= stress:
                 return None
-            del self.series[calmest]
+            del self.series[heappop(self._peaks)[1]]
+        heappush(self._peaks, (self.symbols[symbol].peak_stress_ratio, symbol))
         series = self.series[symbol] = Envelope()
         return series
+
+    def _calmest(self) -> float:
+        """The lowest peak of stress of the symbols that have a place, whose entry comes first.
+
+        Peaks only rise: an entry that is too low is set right when it comes first.
+        """
+        while True:
+            noted, symbol = self._peaks[0]
+            peak = self.symbols[symbol].peak_stress_ratio
+            if peak <= noted:
+                return noted
+            heapreplace(self._peaks, (peak, symbol))

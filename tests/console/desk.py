@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 
-from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from detectors.events import Event
@@ -119,26 +118,6 @@ class Desk:
             health=lambda: self.health,
             additions=[self.addition()],
         )
-
-
-def alert(number: int, *, status: str = "firing", at: int = 0, **its: object) -> Alert:
-    """An alert of the incident of that number, of a thin book where nothing else is said."""
-    plain = Alert(
-        alert_id=str(number),
-        symbol="S",
-        detector="thin_book",
-        severity="warning",
-        status=status,
-        starts_at=number,
-        ends_at=at if status == "resolved" else None,
-        ts_event=at or number,
-        score=9.0,
-        p_value=1e-9,
-        evidence=[],
-        summary="S: thin",
-        runbook="docs/runbook.md#thin_book",
-    )
-    return replace(plain, **its)
 
 
 def restarted(alarm: Alert, found: Alert | None = None) -> Desk:

@@ -4,31 +4,13 @@ import math
 
 import pytest
 
-from detectors.bar import Bar, Flow
 from detectors.incidents import Alert
-from detectors.symbol import Signal
 from service.console.history import INCIDENTS, History
 from service.console.state import Pace, overview
 from service.output import Output
 from service.presentation.series import COLUMNS, row
-from tests.console.desk import alert, restarted
-
-
-def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.0) -> Output:
-    ends_at = second * 1_000_000_000
-    closed = Bar(
-        symbol=symbol,
-        starts_at=ends_at - 1_000_000_000,
-        ends_at=ends_at,
-        flow=Flow(orders=orders),
-        spans=(Flow(), Flow(leveraged=2.0, leverage_excess_weighted=2.0), Flow(leveraged=4.0)),
-        opened=None,
-        closed=None,
-        usual_depth=0.0,
-        smooth_log_depth=(0.0, 0.0, 0.0),
-        one_sided=0.0,
-    )
-    return Output(bars=[(closed, Signal(symbol, ends_at, stress, {}))])
+from tests.console.desk import restarted
+from tests.told import alert, bar
 
 
 def test_a_ring_holds_the_latest_bars():

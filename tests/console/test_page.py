@@ -13,8 +13,9 @@ from service.demo.scenarios import scenario
 from service.http import Health
 from tests.chromium import PHONE, WIDE, browser, new_page, require_chromium
 from tests.console import screenshots
-from tests.console.desk import Desk, alert, restarted, served
+from tests.console.desk import Desk, restarted, served
 from tests.console.screenshots import drawn
+from tests.told import alert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,7 +9,8 @@ from service.console.detail import detail
 from service.console.health import checks
 from service.demo.scenarios import scenario
 from service.presentation.words import words
-from tests.console.desk import Desk, alert, restarted
+from tests.console.desk import Desk, restarted
+from tests.told import alert
 
 LOST = Evidence(FEED_INTEGRITY, "sequence_gap_events", 12.0, 0.0, 1.0)
 THIN = Evidence("thin_book", "shallow_15s", 2.0, 0.0, 1.0)
