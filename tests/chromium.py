@@ -1,5 +1,6 @@
 """The real browser of the tests: Debian's Chromium, or the one that CHROMIUM names."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -52,3 +53,33 @@ async def new_page(its: Browser, viewport: ViewportSize = WIDE) -> Page:
     page = await its.new_page(viewport=viewport)
     page.set_default_timeout(TIMEOUT_MILLISECONDS)
     return page
+
+
+def watched(page: Page, allowed: str) -> list[str]:
+    """What is strange about a page from now on: errors, dialogs, requests for other addresses.
+
+    ``allowed`` is what addresses begin with that it may load from.
+    """
+    strange: list[str] = []
+    page.on("pageerror", lambda error: strange.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: strange.append(f"dialog: {dialog.message}"))
+    page.on(
+        "request",
+        lambda r: strange.append(f"request: {r.url}") if not r.url.startswith(allowed) else None,
+    )
+    return strange
+
+
+async def runs_inline_code(page: Page) -> bool:
+    """Whether code that got into a page as text would be run."""
+    await page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.pwned = 1";
+            document.head.append(script);
+            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='pwned = 1'>");
+        }"""
+    )
+    await page.wait_for_selector("body > img", state="attached")
+    await asyncio.sleep(0.2)  # an image that cannot be loaded takes a moment to say so
+    return await page.evaluate("window.pwned") is not None

@@ -11,7 +11,15 @@ from playwright.async_api import Browser, Page, expect
 from detectors.incidents import Evidence
 from service.demo.scenarios import scenario
 from service.http import Health
-from tests.chromium import PHONE, WIDE, browser, new_page, require_chromium
+from tests.chromium import (
+    PHONE,
+    WIDE,
+    browser,
+    new_page,
+    require_chromium,
+    runs_inline_code,
+    watched,
+)
 from tests.console import screenshots
 from tests.console.desk import Desk, restarted, served
 from tests.console.screenshots import drawn
@@ -69,13 +77,7 @@ async def chrome() -> AsyncIterator[Browser]:
 async def opened(chrome: Browser, url: str) -> AsyncIterator[Page]:
     """A page that may load nothing from elsewhere, raise nothing and pop up nothing."""
     page = await new_page(chrome)
-    strange: list[str] = []
-    page.on("pageerror", lambda error: strange.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: strange.append(f"dialog: {dialog.message}"))
-    page.on(
-        "request",
-        lambda r: strange.append(f"request: {r.url}") if not r.url.startswith(url) else None,
-    )
+    strange = watched(page, url)
     await page.goto(url)
     try:
         yield page
@@ -251,15 +253,7 @@ async def test_the_policy_allows_no_inline_code_and_nothing_from_elsewhere(chrom
         policy = response.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in policy
-        await page.evaluate(
-            """() => {
-                const script = document.createElement("script");
-                script.textContent = "window.pwned = 1";
-                document.head.append(script);
-                document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='pwned = 1'>");
-            }"""
-        )
+        assert not await runs_inline_code(page)
         # The plotting library does its work without what the policy keeps from it.
         await drawn(page)
-        assert await page.evaluate("window.pwned") is None
         await page.close()

@@ -60,18 +60,23 @@ def alertmanager(
     _hasten(configuration["route"])
     for receiver in configuration["receivers"]:
         receiver["webhook_configs"] = [{"url": f"{webhook}/{receiver['name']}"}]
+    own = (f"--storage.path={folder / name}", *(arguments or ["--cluster.listen-address="]))
+    return _configured("prometheus-alertmanager", folder, name, port, configuration, own)
+
+
+def _configured(
+    program: str,
+    folder: Path,
+    name: str,
+    port: int,
+    configuration: dict[str, Any],
+    arguments: Iterable[str],
+) -> Program:
+    """A program that takes a configuration and serves on a loopback port."""
     file = folder / f"{name}.yml"
     file.write_text(yaml.safe_dump(configuration))
-    return Program(
-        [
-            "prometheus-alertmanager",
-            f"--config.file={file}",
-            f"--storage.path={folder / name}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            *(arguments or ["--cluster.listen-address="]),
-        ],
-        folder / f"{name}.log",
-    )
+    common = (f"--config.file={file}", f"--web.listen-address=127.0.0.1:{port}")
+    return Program([program, *common, *arguments], folder / f"{name}.log")
 
 
 def _hasten(route: dict[str, Any]) -> None:
@@ -96,17 +101,8 @@ def prometheus(
     configuration["scrape_configs"][0]["static_configs"][0]["targets"] = targets
     managers = configuration["alerting"]["alertmanagers"][0]["static_configs"][0]
     managers["targets"] = [f"127.0.0.1:{alertmanager_port}"]
-    file = folder / "prometheus.yml"
-    file.write_text(yaml.safe_dump(configuration))
-    return Program(
-        [
-            "prometheus",
-            f"--config.file={file}",
-            f"--storage.tsdb.path={folder / 'prometheus'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        folder / "prometheus.log",
-    )
+    own = (f"--storage.tsdb.path={folder / 'prometheus'}",)
+    return _configured("prometheus", folder, "prometheus", port, configuration, own)
 
 
 class Notification:

@@ -1,11 +1,10 @@
 """The report in a real browser."""
 
-import asyncio
 from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.chromium import browser, new_page, require_chromium
+from tests.chromium import browser, new_page, require_chromium, runs_inline_code, watched
 from tests.report.conftest import HOSTILE
 
 
@@ -15,10 +14,7 @@ async def test_it_draws_what_is_zoomed_together_and_is_not_fooled(report: Path):
 
 
 async def look(page: Page, report: Path) -> None:
-    strange: list[str] = []
-    page.on("pageerror", lambda error: strange.append(str(error)))
-    page.on("dialog", lambda dialog: strange.append(dialog.message))
-    page.on("request", lambda r: strange.append(r.url) if not r.url.startswith("data:") else None)
+    strange = watched(page, "data:")
     await page.goto(report.as_uri())
     await expect(page.locator("#stripes")).to_have_attribute("data-drawn", "yes")
     first = page.locator("#symbol-0 .plot")
@@ -37,16 +33,6 @@ async def look(page: Page, report: Path) -> None:
         " === String(document.querySelector('#symbol-0 .plot').layout.xaxis.range)"
     )
     assert await page.locator("body img:not(svg *)").count() == 0
-    assert strange == [report.as_uri()]
+    assert strange == [f"request: {report.as_uri()}"]
     # What got into it all the same could do nothing.
-    await page.evaluate(
-        """() => {
-            const script = document.createElement("script");
-            script.textContent = "window.pwned = 1";
-            document.head.append(script);
-            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='pwned = 1'>");
-        }"""
-    )
-    await page.wait_for_selector("body > img", state="attached")
-    await asyncio.sleep(0.2)
-    assert await page.evaluate("window.pwned") is None
+    assert not await runs_inline_code(page)
