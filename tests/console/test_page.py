@@ -209,7 +209,7 @@ async def test_an_alarm_is_not_told_with_the_evidence_of_its_feed(chrome: Browse
     async with served(desk) as url, opened(chrome, url) as page:
         boxes = page.locator("#why .box")
         await expect(boxes).to_have_count(2)
-        of_feed, of_market = boxes.nth(0), boxes.nth(1)
+        of_market, of_feed = boxes.nth(0), boxes.nth(1)
         await expect(of_market).to_contain_text("7.4 times less than usual")
         await expect(of_market).to_contain_text("it ends after")
         await expect(of_market).not_to_contain_text("missing")

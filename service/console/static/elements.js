@@ -44,9 +44,12 @@ export function meter(ratio) {
   return its;
 }
 
+const SHOWN_SHARE = 0.005; // less is told as 0 %, and is none of the causes
+
 // The features behind an incident, each with its share of the score.
 export function causes(items) {
-  return h("ol", { class: "causes" }, ...items.map((cause) => h(
+  const shown = items.filter(({ share }, place) => place === 0 || share >= SHOWN_SHARE);
+  return h("ol", { class: "causes" }, ...shown.map((cause) => h(
     "li", {},
     h("span", { class: "share" }, meter(cause.share), percent(cause.share)),
     h("span", {}, printable(cause.words), " ", h("span", { class: "detector" }, label(cause.detector))),

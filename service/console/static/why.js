@@ -7,7 +7,8 @@ import { since, standing } from "./verdict.js";
 
 // ``row`` is the symbol's in the table, where it is there: it knows how its alarm stands now.
 export function showWhy(incidents, row, overview) {
-  const open = incidents.filter((its) => its.ends_ms === null && its.kind !== "change");
+  const of = (kind) => incidents.filter((its) => its.ends_ms === null && its.kind === kind);
+  const open = [...of("alarm"), ...of("feed")];
   const why = $("why");
   why.hidden = !open.length;
   why.replaceChildren(...open.map((incident) => {

@@ -125,9 +125,11 @@ export function draw(element, bars, { symbol, incidents = [] }) {
   });
   const shown = panels(columns);
   const narrow = element.clientWidth < 600;
-  const gap = narrow ? 0.06 : 0.035; // a legend may take two lines
+  // What a legend takes: on a narrow page it has a line for every two names.
+  const gaps = shown.map(({ lines }) => (!narrow ? 0.035 : lines.length > 3 ? 0.085 : 0.06));
+  const above = (index) => gaps.slice(0, index + 1).reduce((sum, gap) => sum + gap);
   const span = [ts_ms[0], ts_ms[ts_ms.length - 1]];
-  const height = (1 - gap * shown.length) / shown.length;
+  const height = (1 - above(shown.length - 1)) / shown.length;
   const traces = [];
   const layout = {
     paper_bgcolor: "rgba(0,0,0,0)",
@@ -150,7 +152,7 @@ export function draw(element, bars, { symbol, incidents = [] }) {
     },
   };
   shown.forEach((panel, index) => {
-    const top = 1 - index * (height + gap) - gap;
+    const top = 1 - index * height - above(index);
     const name = index === 0 ? "y" : `y${index + 1}`;
     layout[index === 0 ? "yaxis" : `yaxis${index + 1}`] = axis(panel, columns, top, height);
     // A legend a panel, with the panel's title in it.
