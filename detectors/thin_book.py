@@ -10,7 +10,7 @@ habits are of another scale.
 import math
 from functools import partial
 
-from detectors.bar import Bar
+from detectors.bar import NEAR_BAND, Bar
 from detectors.detector import Detector, Features, log_ratio
 from detectors.surprise import Surprise
 
@@ -48,7 +48,8 @@ def features(bar: Bar) -> Features | None:
     # book is as deep as at the deeper of the bar's ends.
     ten, twenty_five, _ = map(max, opened.depth, closed.depth)
     thinner = min(
-        max(opened.bid_depth[1], closed.bid_depth[1]), max(opened.ask_depth[1], closed.ask_depth[1])
+        max(opened.bid_depth[NEAR_BAND], closed.bid_depth[NEAR_BAND]),
+        max(opened.ask_depth[NEAR_BAND], closed.ask_depth[NEAR_BAND]),
     )
     return {
         "shallow_10bps": shallow(ten, usual),
