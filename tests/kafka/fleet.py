@@ -11,9 +11,7 @@ from typing import NamedTuple
 from aiokafka.errors import KafkaError
 from confluent_kafka import Producer
 
-from tests.kafka.rig import PARTITIONS, Event, Service, Venue, until
-
-PATIENCE_SECONDS = 180.0
+from tests.kafka.rig import PARTITIONS, PATIENCE_SECONDS, Event, Service, Venue, until
 
 
 class Line(NamedTuple):
@@ -154,7 +152,7 @@ class Fleet:
 
     async def owned(self) -> None:
         """Wait until every partition is worked on."""
-        await until(self._owned, "all is owned", seconds=PATIENCE_SECONDS)
+        await until(self._owned, "all is owned")
 
     async def _owned(self) -> bool:
         partitions = 0.0
@@ -166,7 +164,7 @@ class Fleet:
 
     async def settled(self) -> None:
         """Wait until all that there is has been read, released, saved and committed."""
-        await until(self._settled, "all is read and committed", seconds=PATIENCE_SECONDS)
+        await until(self._settled, "all is read and committed")
 
     async def _settled(self) -> bool:
         try:
