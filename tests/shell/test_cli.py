@@ -1,6 +1,7 @@
 """The command: what it teaches, what it refuses, and how it ends."""
 
 import json
+import re
 import subprocess
 import sys
 import uuid
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from service import __version__, commands
+from service.arguments import parser
 from service.cli import main
 from service.configuration import load_settings
 from service.demo.scenarios import SCENARIOS
@@ -17,7 +19,9 @@ from service.errors import OperatorError
 from service.settings import OutputSettings, TopicSettings
 
 COMMAND = Path(sys.executable).with_name("foreshock")
-SUBCOMMANDS = ["run", "replay", "demo", "simulate", "check-config", "topics"]
+SUBCOMMANDS = [
+    "run", "replay", "demo", "simulate", "scorecard", "check-config", "topics", "asyncapi",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +50,7 @@ def test_the_version_is_the_distributions():
 
 def test_the_help_lists_every_command_and_where_to_start(capsys: pytest.CaptureFixture[str]):
     text = help_of([], capsys)
-    assert all(f"    {name} " in text or f"    {name}\n" in text for name in SUBCOMMANDS)
+    assert re.findall(r"^    ([a-z-]+)(?: |$)", text, re.MULTILINE) == SUBCOMMANDS
     assert "start here:" in text
     assert "exit codes:" in text
 
@@ -56,8 +60,11 @@ def test_every_command_explains_itself_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ):
     text = help_of([name], capsys)
-    assert "examples:" in text
-    assert f"foreshock {name}" in text.partition("examples:")[2]
+    _, examples = re.split(r"^examples?:$", text, flags=re.MULTILINE)
+    commands = re.findall(r"foreshock ([^&>\n]+)", examples)
+    assert {command.split()[0] for command in commands} >= {name}
+    for command in commands:
+        parser().parse_args(command.split())  # what is shown can be typed
     assert max(map(len, text.splitlines())) < 110
 
 
