@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from deploy.kafka.kafka import KafkaServer
 from tests.kafka_server import require_broker_tools, session_broker
 
-RECORDED = Path(__file__).parents[2] / "shared" / "data"
+BESIDE = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,16 @@ def kafka_server() -> Iterator[KafkaServer]:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of recorded order flow, one folder in it a recording."""
-    if not RECORDED.is_dir():
-        pytest.skip(f"the recorded order flow is not there: {RECORDED}")
-    return RECORDED
+    """The folder of recorded order flow, one folder in it a recording.
+
+    ``FORESHOCK_TEST_DATA`` names it, and then it must be there. It is no part of the repository:
+    where neither is, this is the one thing that is skipped in CI too.
+    """
+    if named := os.environ.get("FORESHOCK_TEST_DATA"):
+        assert Path(named).is_dir(), f"FORESHOCK_TEST_DATA={named} is no directory"
+        return Path(named)
+    if not BESIDE.is_dir():
+        pytest.skip(
+            f"the recorded order flow is not at {BESIDE}; name its folder in FORESHOCK_TEST_DATA"
+        )
+    return BESIDE

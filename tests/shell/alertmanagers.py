@@ -88,7 +88,7 @@ async def fake_alertmanager(
         await runner.cleanup()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """The first true result."""
     async with asyncio.timeout(seconds):
         while not (result := condition()):  # noqa: ASYNC110 - it is a state, not an event

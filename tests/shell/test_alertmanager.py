@@ -73,7 +73,7 @@ async def test_an_alert_is_posted_at_once_with_all_that_a_person_needs():
     assert seconds(sent["endsAt"]) == pytest.approx(time.time() + 5 * 3_600, abs=30)
     delivery = notifier.deliveries[manager.url]
     assert (delivery.sent, delivery.up, sum(delivery.delay_counts)) == (1, True, 1)
-    assert 2.0 <= delivery.delay_sum_seconds < 10.0
+    assert 2.0 <= delivery.delay_sum_seconds <= time.time() - fired.ts_event / 1e9
 
 
 async def test_what_an_alert_rests_on_is_told_where_it_is_not_to_be_trusted():

@@ -166,7 +166,7 @@ async def test_the_probes_are_answered_while_passwords_are_compared(
     loop = asyncio.get_running_loop()
 
     def slow(_password: str, _hashed: str) -> bool:
-        return asyncio.run_coroutine_threadsafe(answered.wait(), loop).result(10)
+        return asyncio.run_coroutine_threadsafe(answered.wait(), loop).result(60)
 
     monkeypatch.setattr(basic_auth, "_matches", slow)
     async with served(tmp_path, USERS) as address:
