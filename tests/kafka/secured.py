@@ -104,7 +104,10 @@ def secured_broker(folder: Path) -> Iterator[Secured]:
     authority, issuer = Authority(folder), Issuer(folder)
     certificate, key = authority.issue("broker", "localhost")
     (folder / "broker.pem").write_bytes(key.read_bytes() + certificate.read_bytes())
-    ports = {name: free_port() for name in ("plain", "sasl", "mutual", "controller")}
+    numbers: set[int] = set()
+    while len(numbers) < 4:  # free is also what was given out and is not yet listened on
+        numbers.add(free_port())
+    ports = dict(zip(("plain", "sasl", "mutual", "controller"), numbers, strict=True))
     jwks = issuer.jwks_file.as_uri()
     properties = _PROPERTIES.format(
         **ports,
