@@ -292,7 +292,7 @@ def test_the_command_labels_its_rows_and_leaves_the_recording_alone(source, tmp_
          "--scenarios", "pulled_book,cascade", "--seeds", "1", "--jobs", "1"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -308,7 +308,7 @@ def test_the_command_labels_its_rows_and_leaves_the_recording_alone(source, tmp_
         [sys.executable, "-m", "service", "scorecard", *surge],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert refused.returncode == 1
