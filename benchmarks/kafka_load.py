@@ -5,7 +5,6 @@ from pathlib import Path
 
 from aiokafka import TopicPartition
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 from load import STREAMS, Load, Record, generate, symbol_name
 
 PARTITIONS = 12
@@ -20,24 +19,6 @@ def topic_name(run: str, name: str) -> str:
 def input_partitions(run: str) -> list[TopicPartition]:
     """Every partition that the load of a run is in."""
     return [TopicPartition(topic_name(run, s), n) for s in STREAMS for n in range(PARTITIONS)]
-
-
-def create_topics(servers: str, run: str) -> None:
-    """Make the topics of a run."""
-    wanted = [
-        NewTopic(
-            topic_name(run, name),
-            num_partitions=PARTITIONS,
-            replication_factor=1,
-            config={
-                "cleanup.policy": "compact" if name in ("killswitch", "snapshots") else "delete"
-            },
-        )
-        for name in (*STREAMS, *OUTPUTS)
-    ]
-    admin = AdminClient({"bootstrap.servers": servers})
-    for made in admin.create_topics(wanted).values():
-        made.result()
 
 
 def produce(servers: str, run: str, load: Load) -> None:

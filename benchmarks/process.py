@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
+from kafka_load import OUTPUTS, topic_name
 from load import STREAMS
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[1]
-OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
 
 
 class Scrape:
@@ -46,9 +46,9 @@ def variables(servers: str, run: str, **settings: str) -> dict[str, str]:
         "KAFKA__BOOTSTRAP_SERVERS": servers,
         "KAFKA__GROUP_ID": run,
         "KAFKA__START": "earliest",
-        **{f"TOPICS__{stream.upper()}": f"{run}.{stream}" for stream in STREAMS},
+        **{f"TOPICS__{stream.upper()}": topic_name(run, stream) for stream in STREAMS},
         **dict.fromkeys((f"TOPICS__{n}" for n in ("REFERENCES", "MARGINS", "POSITIONS")), ""),
-        **{f"OUTPUTS__{name.upper()}": f"{run}.{name}" for name in OUTPUTS},
+        **{f"OUTPUTS__{name.upper()}": topic_name(run, name) for name in OUTPUTS},
         "LOG__FORMAT": "json",
         **settings,
     }

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kafka_load import produce_records
+from kafka_load import PARTITIONS, produce_records
 from load import Load, generate, symbol_name
 from process import ROOT, Scrape, ServiceProcess, create_topics, variables
 
@@ -23,7 +23,6 @@ sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
 from deploy.kafka.kafka import KafkaServer, free_port
 
-PARTITIONS = 12
 SESSION_SECONDS = 6.0
 READ_BEFORE = 0.95
 """The share of the log that is read before the kill."""

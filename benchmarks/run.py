@@ -21,15 +21,15 @@ from typing import Any
 
 import msgspec
 import report
-from kafka_load import create_topics, produce, write_files
+from kafka_load import PARTITIONS, produce, write_files
 from load import Load
 from phases import Result, Task
+from process import ROOT, create_topics, variables
 from rich.console import Console
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
-from deploy.kafka.kafka import KafkaServer  # noqa: E402 - from the folder above
+from deploy.kafka.kafka import KafkaServer
 
 WARMUP_BARS = 30
 """So few that most bars of a run are scored and judged: a bar of the warm-up costs less."""
@@ -107,7 +107,7 @@ def on_kafka(server: KafkaServer, load: Load, rounds: int, phases: tuple[str, ..
     """Produce a load under a name of its own and measure phases on it."""
     run = f"bench-{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
     with console.status(f"producing {load.records:,} records, {load.symbols} symbols"):
-        create_topics(server.bootstrap_servers, run)
+        create_topics(variables(server.bootstrap_servers, run), PARTITIONS)
         produce(server.bootstrap_servers, run, load)
     task = Task(load.records, server.bootstrap_servers, run, warmup_bars=WARMUP_BARS)
     return task, in_turns(phases, task, rounds)
