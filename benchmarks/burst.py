@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from kafka_load import PARTITIONS, produce_records, topic_name
 from load import START_NS, Load, Record, at_time, generate, symbol_name
-from process import ROOT, Scrape, ServiceProcess, create_topics, variables
+from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -29,7 +29,6 @@ from deploy.kafka.kafka import KafkaServer, free_port
 TOLD = ("alerts", "signals", "killswitch", "deadletters")
 SAMPLE_SECONDS = 1.0
 TICK_SECONDS = 0.05
-MIB = 2**20
 
 
 class Burst(NamedTuple):
@@ -146,10 +145,7 @@ def measure(burst: Burst) -> dict[str, Any]:
             sender.join()
             last = service.scrape()
         found["late"] = last.total("foreshock_events_total", outcome="late")
-        outputs = {k: v for k, v in variables(servers, "cold").items() if "OUTPUTS__" in k}
-        cold = its | outputs | {"FORESHOCK_KAFKA__GROUP_ID": "cold"}
-        create_topics(cold, PARTITIONS)
-        with ServiceProcess(cold, folder / "cold.log", free_port()) as service:
+        with ServiceProcess(cold(its, servers), folder / "cold.log", free_port()) as service:
             service.until(lambda s: s.total("foreshock_records_total") > 0)
             start = service.scrape()
             end = service.until(lambda s: s.total("foreshock_records_total") >= total, 1_800)

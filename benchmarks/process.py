@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from kafka_load import OUTPUTS, topic_name
+from kafka_load import OUTPUTS, PARTITIONS, topic_name
 from load import STREAMS
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[1]
+MIB = 2**20
 
 
 class Scrape:
@@ -60,6 +61,14 @@ def create_topics(its: Mapping[str, str], partitions: int) -> None:
     """Make the topics that the variables name, as an operator would."""
     command = [sys.executable, "-m", "service", "topics", "--create", "--partitions"]
     subprocess.run([*command, str(partitions)], env=dict(its), check=True, capture_output=True)
+
+
+def cold(its: Mapping[str, str], servers: str) -> dict[str, str]:
+    """The variables of a second group, which reads the same inputs anew; makes its outputs."""
+    outputs = {k: v for k, v in variables(servers, "cold").items() if "OUTPUTS__" in k}
+    second = {**its, **outputs, "FORESHOCK_KAFKA__GROUP_ID": "cold"}
+    create_topics(second, PARTITIONS)
+    return second
 
 
 class ServiceProcess:

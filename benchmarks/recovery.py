@@ -17,7 +17,7 @@ from typing import Any
 
 from kafka_load import PARTITIONS, produce_records
 from load import Load, generate, symbol_name
-from process import ROOT, Scrape, ServiceProcess, create_topics, variables
+from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -80,16 +80,13 @@ def recover(load: Load) -> dict[str, Any]:
                 "ready_seconds": round(ready, 2),
                 "caught_up_seconds": round(caught_up, 2),
                 "restore_records": last.total("foreshock_restore_records_total"),
-                "restore_mib": round(last.total("foreshock_restore_bytes_total") / 2**20, 1),
+                "restore_mib": round(last.total("foreshock_restore_bytes_total") / MIB, 1),
                 "records": last.total("foreshock_records_total"),
                 "skipped": last.total("foreshock_events_total", outcome="skipped"),
                 "symbols": last.total("foreshock_tracked_symbols"),
-                "resident_mib": round(service.resident_bytes() / 2**20),
+                "resident_mib": round(service.resident_bytes() / MIB),
             }
-        outputs = {k: v for k, v in variables(servers, "cold").items() if "OUTPUTS__" in k}
-        cold = its | outputs | {"FORESHOCK_KAFKA__GROUP_ID": "cold"}
-        create_topics(cold, PARTITIONS)
-        with ServiceProcess(cold, folder / "cold.log", free_port()) as service:
+        with ServiceProcess(cold(its, servers), folder / "cold.log", free_port()) as service:
             ready, caught_up, last = _timed(service, load.records)
             found["cold"] = {
                 "ready_seconds": round(ready, 2),

@@ -21,7 +21,7 @@ from churn import Churn, flow
 from confluent_kafka import Producer
 from kafka_load import topic_name
 from load import STREAMS
-from process import ROOT, ServiceProcess, create_topics, variables
+from process import MIB, ROOT, ServiceProcess, create_topics, variables
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -29,7 +29,6 @@ from deploy.kafka.kafka import KafkaServer, free_port
 
 PARTITIONS = 4
 SAMPLE_SECONDS = 10.0
-MIB = 2**20
 
 # Bounds that are reached in the warm-up, so that it is they that keep memory flat.
 BOUNDS = {"LIMITS__SYMBOLS": "8", "LIMITS__RESTING_ORDERS": "150", "LIMITS__ACCOUNTS": "256"}
