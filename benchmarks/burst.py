@@ -21,6 +21,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from kafka_load import PARTITIONS, produce_records, topic_name
 from load import START_NS, Load, Record, at_time, generate, symbol_name
 from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
+from report import keep
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -189,9 +190,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2_000.0, help="in events a second")
     arguments = parser.parse_args()
     found = measure(Burst(arguments.rate))
-    out = ROOT / "build" / "burst.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n")
+    keep("burst", found)
     del found["samples"]
     print(json.dumps(found, indent=2))
 

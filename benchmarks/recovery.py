@@ -18,6 +18,7 @@ from typing import Any
 from kafka_load import PARTITIONS, produce_records
 from load import Load, generate, symbol_name
 from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
+from report import keep
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -107,10 +108,8 @@ def main() -> None:
     found = recover(
         Load(arguments.records, symbols=arguments.symbols, events_per_symbol_second=10.0)
     )
-    out = ROOT / "build" / "recovery.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
+    keep("recovery", found)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,19 @@
-"""The figures as tables for a person."""
+"""The figures as tables for a person, and kept as JSON."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
+from process import ROOT
 from rich.table import Table
+
+
+def keep(name: str, found: Mapping[str, Any]) -> None:
+    """Write what was found to build/NAME.json, and say so."""
+    out = ROOT / "build" / f"{name}.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"written to {out.relative_to(ROOT)}")
 
 
 def throughput(title: str, phases: dict[str, Any]) -> Table:

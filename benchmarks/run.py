@@ -8,7 +8,6 @@ and written to build/bench.json.
 
 import argparse
 import datetime as dt
-import json
 import os
 import platform
 import shutil
@@ -148,10 +147,7 @@ def main() -> None:
         console.print(report.throughput("replay from files", found["replay"]))
     finally:
         shutil.rmtree(folder)
-    out = ROOT / "build" / "bench.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n")
-    console.print(f"written to {out.relative_to(ROOT)}")
+    report.keep("bench", found)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from confluent_kafka import Producer
 from kafka_load import topic_name
 from load import STREAMS
 from process import MIB, ROOT, ServiceProcess, create_topics, variables
+from report import keep
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -155,11 +156,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=400.0, help="events a second; default 400")
     arguments = parser.parse_args()
     found = soak(arguments.minutes, arguments.warmup_minutes, Churn(rate=arguments.rate))
-    out = ROOT / "build" / "soak.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found["slope"]))
-    print(f"written to {out.relative_to(ROOT)}")
+    keep("soak", found)
 
 
 if __name__ == "__main__":
