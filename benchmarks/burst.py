@@ -116,13 +116,12 @@ def told(servers: str, run: str) -> dict[str, Counter[bytes]]:
 
 def measure(burst: Burst) -> dict[str, Any]:
     """Run it; what was sampled, and what differs from an undisturbed reading."""
-    folder = Path(tempfile.mkdtemp(prefix="foreshock-burst-"))
     ticks = list(timed(burst))
     total = sum(map(len, ticks))
     keys = [symbol_name(number).encode() for number in range(burst.symbols)]
     found: dict[str, Any] = {"burst": burst._asdict(), "records": total}
     samples: list[dict[str, float]] = []
-    with KafkaServer(heap="1g") as server:
+    with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
         servers = server.bootstrap_servers
         pace = {
             "LOG__LEVEL": "warning",
@@ -133,7 +132,7 @@ def measure(burst: Burst) -> dict[str, Any]:
         }
         its = variables(servers, "run", **pace)
         create_topics(its, PARTITIONS)
-        with ServiceProcess(its, folder / "service.log", free_port()) as service:
+        with ServiceProcess(its, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
             began = time.monotonic()
             sender = threading.Thread(
@@ -146,7 +145,7 @@ def measure(burst: Burst) -> dict[str, Any]:
             sender.join()
             last = service.scrape()
         found["late"] = last.total("foreshock_events_total", outcome="late")
-        with ServiceProcess(cold(its, servers), folder / "cold.log", free_port()) as service:
+        with ServiceProcess(cold(its, servers), Path(folder, "cold.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_records_total") > 0)
             start = service.scrape()
             end = service.until(lambda s: s.total("foreshock_records_total") >= total, 1_800)

@@ -51,11 +51,10 @@ def _timed(service: ServiceProcess, records: float) -> tuple[float, float, Scrap
 
 def recover(load: Load) -> dict[str, Any]:
     """Read, kill, produce the rest, start again; then replay cold."""
-    folder = Path(tempfile.mkdtemp(prefix="foreshock-recovery-"))
     keys = [symbol_name(number).encode() for number in range(load.symbols)]
     before = int(load.records * READ_BEFORE)
     found: dict[str, Any] = {"load": load._asdict()}
-    with KafkaServer(heap="1g") as server:
+    with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
         servers = server.bootstrap_servers
         pace = {
             "KAFKA__SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
@@ -66,7 +65,7 @@ def recover(load: Load) -> dict[str, Any]:
         create_topics(its, PARTITIONS)
         records = generate(load)
         produce_records(servers, "run", islice(records, before), keys)
-        with ServiceProcess(its, folder / "first.log", free_port()) as service:
+        with ServiceProcess(its, Path(folder, "first.log"), free_port()) as service:
             _timed(service, before)
             service.until(lambda s: s.total("foreshock_snapshots_written_total") >= load.symbols)
             seen = service.scrape().total("foreshock_commits_total")
@@ -75,7 +74,7 @@ def recover(load: Load) -> dict[str, Any]:
             service.kill()
         produce_records(servers, "run", records, keys)
         time.sleep(2 * SESSION_SECONDS)  # else it waits for the killed one's membership to end
-        with ServiceProcess(its, folder / "second.log", free_port()) as service:
+        with ServiceProcess(its, Path(folder, "second.log"), free_port()) as service:
             ready, caught_up, last = _timed(service, load.records - before)
             found["recovery"] = {
                 "ready_seconds": round(ready, 2),
@@ -87,7 +86,7 @@ def recover(load: Load) -> dict[str, Any]:
                 "symbols": last.total("foreshock_tracked_symbols"),
                 "resident_mib": round(service.resident_bytes() / MIB),
             }
-        with ServiceProcess(cold(its, servers), folder / "cold.log", free_port()) as service:
+        with ServiceProcess(cold(its, servers), Path(folder, "cold.log"), free_port()) as service:
             ready, caught_up, last = _timed(service, load.records)
             found["cold"] = {
                 "ready_seconds": round(ready, 2),

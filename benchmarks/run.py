@@ -10,7 +10,6 @@ import argparse
 import datetime as dt
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -137,16 +136,13 @@ def main() -> None:
             _, measured = on_kafka(server, load, 1, ("drain", "service"))
             found["sizes"].append({**load._asdict(), **measured})
         console.print(report.sizes(found["sizes"]))
-    folder = Path(tempfile.mkdtemp(prefix="foreshock-bench-"))
-    try:
-        directory = folder / "load"
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder, "load")
         with console.status("writing files"):
             write_files(directory, default)
         files = Task(default.records, directory=str(directory), warmup_bars=WARMUP_BARS)
         found["replay"] = in_turns(("read files", "decode files", "replay"), files, rounds)
         console.print(report.throughput("replay from files", found["replay"]))
-    finally:
-        shutil.rmtree(folder)
     report.keep("bench", found)
 
 

@@ -108,16 +108,15 @@ def slope(samples: list[dict[str, float]]) -> dict[str, float]:
 
 def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
     """Run it, with a line to read every minute."""
-    folder = Path(tempfile.mkdtemp(prefix="foreshock-soak-"))
     stop = threading.Event()
     samples: list[dict[str, float]] = []
-    with KafkaServer(properties=RETENTION) as server:
+    with tempfile.TemporaryDirectory() as folder, KafkaServer(properties=RETENTION) as server:
         its = variables(server.bootstrap_servers, "soak", LOG__LEVEL="warning", **BOUNDS)
         create_topics(its, PARTITIONS)
         sender = threading.Thread(
             target=produce, args=(server.bootstrap_servers, "soak", churn, stop)
         )
-        with ServiceProcess(its, folder / "service.log", free_port()) as service:
+        with ServiceProcess(its, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
             sender.start()
             began = time.monotonic()
@@ -134,7 +133,7 @@ def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
                 stop.set()
                 sender.join()
     after = [s for s in samples if s["seconds"] >= warmup_minutes * 60]
-    found = {
+    return {
         "minutes": minutes,
         "warmup_minutes": warmup_minutes,
         "flow": churn._asdict(),
@@ -142,10 +141,6 @@ def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
         "slope": slope(after),
         "samples": samples,
     }
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
-    return found
 
 
 def main() -> None:
