@@ -7,6 +7,7 @@ and goes does not add up to it; what lasts does, whatever its direction.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec import Struct
 from river.drift import PageHinkley
@@ -104,5 +105,12 @@ class DriftWatch:
             alpha=1.0,
             mode="up",
         )
+        # River keeps a method of the test in the test. Only a full collection of garbage, hours
+        # apart, would free such a cycle, and every symbol that is forgotten leaves some.
+        self._test._test_drift = partial(_risen_beyond, self.cumulated_rise)  # noqa: SLF001
         for block in self.state.blocks:
             self._test.update(block)  # type: ignore[no-untyped-call]  # river's own
+
+
+def _risen_beyond(threshold: float, rise: float, _fall: float) -> bool:
+    return rise > threshold

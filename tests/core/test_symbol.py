@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from detectors.book import Book
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.events import Cancel, Late, Margin, Order, Position, Reference, Trade
 from detectors.open_bar import Counts
@@ -177,15 +176,18 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     assert features["sweep_cost"] > 4.0
 
 
-def test_the_book_of_a_symbol_that_is_forgotten_waits_for_no_collection_of_garbage():
+def test_a_symbol_that_is_forgotten_leaves_nothing_for_the_collection_of_garbage():
     gc.collect()
     gc.disable()
     try:
-        monitor = SymbolMonitor("S", Parameters(), CATALOGUE, Counts())
-        monitor.apply(order("1", "buy", 1.0))
-        monitor.close_bar(BEGIN + SECOND)
-        its = id(monitor.book)
+        monitor = SymbolMonitor("S", Parameters(warmup_bars=10), CATALOGUE, Counts())
+        for bar in range(200):
+            at = bar * SECOND
+            monitor.apply(order(f"b{bar}", "buy", 99.0, at=at, account="a", leverage=5.0))
+            monitor.apply(order(f"s{bar}", "sell", 101.0, at=at, account="b", leverage=5.0))
+            signal, _ = monitor.close_bar(BEGIN + at + SECOND)
         del monitor
-        assert its not in {id(found) for found in gc.get_objects() if type(found) is Book}
+        assert signal.stress_ratio is not None
+        assert gc.collect() == 0
     finally:
         gc.enable()
