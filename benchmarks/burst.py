@@ -10,7 +10,6 @@ import argparse
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-from kafka_load import PARTITIONS, produce_records, topic_name
-from load import START_NS, Load, Record, at_time, generate, symbol_name
+from kafka_load import PARTITIONS, Message, addressed, topic_name
+from load import START_NS, Load, at_time, generate
 from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
 from report import keep
+from watch import Sample, sending, watch
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -53,28 +53,28 @@ class Burst(NamedTuple):
         return self.before_seconds + self.burst_seconds + self.after_seconds
 
 
-def timed(burst: Burst) -> Iterator[list[Record]]:
-    """The records of each tick, with the event times that they come at."""
-    records = generate(Load(burst.due(burst.seconds), symbols=burst.symbols))
+def timed(burst: Burst) -> Iterator[list[Message]]:
+    """The messages of each tick, with the event times that they come at."""
+    messages = addressed(generate(Load(burst.due(burst.seconds), symbols=burst.symbols)))
     ticks = round(burst.seconds / TICK_SECONDS)
     for tick in range(ticks):
         at_ns = START_NS + int(tick * TICK_SECONDS * 1e9)
         first, stop = burst.due(tick * TICK_SECONDS), burst.due((tick + 1) * TICK_SECONDS)
         step_ns = int(TICK_SECONDS * 1e9 / max(1, stop - first))
         yield [
-            record._replace(value=at_time(record.value, at_ns + i * step_ns))
-            for i, record in zip(range(stop - first), records, strict=False)
+            message._replace(value=at_time(message.value, at_ns + i * step_ns))
+            for i, message in zip(range(stop - first), messages, strict=False)
         ]
 
 
-def paced(ticks: list[list[Record]], began: float) -> Iterator[Record]:
-    """The records as they become due."""
-    for number, records in enumerate(ticks):
+def paced(ticks: list[list[Message]], began: float) -> Iterator[Message]:
+    """The messages as they become due."""
+    for number, messages in enumerate(ticks):
         time.sleep(max(0.0, began + number * TICK_SECONDS - time.monotonic()))
-        yield from records
+        yield from messages
 
 
-def sample(service: ServiceProcess, began: float) -> dict[str, float]:
+def sample(service: ServiceProcess, began: float) -> Sample:
     """Memory, lag and delay, now."""
     scrape = service.scrape()
     return {
@@ -118,9 +118,8 @@ def measure(burst: Burst) -> dict[str, Any]:
     """Run it; what was sampled, and what differs from an undisturbed reading."""
     ticks = list(timed(burst))
     total = sum(map(len, ticks))
-    keys = [symbol_name(number).encode() for number in range(burst.symbols)]
     found: dict[str, Any] = {"burst": burst._asdict(), "records": total}
-    samples: list[dict[str, float]] = []
+    samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
         servers = server.bootstrap_servers
         pace = {
@@ -135,14 +134,11 @@ def measure(burst: Burst) -> dict[str, Any]:
         with ServiceProcess(its, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
             began = time.monotonic()
-            sender = threading.Thread(
-                target=produce_records, args=(servers, "run", paced(ticks, began), keys)
-            )
-            sender.start()
-            while not samples or samples[-1]["records"] < total:
-                time.sleep(SAMPLE_SECONDS)
-                samples.append(sample(service, began))
-            sender.join()
+            with sending(servers, "run", paced(ticks, began)) as sender:
+                for seen in watch(service, sender, began, sample, SAMPLE_SECONDS):
+                    samples.append(seen)
+                    if seen["records"] >= total:
+                        break
             last = service.scrape()
         found["late"] = last.total("foreshock_events_total", outcome="late")
         with ServiceProcess(cold(its, servers), Path(folder, "cold.log"), free_port()) as service:
@@ -164,7 +160,7 @@ def measure(burst: Burst) -> dict[str, Any]:
     return found
 
 
-def _summary(burst: Burst, samples: list[dict[str, float]]) -> dict[str, Any]:
+def _summary(burst: Burst, samples: list[Sample]) -> dict[str, Any]:
     """Before, at the worst, and how it came back."""
     calm_until, over_at = burst.before_seconds, burst.before_seconds + burst.burst_seconds
     before = [s for s in samples if s["seconds"] <= calm_until]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 from load import START_NS, Load, Record, at_time, generate, symbol_name
@@ -14,19 +14,19 @@ _TICKS_PER_SECOND = 20
 
 
 class Churn(NamedTuple):
-    """What is produced.
+    """What is produced, by event time, which passes ``speed`` times as fast as the clock.
 
     ``lasting`` symbols are always there. Each of ``changing`` places lists a new symbol every
-    ``life_seconds``, in turns. ``rate`` is in events a second, all symbols together; event time
-    passes ``speed`` times as fast as the clock. Each symbol draws evenly from ``accounts``: a
-    service that remembers fewer meets new ones all the time.
+    ``life_seconds``, in turns: less than the warm-up, after which a symbol is kept for a day.
+    ``rate`` is in events a second, all symbols together. Each symbol draws evenly from
+    ``accounts``: a service that remembers fewer meets new ones all the time.
     """
 
     lasting: int = 12
     changing: int = 8
-    life_seconds: float = 20.0
-    rate: float = 400.0
-    speed: float = 8.0
+    life_seconds: float = 160.0
+    rate: float = 50.0
+    speed: float = 20.0
     accounts: int = 100_000
 
     @property
@@ -44,36 +44,39 @@ class Produced(NamedTuple):
     value: bytes
 
 
-def flow(churn: Churn) -> Iterator[list[Produced]]:
-    """What is due, as it becomes due, some twenty times a second; it paces itself."""
+def records(churn: Churn) -> Iterator[Produced]:
+    """Every record, in the order of event time. The same churn is the same records."""
     listed = count()
-    began = time.monotonic()
     places = [_listing(churn, next(listed)) for _ in range(churn.symbols)]
+    life = churn.life_seconds * churn.rate  # in records, like all that follows
     delisted_at = [
-        float("inf")
-        if place < churn.lasting
-        else churn.life_seconds * (place - churn.lasting + 1) / churn.changing
-        for place in range(churn.symbols)
+        float("inf") if place < 0 else life * (place + 1) / churn.changing
+        for place in range(-churn.lasting, churn.changing)
     ]
+    for number in count():
+        place = number % churn.symbols
+        if number >= delisted_at[place]:
+            places[place] = _listing(churn, next(listed))
+            delisted_at[place] += life
+        symbol, its = places[place]
+        record = next(its)
+        ts_event = START_NS + int(number / churn.rate * 1e9)
+        value = at_time(record.value, ts_event).replace(_NAME, f'"{symbol}"'.encode(), 1)
+        yield Produced(record.stream, place, symbol, value)
+
+
+def flow(churn: Churn) -> Iterator[Produced]:
+    """The same as they become due, some twenty times a second; it paces itself."""
+    produced = records(churn)
+    rate = churn.rate * churn.speed
+    began = time.monotonic()
     sent = 0
     while True:
         time.sleep(1 / _TICKS_PER_SECOND)
-        now = time.monotonic() - began
-        for place, at in enumerate(delisted_at):
-            if now >= at:
-                places[place] = _listing(churn, next(listed))
-                delisted_at[place] = now + churn.life_seconds
-        due = []
         # Not more than a second's at once: a machine that stood still is no burst.
-        for number in range(sent, min(int(now * churn.rate), sent + int(churn.rate))):
-            place = number % churn.symbols
-            symbol, records = places[place]
-            record = next(records)
-            ts_event = START_NS + int(number / churn.rate * churn.speed * 1e9)
-            value = at_time(record.value, ts_event).replace(_NAME, f'"{symbol}"'.encode(), 1)
-            due.append(Produced(record.stream, place, symbol, value))
-        sent += len(due)
-        yield due
+        due = min(int((time.monotonic() - began) * rate) - sent, int(rate))
+        yield from islice(produced, due)
+        sent += due
 
 
 def _listing(churn: Churn, number: int) -> tuple[str, Iterator[Record]]:

@@ -1,7 +1,8 @@
 """The load in Kafka, and in files for replay."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from confluent_kafka import Producer
@@ -21,16 +22,27 @@ def input_partitions(run: str) -> list[TopicPartition]:
     return [TopicPartition(topic_name(run, s), n) for s in STREAMS for n in range(PARTITIONS)]
 
 
-def produce(servers: str, run: str, load: Load) -> None:
-    """Produce a load, uncompressed, each symbol's events to the same partition number."""
-    keys = [symbol_name(number).encode() for number in range(load.symbols)]
-    produce_records(servers, run, generate(load), keys)
+class Message(NamedTuple):
+    """A record of a stream, by the stream's number, and where it goes in its topic."""
+
+    stream: int
+    partition: int
+    key: bytes
+    value: bytes
 
 
-def produce_records(
-    servers: str, run: str, records: Iterable[Record], keys: Sequence[bytes]
-) -> None:
-    """Produce records as they come; ``keys`` are the symbols' names."""
+def addressed(records: Iterable[Record]) -> Iterator[Message]:
+    """Each symbol's records, in every stream, to the same partition number."""
+    for record in records:
+        key = symbol_name(record.symbol).encode()
+        yield Message(record.stream, record.symbol % PARTITIONS, key, record.value)
+
+
+def produce(servers: str, run: str, messages: Iterable[Message]) -> None:
+    """Produce messages as they come, uncompressed.
+
+    Raises SystemExit when one is not delivered.
+    """
     producer = Producer(
         {
             "bootstrap.servers": servers,
@@ -41,29 +53,28 @@ def produce_records(
         }
     )
     topics = [topic_name(run, stream) for stream in STREAMS]
-    failures: list[object] = []
 
     def delivered(error: object, _message: object) -> None:
-        if error is not None:
-            failures.append(error)
+        if error is not None:  # raised by poll and flush
+            raise SystemExit(f"the load could not be produced: {error}")
 
-    for number, record in enumerate(records):
-        if number % 10_000 == 0:
+    for number, message in enumerate(messages):
+        if number % 1_000 == 0:
             producer.poll(0)
         while True:
             try:
                 producer.produce(
-                    topics[record.stream],
-                    record.value,
-                    keys[record.symbol],
-                    partition=record.symbol % PARTITIONS,
+                    topics[message.stream],
+                    message.value,
+                    message.key,
+                    partition=message.partition,
                     on_delivery=delivered,
                 )
                 break
             except BufferError:
                 producer.poll(0.1)
-    if producer.flush(60) or failures:
-        raise SystemExit(f"the load could not be produced: {failures[:1]}")
+    if left := producer.flush(60):
+        raise SystemExit(f"the load could not be produced: {left:,} records wait after 60 s")
 
 
 def write_files(directory: Path, load: Load) -> None:

@@ -7,8 +7,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from kafka_load import OUTPUTS, PARTITIONS, topic_name
 from load import STREAMS
@@ -16,6 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 2**20
+
+_T = TypeVar("_T")
 
 
 class Scrape:
@@ -58,9 +61,16 @@ def variables(servers: str, run: str, **settings: str) -> dict[str, str]:
 
 
 def create_topics(its: Mapping[str, str], partitions: int) -> None:
-    """Make the topics that the variables name, as an operator would."""
+    """Make the topics that the variables name, as an operator would.
+
+    Raises SystemExit with what was said if they cannot be made.
+    """
     command = [sys.executable, "-m", "service", "topics", "--create", "--partitions"]
-    subprocess.run([*command, str(partitions)], env=dict(its), check=True, capture_output=True)
+    made = subprocess.run(
+        [*command, str(partitions)], env=dict(its), check=False, capture_output=True, text=True
+    )
+    if made.returncode:
+        raise SystemExit(f"the topics could not be made:\n{made.stdout}{made.stderr}")
 
 
 def cold(its: Mapping[str, str], servers: str) -> dict[str, str]:
@@ -102,8 +112,14 @@ class ServiceProcess:
         self.process.kill()
         self.process.wait()
 
+    def failed(self, why: str) -> SystemExit:
+        """What to raise: why, and the end of the service's log."""
+        return SystemExit(f"{why}:\n{self._log.read_text()[-4000:]}")
+
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a GET. Raises OSError while nobody answers."""
+        if self.process.poll() is not None:
+            raise self.failed("the service ended")
         try:
             with urllib.request.urlopen(self._url + path, timeout=10) as answer:  # noqa: S310 - ours
                 return answer.status, answer.read().decode()
@@ -112,23 +128,33 @@ class ServiceProcess:
 
     def scrape(self) -> Scrape:
         """What /metrics says now. Raises OSError while nobody answers."""
-        if self.process.poll() is not None:
-            raise SystemExit(f"the service ended:\n{self._log.read_text()[-4000:]}")
         return Scrape(self.get("/metrics")[1])
 
     def until(self, condition: Callable[[Scrape], object], seconds: float = 600.0) -> Scrape:
-        """Scrape until a condition holds."""
+        """Scrape until a condition holds. Raises SystemExit if it does not in so many seconds."""
+
+        def holds() -> Scrape | None:
+            scrape = self.scrape()
+            return scrape if condition(scrape) else None
+
+        return self._until(holds, 0.1, seconds)
+
+    def until_ready(self, seconds: float = 600.0) -> float:
+        """Wait until it is ready; when that was. Raises SystemExit as ``until`` does."""
+
+        def ready_at() -> float | None:
+            return time.monotonic() if self.get("/readyz")[0] == 200 else None
+
+        return self._until(ready_at, 0.05, seconds)
+
+    def _until(self, found: Callable[[], _T | None], pause_seconds: float, seconds: float) -> _T:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            try:
-                scrape = self.scrape()
-            except OSError:
-                pass
-            else:
-                if condition(scrape):
-                    return scrape
-            time.sleep(0.1)
-        raise SystemExit(f"not within {seconds:.0f} s:\n{self._log.read_text()[-4000:]}")
+            with suppress(OSError):  # nobody answers, yet
+                if (its := found()) is not None:
+                    return its
+            time.sleep(pause_seconds)
+        raise self.failed(f"not within {seconds:.0f} s")
 
     def resident_bytes(self) -> int:
         """The memory that it has resident now."""

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kafka_load import PARTITIONS, produce_records
-from load import Load, generate, symbol_name
+from kafka_load import PARTITIONS, addressed, produce
+from load import Load, generate
 from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
 from report import keep
 
@@ -32,14 +32,7 @@ READ_BEFORE = 0.95
 def _timed(service: ServiceProcess, records: float) -> tuple[float, float, Scrape]:
     """Seconds until it is ready, until so many records are read, and the last scrape."""
     began = time.monotonic()
-    while True:
-        try:
-            if service.get("/readyz")[0] == 200:
-                break
-        except OSError:
-            pass
-        time.sleep(0.05)
-    ready = time.monotonic() - began
+    ready = service.until_ready() - began
     last = service.until(
         lambda s: (
             s.total("foreshock_records_total") >= records
@@ -51,7 +44,6 @@ def _timed(service: ServiceProcess, records: float) -> tuple[float, float, Scrap
 
 def recover(load: Load) -> dict[str, Any]:
     """Read, kill, produce the rest, start again; then replay cold."""
-    keys = [symbol_name(number).encode() for number in range(load.symbols)]
     before = int(load.records * READ_BEFORE)
     found: dict[str, Any] = {"load": load._asdict()}
     with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
@@ -63,8 +55,8 @@ def recover(load: Load) -> dict[str, Any]:
         }
         its = variables(servers, "run", **pace)
         create_topics(its, PARTITIONS)
-        records = generate(load)
-        produce_records(servers, "run", islice(records, before), keys)
+        messages = addressed(generate(load))
+        produce(servers, "run", islice(messages, before))
         with ServiceProcess(its, Path(folder, "first.log"), free_port()) as service:
             _timed(service, before)
             service.until(lambda s: s.total("foreshock_snapshots_written_total") >= load.symbols)
@@ -72,7 +64,7 @@ def recover(load: Load) -> dict[str, Any]:
             # Twice: the second begins after the last of those snapshots was acknowledged.
             service.until(lambda s: s.total("foreshock_commits_total") >= seen + 2)
             service.kill()
-        produce_records(servers, "run", records, keys)
+        produce(servers, "run", messages)
         time.sleep(2 * SESSION_SECONDS)  # else it waits for the killed one's membership to end
         with ServiceProcess(its, Path(folder, "second.log"), free_port()) as service:
             ready, caught_up, last = _timed(service, load.records - before)

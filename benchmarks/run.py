@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 import report
-from kafka_load import PARTITIONS, produce, write_files
-from load import Load
+from kafka_load import PARTITIONS, addressed, produce, write_files
+from load import Load, generate
 from phases import Result, Task
 from process import ROOT, create_topics, variables
 from rich.console import Console
@@ -106,7 +106,7 @@ def on_kafka(server: KafkaServer, load: Load, rounds: int, phases: tuple[str, ..
     run = f"bench-{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
     with console.status(f"producing {load.records:,} records, {load.symbols} symbols"):
         create_topics(variables(server.bootstrap_servers, run), PARTITIONS)
-        produce(server.bootstrap_servers, run, load)
+        produce(server.bootstrap_servers, run, addressed(generate(load)))
     task = Task(load.records, server.bootstrap_servers, run, warmup_bars=WARMUP_BARS)
     return task, in_turns(phases, task, rounds)
 

@@ -2,7 +2,7 @@
 
 ``make soak MINUTES=30`` runs this file: a real Kafka, the service as a process of its own, symbols
 listed and delisted all the time, every order with a new id and mostly a new account, event time
-eight times as fast as the clock. After a warm-up, in which what is bounded reaches its bound, the
+twenty times as fast as the clock. After a warm-up, in which what is bounded reaches its bound, the
 resident memory is sampled and a line is fitted. Written to build/soak.json.
 """
 
@@ -11,18 +11,17 @@ import json
 import math
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from churn import Churn, flow
-from confluent_kafka import Producer
-from kafka_load import topic_name
-from load import STREAMS
+from kafka_load import Message
 from process import MIB, ROOT, ServiceProcess, create_topics, variables
 from report import keep
+from watch import Sample, sending, watch
 
 sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
@@ -41,6 +40,9 @@ log.retention.bytes=67108864
 log.retention.check.interval.ms=30000
 """
 
+EVICTED = ("symbols", "orders", "accounts")
+LEAST_SAMPLES = 10
+
 COUNTED = {
     "symbols": "foreshock_tracked_symbols",
     "resting_orders": "foreshock_resting_orders",
@@ -52,29 +54,18 @@ COUNTED = {
 }
 
 
-def produce(servers: str, run: str, churn: Churn, stop: threading.Event) -> None:
-    """Send the flow until asked to stop."""
-    producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 20})
-    for due in flow(churn):
-        for record in due:
-            producer.produce(
-                topic_name(run, STREAMS[record.stream]),
-                record.value,
-                record.symbol.encode(),
-                partition=record.place % PARTITIONS,
-            )
-        producer.poll(0)
-        if stop.is_set():
-            break
-    producer.flush(30)
+def messages(churn: Churn) -> Iterator[Message]:
+    """The flow without end, as it becomes due."""
+    for record in flow(churn):
+        partition = record.place % PARTITIONS
+        yield Message(record.stream, partition, record.symbol.encode(), record.value)
 
 
-def sample(service: ServiceProcess, began: float) -> dict[str, float]:
+def sample(service: ServiceProcess, began: float) -> Sample:
     """Memory and what it is made of, now."""
     scrape = service.scrape()
     evictions = {
-        f"evicted_{what}": scrape.total("foreshock_evictions_total", what=what)
-        for what in ("symbols", "orders", "accounts")
+        f"evicted_{what}": scrape.total("foreshock_evictions_total", what=what) for what in EVICTED
     }
     return {
         "seconds": round(time.monotonic() - began, 1),
@@ -84,7 +75,19 @@ def sample(service: ServiceProcess, began: float) -> dict[str, float]:
     }
 
 
-def slope(samples: list[dict[str, float]]) -> dict[str, float]:
+def require_used(samples: list[Sample]) -> None:
+    """Raise SystemExit unless there are enough samples, between which all that is new came."""
+    if len(samples) < LEAST_SAMPLES:
+        raise SystemExit(
+            f"{len(samples)} samples after the warm-up say nothing; {LEAST_SAMPLES} are the least"
+        )
+    grows = ("records", "bars", "snapshots", *(f"evicted_{what}" for what in EVICTED))
+    still = [name for name in grows if samples[-1][name] <= samples[0][name]]
+    if still:
+        raise SystemExit(f"nothing was measured: after the warm-up no more {', '.join(still)}")
+
+
+def slope(samples: list[Sample]) -> dict[str, float]:
     """The line of least squares through the resident memory, and how sure it is.
 
     The standard error takes the residuals' correlation from one sample to the next into account.
@@ -101,6 +104,7 @@ def slope(samples: list[dict[str, float]]) -> dict[str, float]:
         "standard_error": round(error * max(1.0, inflation), 2),
         "first_mib": round(float(memory[: len(memory) // 10 + 1].mean()), 1),
         "last_mib": round(float(memory[-(len(memory) // 10 + 1) :].mean()), 1),
+        "lag_records_most": max(s["lag_records"] for s in samples),  # what waits takes memory too
         "samples": len(samples),
         "sample_seconds": SAMPLE_SECONDS,
     }
@@ -108,31 +112,22 @@ def slope(samples: list[dict[str, float]]) -> dict[str, float]:
 
 def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
     """Run it, with a line to read every minute."""
-    stop = threading.Event()
-    samples: list[dict[str, float]] = []
+    samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as folder, KafkaServer(properties=RETENTION) as server:
         its = variables(server.bootstrap_servers, "soak", LOG__LEVEL="warning", **BOUNDS)
         create_topics(its, PARTITIONS)
-        sender = threading.Thread(
-            target=produce, args=(server.bootstrap_servers, "soak", churn, stop)
-        )
         with ServiceProcess(its, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
-            sender.start()
             began = time.monotonic()
-            try:
-                while (elapsed := time.monotonic() - began) < (warmup_minutes + minutes) * 60:
-                    time.sleep(SAMPLE_SECONDS - elapsed % SAMPLE_SECONDS)
-                    try:
-                        samples.append(sample(service, began))
-                    except OSError:  # a machine too busy to answer: one sample less
-                        continue
+            with sending(server.bootstrap_servers, "soak", messages(churn)) as sender:
+                for seen in watch(service, sender, began, sample, SAMPLE_SECONDS):
+                    samples.append(seen)
                     if len(samples) % 6 == 0:
-                        print(json.dumps(samples[-1]), flush=True)
-            finally:
-                stop.set()
-                sender.join()
+                        print(json.dumps(seen), flush=True)
+                    if seen["seconds"] >= (warmup_minutes + minutes) * 60:
+                        break
     after = [s for s in samples if s["seconds"] >= warmup_minutes * 60]
+    require_used(after)
     return {
         "minutes": minutes,
         "warmup_minutes": warmup_minutes,
@@ -147,10 +142,10 @@ def main() -> None:
     """Soak, show what was found, and keep it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="after the warm-up; default 30")
-    parser.add_argument("--warmup-minutes", type=float, default=6.0, help="default 6")
-    parser.add_argument("--rate", type=float, default=400.0, help="events a second; default 400")
+    parser.add_argument("--warmup-minutes", type=float, default=10.0, help="default 10")
+    parser.add_argument("--speed", type=float, default=20.0, help="of event time; default 20")
     arguments = parser.parse_args()
-    found = soak(arguments.minutes, arguments.warmup_minutes, Churn(rate=arguments.rate))
+    found = soak(arguments.minutes, arguments.warmup_minutes, Churn(speed=arguments.speed))
     print(json.dumps(found["slope"]))
     keep("soak", found)
 
