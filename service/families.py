@@ -1,7 +1,7 @@
 """Metric families under the project's prefix, in one line each."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -10,25 +10,25 @@ PREFIX = "foreshock_"
 Values = float | Mapping[Any, float]
 """One value, or one for each tuple of label values."""
 
+_Family = TypeVar("_Family", GaugeMetricFamily, CounterMetricFamily)
+
 
 def gauge(
     name: str, documentation: str, values: Values, labels: Sequence[str] = (), *, unit: str = ""
 ) -> GaugeMetricFamily:
     """What goes up and down. ``unit`` is the name's last word where it is one."""
-    family = GaugeMetricFamily(PREFIX + name, documentation, labels=labels, unit=unit)
-    for label_values, value in _items(values):
-        family.add_metric(label_values, value)
-    return family
+    return _filled(
+        GaugeMetricFamily(PREFIX + name, documentation, labels=labels, unit=unit), values
+    )
 
 
 def counter(
     name: str, documentation: str, values: Values, labels: Sequence[str] = (), *, unit: str = ""
 ) -> CounterMetricFamily:
     """What only grows; ``_total`` is appended to its name."""
-    family = CounterMetricFamily(PREFIX + name, documentation, labels=labels, unit=unit)
-    for label_values, value in _items(values):
-        family.add_metric(label_values, value)
-    return family
+    return _filled(
+        CounterMetricFamily(PREFIX + name, documentation, labels=labels, unit=unit), values
+    )
 
 
 def single(values: Mapping[Any, float]) -> dict[tuple[str, ...], float]:
@@ -36,5 +36,8 @@ def single(values: Mapping[Any, float]) -> dict[tuple[str, ...], float]:
     return {(str(label),): value for label, value in values.items()}
 
 
-def _items(values: Values) -> list[tuple[tuple[str, ...], float]]:
-    return list(values.items()) if isinstance(values, Mapping) else [((), values)]
+def _filled(family: _Family, values: Values) -> _Family:
+    its = values.items() if isinstance(values, Mapping) else [((), values)]
+    for label_values, value in its:
+        family.add_metric(label_values, value)
+    return family
