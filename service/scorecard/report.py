@@ -55,7 +55,7 @@ def to_markdown(card: Scorecard) -> str:
         _table(
             ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",
              "first evidence", "of the cause"],
-            (_found_row(row) for row in card.found if row.watcher == INCIDENTS),
+            (_found_row(row, row.first_features) for row in card.found if row.watcher == INCIDENTS),
         ),
         "## How long before a cascade began\n",
         _table(
@@ -106,15 +106,7 @@ def _feeds(card: Scorecard) -> list[str]:
              "first check", "of the cause", "market's alerts", "saying so"],
             (
                 [
-                    row.kind,
-                    f"{row.strength:g}",
-                    f"{row.events_per_second:g}",
-                    str(row.episodes),
-                    _percent(row.recall),
-                    _seconds(row.delay_median_seconds),
-                    _seconds(row.delay_p90_seconds),
-                    next(iter(row.first_checks), ""),
-                    _percent(row.explained),
+                    *_found_row(row, row.first_checks),
                     str(row.market_alerts),
                     _percent(row.distrusted),
                 ]
@@ -124,8 +116,7 @@ def _feeds(card: Scorecard) -> list[str]:
     ]  # fmt: skip
 
 
-def _found_row(row: Found) -> list[str]:
-    evidence = next(iter(row.first_features), "")
+def _found_row(row: Found | FeedFound, first: Iterable[str]) -> list[str]:
     return [
         row.kind,
         f"{row.strength:g}",
@@ -134,7 +125,7 @@ def _found_row(row: Found) -> list[str]:
         _percent(row.recall),
         _seconds(row.delay_median_seconds),
         _seconds(row.delay_p90_seconds),
-        evidence,
+        next(iter(first), ""),
         _percent(row.explained),
     ]
 
