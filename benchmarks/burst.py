@@ -148,6 +148,8 @@ def measure(burst: Burst) -> dict[str, Any]:
             read = total - start.total("foreshock_records_total")
             found["cold_events_per_second"] = round(read / (end.at - start.at))
         mine, undisturbed = told(servers, "run"), told(servers, "cold")
+    if not undisturbed["signals"]:
+        raise SystemExit("nothing can be compared: no signals were told")
     found["compared"] = {
         name: {
             "told": its.total(),
