@@ -6,6 +6,7 @@ from typing import get_args
 
 from detectors.catalogue import CATALOGUE
 from detectors.feed import FeedLimits
+from detectors.market import MarketMonitor
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
 from detectors.suppression import Override, Suppression, Window
@@ -50,6 +51,12 @@ def feed_limits(feed: FeedSettings) -> FeedLimits:
         skew_seconds=feed.clock_skew_seconds,
         quiet_ns=round(feed.quiet_seconds * 1e9),
     )
+
+
+def market_monitor(settings: Settings) -> MarketMonitor:
+    """What finds incidents of the market among those of its symbols."""
+    market = settings.market
+    return MarketMonitor(market.min_symbols, round(market.window_seconds * 1e9))
 
 
 def suppression(settings: Settings) -> Suppression:

@@ -19,5 +19,6 @@ class Intake(Struct):
     snapshots_left_out: Counter[Problem] = field(default_factory=Counter)
     commits: int = 0
     rebalances: int = 0
+    market_failures: int = 0
     last_poll_at: float = 0.0
     restore: Progress = field(default_factory=Progress)

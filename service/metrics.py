@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from detectors.catalogue import ALARMING
 from detectors.drift_incidents import NAME as DRIFT
+from detectors.market import NAME as MARKET_WIDE
 from service import __version__
 from service.delivery import DELAY_BUCKETS_SECONDS, Delivery
 from service.families import PREFIX, counter, gauge, single
@@ -66,6 +67,22 @@ class ForeshockCollector(Collector):
         yield from _partitions(view)
         yield from _deliveries(view.deliveries)
         yield from market(view.intake, monitors)
+        yield gauge(
+            "market_wide_symbols",
+            "Symbols in the market-wide incident that is open, at the instance that watches for "
+            "it; 0 elsewhere.",
+            view.market_wide_symbols,
+        )
+        yield gauge(
+            "market_watched",
+            "1 at the instance that watches for market-wide incidents, 0 elsewhere.",
+            view.market_watched,
+        )
+        yield counter(
+            "market_watch_failures",
+            "Times that watching for market-wide incidents failed; it is tried again.",
+            view.intake.market_failures,
+        )
         yield from feeds(view.intake, monitors)
         yield from self._symbols.collect(monitors)
 
@@ -109,11 +126,15 @@ def _intake(intake: Intake) -> Iterator[Metric]:
     yield counter("muted_alerts", "Alerts that were out already.", tally.muted_alerts)
     yield counter(
         "incidents",
-        "Incidents that opened (warning), became critical, or tell of a drift (info).",
+        "Incidents that opened (warning), became or are critical, or tell of a drift (info).",
         # All of them from the start: the first of a series is nothing that a rate can see.
         {
             kind: intake.incidents[kind]
-            for kind in (*product(ALARMING, ("warning", "critical")), (DRIFT, "info"))
+            for kind in (
+                *product(ALARMING, ("warning", "critical")),
+                (DRIFT, "info"),
+                (MARKET_WIDE, "critical"),
+            )
         },
         ["detector", "severity"],
     )

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.incidents import Alert, Severity
+from detectors.market import MARKET
 
 ALERTNAME = "ForeshockIncident"
 
@@ -42,10 +43,11 @@ def by_key(alert: Alert) -> dict[Key, Alert]:
     """An alert as Alertmanager gets to see it.
 
     Severity is a label there, so a critical incident is two alerts: the warning goes on, for
-    inhibition to hide, and is not told to be over just when things become worse.
+    inhibition to hide, and is not told to be over just when things become worse. One of the market
+    has never been a warning.
     """
     severities: tuple[Literal["warning", "critical"], ...] = ("warning", "critical")
-    if alert.severity != "critical":
+    if alert.severity != "critical" or alert.symbol == MARKET:
         return {(alert.symbol, alert.detector, alert.severity): alert}
     return {
         (alert.symbol, alert.detector, severity): replace(alert, severity=severity)

@@ -21,6 +21,7 @@ Reason = Literal[
     "wrong_type",
     "wrong_length",
     "not_printable",
+    "reserved_symbol",
     "out_of_range",
     "unknown_side",
     "unknown_order_type",
@@ -115,6 +116,13 @@ class Explainer:
         return (
             f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; control characters, "
             "invisible ones and those that turn the direction of text are not taken in a symbol"
+        )
+
+    def reserved(self, symbol: str) -> str:
+        """The sentence for a symbol that means something else in what goes out."""
+        return (
+            f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; in alerts that is "
+            "the whole market, so no symbol can have this name"
         )
 
     def misdated(self, value: str, now_ns: int) -> str:

@@ -13,9 +13,11 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detectors.incidents import Severity
+from detectors.incidents import Alert, Severity
+from detectors.market import NAME as MARKET_WIDE
+from detectors.market import MarketMonitor
 from detectors.symbol import mean_budget_per_day
-from service.assembly import decoders, partition_task
+from service.assembly import decoders, market_monitor, partition_task
 from service.errors import OperatorError
 from service.files import BatchReader, stream_path
 from service.output import Output, Tally
@@ -119,6 +121,7 @@ def replay(
     console = Console(stderr=True, quiet=quiet)
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, _paths(directory), Tally())
+    market = market_monitor(settings)
     encode = msgspec.json.Encoder().encode_lines
     began = time.perf_counter()
     try:
@@ -128,6 +131,7 @@ def replay(
             signal_file = _open(signals, stack)
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
+                output.alerts += _market_wide(market, output.alerts, task)
                 for alert in output.alerts:
                     severities[alert.alert_id] = (alert.detector, alert.severity)
                 if collected is not None:
@@ -139,6 +143,7 @@ def replay(
         incidents.update(told for told in severities.values() if kind(*told) == "alarm")
         kinds = Counter(kind(*told) for told in severities.values())
         result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
+        result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
         result.elapsed_seconds = time.perf_counter() - began
         _tally(result, task, incidents)
         if summary is not None:
@@ -151,6 +156,13 @@ def replay(
     if not quiet:
         Console().print(table(result))
     return 0
+
+
+def _market_wide(market: MarketMonitor, alerts: list[Alert], task: PartitionTask) -> list[Alert]:
+    """What a step's alerts, taken in the order of event time, say of the market as a whole."""
+    budget = sum(its.parameters.false_alarms_per_day for its in task.monitors.values())
+    in_order = sorted(alerts, key=lambda alert: alert.ts_event)
+    return [found for alert in in_order for found in market.step(alert, budget)]
 
 
 def _report(

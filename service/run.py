@@ -31,6 +31,7 @@ from service.consumer import Session
 from service.errors import OperatorError
 from service.http import Health, HttpServer, start_http
 from service.intake import Intake
+from service.market_watch import MarketWatch
 from service.metrics import ForeshockCollector, registry
 from service.publish import Published, Publisher
 from service.reading import Progress
@@ -102,6 +103,7 @@ class Service:
         self._intake = Intake()
         self._published = Published()
         self._session: Session | None = None
+        self._market: MarketWatch | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._stopping = asyncio.Event()
         self._notifier = Notifier(settings.alertmanager, self._open_alerts)
@@ -185,25 +187,35 @@ class Service:
             # successor looks for what has been told.
             stack.push_async_callback(producer.stop)
             publisher = Publisher(producer, self._settings.outputs, self._published)
-            session = Session(
+            clients = Clients(consumer, reader, admin, publisher, self._notifier.tell)
+            session = Session(self._settings, self._topics, clients, self._intake, self.history)
+            market = MarketWatch(
                 self._settings,
-                self._topics,
-                Clients(consumer, reader, admin, publisher, self._notifier.tell),
+                session,
+                clients,
                 self._intake,
+                lambda: AIOKafkaConsumer(
+                    **consumer_options(kafka),
+                    fetch_max_wait_ms=round(kafka.fetch_wait_seconds * 1e3),
+                ),
+                lambda: delays(random.Random()),  # noqa: S311 - as in _run
                 self.history,
             )
-            self._session, self._consumer = session, consumer
+            watching = asyncio.create_task(market.run())
+            stack.push_async_callback(_ended, watching)
+            self._session, self._market, self._consumer = session, market, consumer
             if self._stopping.is_set():
                 session.stop()
             try:
                 yield session
             finally:
-                self._session = self._consumer = None
+                self._session = self._market = self._consumer = None
 
     def _open_alerts(self) -> dict[int, list[Alert] | None]:
         """What is open in each partition that is owned; None while that is not known."""
         partitions = self._session.partitions if self._session is not None else {}
-        return {number: partition.task.open_alerts() for number, partition in partitions.items()}
+        market = self._market.open_alerts() if self._market is not None else {}
+        return {n: partition.task.open_alerts() for n, partition in partitions.items()} | market
 
     def view(self) -> View:
         """What the metrics show at this moment."""
@@ -224,6 +236,9 @@ class Service:
             connected,
             restoring=session.restoring if session is not None else 0,
             deliveries=self._notifier.deliveries,
+            market_alerts=self._market.open_alerts() if self._market is not None else {},
+            market_watched=self._market is not None and self._market.watching,
+            market_wide_symbols=self._market.symbols if self._market is not None else 0,
         )
         default = self._settings.detection.false_alarms_per_day
         view.budget_per_day = mean_budget_per_day(view.monitors, default)
@@ -243,6 +258,11 @@ class Service:
         if not live:
             checks["loop"] = f"stalled for {since_poll:.0f} s"
         return Health(live, all(word == "ok" for word in checks.values()), checks)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _restoring(waiting: int, progress: Progress) -> str:

@@ -185,6 +185,13 @@ class FeedSettings(Struct, frozen=True, forbid_unknown_fields=True):
     quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
 
 
+class MarketSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When incidents of several symbols are one of the market."""
+
+    min_symbols: Annotated[int, Meta(ge=3, le=1_000_000)] = 3
+    window_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
+
+
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The bounds of everything that grows."""
 
@@ -273,6 +280,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     time: TimeSettings = field(default_factory=TimeSettings)
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     feed: FeedSettings = field(default_factory=FeedSettings)
+    market: MarketSettings = field(default_factory=MarketSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)

@@ -11,6 +11,7 @@ class Summary(Struct):
     ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
     ``drifts`` are lasting changes that were told of: they are no alarms, and neither are
     ``feed_incidents``; ``feed_findings`` are bars in which a feed was not to be trusted, by check.
+    ``market_wide_incidents`` are of several symbols at once, and count for none of them.
     ``suppressed_alarms`` are alarms of a detector in a bar, by the kind of reason.
     """
 
@@ -25,6 +26,7 @@ class Summary(Struct):
     symbols: int = 0
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
+    market_wide_incidents: int = 0
     drifts: int = 0
     feed_incidents: int = 0
     feed_findings: dict[str, int] = {}
@@ -54,6 +56,7 @@ def table(result: Summary) -> Table:
     shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")
     for incident in result.incidents:
         shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
+    shown.add_row("market-wide incidents", f"{result.market_wide_incidents:,}")
     shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
     shown.add_row("incidents of a feed", f"{result.feed_incidents:,}")
     for check, bars in result.feed_findings.items():

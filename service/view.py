@@ -18,7 +18,8 @@ class View(Struct):
     ``lags`` are the records not yet read, by topic and partition number; ``restoring`` the topic
     partitions assigned and not yet restored; ``deliveries`` what became of alerts by Alertmanager;
     ``budget_per_day`` the false alarms a symbol and day that thresholds are set for, the mean over
-    symbols.
+    symbols; ``market_watched`` whether incidents of the market are found here, ``market_alerts``
+    what is open of them, and ``market_wide_symbols`` the symbols in it.
     """
 
     intake: Intake
@@ -29,6 +30,9 @@ class View(Struct):
     restoring: int = 0
     deliveries: Mapping[str, Delivery] = {}
     budget_per_day: float = 1.0
+    market_watched: bool = False
+    market_alerts: Mapping[int, list[Alert] | None] = {}
+    market_wide_symbols: int = 0
 
     @property
     def monitors(self) -> list[SymbolMonitor]:
@@ -37,8 +41,9 @@ class View(Struct):
 
     @property
     def open_alerts(self) -> dict[int, list[Alert] | None]:
-        """What is open in each partition; None while that is not known."""
-        return {number: p.task.open_alerts() for number, p in self.partitions.items()}
+        """What is open in each partition, and of the market; None while that is not known."""
+        its = {number: p.task.open_alerts() for number, p in self.partitions.items()}
+        return {**its, **self.market_alerts}
 
     @property
     def newest_ns(self) -> int:

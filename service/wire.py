@@ -22,6 +22,7 @@ from detectors.events import (
     Reference,
     Trade,
 )
+from detectors.market import MARKET
 from service.rejection import (
     MAX_AHEAD_SECONDS,
     NANOSECONDS,
@@ -147,7 +148,8 @@ class Decoder:
             return None
         if self._is_orders and _any_unpriced(cast("list[Order]", events)):
             return None
-        if not all(map(str.isprintable, {event.symbol for event in events})):
+        symbols = {event.symbol for event in events}
+        if MARKET in symbols or not all(map(str.isprintable, symbols)):
             return None
         return events
 
@@ -187,6 +189,8 @@ class Decoder:
             return "missing_field", self._explainer.missing(self._price)
         if not event.symbol.isprintable():
             return "not_printable", self._explainer.unprintable(event.symbol)
+        if event.symbol == MARKET:
+            return "reserved_symbol", self._explainer.reserved(event.symbol)
         return event
 
 

@@ -54,11 +54,22 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Symbols with an incident",
-                "Of those that are judged. A quarter of them is a market under stress.",
+                "Of those that are judged.",
                 ("foreshock:symbols_with_incident:ratio", ""),
                 unit="percentunit",
                 steps=((None, "green"), (0.1, "orange"), (0.25, "red")),
-                runbook="foreshockmarketstress",
+                runbook="market_wide",
+                width=3,
+            )
+        )
+        .with_panel(
+            number(
+                "Symbols in stress together",
+                "Whose incidents began at once and are open; 0: no incident of the market.",
+                ("max(foreshock_market_wide_symbols)", ""),
+                steps=ANY_ALARMS,
+                runbook="foreshockmarketwide",
+                width=3,
             )
         )
         .with_panel(
@@ -67,6 +78,7 @@ def market(runbook: str) -> dashboard.Dashboard:
                 "Symbols none of whose detectors judges yet: nothing is said of them.",
                 ("sum(foreshock_warming_up_symbols)", ""),
                 steps=ANY_WARNS,
+                width=3,
             )
         )
         .with_panel(
@@ -76,6 +88,7 @@ def market(runbook: str) -> dashboard.Dashboard:
                 ("max(sum by (check) (foreshock_feed_suspect_symbols)) or vector(0)", ""),
                 steps=ANY_WARNS,
                 runbook="foreshockfeedsuspect",
+                width=3,
             )
         )
         .with_panel(

@@ -58,6 +58,17 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
                 ("sum(foreshock_restoring_partitions)", ""),
                 steps=ANY_WARNS,
                 runbook="foreshockrestorestuck",
+                width=3,
+            )
+        )
+        .with_panel(
+            number(
+                "Market watched",
+                "Instances that look for incidents of several symbols at once: one is enough.",
+                ("sum(foreshock_market_watched)", ""),
+                steps=NONE_ALARMS,
+                runbook="foreshockmarketnotwatched",
+                width=3,
             )
         )
         .with_panel(
@@ -67,6 +78,7 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
                 ("sum(1 - foreshock_alertmanager_up) or vector(0)", ""),
                 steps=ANY_ALARMS,
                 runbook="foreshockalertmanagerunreachable",
+                width=3,
             )
         )
         .with_panel(
@@ -76,6 +88,7 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
                 ("sum(increase(foreshock_dead_letters_total[1h])) or vector(0)", ""),
                 steps=ANY_WARNS,
                 runbook="foreshockdeadletters",
+                width=3,
             )
         )
     )

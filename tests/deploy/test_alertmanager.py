@@ -94,15 +94,22 @@ async def test_incidents_reach_who_is_on_call_once_and_in_one_piece(tmp_path: Pa
             await within(10, lambda: paged("on-call", together), tmp_path)
             assert len(paged("on-call", {("BTC-PERP", "critical")})) == 2
 
-            # The whole market: single symbols are its detail.
+            # The whole market, as it is pushed: single symbols are its detail.
+            market.tell("*", "critical", detector="market_wide")
+            await within(10, lambda: paged("on-call", {("*", "critical")}), tmp_path)
+            await within(10, lambda: inhibited("BTC-PERP", "critical"), tmp_path)
+            assert not await inhibited("*", "critical")
+            market.end("*", detector="market_wide")
+            await within(10, lambda: paged("on-call", {("*", "critical")}, "resolved"), tmp_path)
+
+            # And as Prometheus tells of it where nobody pushes.
             stress = {
-                "alertname": "ForeshockMarketStress",
+                "alertname": "ForeshockMarketWide",
                 "severity": "critical",
                 "symbol": "*",
-                "detector": "market_stress",
+                "detector": "market_wide",
             }
             await post_as_prometheus_does(port, stress, 60)
-            await within(10, lambda: paged("on-call", {("*", "critical")}), tmp_path)
             await within(10, lambda: inhibited("BTC-PERP", "critical"), tmp_path)
             await post_as_prometheus_does(port, stress, -1)
 

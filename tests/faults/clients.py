@@ -15,6 +15,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from tests.faults.broker import Broker, Headers
+from tests.faults.markets import PARTITIONS
 from tests.faults.network import Network
 
 RETRY_SECONDS = 0.1
@@ -219,6 +220,20 @@ class Admin:
 
     async def close(self) -> None:
         """Disconnect."""
+
+    async def describe_topics(self, topics: Sequence[str]) -> list[dict[str, Any]]:
+        """What partitions topics have."""
+
+        def described() -> list[dict[str, Any]]:
+            return [
+                {"topic": topic, "partitions": [{"partition": n} for n in range(PARTITIONS)]}
+                for topic in topics
+            ]
+
+        its: list[dict[str, Any]] = await self._network.request(
+            "metadata", described, self._timeout
+        )
+        return its
 
     async def list_consumer_group_offsets(
         self, _group: str, partitions: Sequence[TopicPartition]

@@ -172,6 +172,7 @@ BAD = {
         "A\\u202eB; control",
     ),
     "symbol with nothing to see": (record(symbol="\u200b"), "not_printable", "is \\u200b;"),
+    "symbol that stands for all": (record(symbol="*"), "reserved_symbol", "is *; in alerts"),
     "symbol with our separator": (record(symbol="A\x1f0\x1f0"), "not_printable", "\\x1f0"),
     "symbol not UTF-8": (raw(symbol='"\xff"'), "not_utf8", "\\xff is not UTF-8"),
     "price zero": (record(price=0), "out_of_range", "price is 0; it must be a number from 1e-30"),
