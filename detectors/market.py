@@ -102,6 +102,8 @@ class MarketMonitor:
         self._over: set[str] = set()
         # Those among them that opened in no incident of the market, in order of time.
         self._apart: list[Opening] = []
+        # From when to when the incident of the market lasted that was the last to end.
+        self._last_ns = (0, -1)
         self.open: MarketIncident | None = None
 
     def step(self, alert: Alert, budget_per_day: float) -> list[Alert]:
@@ -135,11 +137,14 @@ class MarketMonitor:
         if alert.status == "resolved" or not new:
             return ended
         opening = Opening(alert.starts_at, alert.symbol, alert.alert_id, tuple(alert.inputs))
+        first_ns, last_ns = self._last_ns
         if self.open is not None and opening.at_ns >= self.open.alert.starts_at:
             self._join(self.open, opening)
-            return ended
-        insort(self._apart, opening)
-        return ended if self.open is not None else ended + self._look(opening, budget_per_day)
+        elif not first_ns <= opening.at_ns <= last_ns:  # else it was part of that
+            insort(self._apart, opening)
+            if self.open is None:
+                return [*ended, *self._look(opening, budget_per_day)]
+        return ended
 
     def expected(self, at_ns: int, budget_per_day: float) -> float:
         """The openings a day that chance brings, seen from a window that ends at ``at_ns``.
@@ -159,7 +164,8 @@ class MarketMonitor:
             usual = self.expected(last.at_ns, budget_per_day)
             by_chance = clusters_per_day(len(symbols), usual, self._window_ns)
             if by_chance * CHANCE_DAYS < 1.0:
-                return [self._open(cluster, usual)]
+                # It may be found late, when its members are over.
+                return [self._open(cluster, usual), *self._end(self._newest_ns)]
         return []
 
     def _open(self, cluster: Sequence[Opening], openings_per_day: float) -> Alert:
@@ -212,19 +218,25 @@ class MarketMonitor:
         incident = self.open
         if incident is None or len(incident.members) > 1:
             return []
-        self.open = None
+        ends_at = max(ts_event, incident.alert.ts_event)
+        self._close(incident.alert.starts_at, ends_at)
         left = "".join(f"; {its.symbol} still is" for its in incident.members.values())
         # What was told before a restart may be of symbols that the log tells nothing of any more.
         symbols = named(list(incident.symbols) or ["the symbols"])
         summary = f"{symbols} are no longer under stress at once{left}"
-        return [resolved(incident.alert, max(ts_event, incident.alert.ts_event), summary)]
+        return [resolved(incident.alert, ends_at, summary)]
+
+    def _close(self, starts_at: int, ends_at: int) -> None:
+        self.open = None
+        self._last_ns = (starts_at, ends_at)
 
     def _adopt(self, alert: Alert) -> None:
         """Go on from what was told before: by this monitor, or by the one before a restart."""
         is_open = self.open is not None and self.open.alert.alert_id == alert.alert_id
         if alert.status == "resolved":
             self._known[alert.alert_id] = alert.starts_at
-            self.open = None if is_open else self.open
+            if is_open:
+                self._close(alert.starts_at, alert.ts_event)
         elif is_open and self.open is not None:
             self.open.alert = alert
         elif alert.alert_id not in self._known:

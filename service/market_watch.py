@@ -55,22 +55,27 @@ class MarketLog:
     def __init__(self, monitor: MarketMonitor) -> None:
         self.monitor = monitor
         self._told: dict[AlertKey, None] = {}
+        self._began = False
 
     def take(self, alerts: Iterable[Alert], budget_per_day: float) -> list[Alert]:
         """Take in all that has come; the market's alerts that are not on the topic yet.
 
-        An incident that nobody told of while it lasted is over, and not worth a word.
+        The first time, with all that was there before, nothing is told of what is over: who watched
+        then saw it otherwise, or nobody did.
         """
         found = []
         for alert in sorted(alerts, key=_place):
             if alert.symbol == MARKET:
                 self._told[alert_key(alert)] = None
             found += self.monitor.step(alert, budget_per_day)
-        due = [alert for alert in found if alert_key(alert) not in self._told and self._due(alert)]
+        due = [alert for alert in found if alert_key(alert) not in self._told]
+        if not self._began:
+            due = [alert for alert in due if self._stands(alert)]
+            self._began = True
         self._told |= dict.fromkeys(map(alert_key, due))
         return due
 
-    def _due(self, alert: Alert) -> bool:
+    def _stands(self, alert: Alert) -> bool:
         if alert.status == "resolved":
             return (alert.alert_id, "firing", alert.severity) in self._told
         incident = self.monitor.open
@@ -100,7 +105,7 @@ class MarketWatch:
     waits
         Makes the waits, in seconds, before it tries again.
     watcher
-        Is given what was told.
+        Is given what was told, and what had been told and stands when it begins.
     """
 
     def __init__(
@@ -178,8 +183,11 @@ class MarketWatch:
             await self._tell(its, records)
             log.info("watching the market as a whole", alerts_read=len(records))
             self._log = its
+            if self._watcher is not None and its.monitor.open is not None:
+                self._watcher(Output(alerts=[its.monitor.open.alert]))
             while OWNED in self._session.partitions:
-                await self._tell(its, await _news(reader))
+                if records := await _news(reader):
+                    await self._tell(its, records)
         finally:
             await reader.stop()
 
@@ -201,7 +209,7 @@ class MarketWatch:
 
     async def _tell(self, its: MarketLog, records: Sequence[Any]) -> None:
         """Take in records of the topic, and publish what is still to be told."""
-        due = its.take(_alerts(records), self._budget_per_day()) if records else []
+        due = its.take(_alerts(records), self._budget_per_day())
         partition = self._session.partitions.get(OWNED)
         if not due or partition is None:
             return

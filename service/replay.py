@@ -131,7 +131,7 @@ def replay(
             signal_file = _open(signals, stack)
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
-                output.alerts += _market_wide(market, output.alerts, task)
+                output.alerts = list(_with_the_market(output.alerts, market, task))
                 for alert in output.alerts:
                     severities[alert.alert_id] = (alert.detector, alert.severity)
                 if collected is not None:
@@ -158,11 +158,14 @@ def replay(
     return 0
 
 
-def _market_wide(market: MarketMonitor, alerts: list[Alert], task: PartitionTask) -> list[Alert]:
-    """What a step's alerts, taken in the order of event time, say of the market as a whole."""
+def _with_the_market(
+    alerts: list[Alert], market: MarketMonitor, task: PartitionTask
+) -> Iterator[Alert]:
+    """A step's alerts in the order of event time, and what they say of the market as a whole."""
     budget = sum(its.parameters.false_alarms_per_day for its in task.monitors.values())
-    in_order = sorted(alerts, key=lambda alert: alert.ts_event)
-    return [found for alert in in_order for found in market.step(alert, budget)]
+    for alert in sorted(alerts, key=lambda its: its.ts_event):
+        yield alert
+        yield from market.step(alert, budget)
 
 
 def _report(

@@ -86,6 +86,15 @@ def test_what_does_not_make_a_market(others):
     assert play([told("A", 0), told("B", 1), told("C", 2)]) != []
 
 
+def test_what_is_found_late_is_one_incident_all_the_same():
+    """A partition that is far ahead of another has told of its incidents' ends already."""
+    ahead = [told("A", 0), told("B", 1), over("A", 90, 0), over("B", 91, 1)]
+    behind = [told("C", 2), told("D", 3), told("E", 4), told("F", 5)]
+    opened, resolved = play([*ahead, *behind])
+    assert (opened.status, opened.ts_event) == ("firing", BEGIN + 2 * SECOND)
+    assert (resolved.status, resolved.ends_at) == ("resolved", BEGIN + 91 * SECOND)
+
+
 def test_an_escalation_and_a_repeat_are_no_openings():
     first = told("A", 0)
     worse = told("A", 30, since=0, severity="critical")
