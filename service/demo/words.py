@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec import Struct
 
 from detectors.incidents import Alert
+from detectors.market import MARKET
 from service.demo.measures import Truth
 from service.demo.observed import IncidentView, Observed
 from service.demo.plan import Plan
@@ -137,6 +138,8 @@ def _unprovoked(plan: Plan, observed: Observed) -> list[str]:
         return []
     before = elsewhere = 0
     for view in observed.incidents.values():
+        if view.opened.symbol == MARKET:
+            continue  # what it is made of is counted
         since = plan.provoked_since(view.opened.symbol)
         if since is None:
             elsewhere += 1

@@ -15,7 +15,6 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from tests.faults.broker import Broker, Headers
-from tests.faults.markets import PARTITIONS
 from tests.faults.network import Network
 
 RETRY_SECONDS = 0.1
@@ -226,7 +225,10 @@ class Admin:
 
         def described() -> list[dict[str, Any]]:
             return [
-                {"topic": topic, "partitions": [{"partition": n} for n in range(PARTITIONS)]}
+                {
+                    "topic": topic,
+                    "partitions": [{"partition": n} for n in range(self._broker.partitions(topic))],
+                }
                 for topic in topics
             ]
 

@@ -1,6 +1,9 @@
 """Incidents of the market, wherever there are alerts: found once, whoever looks, and shown."""
 
+import asyncio
+import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import ClientSession
@@ -11,7 +14,9 @@ from service.cli import main
 from service.configuration import load_settings
 from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
-from service.market_watch import MarketLog
+from service.intake import Intake
+from service.market_watch import OWNED, PLACE, MarketLog, MarketWatch
+from service.settings import Settings
 from tests.console.desk import Desk, served
 
 SECOND = 1_000_000_000
@@ -69,6 +74,30 @@ def test_what_is_found_while_it_watches_is_told_even_where_it_is_over():
     its = watch()
     its.take([], BUDGET)
     assert [a.status for a in its.take([*STRESS, *OVER], BUDGET)] == ["firing", "resolved"]
+
+
+async def test_what_fails_is_counted_and_tried_again():
+    intake = Intake()
+    tried_again = asyncio.Event()
+
+    def connect():
+        if intake.market_failures == 2:
+            tried_again.set()
+        raise OSError("no broker")
+
+    session = SimpleNamespace(partitions={OWNED: None}, restoring=0)
+    clients = SimpleNamespace()
+    its = MarketWatch(Settings(), session, clients, intake, connect, lambda: itertools.repeat(0.0))
+    running = asyncio.create_task(its.run())
+    await tried_again.wait()
+    # What Alertmanager was told before is neither told again nor told to be over.
+    assert its.open_alerts() == {PLACE: None}
+    session.partitions.clear()
+    assert its.open_alerts() == {}
+    assert not its.watching
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 @pytest.fixture(scope="module")
