@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from detectors.drift_incidents import NAME as DRIFT
 from detectors.feed_incidents import NAME as FEED_INTEGRITY
-from detectors.incidents import Alert, Evidence, alert_id, distrusted, resolved
+from detectors.incidents import Alert, Evidence, distrusted, firing, resolved
 from detectors.scan_statistic import DAY_NS, at_least, clusters_per_day, deviation
 
 NAME = "market_wide"
@@ -173,15 +173,13 @@ class MarketMonitor:
         symbols = dict.fromkeys(its.symbol for its in cluster)
         mean = openings_per_day * self._window_ns / DAY_NS
         inputs = list(dict.fromkeys(words for its in cluster for words in its.inputs))[:MAX_INPUTS]
-        alert = Alert(
-            alert_id=alert_id(MARKET, NAME, VERSION, starts_at),
-            symbol=MARKET,
-            detector=NAME,
-            severity="critical",
-            status="firing",
-            starts_at=starts_at,
-            ends_at=None,
-            ts_event=ts_event,
+        alert = firing(
+            MARKET,
+            NAME,
+            VERSION,
+            "critical",
+            starts_at,
+            ts_event,
             score=deviation(len(symbols), mean),
             p_value=at_least(len(symbols), mean),
             evidence=[Evidence(NAME, "symbols_in_window", len(symbols), mean, 1.0)],
@@ -191,7 +189,6 @@ class MarketMonitor:
                 f" {self._window_ns / 1e9:g} s",
                 inputs,
             ),
-            runbook=f"docs/runbook.md#{NAME}",
             inputs=inputs,
         )
         self._begin(alert, cluster)
