@@ -65,7 +65,7 @@ async def test_one_incident_of_the_market_from_two_processes_survives_the_one_th
         await venue.produce(left_market[len(first) :])
         await until(lambda: told("resolved"), "the market's incident is over")
         for service in services:
-            assert await service.stop() < 5
+            await service.stop()
         records = await venue.records("alerts")
         alerts, switches = await venue.alerts(), await venue.records("killswitch")
     assert repeats(alerts) == []
