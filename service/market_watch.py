@@ -105,7 +105,7 @@ class MarketWatch:
     waits
         Makes the waits, in seconds, before it tries again.
     watcher
-        Is given what was told, and what had been told and stands when it begins.
+        Is given what was told.
     """
 
     def __init__(
@@ -183,8 +183,6 @@ class MarketWatch:
             await self._tell(its, records)
             log.info("watching the market as a whole", alerts_read=len(records))
             self._log = its
-            if self._watcher is not None and its.monitor.open is not None:
-                self._watcher(Output(alerts=[its.monitor.open.alert]))
             while OWNED in self._session.partitions:
                 if records := await _news(reader):
                     await self._tell(its, records)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import ClientSession
+from msgspec.structs import replace
 
 from detectors.incidents import Alert, alert_id
 from detectors.market import MARKET, MarketMonitor
@@ -16,6 +17,7 @@ from service.demo.recording import simulate_to_directory
 from service.demo.scenarios import scenario
 from service.intake import Intake
 from service.market_watch import OWNED, PLACE, MarketLog, MarketWatch
+from service.output import Output
 from service.settings import Settings
 from tests.console.desk import Desk, served
 
@@ -139,10 +141,13 @@ def test_the_report_shows_it(replayed):
     assert "are under stress at once: 3 symbols within" in replayed["report"]
 
 
-async def test_the_console_shows_it():
+async def test_the_console_shows_it(monkeypatch):
     desk = Desk(script=scenario("calm"), seed=1, symbols=2, rate=5.0)
     desk.run_to(20)
-    desk.history.note(watch().take(STRESS, BUDGET))
+    as_it_is = desk.view()
+    opened = watch().take(STRESS, BUDGET)
+    desk.history.take(PLACE, Output(alerts=opened))
+    monkeypatch.setattr(Desk, "view", lambda _: replace(as_it_is, market_alerts={PLACE: opened}))
     async with (
         served(desk) as url,
         ClientSession(url) as client,
