@@ -13,12 +13,12 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
 from service.assembly import decoders, partition_task, reconfigure_task
 from service.bounds import BoundsLog
 from service.clients import Clients
+from service.group_offsets import GroupOffsets
 from service.idleness import Heard, OffsetsWentBackError
 from service.intake import Intake
 from service.membership import Membership
@@ -74,6 +74,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._revoking = False
         self._restoring: asyncio.Task[dict[TopicPartition, int]] | None = None
         self._membership = Membership(settings.kafka.session_timeout_seconds)
+        self._offsets = GroupOffsets(clients, settings.kafka.group_id, self._membership)
         self._saving = Saving(clients.publisher, self._membership, settings_hash(settings))
         self.joined = False
         self.partitions: dict[int, Partition] = {}
@@ -197,7 +198,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             return
         consumer = self._clients.consumer
         assigned = self._to_take
-        committed = await self._committed(assigned)
+        committed = await self._offsets.committed(assigned)
         for number in sorted(by_number(assigned)):
             if self._stopping.is_set() or self._revoking:
                 return
@@ -339,40 +340,13 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             offsets.update(partition.commits() or partition.last_commit)
         if not offsets:
             return self._membership.holds()
-        if not self._membership.holds() and await self._is_replaced(partitions):
-            log.warning("not committed: the group went on without this member")
+        if not await self._offsets.commit(partitions, offsets):
             return False
-        began = time.monotonic()
-        try:
-            await self._clients.consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError) as error:
-            # The group has moved on; whoever owns the partitions now starts from the last commit.
-            log.warning("commit refused", reason=str(error))
-            return False
-        self._membership.renew(began)
         self._intake.commits += 1
         for partition in partitions:
             partition.last_commit = {tp: offsets[tp] for tp in partition.inputs if tp in offsets}
             partition.committed |= {tp: its.offset for tp, its in partition.last_commit.items()}
         return True
-
-    async def _is_replaced(self, partitions: list[Partition]) -> bool:
-        """Whether somebody else has committed what is owned here.
-
-        A group that has become empty takes offsets even of a member that it no longer knows.
-        """
-        ours = {tp: at for partition in partitions for tp, at in partition.committed.items()}
-        committed = await self._committed(ours)
-        return any(tp not in committed or committed[tp].offset != at for tp, at in ours.items())
-
-    async def _committed(
-        self, tps: Iterable[TopicPartition]
-    ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's offsets, of those that have one."""
-        committed = await self._clients.admin.list_consumer_group_offsets(
-            self._settings.kafka.group_id, partitions=list(tps)
-        )
-        return {tp: meta for tp, meta in committed.items() if meta.offset >= 0}
 
     async def _keep(self, partitions: list[Partition]) -> bool:
         """Save everything of some partitions and commit it; False if the group has moved on."""

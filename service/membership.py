@@ -26,4 +26,8 @@ class Membership:
 
     def holds(self) -> bool:
         """Whether the last sign is fresh."""
-        return time.monotonic() < self._until
+        return self.left_seconds() > 0.0
+
+    def left_seconds(self) -> float:
+        """For how long the last sign is still good."""
+        return max(0.0, self._until - time.monotonic())

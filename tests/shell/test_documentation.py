@@ -15,6 +15,7 @@ from service.configuration import known_settings, variable
 from service.describe import expected
 from service.lists import LISTS
 from service.settings import OutputSettings, TopicSettings
+from service.wire import STREAMS
 from tests import metrics_page
 
 ROOT = Path(__file__).parents[2]
@@ -86,10 +87,11 @@ def test_every_target_that_is_named_is_in_the_makefile(page: Path):
 def test_every_setting_that_is_named_is_one(page: Path):
     known = known_settings()
     sections = {key.partition(".")[0] for key in known}
+    topics = {f"market.{stream}" for stream in STREAMS}
     for shown in code(page):
         named = re.match(r"([a-z]+)\.([a-z_]+)(?: = .*)?$", shown)
         if named and named[1] in sections and f"{named[1]}.{named[2]}" != "wire.fields":
-            assert f"{named[1]}.{named[2]}" in known, shown
+            assert f"{named[1]}.{named[2]}" in {*known, *topics}, shown
 
 
 def test_every_variable_that_is_named_is_one():
