@@ -16,7 +16,6 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from prometheus_client.registry import Collector
 
-from detectors.incidents import Alert
 from detectors.symbol import mean_budget_per_day
 from service import __version__
 from service.alertmanager import Notifier
@@ -106,7 +105,7 @@ class Service:
         self._market: MarketWatch | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._stopping = asyncio.Event()
-        self._notifier = Notifier(settings.alertmanager, self._open_alerts)
+        self._notifier = Notifier(settings.alertmanager, lambda: self.view().open_alerts)
 
     def stop(self) -> None:
         """Ask ``run`` to save, commit and come to an end."""
@@ -210,12 +209,6 @@ class Service:
                 yield session
             finally:
                 self._session = self._market = self._consumer = None
-
-    def _open_alerts(self) -> dict[int, list[Alert] | None]:
-        """What is open in each partition that is owned; None while that is not known."""
-        partitions = self._session.partitions if self._session is not None else {}
-        market = self._market.open_alerts() if self._market is not None else {}
-        return {n: partition.task.open_alerts() for n, partition in partitions.items()} | market
 
     def view(self) -> View:
         """What the metrics show at this moment."""
