@@ -172,7 +172,8 @@ class World:
             if not instance.alive and instance.wanted:
                 instance.task = None
                 await asyncio.sleep(self.rng.uniform(*RESTART_SECONDS))
-                if instance.wanted:
+                # Taken away and added meanwhile, it runs already.
+                if instance.wanted and not instance.alive:
                     self.launch(instance)
 
     def task_made(self, made: PartitionTask) -> None:
