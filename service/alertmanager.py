@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from detectors.incidents import Alert
 from service.backoff import delays
 from service.delivery import Delivery, Item, Lane
+from service.ending import end
 from service.notification import HOLD_RESENDS, Key, body, by_key, notification, parse_labels
 from service.secrets import Secret, given
 from service.settings import AlertmanagerSettings
@@ -112,11 +113,9 @@ class Notifier:
             try:
                 yield
             finally:
-                tasks.pop().cancel()
+                await end(tasks.pop())
                 await self._drain(LAST_WORDS_SECONDS)
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(*tasks)
 
     async def _drain(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -27,6 +27,7 @@ from service.connection import client_options
 from service.console.history import History
 from service.console.page import console
 from service.consumer import Session
+from service.ending import end
 from service.errors import OperatorError
 from service.http import Health, HttpServer, start_http
 from service.intake import Intake
@@ -201,7 +202,7 @@ class Service:
                 self.history,
             )
             watching = asyncio.create_task(market.run())
-            stack.push_async_callback(_ended, watching)
+            stack.push_async_callback(end, watching)
             self._session, self._market, self._consumer = session, market, consumer
             if self._stopping.is_set():
                 session.stop()
@@ -251,11 +252,6 @@ class Service:
         if not live:
             checks["loop"] = f"stalled for {since_poll:.0f} s"
         return Health(live, all(word == "ok" for word in checks.values()), checks)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def _restoring(waiting: int, progress: Progress) -> str:

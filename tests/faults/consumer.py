@@ -75,6 +75,7 @@ class Consumer:
         self._member = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._heartbeats: asyncio.Task[None] | None = None
+        self._fetcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect."""
@@ -99,7 +100,8 @@ class Consumer:
                     await self._network.request(
                         "leave", lambda: self._broker.group.leave(self._member), self._timeout
                     )
-        self._fetcher.cancel()
+        if self._fetcher is not None:
+            self._fetcher.cancel()
 
     # What the user calls.
 
