@@ -16,6 +16,21 @@ Habit = tuple[float, int]
 """The mean log leverage of an account, and over how many orders."""
 
 
+def excess_ratio(flow: Flow) -> float:
+    """How far new orders are above their accounts' habits: 0.1 by a tenth.
+
+    It is the geometric mean, weighted by notional; NaN where no order states a leverage.
+    """
+    if flow.leveraged <= 0.0:
+        return math.nan
+    return math.expm1(min(50.0, flow.leverage_excess_weighted / flow.leveraged))
+
+
+def near_maximum_ratio(flow: Flow) -> float:
+    """The share of new leveraged notional near the venue's maximum; NaN where there is none."""
+    return flow.near_maximum_leverage / flow.leveraged if flow.leveraged > 0.0 else math.nan
+
+
 class LeverageHabits:
     """The exponentially weighted mean log leverage of each account, in one symbol.
 

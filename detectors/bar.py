@@ -78,7 +78,6 @@ class BookState(Struct, frozen=True, gc=False):
     spread_bps: float
     bid_depth: tuple[float, float, float]
     ask_depth: tuple[float, float, float]
-    sweep_cost_bps: float
 
     @property
     def depth(self) -> tuple[float, float, float]:
@@ -186,11 +185,8 @@ class DepthHabit:
             )
 
 
-def book_state(book: Book, last_mid: float | None, reference_notional: float) -> BookState | None:
-    """Measure a book; the mid of a book with an empty side is its last.
-
-    ``reference_notional`` is the size whose cost to sweep is measured on the dearer side.
-    """
+def book_state(book: Book, last_mid: float | None) -> BookState | None:
+    """Measure a book; the mid of a book with an empty side is its last."""
     mid, spread_bps = book.mid, book.spread_bps
     if mid is None or spread_bps is None:
         if last_mid is None:
@@ -202,8 +198,4 @@ def book_state(book: Book, last_mid: float | None, reference_notional: float) ->
         spread_bps=min(spread_bps, WIDEST_SPREAD_BPS),
         bid_depth=(bids[0], bids[1], bids[2]),
         ask_depth=(asks[0], asks[1], asks[2]),
-        sweep_cost_bps=max(
-            book.bids.sweep_cost_bps(mid, reference_notional),
-            book.asks.sweep_cost_bps(mid, reference_notional),
-        ),
     )

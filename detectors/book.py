@@ -82,22 +82,6 @@ class BookSide:
         depths.extend([total] * (len(limits) - band))
         return depths
 
-    def sweep_cost_bps(self, mid: float, notional: float, beyond_bps: float = 100.0) -> float:
-        """How far from the mid, volume-weighted, an order of ``notional`` would fill, in bps.
-
-        What the book cannot fill is taken to fill ``beyond_bps`` away.
-        """
-        left = notional
-        cost = 0.0
-        for signed in reversed(self.prices):
-            price = self.sign * signed
-            filled = min(left, price * self.levels[price].quantity)
-            cost += filled * min(beyond_bps, abs(price - mid) / mid * 1e4)
-            left -= filled
-            if left <= 0.0:
-                break
-        return (cost + max(0.0, left) * beyond_bps) / notional if notional > 0.0 else 0.0
-
 
 class Book:
     """The resting orders of one symbol.

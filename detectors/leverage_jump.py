@@ -4,16 +4,17 @@ Leverage is compared as a logarithm: from 5 to 10 is as much a jump as from 50 t
 over each account's own habit shows a jump within seconds, and many accounts that creep up together;
 mean leverage needs longer, and moves with who happens to trade. The part near the venue's maximum
 is the part that the first adverse move liquidates (maintenance margin is then as close as it can
-be: Brunnermeier and Pedersen, 2009, on margin spirals).
+be: Brunnermeier and Pedersen, 2009, on margin spirals); it also shows accounts that are new and so
+have no habit.
 """
 
 from functools import partial
 
-from detectors.bar import SPANS_SECONDS, Bar
+from detectors.bar import Bar
 from detectors.detector import Detector, Features, ratio
 from detectors.surprise import Surprise
 
-OVER_HABIT = ("leverage_over_habit", *(f"leverage_over_habit_{s}s" for s in SPANS_SECONDS))
+OVER_HABIT = ("leverage_over_habit", "leverage_over_habit_5s")
 
 
 def features(bar: Bar) -> Features | None:
@@ -24,7 +25,7 @@ def features(bar: Bar) -> Features | None:
     x: Features = {}
     # Few orders are noise: a span is measured against at least a tenth of the minute's flow.
     floor = 0.1 * minute.leveraged
-    for name, sums in zip(OVER_HABIT, (bar.flow, *bar.spans), strict=True):
+    for name, sums in zip(OVER_HABIT, (bar.flow, bar.spans[0]), strict=True):
         x[name] = ratio(sums.leverage_excess_weighted, sums.leveraged, floor)
     x["near_maximum_60s"] = minute.near_maximum_leverage / minute.leveraged
     return x
@@ -34,13 +35,11 @@ _habit = "leverage is {value:.1%} above the accounts' own habits (usually {expec
 
 DETECTOR = Detector(
     name="leverage_jump",
-    version=2,
+    version=3,
     features=features,
     phrases={
         "leverage_over_habit": _habit,
         "leverage_over_habit_5s": "over 5 s " + _habit,
-        "leverage_over_habit_15s": "over 15 s " + _habit,
-        "leverage_over_habit_60s": "over 60 s " + _habit,
         "near_maximum_60s": "{value:.0%} of new leveraged orders are near the venue's maximum"
         " (usually {expected:.0%})",
     },

@@ -229,7 +229,7 @@ class Surprise(base.AnomalyDetector):
 def distance(deviations: Mapping[str, float]) -> float:
     """How far what rose is from what is expected of it; what fell does not count.
 
-    >>> distance({"hazard": 3.0, "spread": 4.0, "sweep_cost": -9.0})
+    >>> distance({"hazard": 3.0, "spread": 4.0, "depth": -9.0})
     5.0
     """
     return math.sqrt(sum(z * z for z in deviations.values() if z > 0.0))

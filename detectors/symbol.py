@@ -25,9 +25,6 @@ LULL_NS = 60_000_000_000
 SETTLING_BARS = 60
 """Bars after a lull, or after the first event, in which nothing is judged."""
 
-SWEPT_SHARE = 0.25
-"""The share of the usual depth whose sweep cost is measured."""
-
 NO_DELAYS: Mapping[str, float] = {}
 
 
@@ -146,7 +143,7 @@ class SymbolMonitor:
         habit = self.depth_habit.state
         opened = seen.opened
         last_mid = opened.mid if opened is not None else None
-        closed = book_state(self.book, last_mid, SWEPT_SHARE * habit.usual)
+        closed = book_state(self.book, last_mid)
         if closed is not None:
             self.depth_habit.learn(closed.depth[NEAR_BAND])
         seen.learn_leveraged()

@@ -2,9 +2,8 @@
 
 Depth within 10 and 25 bps of the mid is compared, as a logarithm, with its own habit, now and
 smoothed over a quarter of a minute, so that slow recovery shows as well as a gap (resilience: Kyle,
-1985; Foucault, Kadan and Kandel, 2005). The spread says what the next trade pays, the cost to sweep
-a fixed notional what a liquidation would meet. What takes minutes is for ``fading_book``, whose
-habits are of another scale.
+1985; Foucault, Kadan and Kandel, 2005). The spread says what the next trade pays. What takes
+minutes is for ``fading_book``, whose habits are of another scale.
 """
 
 import math
@@ -28,7 +27,6 @@ TYPICAL = {
     "shallow_side_25bps": 0.3,
     "shallow_15s": 0.17,
     "spread": 0.7,
-    "sweep_cost": 0.35,
 }
 """Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
 
@@ -57,7 +55,6 @@ def features(bar: Bar) -> Features | None:
         "shallow_side_25bps": shallow(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
         "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
-        "sweep_cost": log_ratio(min(opened.sweep_cost_bps, closed.sweep_cost_bps), UNIT_BPS),
     }
 
 
@@ -65,7 +62,7 @@ _shallow = "depth within {band} bps of the mid is {{times:.1f}} times less than 
 
 DETECTOR = Detector(
     name="thin_book",
-    version=4,
+    version=5,
     features=features,
     phrases={
         "shallow_10bps": _shallow.format(band=10),
@@ -74,10 +71,8 @@ DETECTOR = Detector(
         " times less than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
         "spread": "the spread is {level:.1f} bps (usually {usual:.1f})",
-        "sweep_cost": "sweeping a quarter of the usual depth costs {level:.1f} bps (usually"
-        " {usual:.1f})",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
-    logarithms=SHALLOW | {"spread", "sweep_cost"},
+    logarithms=SHALLOW | {"spread"},
     turned=SHALLOW,
 )

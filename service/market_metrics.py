@@ -1,6 +1,5 @@
 """What Prometheus sees of the market: its symbols, their stress and their incidents."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
@@ -9,16 +8,15 @@ from typing import get_args
 
 from prometheus_client.core import Metric
 
+from detectors.accounts import excess_ratio, near_maximum_ratio
 from detectors.bar import NEAR_BAND, SPANS_SECONDS, Bar
 from detectors.catalogue import NAMES
 from detectors.incidents import Severity
 from detectors.suppression import REASON_KINDS
-from detectors.symbol import Signal, SymbolMonitor
+from detectors.symbol import SymbolMonitor
 from service.families import counter, gauge, single
 from service.intake import Intake
 from service.subject import of_market
-
-LEVERAGE_JUMP = "leverage_jump"
 
 RATE_SPAN = SPANS_SECONDS.index(15)
 """Sums over a span are forgotten exponentially: divided by its length they are rates."""
@@ -127,8 +125,9 @@ class LabelledSymbols:
             },
             ["symbol", "detector"],
         )
-        yield from _last_bars([monitor.bar for monitor in chosen if monitor.bar is not None])
-        yield from _leverage(signals)
+        bars = [monitor.bar for monitor in chosen if monitor.bar is not None]
+        yield from _last_bars(bars)
+        yield from _leverage(bars)
         yield gauge(
             "incident_start_timestamp_seconds",
             "When the incident that is open began, in event time since the Unix epoch.",
@@ -196,24 +195,20 @@ def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
     )
 
 
-def _leverage(signals: Sequence[Signal]) -> Iterator[Metric]:
-    """What the accounts of each symbol lately staked, as the detector of it sees it."""
-    features = {signal.symbol: signal.detectors[LEVERAGE_JUMP].features for signal in signals}
+def _leverage(bars: Sequence[Bar]) -> Iterator[Metric]:
+    """What the accounts of each symbol lately staked."""
+    minutes = {bar.symbol: bar.spans[-1] for bar in bars if bar.spans[-1].leveraged > 0.0}
     yield gauge(
         "symbol_leverage_excess_ratio",
         "How far the leverage of a minute's new orders is above the accounts' own habits.",
-        {
-            (symbol,): math.expm1(min(50.0, its["leverage_over_habit_60s"]))
-            for symbol, its in features.items()
-            if its
-        },
+        single({symbol: excess_ratio(minute) for symbol, minute in minutes.items()}),
         ["symbol"],
         unit="ratio",
     )
     yield gauge(
         "symbol_near_maximum_leverage_ratio",
         "The share of a minute's new leveraged orders that is near the venue's maximum.",
-        {(symbol,): its["near_maximum_60s"] for symbol, its in features.items() if its},
+        single({symbol: near_maximum_ratio(minute) for symbol, minute in minutes.items()}),
         ["symbol"],
         unit="ratio",
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from detectors.accounts import excess_ratio, near_maximum_ratio
 from detectors.bar import NEAR_BAND, Bar
 from detectors.catalogue import ALARMING
 from detectors.symbol import Signal
@@ -47,11 +48,6 @@ def row(bar: Bar, signal: Signal) -> Sequence[float]:
     else:
         book = (closed.mid, closed.bid_depth[NEAR_BAND], closed.ask_depth[NEAR_BAND])
     _, fifteen, minute = bar.spans
-    excess = near_maximum = _NAN
-    if fifteen.leveraged > 0.0:
-        excess = math.expm1(min(50.0, fifteen.leverage_excess_weighted / fifteen.leveraged))
-    if minute.leveraged > 0.0:
-        near_maximum = minute.near_maximum_leverage / minute.leveraged
     stress = signal.stress_ratio
     readings = signal.detectors
     scores = [
@@ -64,8 +60,8 @@ def row(bar: Bar, signal: Signal) -> Sequence[float]:
         flow.orders,
         flow.cancels,
         flow.trades,
-        excess,
-        near_maximum,
+        excess_ratio(fifteen),
+        near_maximum_ratio(minute),
         _NAN if stress is None else stress,
         *scores,
     )

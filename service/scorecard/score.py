@@ -38,7 +38,7 @@ RECOVERY_NS = 120 * SECOND
 """So long after what the market brought about it is still under its impression."""
 
 
-DEPTH = ("shallow", "spread", "sweep_cost")
+DEPTH = ("shallow", "spread")
 LEVERAGE = ("leverage_over_habit", "near_maximum")
 CAUSES: dict[str, tuple[str, ...]] = {
     "makers_left": ("net_withdrawal", *DEPTH),

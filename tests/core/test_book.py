@@ -94,18 +94,6 @@ def test_beyond_its_bound_the_order_that_rested_longest_goes():
     assert book.bids.best == 98.0
 
 
-def test_sweep_cost_is_the_volume_weighted_distance_from_the_mid():
-    book = rested((True, 99.0, 1.0), (False, 101.0, 1.0), (False, 102.0, 2.0))
-    # 101 at 100 bps, then 101 of 204 at 200 bps.
-    assert book.asks.sweep_cost_bps(100.0, 202.0, beyond_bps=1_000.0) == pytest.approx(150.0)
-
-
-def test_what_the_book_cannot_fill_costs_the_stated_most():
-    book = rested((False, 100.1, 1.0))
-    cost = book.asks.sweep_cost_bps(100.0, 200.2, beyond_bps=100.0)
-    assert cost == pytest.approx((10.0 + 100.0) / 2)
-
-
 def test_orders_that_cross_at_rest_are_ghosts_and_the_oldest_go():
     book = rested((False, 100.0, 1.0), (True, 99.0, 1.0), (True, 101.0, 1.0), (False, 102.0, 1.0))
     book.uncross(before_ns=2)

@@ -1,9 +1,10 @@
 """On the simulated exchange: warned before the cascade, and silent when nothing is wrong."""
 
 import pytest
+from msgspec.structs import replace
 
 from detectors.catalogue import CATALOGUE
-from detectors.events import Kind
+from detectors.events import Kind, Margin, Order
 from detectors.parameters import Parameters
 from service.demo.measures import Truth
 from service.demo.scenarios import scenario
@@ -16,8 +17,8 @@ SECOND = 1_000_000_000
 PROVOKED_NS = START_NS + 840 * SECOND  # nothing is provoked earlier
 
 
-def watch(name, seed, **more):
-    """The firing alerts over half an hour of one symbol, and the ground truth."""
+def watch(name, seed, change=lambda event: event, **more):
+    """The firing alerts over half an hour of one symbol, changed, and the ground truth."""
     task = PartitionTask(
         list(STREAMS),
         Parameters(),
@@ -34,7 +35,7 @@ def watch(name, seed, **more):
         if isinstance(event, Truth):
             truths.append(event)
         else:
-            batches[streams[event.kind]].append(event)
+            batches[streams[event.kind]].append(change(event))
     for stream, events in batches.items():
         task.feed(stream, events, first_offset=fed[stream], next_offset=len(events))
         task.aligner.set_idle(stream)
@@ -65,6 +66,24 @@ def test_makers_that_leave_are_noticed_within_seconds(seed):
     alerts, truths = watch("cancel_burst", seed)
     begun = truths[0].starts_at
     assert begun <= alerts[0].ts_event <= begun + 5 * SECOND
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_new_accounts_near_the_maximum_are_noticed_though_they_have_no_habit(seed):
+    most = None
+
+    def change(event):
+        nonlocal most
+        if isinstance(event, Margin):
+            most = event.max_leverage
+        elif isinstance(event, Order) and event.leverage and event.ts_event >= PROVOKED_NS:
+            return replace(event, account=f"new-{event.order_id}", leverage=most)
+        return event
+
+    alerts, _ = watch("calm", seed, change)
+    assert alerts[0].detector == "leverage_jump"
+    assert alerts[0].evidence[0].feature == "near_maximum_60s"
+    assert PROVOKED_NS <= alerts[0].ts_event <= PROVOKED_NS + 60 * SECOND
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])

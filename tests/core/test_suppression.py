@@ -63,7 +63,7 @@ def test_a_rate_of_which_nothing_was_expected_has_still_a_measure():
 
 
 def test_a_logarithm_deviates_as_what_it_is_the_logarithm_of():
-    twice = top("sweep_cost", math.log(8.0), math.log(4.0))
+    twice = top("spread", math.log(8.0), math.log(4.0))
     assert relative_deviation(THIN_BOOK, twice) == pytest.approx(1.0)
     a_tenth_over_habit = top("leverage_over_habit_5s", math.log(1.1), 0.0)
     assert relative_deviation(LEVERAGE_JUMP, a_tenth_over_habit) == pytest.approx(0.1)
@@ -75,7 +75,7 @@ def test_half_the_depth_deviates_as_much_as_twice_the_cost():
 
 
 def test_the_greatest_deviation_is_a_number():
-    assert math.isfinite(relative_deviation(THIN_BOOK, top("sweep_cost", 1e6, 0.0)))
+    assert math.isfinite(relative_deviation(THIN_BOOK, top("spread", 1e6, 0.0)))
 
 
 def test_an_alarm_must_reach_the_least_deviation():
@@ -87,7 +87,7 @@ def test_an_alarm_must_reach_the_least_deviation():
 
 
 def test_less_depth_is_a_fall_and_more_leverage_a_rise():
-    shallow, dearer = top("shallow_25bps", 1.0, 0.1), top("sweep_cost", 3.0, 1.0)
+    shallow, dearer = top("shallow_25bps", 1.0, 0.1), top("spread", 3.0, 1.0)
     leverage = top("leverage_over_habit", 0.4, 0.0)
     assert direction(THIN_BOOK, shallow) == "fall"
     assert direction(THIN_BOOK, dearer) == "rise"
@@ -99,11 +99,11 @@ def test_less_depth_is_a_fall_and_more_leverage_a_rise():
     ("only", "feature", "kind"),
     [
         ("rise", "shallow_25bps", "direction"),
-        ("rise", "sweep_cost", None),
+        ("rise", "spread", None),
         ("fall", "shallow_25bps", None),
-        ("fall", "sweep_cost", "direction"),
+        ("fall", "spread", "direction"),
         ("either", "shallow_25bps", None),
-        ("either", "sweep_cost", None),
+        ("either", "spread", None),
     ],
 )
 def test_only_one_direction_is_an_alarm_where_a_rule_says_so(only, feature, kind):
@@ -188,7 +188,7 @@ def test_a_weekly_window_may_cross_midnight_and_the_week():
 
 def test_a_window_comes_before_the_rules_and_tells_its_reason():
     its = Limits(min_relative_deviation=9.0, only="fall", windows=(window(),))
-    dearer = top("sweep_cost", 2.0, 1.0)
+    dearer = top("spread", 2.0, 1.0)
     why = suppressed_because(its, THIN_BOOK, dearer, MONDAY)
     assert why == ("maintenance", "maintenance: upgrade")
     assert suppressed_because(its, THIN_BOOK, dearer, MONDAY + HOUR).kind == "direction"

@@ -173,7 +173,6 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     features = signal.detectors["thin_book"].features
     assert features["shallow_side_25bps"] == pytest.approx(math.log(20.0))
     assert features["spread"] > 6.0
-    assert features["sweep_cost"] > 4.0
 
 
 def test_a_symbol_that_is_forgotten_leaves_nothing_for_the_collection_of_garbage():
