@@ -53,6 +53,7 @@ class Broker:
         self.group = Group(loop, context, assigned_topics, self.partitions)
         self.on_commit: Callable[[TopicPartition, int, int], None] | None = None
         self.on_append: Callable[[Record], None] | None = None
+        self.on_send: Callable[[], None] | None = None
 
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic."""

@@ -113,6 +113,8 @@ class Producer:
         assert value is not None or key is not None
         if len(key or b"") + len(value or b"") > MAX_REQUEST_BYTES:
             raise MessageSizeTooLargeError
+        if self._broker.on_send is not None:
+            self._broker.on_send()
         tp = TopicPartition(topic, partition)
         left = self._timeout
         loop = asyncio.get_running_loop()

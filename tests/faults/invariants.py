@@ -39,6 +39,8 @@ class Watch:
         self.repeated_in_overlap = 0
         world.broker.on_commit = self._committed
         world.broker.on_append = self._appended
+        # A session may end between two looks, and what it told still be on its way.
+        world.broker.on_send = self._note_owners
 
     def look(self) -> None:
         """Check what must hold at every moment."""
