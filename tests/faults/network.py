@@ -1,7 +1,8 @@
 """Between the clients and the broker: delays, loss, and outcomes that nobody learns.
 
 A request that has left its process arrives, whatever becomes of the process meanwhile; one that is
-lost on its way back has been carried out and is reported as timed out.
+lost on its way back has been carried out and is reported as timed out. What a process asks of its
+group goes through one connection and arrives in the order in which it was sent.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutErr
 from tests.faults.clock import Process, VirtualLoop, current_process
 
 LATENCY_SECONDS = (0.0005, 0.004)
+
+OF_THE_GROUP = ("join", "heartbeat", "commit", "leave")
 
 
 class Weather:
@@ -45,6 +48,7 @@ class Network:
         self.cut_off: set[Process] = set()
         self.weather: dict[str, Weather] = {}
         self.seen: Counter[str] = Counter()
+        self._last_arrival: dict[Process | None, float] = {}
 
     async def request(self, kind: str, carry_out: Callable[[], Any], timeout_seconds: float) -> Any:
         """Have something done at the broker; its answer. Raises KafkaError as a client sees it."""
@@ -85,6 +89,11 @@ class Network:
             request.there += self._rng.uniform(0, weather.slow_seconds)
             request.lost = self._rng.random() < weather.lost
             request.unanswered = self._rng.random() < weather.unanswered
+        if kind in OF_THE_GROUP:
+            now = self._loop.time()
+            arrival = max(now + request.there, self._last_arrival.get(process, 0.0) + 1e-6)
+            self._last_arrival[process] = arrival
+            request.there = arrival - now
         return request
 
     def _arrive(self, request: "_Request") -> None:
