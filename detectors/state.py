@@ -23,7 +23,7 @@ from detectors.peers import GivenLessons
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
 
-FORMAT = 2
+FORMAT = 3
 """The format of SymbolState: raise it with any change to what it holds or means."""
 
 
