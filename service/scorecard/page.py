@@ -1,5 +1,6 @@
 """The scorecard as one HTML page with plots, which needs nothing from anywhere else."""
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -8,6 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from service.scorecard.report import Scorecard, watchers
 from service.scorecard.score import INCIDENTS, Found
+from service.scorecard.statistics import Interval
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -15,8 +17,19 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 
 
 def to_html(card: Scorecard) -> str:
-    """The page: recall beside the baselines, delays, leads before a cascade, false alarms."""
-    plots = [_recall(card), _delays(card), _leads(card), _false(card)]
+    """The page: recall and precision beside baselines, delays, leads before cascades, false alarms.
+
+    A share that is not defined is not drawn, and says so.
+    """
+    recall = {(_name(row), row.watcher): row.recall for row in card.found}
+    precision = {(_name(row), row.watcher): row.precision for row in card.found}
+    plots = [
+        _shares(card, "Recall: ours, and what everybody has", recall),
+        _shares(card, "Precision, where an incident was raised", precision),
+        _delays(card),
+        _leads(card),
+        _false(card),
+    ]
     drawn = "\n".join(
         figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"plot-{number}")
         for number, figure in enumerate(plots)
@@ -38,15 +51,14 @@ def _name(row: Found) -> str:
     return f"{row.kind} x{row.strength:g}, {row.events_per_second:g}/s"
 
 
-def _recall(card: Scorecard) -> Any:
+def _shares(card: Scorecard, title: str, by_form: Mapping[tuple[str, str], Interval | None]) -> Any:
     ours, baselines = watchers(card)
     columns = [ours[0], *baselines]
-    by_form = {(_name(row), row.watcher): row.recall for row in card.found}
     names = list(dict.fromkeys(_name(row) for row in card.found))
     shares = [[by_form[name, column] for column in columns] for name in names]
     figure = go.Figure(
         layout={
-            "title": "Recall: ours, and what everybody has",
+            "title": title,
             "height": 200 + 28 * len(names),
             "yaxis": {"autorange": "reversed"},
         }

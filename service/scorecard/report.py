@@ -53,9 +53,25 @@ def to_markdown(card: Scorecard) -> str:
         f"and day, {card.seconds:.0f} s. Shares and rates with their 95 % intervals.\n"),
         "## What was found, and how soon\n",
         _table(
-            ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",
-             "first evidence", "of the cause"],
-            (_found_row(row, row.first_features) for row in card.found if row.watcher == INCIDENTS),
+            ["kind", "strength", "events/s", "episodes", "recall", "precision", "delay, median",
+             "90 %", "first evidence", "of the cause"],
+            (
+                _found_row(row, row.first_features, _percent(row.precision))
+                for row in card.found
+                if row.watcher == INCIDENTS
+            ),
+        ),
+        "## Each detector by itself\n",
+        ("Precision is the share of incidents in these markets that tell of the episode. Who "
+        "raised nothing there is left out.\n"),
+        _table(
+            ["kind", "strength", "events/s", "detector", "recall", "precision", "delay, median",
+             "90 %"],
+            (
+                _detector_row(row)
+                for row in card.found
+                if row.watcher in (*ours[1:], *baselines) and row.precision is not None
+            ),
         ),
         "## How long before a cascade began\n",
         _table(
@@ -116,13 +132,27 @@ def _feeds(card: Scorecard) -> list[str]:
     ]  # fmt: skip
 
 
-def _found_row(row: Found | FeedFound, first: Iterable[str]) -> list[str]:
+def _detector_row(row: Found) -> list[str]:
+    return [
+        row.kind,
+        f"{row.strength:g}",
+        f"{row.events_per_second:g}",
+        row.watcher,
+        _percent(row.recall),
+        _percent(row.precision),
+        _seconds(row.delay_median_seconds),
+        _seconds(row.delay_p90_seconds),
+    ]
+
+
+def _found_row(row: Found | FeedFound, first: Iterable[str], *precision: str) -> list[str]:
     return [
         row.kind,
         f"{row.strength:g}",
         f"{row.events_per_second:g}",
         str(row.episodes),
         _percent(row.recall),
+        *precision,
         _seconds(row.delay_median_seconds),
         _seconds(row.delay_p90_seconds),
         next(iter(first), ""),

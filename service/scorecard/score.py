@@ -64,7 +64,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
 class Found(Struct, frozen=True):
     """How one watcher did on one kind of episode, in one form.
 
-    ``recall`` is the share of episodes found; ``delay_seconds`` from an episode's beginning;
+    ``recall`` is the share of episodes found, ``precision`` the share of the incidents in their
+    markets that tell of one and are not false; ``delay_seconds`` is from an episode's beginning;
     ``leads`` are the seconds by which a cascade's onset was led (cascades only). ``explained`` is
     the share of those found whose first evidence is of `CAUSES`, where evidence is given.
     """
@@ -75,6 +76,7 @@ class Found(Struct, frozen=True):
     events_per_second: float
     episodes: int
     recall: Interval | None
+    precision: Interval | None
     delay_median_seconds: float | None
     delay_p90_seconds: float | None
     warned_before_onset: Interval | None = None
@@ -177,12 +179,7 @@ def _found(
     leads: list[float] = []
     features: Counter[str] = Counter()
     for outcome, episode in episodes:
-        inside = [
-            alarm
-            for alarm in by_watcher(outcome)[watcher]
-            if alarm.symbol == episode.symbol
-            and episode.starts_at < alarm.ts_event <= episode.ends_at + GRACE_NS
-        ]
+        inside = [alarm for alarm in by_watcher(outcome)[watcher] if _tells_of(alarm, episode)]
         if not inside:
             continue
         first = min(inside, key=lambda alarm: alarm.ts_event)
@@ -198,6 +195,7 @@ def _found(
         events_per_second=activity,
         episodes=len(episodes),
         recall=share(len(delays), len(episodes)),
+        precision=_precision(watcher, episodes),
         delay_median_seconds=quantile(delays, 0.5),
         delay_p90_seconds=quantile(delays, 0.9),
         warned_before_onset=share(len(leads), len(episodes)) if cascade else None,
@@ -206,6 +204,29 @@ def _found(
         first_features=dict(features.most_common()),
         explained=_explained(kind, features),
     )
+
+
+def _tells_of(alarm: Alarm, episode: Episode) -> bool:
+    in_time = episode.starts_at < alarm.ts_event <= episode.ends_at + GRACE_NS
+    return alarm.symbol == episode.symbol and in_time
+
+
+def _precision(watcher: str, episodes: Sequence[tuple[Outcome, Episode]]) -> Interval | None:
+    """Of the incidents in the markets of these episodes, those that tell of one of them.
+
+    What is neither that nor false is left out: what the market brought about by itself, and
+    afterwards. A market may have several episodes, and an episode several incidents.
+    """
+    markets = {id(outcome): outcome for outcome, _ in episodes}
+    right = wrong = 0
+    for place, outcome in markets.items():
+        opened = openings(by_watcher(outcome)[watcher])
+        its = [episode for market, episode in episodes if id(market) == place]
+        telling = [alarm for alarm in opened if any(_tells_of(alarm, e) for e in its)]
+        others = [alarm for alarm in opened if alarm not in telling]
+        right += len(telling)
+        wrong += false_and_exposed(others, outcome)[0]
+    return share(right, right + wrong)
 
 
 def _explained(kind: str, features: Counter[str]) -> Interval | None:

@@ -72,6 +72,23 @@ def test_an_episode_is_found_by_an_alarm_of_its_symbol_within_it():
     assert row.delay_median_seconds == pytest.approx(4.0)
 
 
+def test_precision_is_the_share_of_incidents_that_tell_of_an_episode():
+    truths = [truth("makers_left", 1_000, 1_050), truth("cancel_burst", 1_800, 1_920)]
+    row = found(
+        outcome("cancel_burst", truths, [("A", 1_803), ("A", 1_810), ("A", 1_900), ("B", 1_500)]),
+        # What the market did by itself, and what came of what was done, is neither.
+        outcome("cancel_burst", truths, [("A", 1_010), ("A", 2_500), ("A", 700)]),
+    )
+    assert row.precision.value == pytest.approx(2 / 4)
+
+
+def test_precision_is_undefined_where_nothing_was_raised():
+    burst = [truth("cancel_burst", 1_800, 1_920)]
+    assert (
+        found(outcome("cancel_burst", burst, [("A", 1_803)]), watcher="baseline").precision is None
+    )
+
+
 def test_a_cascade_is_led_by_the_first_alarm_before_its_onset():
     truths = [truth("leverage_buildup", 1_800, 2_400), truth("cascade", 2_420, 2_500)]
     row = found(
@@ -90,7 +107,7 @@ def test_where_no_cascade_came_of_it_there_was_nothing_to_warn_of():
 
 def test_what_was_never_tried_is_undefined_and_not_zero():
     rows = [
-        score.Found(name, "cancel_burst", 1.0, 30.0, 0, None, None, None)
+        score.Found(name, "cancel_burst", 1.0, 30.0, 0, None, None, None, None)
         for name in (
             score.INCIDENTS, "cancel_burst", "leverage_jump", "thin_book", "fading_book",
             "spoofing",
@@ -98,7 +115,7 @@ def test_what_was_never_tried_is_undefined_and_not_zero():
         )
     ]  # fmt: skip
     shown = to_markdown(Scorecard("c", "0", "tuning", 1.0, 1, 1.0, rows, []))
-    assert f"| cancel_burst | 1 | 30 | 0 | {UNDEFINED} | {UNDEFINED} |" in shown
+    assert f"| cancel_burst | 1 | 30 | 0 | {UNDEFINED} | {UNDEFINED} | {UNDEFINED} |" in shown
 
 
 def test_alarms_close_together_are_one_incident():
