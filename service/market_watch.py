@@ -150,6 +150,10 @@ class MarketWatch:
         incident = self._log.monitor.open
         return {PLACE: [incident.alert] if incident is not None else []}
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Judge by other settings, from what the topic has on: what was told stands."""
+        self._settings = settings
+
     async def run(self) -> None:
         """Watch for ever, whenever the session owns the partition number."""
         waits = self._waits()
@@ -178,12 +182,13 @@ class MarketWatch:
         reader = self._connect()
         try:
             await reader.start()
-            its = MarketLog(market_monitor(self._settings))
+            settings = self._settings
+            its = MarketLog(market_monitor(settings))
             records = await self._begin(reader)
             await self._tell(its, records)
             log.info("watching the market as a whole", alerts_read=len(records))
             self._log = its
-            while OWNED in self._session.partitions:
+            while OWNED in self._session.partitions and settings is self._settings:
                 if records := await _news(reader):
                     await self._tell(its, records)
         finally:

@@ -69,6 +69,7 @@ def applicable(running: Settings, wanted: Settings) -> Settings:
         running,
         detection=replace(running.detection, false_alarms_per_day=budget),
         feed=replace(wanted.feed, quiet_seconds=running.feed.quiet_seconds),
+        market=wanted.market,
         overrides=wanted.overrides,
         maintenance=wanted.maintenance,
     )

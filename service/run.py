@@ -116,9 +116,12 @@ class Service:
 
     async def reconfigure(self, settings: Settings) -> None:
         """Judge by other settings from the next bar on; they may differ in nothing else."""
+        market_differs = settings.market != self._settings.market
         self._settings = settings
         if self._session is not None:
             await self._session.reconfigure(settings)
+        if self._market is not None and market_differs:
+            self._market.reconfigure(settings)
 
     async def run(self) -> None:
         """Serve until asked to stop.

@@ -76,3 +76,33 @@ async def test_one_incident_of_the_market_from_two_processes_survives_the_one_th
     assert len(members) >= 3
     assert {r.partition for r in records if r.key == b"*"} == {0}
     assert b"*" not in {record.key for record in switches}
+
+
+async def test_its_settings_change_while_the_service_runs(
+    kafka: str, tmp_path: Path, left_market: list[Event]
+):
+    begin = left_market[0].ts_event
+    file = tmp_path / "foreshock.toml"
+    file.write_text("[market]\nmin_symbols = 1000\n", "utf-8")
+    watched = {**SETTINGS, "CONFIG": str(file), "RELOAD__WATCH_SECONDS": "0.1"}
+    async with Venue(kafka, tmp_path, REQUIRED, **watched) as venue:
+        service = venue.start()
+        await watching(service)
+        await venue.produce([e for e in left_market if e.ts_event < begin + 175 * SECOND])
+
+        async def symbols() -> set[str]:
+            return {alert["symbol"] for alert in await venue.alerts()}
+
+        async def enough() -> bool:
+            return len(await symbols()) >= 3
+
+        await until(enough, "three symbols are told of")
+        before = await symbols()
+        file.write_text("[market]\nmin_symbols = 3\n", "utf-8")
+
+        async def told() -> bool:
+            return "*" in await symbols()
+
+        await until(told, "the market's incident is told")
+        await service.stop()
+    assert "*" not in before

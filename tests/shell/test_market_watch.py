@@ -78,6 +78,14 @@ def test_what_is_found_while_it_watches_is_told_even_where_it_is_over():
     assert [a.status for a in its.take([*STRESS, *OVER], BUDGET)] == ["firing", "resolved"]
 
 
+def test_what_was_told_under_other_settings_stands_until_it_is_over():
+    (opened,) = watch().take(STRESS, BUDGET)
+    stricter = MarketLog(MarketMonitor(50, 60 * SECOND))
+    assert stricter.take([*STRESS, opened], BUDGET) == []
+    (resolved,) = stricter.take(OVER, BUDGET)
+    assert (resolved.alert_id, resolved.status) == (opened.alert_id, "resolved")
+
+
 async def test_what_fails_is_counted_and_tried_again():
     intake = Intake()
     tried_again = asyncio.Event()

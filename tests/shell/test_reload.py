@@ -31,6 +31,8 @@ RELOADED = {
     "feed.symbol_frozen_seconds",
     "feed.delay_rise_seconds",
     "feed.clock_skew_seconds",
+    "market.min_symbols",
+    "market.window_seconds",
 }
 
 
