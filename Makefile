@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test simulate fuzz chaos check alerting bench recovery burst soak scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
+.PHONY: help demo test simulate fuzz chaos check alerting bench recovery burst soak growth scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ burst: $(READY) ## measure twenty times the flow for a minute; writes build/burs
 
 soak: $(READY) ## measure whether memory stays flat (MINUTES=30, after a warm-up); writes build/soak.json
 	@$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),30) $(SOAK_ARGS)
+
+growth: $(READY) ## see what still grows after days of event time, in one process and without Kafka
+	@$(BIN)/python benchmarks/growth.py $(GROWTH_ARGS)
 
 scorecard: $(READY) ## measure the detection on labelled markets; writes build/scorecard
 	@$(BIN)/foreshock scorecard $(SCORECARD_ARGS)

@@ -1,0 +1,110 @@
+"""What still grows after hours of event time: the soak's flow through the core, without Kafka.
+
+``python benchmarks/growth.py --hours 72`` runs this file: days of event time in minutes, in one
+process. Every hour of event time the resident memory is printed, and what the parts of all symbols'
+state come to in bytes, encoded as in a snapshot.
+"""
+
+import argparse
+import gc
+import json
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from churn import Churn, records
+from load import STREAMS
+from msgspec.structs import replace
+from process import MIB
+
+from detectors.state import capture
+from service.assembly import decoders, partition_task
+from service.console.history import History
+from service.output import Tally
+from service.settings import LimitSettings, Settings
+from service.task import PartitionTask
+
+PARTITIONS = 4
+AT_ONCE = 500
+PAGE_BYTES = 4096
+
+# The soak's: reached within minutes.
+BOUNDS = LimitSettings(symbols=8, resting_orders=150, accounts=256)
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def resident_mib() -> float:
+    """The resident memory of the process that asks."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * PAGE_BYTES / MIB
+
+
+def sizes(tasks: Sequence[PartitionTask]) -> Counter[str]:
+    """The bytes of each part of the state, summed over symbols."""
+    found: Counter[str] = Counter()
+    for task in tasks:
+        for monitor in task.monitors.values():
+            state: dict[str, Any] = msgspec.to_builtins(capture(monitor, None))
+            for scorer in state.pop("scorers").values():
+                for part, its in scorer.items():
+                    fields = its if isinstance(its, dict) else {"": its}
+                    found.update({f"{part}.{name}": len(_encode(v)) for name, v in fields.items()})
+            found.update({part: len(_encode(its)) for part, its in state.items()})
+    return found
+
+
+def grow(churn: Churn, hours: int) -> None:
+    """Run it, with a line an hour of event time."""
+    settings = replace(Settings(), limits=BOUNDS)
+    tasks = [partition_task(settings, STREAMS, Tally()) for _ in range(PARTITIONS)]
+    by_stream = decoders(settings, dict.fromkeys(STREAMS))
+    history = History()
+    history.owns(range(PARTITIONS))
+    fed: Counter[tuple[int, str]] = Counter()
+    flow = records(churn)
+    began = time.monotonic()
+    for hour in range(1, hours + 1):
+        left = round(churn.rate * 3_600)
+        while left:
+            batches: dict[tuple[int, str], list[bytes]] = defaultdict(list)
+            for record in islice(flow, min(AT_ONCE, left)):
+                batches[record.place % PARTITIONS, STREAMS[record.stream]].append(record.value)
+            left -= min(AT_ONCE, left)
+            for (number, stream), values in batches.items():
+                events = by_stream[stream].decode(values, time.time_ns()).events
+                first = fed[number, stream]
+                fed[number, stream] = following = first + len(values)
+                tasks[number].feed(stream, events, first_offset=first, next_offset=following)
+            for number, task in enumerate(tasks):
+                history.take(number, task.advance())
+        gc.collect()
+        line = {
+            "hour": hour,
+            "seconds": round(time.monotonic() - began),
+            "resident_mib": round(resident_mib(), 1),
+            **dict(sizes(tasks).most_common(8)),
+        }
+        print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    """Take the options, and run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--hours", type=int, default=24, help="of event time; default 24")
+    parser.add_argument("--symbols", type=int, default=8, help="half of them change; default 8")
+    parser.add_argument("--rate", type=float, default=20.0, help="events a second; default 20")
+    its = parser.parse_args()
+    if its.hours < 1 or its.symbols < 2 or its.rate <= 0:
+        parser.error("--hours and --rate must be positive, --symbols at least 2")
+    lasting = its.symbols // 2
+    grow(Churn(lasting=lasting, changing=its.symbols - lasting, rate=its.rate), its.hours)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
