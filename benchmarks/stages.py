@@ -41,7 +41,7 @@ TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
     "book": ((PartitionTask, "advance"),),
     "bars": ((SymbolMonitor, "close_bar"), (Spans, "add"), (LeverageHabits, "learn")),
     "features": ((Scorer, "step"),),
-    "model": ((Surprise, "score_one"), (Surprise, "learn_one"), (Surprise, "explain_one")),
+    "model": ((Surprise, "deviations_one"), (Surprise, "learn_one"), (Surprise, "explain_one")),
     "calibration": ((TailCalibration, "judge"), (TailCalibration, "learn")),
     "incidents": ((Incidents, "step"), (Incidents, "resolve")),
     "publish": ((Publisher, "publish"),),

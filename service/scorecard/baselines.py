@@ -33,14 +33,22 @@ class Level(Surprise):
         for value in x.values():
             self._mean.update(value)
 
-    def score_one(self, x: dict[str, float]) -> float:  # type: ignore[override]  # names are str
-        """What the mean will be once the bar has been learned."""
+    def deviations_one(self, x: dict[str, float]) -> dict[str, float]:
+        """What the mean will be once the bar has been learned: that is scored as it is."""
         before = self._mean.get()
-        return sum(before + (value - before) / self.bars for value in x.values())
+        return {name: before + (value - before) / self.bars for name, value in x.items()}
 
     def explain_one(self, x: dict[str, float]) -> list[Contribution]:
         """The one feature."""
         return [Contribution(name, value, self._mean.get(), 1.0) for name, value in x.items()]
+
+    def expected(self, feature: str) -> float:  # noqa: ARG002 - there is one
+        """The mean."""
+        return self._mean.get()
+
+    def deviation(self, feature: str) -> float:  # noqa: ARG002 - there is one
+        """The unit in which it is given."""
+        return 1.0
 
     def state(self) -> SurpriseState:
         """Nothing: a scorecard saves no snapshots."""
