@@ -3,43 +3,18 @@
 import pytest
 from msgspec.structs import replace
 
-from detectors.catalogue import CATALOGUE
-from detectors.events import Kind, Margin, Order
-from detectors.parameters import Parameters
-from service.demo.measures import Truth
-from service.demo.scenarios import scenario
-from service.demo.simulation import START_NS, simulate
-from service.output import Tally
-from service.task import PartitionTask
-from service.wire import STREAMS
+from detectors.events import Margin, Order
+from service.demo.simulation import START_NS
+from tests.simulated import watched
 
 SECOND = 1_000_000_000
 PROVOKED_NS = START_NS + 840 * SECOND  # nothing is provoked earlier
 
 
-def watch(name, seed, change=lambda event: event, **more):
+def watch(name, seed, change=lambda event: event):
     """The firing alerts over half an hour of one symbol, changed, and the ground truth."""
-    task = PartitionTask(
-        list(STREAMS),
-        Parameters(),
-        CATALOGUE,
-        max_disorder_ns=100_000_000,
-        max_symbols=10,
-        tally=Tally(),
-    )
-    streams = dict(zip(Kind, STREAMS, strict=False))
-    batches = {stream: [] for stream in STREAMS}
-    fed = dict.fromkeys(STREAMS, 0)
-    truths = []
-    for event in simulate(scenario(name, **more), seed=seed, symbols=1, duration_ns=1_800 * SECOND):
-        if isinstance(event, Truth):
-            truths.append(event)
-        else:
-            batches[streams[event.kind]].append(change(event))
-    for stream, events in batches.items():
-        task.feed(stream, events, first_offset=fed[stream], next_offset=len(events))
-        task.aligner.set_idle(stream)
-    firing = [alert for alert in task.advance().alerts if alert.status == "firing"]
+    output, truths = watched(name, seed=seed, seconds=1_800, change=change)
+    firing = [alert for alert in output.alerts if alert.status == "firing"]
     # Makers that leave by themselves are told of too, and are no matter here.
     left = [t for t in truths if t.kind == "makers_left" and t.starts_at < PROVOKED_NS]
     others = [

@@ -2,40 +2,15 @@
 
 import pytest
 
-from detectors.events import Kind
-from detectors.parameters import Parameters
-from service.demo.measures import Truth
-from service.demo.scenarios import scenario
-from service.demo.simulation import simulate
-from service.output import Tally
 from service.scorecard.baselines import BASELINES
-from service.task import PartitionTask
-from service.wire import STREAMS
-
-SECOND = 1_000_000_000
+from tests.simulated import watched
 
 
 @pytest.fixture(scope="module")
 def signals():
     """What they make of a market that crashes after some minutes."""
-    task = PartitionTask(
-        list(STREAMS),
-        Parameters(),
-        BASELINES,
-        max_disorder_ns=100_000_000,
-        max_symbols=10,
-        tally=Tally(),
-    )
-    names = dict(zip(Kind, STREAMS, strict=False))
-    batches = {stream: [] for stream in STREAMS}
-    market = scenario("flash_crash", start_seconds=400.0)
-    for event in simulate(market, seed=1, symbols=1, duration_ns=700 * SECOND):
-        if not isinstance(event, Truth):
-            batches[names[event.kind]].append(event)
-    for stream, events in batches.items():
-        task.feed(stream, events, first_offset=0, next_offset=len(events))
-        task.aligner.set_idle(stream)
-    return task.advance().signals
+    crash = watched("flash_crash", seed=1, seconds=700, detectors=BASELINES, start_seconds=400.0)
+    return crash[0].signals
 
 
 @pytest.mark.parametrize("name", [baseline.name for baseline in BASELINES])

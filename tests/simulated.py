@@ -1,0 +1,49 @@
+"""A simulated market of one symbol, and what detectors make of it."""
+
+from collections.abc import Callable
+
+from detectors.catalogue import CATALOGUE
+from detectors.detector import Detector
+from detectors.events import Event, Kind
+from detectors.parameters import Parameters
+from service.demo.measures import Truth
+from service.demo.scenarios import scenario
+from service.demo.simulation import simulate
+from service.output import Output, Tally
+from service.task import PartitionTask
+from service.wire import STREAMS
+
+SECOND = 1_000_000_000
+
+
+def watched(
+    name: str,
+    *,
+    seed: int,
+    seconds: int,
+    detectors: tuple[Detector, ...] = CATALOGUE,
+    change: Callable[[Event], Event] = lambda event: event,
+    **more: float,
+) -> tuple[Output, list[Truth]]:
+    """What comes of a scenario, each event changed as asked for, and the ground truth."""
+    task = PartitionTask(
+        list(STREAMS),
+        Parameters(),
+        detectors,
+        max_disorder_ns=100_000_000,
+        max_symbols=10,
+        tally=Tally(),
+    )
+    streams = dict(zip(Kind, STREAMS, strict=False))
+    batches: dict[str, list[Event]] = {stream: [] for stream in STREAMS}
+    truths = []
+    market = scenario(name, **more)
+    for event in simulate(market, seed=seed, symbols=1, duration_ns=seconds * SECOND):
+        if isinstance(event, Truth):
+            truths.append(event)
+        else:
+            batches[streams[event.kind]].append(change(event))
+    for stream, events in batches.items():
+        task.feed(stream, events, first_offset=0, next_offset=len(events))
+        task.aligner.set_idle(stream)
+    return task.advance(), truths
