@@ -8,19 +8,19 @@ state come to in bytes, encoded as in a snapshot.
 import argparse
 import gc
 import json
+import os
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from churn import Churn, records
 from load import STREAMS
 from msgspec.structs import replace
-from process import MIB
+from process import MIB, resident_bytes
 
 from detectors.state import capture
 from service.assembly import decoders, partition_task
@@ -31,18 +31,11 @@ from service.task import PartitionTask
 
 PARTITIONS = 4
 AT_ONCE = 500
-PAGE_BYTES = 4096
 
 # The soak's: reached within minutes.
 BOUNDS = LimitSettings(symbols=8, resting_orders=150, accounts=256)
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-def resident_mib() -> float:
-    """The resident memory of the process that asks."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * PAGE_BYTES / MIB
 
 
 def sizes(tasks: Sequence[PartitionTask]) -> Counter[str]:
@@ -87,7 +80,7 @@ def grow(churn: Churn, hours: int) -> None:
         line = {
             "hour": hour,
             "seconds": round(time.monotonic() - began),
-            "resident_mib": round(resident_mib(), 1),
+            "resident_mib": round(resident_bytes(os.getpid()) / MIB, 1),
             **dict(sizes(tasks).most_common(8)),
         }
         print(json.dumps(line), flush=True)

@@ -81,6 +81,12 @@ def cold(its: Mapping[str, str], servers: str) -> dict[str, str]:
     return second
 
 
+def resident_bytes(pid: int) -> int:
+    """The memory that a process has resident now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 class ServiceProcess:
     """``foreshock run`` as a process; a context that ends it in order."""
 
@@ -158,5 +164,4 @@ class ServiceProcess:
 
     def resident_bytes(self) -> int:
         """The memory that it has resident now."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.process.pid)
