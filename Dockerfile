@@ -48,7 +48,7 @@ USER 10001:10001
 EXPOSE 9464
 
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python3", "-m", "service.probe"]
+    CMD ["python3", "-m", "service.web.probe"]
 
 ENTRYPOINT ["foreshock"]
 CMD ["run"]

@@ -32,7 +32,7 @@ simulate: $(READY) ## break the service by seed, in virtual time (SEEDS=200; SEE
 	@$(BIN)/python -m tests.faults.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(SIMULATE_ARGS)
 
 chaos: $(READY) ## break real processes and a real Kafka, and read everything back (FAULTS="kill scale")
-	@$(BIN)/python -m tests.kafka.chaos $(FAULTS) $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.kafka.broker.chaos $(FAULTS) $(CHAOS_ARGS)
 
 check: $(READY) ## lint, types, import contracts
 	@$(BIN)/ruff check .

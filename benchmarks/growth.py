@@ -23,11 +23,11 @@ from msgspec.structs import replace
 from process import MIB, resident_bytes
 
 from detectors.state import capture
-from service.assembly import decoders, partition_task
 from service.console.history import History
-from service.output import Tally
-from service.settings import LimitSettings, Settings
-from service.task import PartitionTask
+from service.pipeline.output import Tally
+from service.pipeline.task import PartitionTask
+from service.settings.assembly import decoders, partition_task
+from service.settings.types import LimitSettings, Settings
 
 PARTITIONS = 4
 AT_ONCE = 500

@@ -11,8 +11,8 @@ from model_rivals import Scores
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from service.demo.measures import Truth
-from service.demo.simulation import START_NS
+from service.exchange.measures import Truth
+from service.exchange.simulation import START_NS
 from service.scorecard.matrix import MUST_ALARM, START_SECONDS
 from service.scorecard.score import GRACE_NS, MEASURED, QUIET_NS, RECOVERY_NS, SECOND
 

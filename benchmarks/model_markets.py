@@ -14,17 +14,17 @@ from rich.progress import Progress
 
 from detectors.catalogue import ALARMING
 from detectors.symbol import Signal
-from service.assembly import partition_task
-from service.demo.measures import Truth
-from service.demo.recording import simulate_to_directory
-from service.demo.scenarios import scenario
-from service.output import Tally
-from service.replay import outputs
+from service.exchange.measures import Truth
+from service.exchange.recording import simulate_to_directory
+from service.exchange.scenarios.catalogue import scenario
+from service.pipeline.output import Tally
+from service.pipeline.wire import STREAMS
+from service.replay.engine import outputs
+from service.report.summary import Summary
 from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES, Trial, trials
 from service.scorecard.score import MEASURED
-from service.settings import Settings
-from service.summary import Summary
-from service.wire import STREAMS
+from service.settings.assembly import partition_task
+from service.settings.types import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "models"

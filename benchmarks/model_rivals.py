@@ -18,7 +18,7 @@ from river import anomaly
 
 from detectors.catalogue import CATALOGUE
 from detectors.detector import Detector
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
 from detectors.symbol import LULL_NS, SETTLING_BARS
 
 Features = dict[str, float]

@@ -20,12 +20,12 @@ from kafka_load import OUTPUTS, input_partitions, topic_name
 from load import STREAMS
 from stages import measure_stages, record
 
-from service.assembly import decoders
-from service.files import BatchReader
 from service.logs import configure
-from service.replay import replay
+from service.replay.engine import replay
+from service.replay.files import BatchReader
 from service.run import GC_THRESHOLDS, Service, consumer_options
-from service.settings import Settings
+from service.settings.assembly import decoders
+from service.settings.types import Settings
 
 ENOUGH_IDLE_SECONDS = 30.0
 

@@ -15,23 +15,23 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from detectors.accounts import LeverageHabits
-from detectors.bar import Spans
-from detectors.calibration import TailCalibration
-from detectors.incidents import Incidents
+from detectors.incidents.symbol_incidents import Incidents
+from detectors.judging.calibration import TailCalibration
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import Spans
+from detectors.market_data.leverage_baselines import LeverageHabits
 from detectors.scorer import Scorer
-from detectors.surprise import Surprise
 from detectors.symbol import SymbolMonitor
-from service.align import Aligner
-from service.clients import Clients
-from service.connection import client_options
-from service.consumer import Session
-from service.intake import Intake
-from service.publish import Published, Publisher
+from service.kafka.clients import Clients
+from service.kafka.cluster.connection import client_options
+from service.kafka.counters import Intake
+from service.kafka.session import Session
+from service.outputs.publisher import Published, Publisher
+from service.pipeline.align import Aligner
+from service.pipeline.task import PartitionTask
+from service.pipeline.wire import Decoder
 from service.run import consumer_options, producer_options
-from service.settings import Settings
-from service.task import PartitionTask
-from service.wire import Decoder
+from service.settings.types import Settings
 
 Polls = list[dict[TopicPartition, list[Any]]]
 

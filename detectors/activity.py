@@ -8,9 +8,9 @@ told of once: only drift is watched here. The number of events of a bar is compa
 import math
 from functools import partial
 
-from detectors.bar import Bar
 from detectors.detector import Detector, Features
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import Bar
 
 FEW = 1.0
 """Counts are compared as if so many more had been seen."""

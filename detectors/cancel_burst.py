@@ -16,9 +16,9 @@ busy.
 import math
 from functools import partial
 
-from detectors.bar import SPANS_SECONDS, Bar, Flow
 from detectors.detector import Detector, Features
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import SPANS_SECONDS, Bar, Flow
 
 FEW = 10.0
 """Counts are compared as if so many more had been seen: fewer are noise."""

@@ -1,15 +1,7 @@
 """The detectors that run. Adding one is its file, its line here and its runbook section."""
 
-from detectors import (
-    activity,
-    cancel_burst,
-    drift_incidents,
-    fading_book,
-    feed_incidents,
-    leverage_jump,
-    spoofing,
-    thin_book,
-)
+from detectors import activity, cancel_burst, fading_book, leverage_jump, spoofing, thin_book
+from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
 
 CATALOGUE = (
     cancel_burst.DETECTOR,
@@ -23,5 +15,5 @@ CATALOGUE = (
 ALARMING = tuple(detector.name for detector in CATALOGUE if detector.alarms)
 """The names of those that raise alarms."""
 
-NAMES = (*ALARMING, drift_incidents.NAME, feed_incidents.NAME)
+NAMES = (*ALARMING, DRIFT, FEED_INTEGRITY)
 """The names that alerts go by, and that a rule or a maintenance window may be limited to."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from detectors.bar import Bar
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import Bar
 
 Features = dict[str, float]
 

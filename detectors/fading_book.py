@@ -10,9 +10,9 @@ common threshold would be theirs.
 
 from functools import partial
 
-from detectors.bar import Bar
 from detectors.detector import Detector, Features
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import Bar
 
 TYPICAL = {"shallow_60s": 0.15, "shallow_300s": 0.12}
 """Standard deviations, between those of a large stock's recorded hour and of simulated markets."""

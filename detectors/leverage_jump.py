@@ -10,9 +10,9 @@ have no habit.
 
 from functools import partial
 
-from detectors.bar import Bar
 from detectors.detector import Detector, Features, ratio
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import Bar
 
 OVER_HABIT = ("leverage_over_habit", "leverage_over_habit_5s")
 

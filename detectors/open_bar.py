@@ -9,13 +9,34 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from detectors.accounts import LeveragedOrder, LeverageHabits
-from detectors.bar import FLEETING_NS, FLEETING_SHARE, NEAR_BPS, YOUNG_NS, BookState, Flow
-from detectors.book import Book, RestingOrder
-from detectors.events import Cancel, Kind, Late, Margin, Order, Position, Reference, Trade
-from detectors.feed_watch import FeedCounts, FeedWatch
-from detectors.one_sided import LARGE_SHARE, LargeOrder, OneSidedAccounts, counted
-from detectors.suppressor import SuppressedAlarms
+from detectors.feed.monitor import FeedCounts, FeedWatch
+from detectors.incidents.suppressor import SuppressedAlarms
+from detectors.market_data.bar import (
+    FLEETING_NS,
+    FLEETING_SHARE,
+    NEAR_BPS,
+    YOUNG_NS,
+    BookState,
+    Flow,
+)
+from detectors.market_data.book import Book, RestingOrder
+from detectors.market_data.events import (
+    Cancel,
+    Kind,
+    Late,
+    Margin,
+    Order,
+    Position,
+    Reference,
+    Trade,
+)
+from detectors.market_data.leverage_baselines import LeveragedOrder, LeverageHabits
+from detectors.market_data.one_sided_accounts import (
+    LARGE_SHARE,
+    LargeOrder,
+    OneSidedAccounts,
+    counted,
+)
 
 NEAR_MAXIMUM = 0.8
 """Leverage at or above this share of the venue's maximum is near it."""

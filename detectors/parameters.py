@@ -3,8 +3,8 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from detectors.feed import FeedLimits
-from detectors.suppression import Suppression, budget_per_day
+from detectors.feed.checks import FeedLimits
+from detectors.incidents.suppression import Suppression, budget_per_day
 
 INDEPENDENT_RATIO = 0.6
 """The detectors of a symbol spend its budget like so many of their number that have nothing to do

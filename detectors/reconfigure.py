@@ -6,8 +6,8 @@ baselines and tails behind them, and the ids of alerts do not depend on them.
 
 from msgspec.structs import replace
 
+from detectors.incidents.suppressor import Suppressor
 from detectors.parameters import Parameters, share_per_day
-from detectors.suppressor import Suppressor
 from detectors.symbol import SymbolMonitor
 
 
@@ -48,4 +48,4 @@ def reconfigure(monitor: SymbolMonitor, parameters: Parameters) -> None:
     sharing = sum(scorer.detector.alarms for scorer in monitor.scorers)
     for scorer in monitor.scorers:
         scorer.calibration.budget_per_day = share_per_day(its.false_alarms_per_day, sharing)
-    monitor.feed.reconfigure(monitor.symbol, its)
+    monitor.feed.reconfigure(monitor.symbol, its.feed, its.suppression)

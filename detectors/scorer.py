@@ -5,13 +5,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from detectors.bar import Bar
-from detectors.calibration import YOUNG_BARS, CalibrationState, TailCalibration
 from detectors.detector import Detector, Features
-from detectors.drift import ALARMING_RISE, CUMULATED_RISE, DriftState, DriftWatch
-from detectors.parameters import Parameters, share_per_day
-from detectors.peers import Lesson
-from detectors.surprise import Contribution, SurpriseState, distance
+from detectors.judging.calibration import YOUNG_BARS, CalibrationState, TailCalibration
+from detectors.judging.drift import ALARMING_RISE, CUMULATED_RISE, DriftState, DriftWatch
+from detectors.judging.peers import Lesson
+from detectors.judging.surprise import Contribution, SurpriseState, distance
+from detectors.market_data.bar import Bar
 
 RELEARN_BARS = 60
 """After a drift nothing is judged for so many bars, in which the new habit is learned."""
@@ -73,19 +72,21 @@ class Scorer:
     def __init__(
         self,
         detector: Detector,
-        parameters: Parameters,
-        detectors: int,
+        *,
+        budget_per_day: float,
+        bar_seconds: float,
+        warmup_bars: int,
         borrowed: Lesson | None = None,
     ) -> None:
         self.detector = detector
         self.model = detector.model()
         if borrowed is not None:
             self.model.borrow(borrowed.squares)
-        self.model_warmup_bars = parameters.warmup_bars // 2
+        self.model_warmup_bars = warmup_bars // 2
         self.calibration = TailCalibration(
-            budget_per_day=share_per_day(parameters.false_alarms_per_day, detectors),
-            bar_seconds=parameters.bar_seconds,
-            warmup_bars=parameters.warmup_bars - self.model_warmup_bars,
+            budget_per_day=budget_per_day,
+            bar_seconds=bar_seconds,
+            warmup_bars=warmup_bars - self.model_warmup_bars,
             prior=borrowed.tail if borrowed is not None else None,
         )
         self.drift = DriftWatch(ALARMING_RISE if detector.alarms else CUMULATED_RISE)

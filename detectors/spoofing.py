@@ -11,9 +11,9 @@ common threshold would be its own.
 import math
 from functools import partial
 
-from detectors.bar import Bar, Flow
 from detectors.detector import Detector, Features
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import Bar, Flow
 
 BALANCED = 0.2
 """One side is compared as if there were so much more of it: below it there is only noise."""

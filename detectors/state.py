@@ -8,18 +8,18 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from detectors.accounts import Habit, LeveragedOrder
-from detectors.bar import BookState, DepthState, Flow
-from detectors.book import Book, BookSide, Level, RestingOrder
 from detectors.detector import Detector
-from detectors.drift_incidents import DriftIncident
-from detectors.feed import FeedState
-from detectors.feed_incidents import FeedFindings
-from detectors.incidents import Incident
-from detectors.one_sided import LargeOrder
+from detectors.feed.checks import FeedState
+from detectors.feed.incidents import FeedFindings
+from detectors.incidents.drift_incidents import DriftIncident
+from detectors.incidents.symbol_incidents import Incident
+from detectors.judging.peers import GivenLessons
+from detectors.market_data.bar import BookState, DepthState, Flow
+from detectors.market_data.book import Book, BookSide, Level, RestingOrder
+from detectors.market_data.leverage_baselines import Habit, LeveragedOrder
+from detectors.market_data.one_sided_accounts import LargeOrder
 from detectors.open_bar import Counts, Marks
 from detectors.parameters import Parameters
-from detectors.peers import GivenLessons
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
 

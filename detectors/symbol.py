@@ -4,20 +4,21 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
-from detectors.accounts import LeverageHabits
-from detectors.bar import NEAR_BAND, Bar, DepthHabit, Spans, book_state
-from detectors.book import Book
 from detectors.detector import Detector
-from detectors.drift_incidents import DriftIncidents
-from detectors.events import Event, Late
-from detectors.feed_watch import FeedWatch
-from detectors.incidents import Alert, Incidents
-from detectors.one_sided import OneSidedAccounts
+from detectors.feed.monitor import FeedWatch
+from detectors.incidents.alerts import Alert
+from detectors.incidents.drift_incidents import DriftIncidents
+from detectors.incidents.suppressor import Suppressor
+from detectors.incidents.symbol_incidents import Incidents
+from detectors.judging.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
+from detectors.market_data.bar import NEAR_BAND, Bar, DepthHabit, Spans, book_state
+from detectors.market_data.book import Book
+from detectors.market_data.events import Event, Late
+from detectors.market_data.leverage_baselines import LeverageHabits
+from detectors.market_data.one_sided_accounts import OneSidedAccounts
 from detectors.open_bar import Counts, Marks, OpenBar
-from detectors.parameters import Parameters
-from detectors.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
+from detectors.parameters import Parameters, share_per_day
 from detectors.scorer import Reading, Scorer
-from detectors.suppressor import Suppressor
 
 LULL_NS = 60_000_000_000
 """After so long without an event, what follows is a reopening."""
@@ -87,13 +88,26 @@ class SymbolMonitor:
         lessons = borrowed or {}
         sharing = sum(detector.alarms for detector in detectors)
         self.scorers = [
-            Scorer(detector, parameters, sharing, lessons.get(detector.name))
+            Scorer(
+                detector,
+                budget_per_day=share_per_day(parameters.false_alarms_per_day, sharing),
+                bar_seconds=parameters.bar_seconds,
+                warmup_bars=parameters.warmup_bars,
+                borrowed=lessons.get(detector.name),
+            )
             for detector in detectors
         ]
         self.lessons: GivenLessons = []
         self.incidents = Incidents(symbol, parameters.quiet_ns)
         self.drifts = DriftIncidents(symbol)
-        self.feed = FeedWatch(symbol, parameters, counts.feed, counts.suppressed_alarms)
+        self.feed = FeedWatch(
+            symbol,
+            parameters.bar_ns,
+            parameters.feed,
+            parameters.suppression,
+            counts.feed,
+            counts.suppressed_alarms,
+        )
         self.counts = counts
         self.signal: Signal | None = None
         self.bar: Bar | None = None

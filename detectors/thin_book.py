@@ -9,9 +9,9 @@ minutes is for ``fading_book``, whose habits are of another scale.
 import math
 from functools import partial
 
-from detectors.bar import NEAR_BAND, Bar
 from detectors.detector import Detector, Features, log_ratio
-from detectors.surprise import Surprise
+from detectors.judging.surprise import Surprise
+from detectors.market_data.bar import NEAR_BAND, Bar
 
 UNIT_BPS = 1.0
 

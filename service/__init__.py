@@ -1,4 +1,9 @@
-"""The shell: Kafka, HTTP, settings and the command line around the deterministic core."""
+"""The service around the core: Kafka, HTTP, settings, and the command line.
+
+At the top: ``run`` (the process: sessions on Kafka one after the other, HTTP, a clean end) and
+small modules that every room may use. Each room's docstring says what it may import; the layers
+contract in ``pyproject.toml`` enforces it. Imports ``detectors``, never the other way round.
+"""
 
 from importlib.metadata import version
 

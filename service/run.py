@@ -18,27 +18,27 @@ from prometheus_client.registry import Collector
 
 from detectors.symbol import mean_budget_per_day
 from service import __version__
-from service.alertmanager import Notifier
-from service.assembly import input_topics
 from service.backoff import delays
-from service.clients import Clients
-from service.cluster import explain, verify_topics
-from service.connection import client_options
+from service.cancellation import end
 from service.console.history import History
 from service.console.page import console
-from service.consumer import Session
-from service.ending import end
 from service.errors import OperatorError
-from service.http import Health, HttpServer, start_http
-from service.intake import Intake
-from service.market_watch import MarketWatch
-from service.metrics import ForeshockCollector, registry
-from service.publish import Published, Publisher
-from service.reading import Progress
-from service.reload import Reloader, Source
-from service.settings import KafkaSettings, Settings
-from service.view import View
-from service.web_config import WebConfig, load_web_config
+from service.kafka.clients import Clients
+from service.kafka.cluster.connection import client_options
+from service.kafka.cluster.inspection import explain, verify_topics
+from service.kafka.counters import Intake
+from service.kafka.market_watch import MarketWatch
+from service.kafka.read_back import Progress
+from service.kafka.session import Session
+from service.outputs.alertmanager import Notifier
+from service.outputs.publisher import Published, Publisher
+from service.settings.assembly import input_topics
+from service.settings.reload import Reloader, Source
+from service.settings.types import KafkaSettings, Settings
+from service.web.metrics import ForeshockCollector, registry
+from service.web.server import Health, HttpServer, start_http
+from service.web.view import View
+from service.web.web_config import WebConfig, load_web_config
 
 STOP_SECONDS = 4.5
 """What saving and committing may take when asked to stop; orchestrators kill after a while."""

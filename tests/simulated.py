@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from detectors.catalogue import CATALOGUE
 from detectors.detector import Detector
-from detectors.events import Event, Kind
+from detectors.market_data.events import Event, Kind
 from detectors.parameters import Parameters
-from service.demo.measures import Truth
-from service.demo.scenarios import scenario
-from service.demo.simulation import simulate
-from service.output import Output, Tally
-from service.task import PartitionTask
-from service.wire import STREAMS
+from service.exchange.measures import Truth
+from service.exchange.scenarios.catalogue import scenario
+from service.exchange.simulation import simulate
+from service.pipeline.output import Output, Tally
+from service.pipeline.task import PartitionTask
+from service.pipeline.wire import STREAMS
 
 SECOND = 1_000_000_000
 

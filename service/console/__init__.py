@@ -1,1 +1,5 @@
-"""The console: a page for who is woken and has no Grafana at hand."""
+"""The console: a web page that shows stress, incidents and the health of the service, live.
+
+May import ``presentation``, ``web`` and ``settings``. The live state of the process enters; a page
+and a stream of its changes leave.
+"""

@@ -7,14 +7,14 @@ from typing import Any
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.book import DEPTH_BANDS_BPS, BookSide
+from detectors.market_data.book import DEPTH_BANDS_BPS, BookSide
 from detectors.scorer import Reading, Scorer
 from detectors.symbol import SymbolMonitor
 from service.console.history import History
 from service.presentation.incidents import IncidentRow, incident_rows
+from service.presentation.phrases import words
 from service.presentation.series import COLUMNS
-from service.presentation.words import words
-from service.view import View
+from service.web.view import View
 
 SHOWN_INCIDENTS = 40
 """Of the symbol, the open ones first."""

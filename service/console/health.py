@@ -4,12 +4,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from detectors.incidents.kind import of_market
 from service.console.history import History
-from service.http import Health
-from service.presentation.words import duration
-from service.settings import Settings
-from service.subject import of_market
-from service.view import View
+from service.presentation.phrases import duration
+from service.settings.types import Settings
+from service.web.server import Health
+from service.web.view import View
 
 SILENT_SECONDS = 10.0
 """After so long without a closed bar the data is called stale."""

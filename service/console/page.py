@@ -14,10 +14,10 @@ from service.console.detail import detail
 from service.console.feed import Feed
 from service.console.history import History
 from service.console.state import Pace, overview
-from service.http import Health
 from service.presentation.assets import PLOTLY, SHARED, plotly_js, shared_text, static_text
-from service.settings import Settings
-from service.view import View
+from service.settings.types import Settings
+from service.web.server import Health
+from service.web.view import View
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -10,18 +10,18 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.bar import NEAR_BAND
-from detectors.incidents import Incident
+from detectors.incidents.symbol_incidents import Incident
+from detectors.market_data.bar import NEAR_BAND
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
 from service.console.health import Check, Level, checks, worst
 from service.console.history import History, Ring
-from service.http import Health
 from service.presentation.incidents import IncidentRow, incident_rows
+from service.presentation.phrases import words
 from service.presentation.series import STRESSED
-from service.presentation.words import words
-from service.settings import Settings
-from service.view import View
+from service.settings.types import Settings
+from service.web.server import Health
+from service.web.view import View
 
 ROWS = 100
 """Symbols in the table, the most stressed."""

@@ -1,1 +1,4 @@
-"""A simulated exchange and an embedded broker, to see Foreshock at work and to measure it."""
+"""The demo: an embedded broker, a simulated exchange, and the real service on a terminal page.
+
+May import everything but ``cli``. Options enter; the page and a conclusion leave.
+"""

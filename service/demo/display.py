@@ -10,13 +10,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from service.demo.captions import Totals, summary
 from service.demo.lines import Lines
-from service.demo.observed import Observed
+from service.demo.observations import Observed
 from service.demo.plan import Plan
 from service.demo.screen import incidents, page, rule
 from service.demo.status import Status
 from service.demo.timeline import timeline
-from service.demo.words import Totals, summary
 
 _MOST_INCIDENTS = 12
 _HEADING_CELLS = 11

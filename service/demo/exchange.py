@@ -11,7 +11,7 @@ import msgspec
 from service.demo.plan import Plan
 from service.demo.producer import Progress, Task
 from service.errors import OperatorError
-from service.settings import Settings
+from service.settings.types import Settings
 
 _END_SECONDS = 3.0
 

@@ -5,11 +5,11 @@ The ground truth is marked as such: the detectors do not see it.
 
 from collections.abc import Callable, Iterator
 
-from detectors.incidents import Alert
-from service.demo.observed import Observed
+from detectors.incidents.alerts import Alert
+from service.demo.captions import evidence, money, provocation
+from service.demo.observations import Observed
 from service.demo.plan import Plan
 from service.demo.status import Status
-from service.demo.words import evidence, money, provocation
 
 PROGRESS_SECONDS = 5.0
 

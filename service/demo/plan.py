@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from service.demo.contracts import contracts
-from service.demo.scenarios import Scenario, scenario
+from service.exchange.scenarios.catalogue import Scenario, scenario
+from service.exchange.venue.contracts import contracts
 
 SYMBOLS = 4
 MARKET_SECONDS = 1_800.0
@@ -22,7 +22,7 @@ class Plan:
     Attributes
     ----------
     scenario, seed
-        The market, as for `service.demo.simulation.simulate`.
+        The market, as for `service.exchange.simulation.simulate`.
     start_ns
         Market time at which it begins, in nanoseconds since the epoch.
     market_seconds

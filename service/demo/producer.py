@@ -17,13 +17,13 @@ import msgspec
 from confluent_kafka import Producer
 from msgspec import Struct
 
-from detectors.events import Event
-from service.demo.measures import Truth
+from detectors.market_data.events import Event
 from service.demo.plan import SYMBOLS
-from service.demo.scenarios import scenario
-from service.demo.simulation import simulate
-from service.files import without_nulls
-from service.settings import TopicSettings
+from service.exchange.measures import Truth
+from service.exchange.scenarios.catalogue import scenario
+from service.exchange.simulation import simulate
+from service.replay.files import without_nulls
+from service.settings.types import TopicSettings
 
 TICK_SECONDS = 0.05
 REPORT_SECONDS = 0.2

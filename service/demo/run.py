@@ -17,20 +17,20 @@ from msgspec.structs import asdict
 
 from detectors.symbol import SETTLING_BARS
 from service import logs
-from service.assembly import input_topics
-from service.cluster import verify_topics
 from service.demo.broker import FETCH_WAIT_SECONDS, embedded_broker
+from service.demo.captions import Totals
 from service.demo.display import conclude, display
 from service.demo.exchange import Exchange, simulated_exchange
-from service.demo.observed import Observed
+from service.demo.observations import Observed
 from service.demo.plan import Plan, make_plan
 from service.demo.status import Status
 from service.demo.subscriber import subscribe
-from service.demo.words import Totals
 from service.errors import OperatorError
-from service.http import HttpServer
+from service.kafka.cluster.inspection import verify_topics
 from service.run import Service, start_service_http
-from service.settings import KafkaSettings, Settings
+from service.settings.assembly import input_topics
+from service.settings.types import KafkaSettings, Settings
+from service.web.server import HttpServer
 
 INTERRUPTED = 130
 

@@ -8,11 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from detectors.catalogue import ALARMING
-from service.demo.observed import IncidentView, Observed, SymbolView
+from service.demo.captions import evidence, label, money
+from service.demo.observations import IncidentView, Observed, SymbolView
 from service.demo.plan import Plan
 from service.demo.status import Status
 from service.demo.timeline import timeline
-from service.demo.words import evidence, label, money
 
 BAR_CELLS = 10
 _WIDE = 124

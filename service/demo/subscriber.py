@@ -6,13 +6,13 @@ from typing import TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from detectors.events import Trade
-from detectors.incidents import Alert
+from detectors.incidents.alerts import Alert
+from detectors.market_data.events import Trade
 from detectors.symbol import Signal
-from service.connection import client_options
 from service.demo.broker import PARTITIONS
-from service.demo.observed import Observed
-from service.settings import Settings
+from service.demo.observations import Observed
+from service.kafka.cluster.connection import client_options
+from service.settings.types import Settings
 
 _T = TypeVar("_T")
 

@@ -2,10 +2,10 @@
 
 from rich.text import Text
 
-from service.demo.controls import Episode
-from service.demo.observed import Observed
+from service.demo.captions import label, provocation
+from service.demo.observations import Observed
 from service.demo.plan import Plan
-from service.demo.words import label, provocation
+from service.exchange.controls import Episode
 
 LABEL_CELLS = 18
 _FIVE_MINUTES = 300.0

@@ -5,9 +5,9 @@ from typing import get_args
 
 from msgspec import Struct
 
-from detectors.incidents import Alert, Severity
-from service.presentation.words import words
-from service.subject import Kind, kind
+from detectors.incidents.alerts import Alert, Severity
+from detectors.incidents.kind import Kind, kind
+from service.presentation.phrases import words
 
 GRAVITY = {severity: place for place, severity in enumerate(get_args(Severity))}
 """How grave a severity is: the more, the graver."""

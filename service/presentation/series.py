@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from detectors.accounts import excess_ratio, near_maximum_ratio
-from detectors.bar import NEAR_BAND, Bar
 from detectors.catalogue import ALARMING
+from detectors.market_data.bar import NEAR_BAND, Bar
+from detectors.market_data.leverage_baselines import excess_ratio, near_maximum_ratio
 from detectors.symbol import Signal
 
 SCORES = tuple(f"score_{name}" for name in ALARMING)

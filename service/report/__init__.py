@@ -1,1 +1,5 @@
-"""A replay as one page for people: what happened, when, and what was made of it."""
+"""The report: a replay as one HTML page and as a summary.
+
+May import ``presentation`` and ``pipeline``. Bars, signals and alerts enter; one self-contained
+page leaves.
+"""

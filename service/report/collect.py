@@ -5,9 +5,9 @@ from heapq import heappop, heappush, heapreplace
 
 from msgspec import Struct
 
-from detectors.bar import Bar
+from detectors.market_data.bar import Bar
 from detectors.symbol import Signal
-from service.output import Output
+from service.pipeline.output import Output
 from service.presentation.incidents import Incident, fold
 from service.presentation.series import STRESSED, row
 from service.report.envelope import Envelope

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.incidents.kind import kind
 from service.presentation.assets import inlined, plotly_js, shared_text, static_text
 from service.presentation.incidents import GRAVITY
 from service.presentation.series import COLUMNS
@@ -17,7 +18,6 @@ from service.report.collect import Collected, SymbolSummary
 from service.report.envelope import Envelope
 from service.report.sections import About, incidents_table, method, read, symbols_table, verdict
 from service.report.text import html, moment
-from service.subject import kind
 
 PLOTTED = 12
 """Symbols that are plotted: those with the gravest incidents, then the most stressed."""

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from detectors.incidents.kind import kind
 from service import __version__
 from service.describe import shown
 from service.presentation.incidents import IncidentRow, incident_rows
-from service.presentation.words import duration
+from service.presentation.phrases import duration
 from service.report.collect import SERIES, Collected, SymbolSummary
 from service.report.envelope import BUCKETS
+from service.report.summary import Summary
 from service.report.text import facts, html, moment, table
-from service.settings import Settings, settings_hash
-from service.subject import kind
-from service.summary import Summary
+from service.settings.types import Settings, settings_hash
 
 LISTED = 1_000
 """Rows of a table, so that a page stays a page."""

@@ -1,1 +1,5 @@
-"""How good the detection is: labelled markets through the real path, counted and compared."""
+"""The scorecard: how good the detection is, measured on labelled markets and recorded flow.
+
+May import ``exchange``, ``replay`` and ``pipeline``. Scenarios, seeds and recordings enter; recall,
+delays and false alarms beside those of baselines leave.
+"""

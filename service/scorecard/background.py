@@ -9,12 +9,12 @@ from statistics import median
 import msgspec
 from msgspec import Struct
 
-from detectors.book import Book
-from detectors.events import Cancel, Event, Order, Trade
-from service.demo.venue import NEAR_DEVIATIONS
+from detectors.market_data.book import Book
+from detectors.market_data.events import Cancel, Event, Order, Trade
 from service.errors import OperatorError
-from service.files import read_batches, stream_path
-from service.wire import REQUIRED_STREAMS, STREAMS
+from service.exchange.venue.venue import NEAR_DEVIATIONS
+from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
+from service.replay.files import read_batches, stream_path
 
 SECOND = 1_000_000_000
 MAX_ORDERS = 1_000_000

@@ -6,9 +6,9 @@ of false alarms the only difference is what it looks at.
 
 from river import stats
 
-from detectors.bar import NEAR_BAND, Bar
 from detectors.detector import Detector, Features
-from detectors.surprise import Contribution, Surprise, SurpriseState
+from detectors.judging.surprise import Contribution, Surprise, SurpriseState
+from detectors.market_data.bar import NEAR_BAND, Bar
 
 LARGEST_INVERSE_DEPTH = 1e3
 _WORDS = "{value:g} (usually {expected:g})"

@@ -13,8 +13,9 @@ from typing import Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from detectors.events import Order
-from service.demo.abuse import (
+from detectors.market_data.events import Order
+from service.exchange.measures import Truth
+from service.exchange.participants.abuse import (
     BOUGHT_DEPTHS,
     LAYER_SECONDS,
     LAYERS,
@@ -23,9 +24,8 @@ from service.demo.abuse import (
     SPOOF_SECONDS,
     STUFFED_LIFE_SECONDS,
 )
-from service.demo.measures import Truth
-from service.demo.recording import TRUTH_FILE
-from service.files import EventWriter
+from service.exchange.recording import TRUTH_FILE
+from service.replay.files import EventWriter
 from service.scorecard.background import SECOND, SymbolSurvey, recorded_events
 from service.scorecard.stage import Stage
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from service.demo.scenarios import SCENARIOS
+from service.exchange.scenarios.catalogue import SCENARIOS
 
 TUNING_FIRST_SEED = 1
 REPORTING_FIRST_SEED = 200_001

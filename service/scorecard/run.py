@@ -13,9 +13,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detectors.peers import pooled_by_detector
+from detectors.judging.peers import pooled_by_detector
 from service import __version__
-from service.demo.scenarios import SCENARIOS
+from service.exchange.scenarios.catalogue import SCENARIOS
 from service.scorecard import score
 from service.scorecard.budgets import realised
 from service.scorecard.feeds import feed_false, feed_found

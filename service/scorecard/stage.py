@@ -5,8 +5,8 @@ from functools import partial
 from heapq import heappop, heappush
 from random import Random
 
-from detectors.book import Book, RestingOrder
-from detectors.events import Cancel, Event, Order, Side, Trade
+from detectors.market_data.book import Book, RestingOrder
+from detectors.market_data.events import Cancel, Event, Order, Side, Trade
 from service.scorecard.background import MAX_ORDERS, SECOND, SymbolSurvey, follow
 
 Call = Callable[[], None]

@@ -8,28 +8,27 @@ import msgspec
 from msgspec import Struct
 from rich.progress import Progress
 
-from detectors.calibration import DAY_SECONDS
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.detector import Detector
-from detectors.drift_incidents import NAME as DRIFT
-from detectors.feed_incidents import NAME as FEED_INTEGRITY
+from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
+from detectors.judging.calibration import DAY_SECONDS
+from detectors.judging.peers import Lesson, Lessons
 from detectors.parameters import share_per_day
-from detectors.peers import Lesson, Lessons
 from detectors.symbol import Signal
-from service.assembly import parameters
-from service.demo.measures import Truth
-from service.demo.recording import simulate_to_directory
-from service.demo.scenarios import scenario
-from service.demo.simulation import START_NS
-from service.files import stream_path
-from service.output import Output, Tally
-from service.replay import outputs
+from service.exchange.measures import Truth
+from service.exchange.recording import simulate_to_directory
+from service.exchange.scenarios.catalogue import scenario
+from service.exchange.simulation import START_NS
+from service.pipeline.output import Output, Tally
+from service.pipeline.task import PartitionTask
+from service.pipeline.wire import STREAMS
+from service.replay.engine import outputs
+from service.replay.files import stream_path
+from service.report.summary import Summary
 from service.scorecard.baselines import BASELINES
 from service.scorecard.matrix import Trial
-from service.settings import Settings
-from service.summary import Summary
-from service.task import PartitionTask
-from service.wire import STREAMS
+from service.settings.assembly import parameters
+from service.settings.types import Settings
 
 LARGEST_BUDGET = 10.0
 """Readings are noted that a budget of so many false alarms a symbol-day would make alarms of."""

@@ -6,23 +6,24 @@ from itertools import groupby
 
 from prometheus_client import CollectorRegistry
 
-from detectors.events import Event
-from detectors.feed_incidents import FeedIncident
-from detectors.incidents import Alert, Incident
-from service.assembly import partition_task
+from detectors.feed.incidents import FeedIncident
+from detectors.incidents.alerts import Alert
+from detectors.incidents.symbol_incidents import Incident
+from detectors.market_data.events import Event
 from service.console.history import History
 from service.console.page import console
-from service.demo.measures import Truth
-from service.demo.scenarios import Scenario, scenario
-from service.demo.simulation import simulate
-from service.http import Health, HttpServer, start_http
-from service.intake import Intake
-from service.output import Muted
-from service.partition import Partition
-from service.publish import Published
-from service.settings import Settings
-from service.view import View
-from service.wire import STREAMS
+from service.exchange.measures import Truth
+from service.exchange.scenarios.catalogue import Scenario, scenario
+from service.exchange.simulation import simulate
+from service.kafka.counters import Intake
+from service.kafka.partition import Partition
+from service.outputs.publisher import Published
+from service.pipeline.output import Muted
+from service.pipeline.wire import STREAMS
+from service.settings.assembly import partition_task
+from service.settings.types import Settings
+from service.web.server import Health, HttpServer, start_http
+from service.web.view import View
 
 SECOND = 1_000_000_000
 BEGIN_NS = 1_800_000_000 * SECOND

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 
 from service.console import feed
-from service.demo.scenarios import scenario
+from service.exchange.scenarios.catalogue import scenario
 from tests.console.desk import Desk, served
 
 

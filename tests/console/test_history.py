@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from detectors.incidents import Alert
+from detectors.incidents.alerts import Alert
 from service.console.history import INCIDENTS, History
 from service.console.state import Pace, overview
-from service.output import Output
+from service.pipeline.output import Output
 from service.presentation.series import COLUMNS, row
 from tests.console.desk import restarted
-from tests.told import alert, bar
+from tests.steps import alert, bar
 
 
 def test_a_ring_holds_the_latest_bars():

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from detectors.incidents import Evidence
-from service.demo.scenarios import scenario
-from service.http import Health
+from detectors.incidents.alerts import Evidence
+from service.exchange.scenarios.catalogue import scenario
+from service.web.server import Health
 from tests.chromium import (
     PHONE,
     WIDE,
@@ -23,7 +23,7 @@ from tests.chromium import (
 from tests.console import screenshots
 from tests.console.desk import Desk, restarted, served
 from tests.console.screenshots import drawn
-from tests.told import alert
+from tests.steps import alert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from detectors.feed import CHECKS
-from detectors.feed_incidents import NAME as FEED_INTEGRITY
-from detectors.incidents import Evidence
+from detectors.feed.checks import CHECKS
+from detectors.incidents.alerts import Evidence
+from detectors.incidents.kind import FEED_INTEGRITY
 from service.console.detail import detail
 from service.console.health import checks
-from service.demo.scenarios import scenario
-from service.presentation.words import words
+from service.exchange.scenarios.catalogue import scenario
+from service.presentation.phrases import words
 from tests.console.desk import Desk, restarted
-from tests.told import alert
+from tests.steps import alert
 
 LOST = Evidence(FEED_INTEGRITY, "sequence_gap_events", 12.0, 0.0, 1.0)
 THIN = Evidence("thin_book", "shallow_15s", 2.0, 0.0, 1.0)

@@ -7,10 +7,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
-from service.cluster import verify_topics
 from service.demo.broker import PARTITIONS, embedded_broker
-from service.settings import KafkaSettings, Settings
-from service.topics import wanted_topics
+from service.kafka.cluster.inspection import verify_topics
+from service.kafka.cluster.topics import wanted_topics
+from service.settings.types import KafkaSettings, Settings
 
 
 async def test_it_has_the_topics_that_the_service_asks_for():

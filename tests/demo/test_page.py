@@ -5,18 +5,18 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from detectors.events import Trade
-from detectors.incidents import Alert, Evidence
+from detectors.incidents.alerts import Alert, Evidence
+from detectors.market_data.events import Trade
 from detectors.scorer import Reading
 from detectors.symbol import Signal
+from service.demo.captions import Totals, summary
 from service.demo.lines import Lines
-from service.demo.measures import Truth
-from service.demo.observed import Observed
+from service.demo.observations import Observed
 from service.demo.plan import Plan, make_plan
 from service.demo.producer import Ahead, Progress
 from service.demo.screen import page
 from service.demo.status import Status
-from service.demo.words import Totals, summary
+from service.exchange.measures import Truth
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND

@@ -23,8 +23,8 @@ from aiohttp import ClientSession
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from deploy.kafka.kafka import free_port
-from service.demo.recording import simulate_to_directory
-from service.demo.scenarios import scenario
+from service.exchange.recording import simulate_to_directory
+from service.exchange.scenarios.catalogue import scenario
 from tests.deploy.monitoring import asked_metrics, queries
 from tests.deploy.programs import (
     Pager,
@@ -35,9 +35,9 @@ from tests.deploy.programs import (
     prometheus,
     within,
 )
-from tests.kafka.markets import closing
-from tests.kafka.rig import STREAMS, Event, Venue, events
-from tests.metrics_page import exposed, specified
+from tests.kafka.broker.markets import closing
+from tests.kafka.broker.rig import STREAMS, Event, Venue, events
+from tests.web.metrics_page import exposed, specified
 
 pytestmark = pytest.mark.kafka
 

@@ -8,10 +8,10 @@ from aiohttp import ClientSession
 from msgspec.structs import replace
 
 from deploy.kafka.kafka import free_port
-from service.alertmanager import Notifier
-from service.settings import AlertmanagerSettings
+from service.outputs.alertmanager import Notifier
+from service.settings.types import AlertmanagerSettings
 from tests.deploy.programs import alertmanager, alerts_at, get_json, pager, within
-from tests.shell.alertmanagers import alert, ended
+from tests.outputs.alertmanagers import alert, ended
 
 
 class Market:

@@ -39,7 +39,7 @@ def test_the_final_stage_runs_nothing_and_starts_without_a_shell():
     assert instructions("RUN", FINAL) == []
     assert instructions("ENTRYPOINT", FINAL) == ['["foreshock"]']
     assert instructions("CMD", FINAL)[-1] == '["run"]'
-    assert '["python3", "-m", "service.probe"]' in instructions("HEALTHCHECK", FINAL)[-1]
+    assert '["python3", "-m", "service.web.probe"]' in instructions("HEALTHCHECK", FINAL)[-1]
 
 
 def test_what_is_installed_is_pinned_by_hash():

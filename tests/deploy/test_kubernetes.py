@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from deploy.kubernetes.prometheusrule import prometheus_rule
-from service.configuration import load_settings
+from service.kafka.cluster.topics import DEFAULT_PARTITIONS
 from service.run import STOP_SECONDS
-from service.topics import DEFAULT_PARTITIONS
-from tests import metrics_page
+from service.settings.load import load_settings
 from tests.deploy.custom_resources import KINDS
 from tests.deploy.monitoring import DEPLOY, RULES
 from tests.kafka_server import unavailable
+from tests.web import metrics_page
 
 FOLDER = DEPLOY / "kubernetes"
 LABELS = {"app.kubernetes.io/name": "foreshock"}

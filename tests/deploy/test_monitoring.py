@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from detectors.catalogue import NAMES
-from tests import metrics_page
 from tests.deploy.monitoring import DEPLOY, ROOT, alerts, queries, rules, sections
 from tests.kafka_server import unavailable
+from tests.web import metrics_page
 
 
 def run(tool: str, *arguments: str | Path) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from service import snapshots
+from service.pipeline import snapshots
 from service.run import STOP_SECONDS
 from tests.faults.broker import Record
 from tests.faults.clock import current_process

@@ -8,8 +8,8 @@ from aiokafka import TopicPartition
 from msgspec import Struct
 
 from detectors.state import capture
-from service.publish import MAX_UNACKNOWLEDGED
-from service.task import PartitionTask
+from service.outputs.publisher import MAX_UNACKNOWLEDGED
+from service.pipeline.task import PartitionTask
 from tests.faults.broker import Record
 from tests.faults.markets import SYMBOLS
 from tests.faults.world import SETTINGS, TOPICS, Instance, World

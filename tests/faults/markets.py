@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from detectors.events import Cancel, Order, Trade
-from tests.shell.events import BEGIN, SECOND, by_stream, market
+from detectors.market_data.events import Cancel, Order, Trade
+from tests.pipeline.events import BEGIN, SECOND, by_stream, market
 
 PARTITIONS = 3
 SYMBOLS = {0: ("AAA", "BBB"), 1: ("CCC",), 2: ("IDLE",)}

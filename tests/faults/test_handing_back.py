@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-import service.snapshots
-from detectors.events import Order
-from service.settings import LimitSettings
+import service.pipeline.snapshots
+from detectors.market_data.events import Order
+from service.settings.types import LimitSettings
 from tests.faults import world as worlds
 from tests.faults.markets import Sent
 from tests.faults.network import Weather
 from tests.faults.world import World
-from tests.shell.events import BEGIN, SECOND
+from tests.pipeline.events import BEGIN, SECOND
 
 
 def orders(symbol: str, first: int, last: int) -> list[Sent]:
@@ -37,7 +37,7 @@ def orders(symbol: str, first: int, last: int) -> list[Sent]:
 def test_of_a_forgotten_symbol_nothing_stays_among_the_snapshots(
     monkeypatch: pytest.MonkeyPatch, held: bool
 ):
-    monkeypatch.setattr(service.snapshots, "PART_BYTES", 2_000)
+    monkeypatch.setattr(service.pipeline.snapshots, "PART_BYTES", 2_000)
     time = replace(worlds.SETTINGS.time, idle_after_ms=500)
     limits = LimitSettings(symbols=1)
     state = replace(worlds.SETTINGS.state, commit_seconds=60.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import service.restore
+import service.kafka.restore
 from tests.faults import simulate
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +36,6 @@ def test_a_seed_gives_the_same_run_whenever_it_is_run():
 
 
 def test_a_service_that_forgets_what_it_has_told_is_found_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(service.restore, "alert_key", lambda _: None)
+    monkeypatch.setattr(service.kafka.restore, "alert_key", lambda _: None)
     failures = [failure for seed in range(12) for failure in simulate.disturbed(seed).failures]
     assert any("told twice" in failure for failure in failures)

@@ -20,9 +20,10 @@ from unittest import mock
 import msgspec
 import structlog
 
-import service.consumer
+import service.kafka.session
 import service.run
-from service.settings import (
+from service.pipeline.task import PartitionTask
+from service.settings.types import (
     DetectionSettings,
     KafkaSettings,
     LimitSettings,
@@ -31,7 +32,6 @@ from service.settings import (
     TimeSettings,
     WireSettings,
 )
-from service.task import PartitionTask
 from tests.faults.broker import Broker
 from tests.faults.clients import Admin, Producer
 from tests.faults.clock import Process, VirtualLoop, current_process, virtual_time
@@ -192,7 +192,7 @@ class World:
                 await asyncio.sleep(record.at - self.loop.now)
             while self.network.is_down:  # noqa: ASYNC110 - in virtual time that costs nothing
                 await asyncio.sleep(0.05)
-            tp = service.consumer.TopicPartition(TOPICS[record.stream], record.partition)
+            tp = service.kafka.session.TopicPartition(TOPICS[record.stream], record.partition)
             self.broker.append(tp, record.key, record.value, at=record.at)
             self.written += 1
 
@@ -234,7 +234,7 @@ class World:
             self.task_made(made)
             return made
 
-        original = service.consumer.partition_task
+        original = service.kafka.session.partition_task
         waits = SimpleNamespace(Random=lambda: self.rng)
         with (
             mock.patch.object(
@@ -251,7 +251,7 @@ class World:
             mock.patch.object(service.run, "random", waits),
             # It would ask a real network what is wrong.
             mock.patch.object(service.run, "explain", _explain),
-            mock.patch.object(service.consumer, "partition_task", make_task),
+            mock.patch.object(service.kafka.session, "partition_task", make_task),
             self._captured_log(),
         ):
             yield
@@ -296,7 +296,7 @@ def settled(world: World) -> bool:
             if partition.task.changed() or partition.task._saving:
                 return False
     ends = {
-        service.consumer.TopicPartition(topic, number): 0
+        service.kafka.session.TopicPartition(topic, number): 0
         for topic in TOPICS.values()
         for number in range(PARTITIONS)
     }

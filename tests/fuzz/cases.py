@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from detectors.events import (
+from detectors.market_data.events import (
     MAX_NUMBER,
     MIN_NUMBER,
     Cancel,
@@ -14,7 +14,7 @@ from detectors.events import (
     Reference,
     Trade,
 )
-from service.wire import STREAMS
+from service.pipeline.wire import STREAMS
 
 BEGIN_NS = 1_767_225_600_000_000_000
 NOW_NS = BEGIN_NS + 30 * 86_400_000_000_000

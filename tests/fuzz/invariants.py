@@ -6,14 +6,14 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from detectors.book import Book
-from detectors.incidents import Alert
-from detectors.one_sided import MAX_ACCOUNTS
+from detectors.incidents.alerts import Alert
+from detectors.market_data.book import Book
+from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 from detectors.open_bar import MOST_AT_ONCE
 from detectors.symbol import Signal
-from service.admission import newcomers
-from service.output import Output
-from service.task import PartitionTask
+from service.pipeline.admission import newcomers
+from service.pipeline.output import Output
+from service.pipeline.task import PartitionTask
 
 
 def check_task(task: PartitionTask, fed: int) -> None:

@@ -4,7 +4,7 @@ import gzip
 import random
 from collections.abc import Iterator
 
-from service.wire import STREAMS
+from service.pipeline.wire import STREAMS
 from tests.fuzz.cases import CALM, NOW_NS, core_case, encoded, wire_header
 
 SEED = 20_260_101

@@ -12,15 +12,15 @@ import msgspec
 import zstandard
 
 from detectors.catalogue import CATALOGUE
-from detectors.events import Event
+from detectors.market_data.events import Event
 from detectors.parameters import Parameters
-from service import files as files_module
-from service import snapshots as snapshots_module
-from service.files import BatchReader
-from service.output import Muted, Output, Tally
-from service.rejection import MAX_AHEAD_SECONDS, NANOSECONDS, Reason
-from service.task import PartitionTask, Snapshot
-from service.wire import STREAMS, Decoder
+from service.pipeline import snapshots as snapshots_module
+from service.pipeline.output import Muted, Output, Tally
+from service.pipeline.rejection import MAX_AHEAD_SECONDS, NANOSECONDS, Reason
+from service.pipeline.task import PartitionTask, Snapshot
+from service.pipeline.wire import STREAMS, Decoder
+from service.replay import files as files_module
+from service.replay.files import BatchReader
 from tests.fuzz.cases import BEGIN_NS, CALM, NOW_NS, CoreCase, core_case, wire_case
 from tests.fuzz.invariants import check_finite, check_output, check_task
 

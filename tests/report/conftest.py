@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import main
-from service.demo.recording import simulate_to_directory
-from service.demo.scenarios import scenario
+from service.cli.main import main
+from service.exchange.recording import simulate_to_directory
+from service.exchange.scenarios.catalogue import scenario
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "A\n\u202eB"]
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from service.output import Output
+from service.pipeline.output import Output
 from service.report import collect
 from service.report.collect import Collected
 from service.report.page import page, rank
 from service.report.sections import About, verdict
-from service.settings import Settings
-from service.summary import Summary
-from tests.told import alert, bar
+from service.report.summary import Summary
+from service.settings.types import Settings
+from tests.steps import alert, bar
 
 ABOUT = About("day", Summary("day"), Settings(), {})
 

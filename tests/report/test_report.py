@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli import main
+from service.cli.main import main
 from service.presentation.series import COLUMNS
 from service.report.envelope import Envelope
 from tests.report.conftest import HOSTILE

@@ -1,6 +1,6 @@
 """What a scorecard says of feeds, on outcomes that are known."""
 
-from service.demo.measures import Truth
+from service.exchange.measures import Truth
 from service.scorecard.feeds import feed_false, feed_found
 from service.scorecard.matrix import Trial
 from service.scorecard.trial import Alarm, Outcome

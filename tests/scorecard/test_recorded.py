@@ -8,12 +8,12 @@ import sys
 import msgspec
 import pytest
 
-from detectors.book import Book
-from detectors.events import Cancel, Order, Trade
-from service.demo.recording import read_truths, simulate_to_directory
-from service.demo.scenarios import scenario
+from detectors.market_data.book import Book
+from detectors.market_data.events import Cancel, Order, Trade
 from service.errors import OperatorError
-from service.files import STREAM_NAMES, stream_path
+from service.exchange.recording import read_truths, simulate_to_directory
+from service.exchange.scenarios.catalogue import scenario
+from service.replay.files import STREAM_NAMES, stream_path
 from service.scorecard import recorded, score
 from service.scorecard.background import SECOND, follow, recorded_events, survey
 from service.scorecard.injections import KINDS, LENGTH_SECONDS, Injection, inject

@@ -6,9 +6,9 @@ import sys
 import msgspec
 import pytest
 
-from service.cli import main
-from service.demo.measures import Truth
-from service.demo.scenarios import SCENARIOS, scenario
+from service.cli.main import main
+from service.exchange.measures import Truth
+from service.exchange.scenarios.catalogue import SCENARIOS, scenario
 from service.scorecard import run as running
 from service.scorecard import score
 from service.scorecard.matrix import (

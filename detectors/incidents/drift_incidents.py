@@ -1,0 +1,95 @@
+"""A lasting change of a symbol's market as an incident of its own, of low severity.
+
+Several detectors usually see the same change within minutes: they join the incident that is open,
+which ends once none has found another for a while.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from detectors.detector import Detector, phrase
+from detectors.incidents.alerts import MAX_EVIDENCE, Alert, Evidence, distrusted, firing, resolved
+from detectors.incidents.kind import DRIFT
+from detectors.scorer import Reading
+
+VERSION = 1
+QUIET_NS = 1_800_000_000_000
+"""The incident ends so long after the last detector found a change."""
+
+
+class DriftIncident(Struct):
+    """A drift that was told of; ``last_ns`` is when a detector last found one."""
+
+    alert: Alert
+    last_ns: int
+
+
+class DriftIncidents:
+    """The drifts of one symbol, one incident at a time."""
+
+    __slots__ = ("open", "symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.open: DriftIncident | None = None
+
+    def step(
+        self,
+        ts_event: int,
+        detectors: Sequence[Detector],
+        readings: Mapping[str, Reading],
+        inputs: Sequence[str] = (),
+    ) -> list[Alert]:
+        """Take in a bar that closed at ``ts_event``; the alerts it gives rise to.
+
+        ``inputs`` is what is known against the symbol's feed.
+        """
+        alerts = self.resolve(ts_event)
+        drifted = [
+            d
+            for d in detectors
+            if readings[d.name].drift and readings[d.name].drift_suppressed is None
+        ]
+        if not drifted:
+            return alerts
+        if self.open is not None:
+            self.open.last_ns = ts_event
+            return alerts
+        alert = self._raise(drifted[0], ts_event, readings[drifted[0].name], inputs)
+        self.open = DriftIncident(alert, ts_event)
+        return [*alerts, alert]
+
+    def resolve(self, ts_event: int) -> list[Alert]:
+        """Resolve what has been quiet for long enough at ``ts_event``."""
+        incident = self.open
+        if incident is None or ts_event < incident.last_ns + QUIET_NS:
+            return []
+        self.open = None
+        summary = f"{self.symbol}: no further change for {QUIET_NS // 10**9} s"
+        return [resolved(incident.alert, incident.last_ns + QUIET_NS, summary)]
+
+    def _raise(
+        self, detector: Detector, ts_event: int, reading: Reading, inputs: Sequence[str]
+    ) -> Alert:
+        evidence = [
+            Evidence(detector.name, c.feature, c.value, c.expected, c.share)
+            for c in reading.drift[:MAX_EVIDENCE]
+        ]
+        top = evidence[0]
+        sentence = phrase(detector.phrases[top.feature], top.value, top.expected)
+        assert reading.score is not None
+        sentence = f"{self.symbol}: for minutes now {sentence}; what is usual is learned anew"
+        return firing(
+            self.symbol,
+            DRIFT,
+            VERSION,
+            "info",
+            ts_event,
+            ts_event,
+            score=reading.score,
+            p_value=reading.p_value,
+            evidence=evidence,
+            summary=distrusted(sentence, inputs),
+            inputs=inputs,
+        )

@@ -1,0 +1,201 @@
+"""What happened in one symbol in one interval, and over the last few.
+
+A bar holds sums of what flowed and the state of the book at its ends. So that a detector can look
+over several spans at once, the sums are also kept with exponential forgetting: a span of tau
+seconds weighs what happened t seconds ago by exp(-t / tau). That takes one row of numbers a span
+whatever its length, and an interval without events costs nothing.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from operator import attrgetter
+
+from msgspec import Struct
+
+from detectors.market_data.book import DEPTH_BANDS_BPS, Book
+
+SPANS_SECONDS = (5, 15, 60)
+"""The spans over which flow is kept besides the bar itself: no single scale suffices."""
+
+DEPTH_SPANS_SECONDS = (15, 60, 300)
+"""The spans over which depth is smoothed: a quote that moves, a maker that left, a drain."""
+
+NEAR_BPS = 25.0
+"""Flow within this distance of the mid price is "near" the touch."""
+
+NEAR_BAND = DEPTH_BANDS_BPS.index(NEAR_BPS)
+"""The place of the same distance among the bands of a book state's depths."""
+
+YOUNG_NS = 50_000_000
+"""An order cancelled within this time of its arrival was "young": nobody could have traded with it
+who had not already decided to (fleeting orders: Hasbrouck and Saar, 2009, use two seconds; stuffing
+is a matter of milliseconds: Egginton, Van Ness and Van Ness, 2016)."""
+
+FLEETING_NS = 1_000_000_000
+FLEETING_SHARE = 0.1
+"""An order withdrawn within a second is fleeting (Hasbrouck and Saar, 2009, took two seconds, when
+markets were slower). One of at least this share of the usual depth is meant to be seen."""
+
+WIDEST_SPREAD_BPS = 1_000.0
+"""The spread of a book with an empty side, and the most that any spread counts for."""
+
+
+@dataclass(slots=True)  # written with every event, which costs a Struct twice as much
+class Flow:
+    """Sums over an interval, or over a span with exponential forgetting.
+
+    Counts are numbers of events; the rest is notional in the quote currency. ``bid`` and ``ask``
+    name the side of the book where the order rested. ``leveraged`` is the notional of new orders
+    that state a leverage and do not only reduce, ``leverage_excess_weighted`` weighs it by the
+    excess of the leverage's logarithm over the account's own habit. ``large_fleeting`` is what was
+    withdrawn of orders as large as `FLEETING_SHARE` within `FLEETING_NS` of their arrival.
+    """
+
+    orders: float = 0.0
+    cancels: float = 0.0
+    young_cancels: float = 0.0
+    trades: float = 0.0
+    near_placed_bid: float = 0.0
+    near_placed_ask: float = 0.0
+    near_cancelled_bid: float = 0.0
+    near_cancelled_ask: float = 0.0
+    near_traded_bid: float = 0.0
+    near_traded_ask: float = 0.0
+    leveraged: float = 0.0
+    leverage_excess_weighted: float = 0.0
+    near_maximum_leverage: float = 0.0
+    large_fleeting_bid: float = 0.0
+    large_fleeting_ask: float = 0.0
+
+
+_amounts = attrgetter(*(field.name for field in fields(Flow)))
+
+
+class BookState(Struct, frozen=True, gc=False):
+    """The book at one moment; depths are notional within 10, 25 and 50 bps of the mid price."""
+
+    mid: float
+    spread_bps: float
+    bid_depth: tuple[float, float, float]
+    ask_depth: tuple[float, float, float]
+
+    @property
+    def depth(self) -> tuple[float, float, float]:
+        """Both sides' depth within each band."""
+        (a, b, c), (d, e, f) = self.bid_depth, self.ask_depth
+        return (a + d, b + e, c + f)
+
+
+class Bar(Struct, frozen=True):
+    """One interval of one symbol, closed: [starts_at, ends_at), with what led up to it.
+
+    ``spans`` has a Flow for each of SPANS_SECONDS, this interval included. ``opened`` and
+    ``closed`` are None until the book has had both sides once. ``usual_depth`` is the habitual
+    notional within 25 bps of the mid on both sides, 0 while unknown; ``smooth_log_depth`` the
+    logarithm of depth over the usual, smoothed over DEPTH_SPANS_SECONDS. ``one_sided`` is
+    how much one account has lately placed on one side, see OneSidedAccounts; 0 where accounts are
+    not told.
+    """
+
+    symbol: str
+    starts_at: int
+    ends_at: int
+    flow: Flow
+    spans: tuple[Flow, ...]
+    opened: BookState | None
+    closed: BookState | None
+    usual_depth: float
+    smooth_log_depth: tuple[float, float, float]
+    one_sided: float
+
+
+class Spans:
+    """The flow sums of SPANS_SECONDS, forgotten exponentially.
+
+    Parameters
+    ----------
+    bar_seconds
+        The length of a bar.
+    """
+
+    __slots__ = ("_decay", "sums")
+
+    def __init__(self, bar_seconds: float) -> None:
+        self._decay = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
+        self.sums = tuple(Flow() for _ in SPANS_SECONDS)
+
+    def add(self, flow: Flow, bars: int) -> tuple[Flow, ...]:
+        """Let ``bars`` intervals pass, the last of which saw ``flow``; the sums after it."""
+        amounts = _amounts(flow)
+        sums = []
+        for decay, before in zip(self._decay, self.sums, strict=True):
+            left = decay**bars
+            pairs = zip(_amounts(before), amounts, strict=True)
+            sums.append(Flow(*[total * left + amount for total, amount in pairs]))
+        self.sums = tuple(sums)
+        return self.sums
+
+
+LEAST_HABIT = 1e-90
+"""Less than any depth of one order: what is left of a habit after weeks of an empty book."""
+
+
+class DepthState(Struct):
+    """What a DepthHabit has learned; a snapshot keeps it and puts it back."""
+
+    bars: int = 0
+    usual: float = 0.0
+    smooth: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+class DepthHabit:
+    """How deep the book usually is, and how deep it has been lately.
+
+    Parameters
+    ----------
+    bar_seconds
+        The length of a bar.
+    memory_seconds
+        The time over which the usual depth forgets.
+    """
+
+    __slots__ = ("_fading", "_smoothing", "state")
+
+    def __init__(self, bar_seconds: float, memory_seconds: float = 1_800.0) -> None:
+        self._fading = bar_seconds / memory_seconds
+        self._smoothing = [1.0 - math.exp(-bar_seconds / span) for span in DEPTH_SPANS_SECONDS]
+        self.state = DepthState()
+
+    def learn(self, depth: float) -> None:
+        """Learn a bar's depth, as notional within 25 bps of the mid on both sides."""
+        state = self.state
+        state.bars += 1
+        # A plain mean at first, so that the first bar has no lasting say.
+        state.usual += max(self._fading, 1.0 / state.bars) * (depth - state.usual)
+        if state.usual < LEAST_HABIT:
+            state.usual = 0.0
+        if state.usual > 0.0:
+            log_depth = math.log(max(depth, 1e-3 * state.usual) / state.usual)
+            a, b, c = self._smoothing
+            short, middle, long = state.smooth
+            state.smooth = (
+                short + a * (log_depth - short),
+                middle + b * (log_depth - middle),
+                long + c * (log_depth - long),
+            )
+
+
+def book_state(book: Book, last_mid: float | None) -> BookState | None:
+    """Measure a book; the mid of a book with an empty side is its last."""
+    mid, spread_bps = book.mid, book.spread_bps
+    if mid is None or spread_bps is None:
+        if last_mid is None:
+            return None
+        mid, spread_bps = last_mid, WIDEST_SPREAD_BPS
+    bids, asks = book.bids.depth(mid), book.asks.depth(mid)
+    return BookState(
+        mid=mid,
+        spread_bps=min(spread_bps, WIDEST_SPREAD_BPS),
+        bid_depth=(bids[0], bids[1], bids[2]),
+        ask_depth=(asks[0], asks[1], asks[2]),
+    )

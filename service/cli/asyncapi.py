@@ -1,0 +1,227 @@
+"""The AsyncAPI document: every topic, what is in its records, and who writes and reads them.
+
+It is made from the types that decode and encode the records, under the names that the settings give
+to topics and fields. AsyncAPI 3.0.0, Kafka bindings 0.5.0.
+"""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import msgspec
+import yaml
+from msgspec import Struct
+
+from detectors.incidents.alerts import Alert
+from detectors.incidents.kill_switch import KillSwitch
+from detectors.symbol import Signal
+from service import __version__
+from service.kafka.cluster.topics import Wanted, wanted_topics
+from service.pipeline.rejection import Reason
+from service.pipeline.snapshots import Header
+from service.pipeline.wire import STREAMS, event_class
+from service.settings.types import Settings
+
+BINDING = "0.5.0"
+"""The version of AsyncAPI's Kafka bindings."""
+
+_AS_TEXT = {
+    "integer": r"^-?\d+$",
+    "number": r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$",
+}
+
+_OUTPUTS: Mapping[str, type[Struct]] = {
+    "alerts": Alert,
+    "signals": Signal,
+    "killswitch": KillSwitch,
+}
+_SUMMARIES = {
+    "alerts": "One record each time an incident opens, escalates or resolves. At least once: the "
+    "same alert_id, status and severity are the same alert.",
+    "signals": "One record a symbol and bar with events: what each detector makes of it, and the "
+    "features behind that. After a crash some come again, with the same symbol and ts_event.",
+    "killswitch": "Compacted: the last record of a symbol is its state. Tripped ends at `until` by "
+    "itself, whether or not an armed follows.",
+    "orders": "New orders, and replacements of resting ones. Every order but one of type market "
+    "has a price.",
+    "cancels": "Withdrawals of resting orders.",
+    "trades": "Executions.",
+    "references": "Prices and rates that the venue computes.",
+    "margins": "The venue's margin parameters.",
+    "positions": "Accounts' positions after they changed.",
+}
+_DEAD_LETTER_HEADERS: dict[str, Any] = {
+    "foreshock.topic": {"type": "string", "description": "where the record was"},
+    "foreshock.partition": {"type": "string", "pattern": r"^\d+$"},
+    "foreshock.offset": {"type": "string", "pattern": r"^\d+$"},
+    "foreshock.timestamp_ms": {
+        "type": "string",
+        "pattern": r"^-?\d+$",
+        "description": "the record's own timestamp",
+    },
+    "foreshock.reason": {"type": "string", "enum": list(get_args(Reason))},
+    "foreshock.detail": {"type": "string", "description": "what is wrong and what would be right"},
+    "foreshock.size": {
+        "type": "string",
+        "pattern": r"^\d+$",
+        "description": "the bytes that the record had; one too large for a record is cut",
+    },
+}
+
+
+def to_yaml(document: Mapping[str, Any]) -> str:
+    """The document as YAML, in its own order."""
+    text: str = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+def asyncapi(settings: Settings) -> dict[str, Any]:
+    """The document for topics, names and units as the settings have them."""
+    topics = {topic.key.partition(".")[2]: topic for topic in wanted_topics(settings)}
+    wire = settings.wire
+    events = {
+        name: event_class(name, getattr(wire.fields, name), wire.time_unit)
+        for name in STREAMS
+        if name in topics
+    }
+    outputs = {name: kind for name, kind in _OUTPUTS.items() if name in topics}
+    _, schemas = msgspec.json.schema_components(
+        [*outputs.values(), Header], ref_template="#/components/schemas/{name}"
+    )
+    schemas |= {STREAMS[name].__name__: _lenient(name, event) for name, event in events.items()}
+    for name, schema in schemas.items():
+        schemas[name] = {**schema, "description": " ".join(schema["description"].split())}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Foreshock",
+            "version": __version__,
+            "description": "The topics that Foreshock reads and writes. All have the same number "
+            "of partitions, and a symbol is in the same partition number of each. Times are whole "
+            "nanoseconds since 1970, UTC, where nothing else is said.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": _servers(settings),
+        "channels": {name: _channel(name, topic) for name, topic in topics.items()},
+        "operations": {
+            f"{'read' if topic.is_input else 'write'}_{name}": {
+                "action": "receive" if topic.is_input else "send",
+                "channel": {"$ref": f"#/channels/{name}"},
+                "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
+            }
+            for name, topic in topics.items()
+        },
+        "components": {
+            "messages": {
+                **{name: _message(name, STREAMS[name]) for name in events},
+                **{name: _message(name, kind) for name, kind in outputs.items()},
+                "deadletters": _dead_letter(),
+                "snapshots": _snapshot(),
+            },
+            "schemas": schemas,
+        },
+    }
+
+
+def _servers(settings: Settings) -> dict[str, Any]:
+    kafka = settings.kafka
+    protocol = "kafka" if kafka.security_protocol == "PLAINTEXT" else "kafka-secure"
+    hosts = [host.strip() for host in kafka.bootstrap_servers.split(",")]
+    return {
+        f"kafka{number}": {
+            "host": host,
+            "protocol": protocol,
+            "description": f"security.protocol={kafka.security_protocol}",
+        }
+        for number, host in enumerate(hosts)
+    }
+
+
+def _channel(name: str, topic: Wanted) -> dict[str, Any]:
+    channel: dict[str, Any] = {
+        "address": topic.name,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+    }
+    if topic.is_input and not topic.is_required:
+        channel["description"] = 'Not required; what needs it says "no_input" without it.'
+    if name == "snapshots":
+        channel["description"] = "Foreshock's own: its form changes from version to version."
+        channel["x-internal"] = True
+    configuration: dict[str, Any] = {}
+    if policy := topic.configs.get("cleanup.policy"):
+        configuration["cleanup.policy"] = [policy]
+    if kept := topic.configs.get("retention.ms"):
+        configuration["retention.ms"] = int(kept)
+    if configuration:
+        channel["bindings"] = {
+            "kafka": {"topicConfiguration": configuration, "bindingVersion": BINDING}
+        }
+    return channel
+
+
+def _message(name: str, kind: type[Struct]) -> dict[str, Any]:
+    key = {"type": "string", "description": "the symbol, UTF-8"}
+    return {
+        "title": kind.__name__,
+        "summary": _SUMMARIES[name],
+        "contentType": "application/json",
+        "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
+        "bindings": {"kafka": {"key": key, "bindingVersion": BINDING}},
+    }
+
+
+def _dead_letter() -> dict[str, Any]:
+    return {
+        "title": "DeadLetter",
+        "summary": "A record that could not be read, byte for byte, with its own key; the headers "
+        "say where it was and why.",
+        "contentType": "application/octet-stream",
+        "headers": {
+            "type": "object",
+            "required": list(_DEAD_LETTER_HEADERS),
+            "properties": _DEAD_LETTER_HEADERS,
+        },
+        "payload": {"type": "string", "format": "binary"},
+    }
+
+
+def _snapshot() -> dict[str, Any]:
+    return {
+        "title": "Snapshot",
+        "summary": "A part of a symbol's state, in MessagePack. Nobody else should write it.",
+        "contentType": "application/msgpack",
+        "headers": {
+            "type": "object",
+            "required": ["foreshock.snapshot"],
+            "properties": {
+                "foreshock.snapshot": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "description": "JSON; its form is the schema Header",
+                }
+            },
+        },
+        "payload": {"type": "string", "format": "binary"},
+    }
+
+
+def _lenient(stream: str, event: type[Struct]) -> dict[str, Any]:
+    """The schema of what is read: a number may also be text that spells it."""
+    _, components = msgspec.json.schema_components([event])
+    (schema,) = components.values()
+    properties = {name: _or_text(its) for name, its in schema["properties"].items()}
+    # A class of other names has no words of its own.
+    return {**schema, "description": STREAMS[stream].__doc__ or "", "properties": properties}
+
+
+def _or_text(schema: dict[str, Any]) -> dict[str, Any]:
+    options: list[dict[str, Any]] = schema.get("anyOf", [schema])
+    texts = [
+        {"type": "string", "pattern": _AS_TEXT[option["type"]]}
+        for option in options
+        if option.get("type") in _AS_TEXT
+    ]
+    if not texts:
+        return schema
+    rest = {"default": schema["default"]} if "default" in schema else {}
+    return {"anyOf": [*options, *texts], **rest}

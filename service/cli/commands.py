@@ -1,0 +1,211 @@
+"""What each subcommand does, given its parsed arguments; returns the exit code."""
+
+import argparse
+import asyncio
+import os
+import sys
+
+from service.errors import ConfigurationError, OperatorError
+
+# Each command imports what it needs: Kafka, models and simulation take a second to load, which
+# nobody should wait for to see a help text or a mistake in the configuration.
+# ruff: noqa: PLC0415
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``foreshock run``."""
+    from service import logs
+    from service.settings.load import load_settings
+
+    settings = load_settings(arguments.config, os.environ)
+    logs.configure(settings.log.level, settings.log.format)
+    from service.run import run as run_service
+    from service.settings.reload import Source
+
+    return run_service(settings, Source(arguments.config, os.environ))
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """``foreshock replay``."""
+    from service import logs
+    from service.settings.load import load_settings
+
+    settings = load_settings(arguments.config, os.environ)
+    logs.configure(settings.log.level, settings.log.format)
+    from service.replay.engine import replay as replay_files
+
+    return replay_files(
+        arguments.directory,
+        settings,
+        alerts=arguments.alerts,
+        signals=arguments.signals,
+        summary=arguments.summary,
+        report=arguments.report,
+        quiet=arguments.quiet,
+    )
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """``foreshock demo``."""
+    try:
+        from service.demo.run import demo as run_demo
+    except ModuleNotFoundError as error:
+        if error.name != "confluent_kafka":
+            raise
+        raise OperatorError(
+            "the demo's embedded broker needs confluent-kafka: pip install 'foreshock[demo]'"
+        ) from None
+
+    return run_demo(
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        scenario=arguments.scenario,
+        speed=arguments.speed,
+        http_port=arguments.http_port,
+        keep=arguments.keep,
+    )
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """``foreshock simulate``."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from service.exchange.recording import simulate_to_directory
+    from service.exchange.scenarios.catalogue import scenario
+
+    chosen = scenario(
+        arguments.scenario,
+        strength=arguments.strength,
+        start_seconds=arguments.start,
+        length_seconds=arguments.length,
+    )
+    late = [e for e in chosen.episodes if e.start_seconds >= arguments.duration]
+    if late:
+        raise ConfigurationError(
+            f"{late[0].kind} would begin after {late[0].start_seconds:g} s, but the simulation "
+            f"lasts {arguments.duration:g} s: give it a longer --duration or an earlier --start"
+        )
+    to_terminal = sys.stderr.isatty()
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not to_terminal
+    ) as progress:
+        bar = progress.add_task("simulating", total=1.0)
+        try:
+            recording = simulate_to_directory(
+                arguments.out,
+                scenario=chosen,
+                seed=arguments.seed,
+                symbols=arguments.symbols,
+                duration_seconds=arguments.duration,
+                events_per_second=arguments.events_per_second,
+                compression=arguments.compress,
+                progress=lambda share, _events: progress.update(bar, completed=share),
+            )
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        except (OSError, RuntimeError) as error:
+            raise OperatorError(str(error)) from None
+    for stream, count in recording.counts.items():
+        _say(f"{stream:<12}{count:>12,}")
+    _say(f"{'truth':<12}{len(recording.truths):>12,}")
+    _say(f"written to {recording.directory} in {recording.elapsed_seconds:.1f} s")
+    return 0
+
+
+def scorecard(arguments: argparse.Namespace) -> int:
+    """``foreshock scorecard``."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from service.scorecard.matrix import SEEDS_APART, Purpose
+    from service.scorecard.recorded import scorecard as scorecard_of_recorded
+    from service.scorecard.report import to_markdown
+    from service.scorecard.run import scorecard as make_scorecard
+
+    if arguments.seeds > SEEDS_APART:
+        raise ConfigurationError(f"--seeds {arguments.seeds}: at most {SEEDS_APART}")
+    scenarios = [name for name in arguments.scenarios if name != "calm"]
+    purpose: Purpose = "tuning" if arguments.tuning else "reporting"
+    if arguments.recorded is not None:
+        card = scorecard_of_recorded(
+            arguments.out,
+            arguments.recorded,
+            kinds=scenarios,
+            purpose=purpose,
+            seeds=arguments.seeds,
+            false_alarms_per_day=arguments.budget,
+            jobs=arguments.jobs,
+        )
+    else:
+        card = make_scorecard(
+            arguments.out,
+            scenarios=scenarios,
+            purpose=purpose,
+            seeds=arguments.seeds,
+            calm_days=arguments.calm_days,
+            activities=arguments.activities,
+            baselines=arguments.baselines,
+            false_alarms_per_day=arguments.budget,
+            jobs=arguments.jobs,
+        )
+    Console().print(Markdown(to_markdown(card)))
+    _say(f"\nwritten to {arguments.out}")
+    return 0
+
+
+def check_config(arguments: argparse.Namespace) -> int:
+    """``foreshock check-config``."""
+    from service.kafka.cluster.connection import client_options
+    from service.outputs.alertmanager import Notifier
+    from service.settings.load import effective, load
+    from service.settings.types import settings_hash
+    from service.web.web_config import load_web_config
+
+    loaded = load(arguments.config, os.environ)
+    _say(effective(loaded))
+    _say(f"\n# fingerprint of what changes what is learned: {settings_hash(loaded.settings)}")
+    # What stands in the files that the settings name; a broker or an endpoint is not asked.
+    client_options(loaded.settings.kafka)
+    load_web_config(loaded.settings.http.web_config_file)
+    Notifier(loaded.settings.alertmanager, dict)
+    return 0
+
+
+def asyncapi(arguments: argparse.Namespace) -> int:
+    """``foreshock asyncapi``."""
+    from service.cli.asyncapi import asyncapi as document
+    from service.cli.asyncapi import to_yaml
+    from service.settings.load import load_settings
+
+    sys.stdout.write(to_yaml(document(load_settings(arguments.config, os.environ))))
+    return 0
+
+
+def topics(arguments: argparse.Namespace) -> int:
+    """``foreshock topics``."""
+    from service.kafka.cluster.inspection import create_missing, inspect_topics
+    from service.kafka.cluster.topics import table
+    from service.settings.load import load_settings
+
+    if not arguments.create and (arguments.partitions or arguments.replication_factor):
+        raise ConfigurationError("--partitions and --replication-factor need --create")
+    settings = load_settings(arguments.config, os.environ)
+    if arguments.create:
+        created = asyncio.run(
+            create_missing(settings, arguments.partitions, arguments.replication_factor)
+        )
+        _say(f"created {', '.join(created)}\n" if created else "nothing was missing\n")
+    report = asyncio.run(inspect_topics(settings))
+    _say(table(settings, report))
+    for problem in report.problems:
+        _say(f"\nproblem: {problem}")
+    for hint in report.hints:
+        _say(f"\nnote: {hint}")
+    if not report.problems:
+        _say("\nall is as it must be")
+    return 1 if report.problems else 0
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201 - the command's output

@@ -1,0 +1,159 @@
+"""What a program that subscribes to the topics gets to know, kept as a person wants to see it."""
+
+from collections import deque
+
+from msgspec import Struct, field
+
+from detectors.incidents.alerts import Alert
+from detectors.incidents.kind import kind
+from detectors.market_data.events import Trade
+from detectors.symbol import Signal
+from service.demo.producer import Progress
+from service.exchange.measures import Truth
+
+MINUTE_NS = 60_000_000_000
+CHANGE_NS = 5 * MINUTE_NS
+"""Prices are compared with those of five minutes before."""
+
+HELD_NS = 30_000_000_000
+"""Readings are shown at their highest over the last half minute: many bars a second pass."""
+
+
+class SymbolView(Struct):
+    """A symbol, from its trades and signals.
+
+    ``prices`` holds one (time, price) a second, ``liquidations`` (time, notional), ``readings``
+    the signals of the last half minute; all of them are short.
+    """
+
+    symbol: str
+    price: float | None = None
+    bars: int = 0
+    prices: deque[tuple[int, float]] = field(default_factory=deque)
+    liquidations: deque[tuple[int, float]] = field(default_factory=deque)
+    readings: deque[Signal] = field(default_factory=deque)
+
+    @property
+    def change_ratio(self) -> float | None:
+        """The price against that of five minutes before, less one."""
+        if self.price is None or not self.prices:
+            return None
+        return self.price / self.prices[0][1] - 1
+
+    @property
+    def stress_ratio(self) -> float | None:
+        """The highest of the last half minute; None while warming up."""
+        return max(
+            (s.stress_ratio for s in self.readings if s.stress_ratio is not None), default=None
+        )
+
+    def score(self, detector: str) -> float | None:
+        """A detector's highest score of the last half minute; None while it has none."""
+        readings = [s.detectors[detector].score for s in self.readings if detector in s.detectors]
+        return max((score for score in readings if score is not None), default=None)
+
+    def alarmed(self, detector: str) -> bool:
+        """Whether a detector alarmed in the last half minute."""
+        return any(s.detectors[detector].alarm for s in self.readings if detector in s.detectors)
+
+
+class IncidentView(Struct):
+    """An incident: the alert that opened it, and those that escalated and resolved it."""
+
+    opened: Alert
+    escalated: Alert | None = None
+    resolved: Alert | None = None
+
+    @property
+    def severity(self) -> str:
+        """The gravest it has been."""
+        return self.latest.severity
+
+    @property
+    def latest(self) -> Alert:
+        """The latest alert that says what is wrong."""
+        return self.escalated or self.opened
+
+
+class Observed:
+    """All that was seen so far.
+
+    Attributes
+    ----------
+    symbols
+        By name.
+    drifts
+        The lasting changes that were told of, by alert id.
+    feeds
+        What was told of feeds, by alert id.
+    incidents
+        By alert id, in the order in which they opened.
+    market_ns, produced
+        How far the exchange has come.
+    cascades
+        The ground truth, each once it has begun.
+    """
+
+    def __init__(self, symbols: list[str], start_ns: int) -> None:
+        self.symbols = {symbol: SymbolView(symbol) for symbol in symbols}
+        self.incidents: dict[str, IncidentView] = {}
+        self.drifts: dict[str, Alert] = {}
+        self.feeds: dict[str, Alert] = {}
+        self.market_ns = start_ns
+        self.produced = 0
+        self.cascades: list[Truth] = []
+
+    def progress(self, progress: Progress) -> None:
+        """Take in what the exchange tells."""
+        self.market_ns = progress.market_ns
+        self.produced = progress.produced
+        self.cascades += progress.cascades
+
+    def trade(self, trade: Trade) -> None:
+        """Take in a trade."""
+        view = self.symbols[trade.symbol]
+        now = trade.ts_event
+        view.price = trade.price
+        if not view.prices or now >= view.prices[-1][0] + MINUTE_NS // 60:
+            view.prices.append((now, trade.price))
+        while view.prices[0][0] < now - CHANGE_NS:
+            view.prices.popleft()
+        if trade.liquidation:
+            view.liquidations.append((now, trade.price * trade.quantity))
+
+    def liquidated(self, symbol: str) -> float:
+        """Notional liquidated in a symbol over the last minute of market time."""
+        liquidations = self.symbols[symbol].liquidations
+        while liquidations and liquidations[0][0] < self.market_ns - MINUTE_NS:
+            liquidations.popleft()
+        return sum(notional for _, notional in liquidations)
+
+    def signal(self, signal: Signal) -> None:
+        """Take in a signal."""
+        view = self.symbols[signal.symbol]
+        view.bars += 1
+        view.readings.append(signal)
+        while view.readings[0].ts_event < signal.ts_event - HELD_NS:
+            view.readings.popleft()
+
+    def alert(self, alert: Alert) -> None:
+        """Take in an alert; that of a drift or of a feed is no incident of the market."""
+        its = kind(alert.detector, alert.severity)
+        if its != "alarm":
+            others = self.feeds if its == "feed" else self.drifts
+            others[alert.alert_id] = alert
+            return
+        view = self.incidents.get(alert.alert_id)
+        if view is None:
+            self.incidents[alert.alert_id] = IncidentView(alert)
+        elif alert.status == "resolved":
+            view.resolved = alert
+        elif alert.severity == "critical":
+            view.escalated = alert
+
+    def open_incident(self, symbol: str) -> IncidentView | None:
+        """The incident that is open in a symbol."""
+        for view in reversed(self.incidents.values()):
+            if view.opened.symbol == symbol and view.resolved is None:
+                return view
+        return None

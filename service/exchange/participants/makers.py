@@ -1,0 +1,278 @@
+"""Market makers: quotes on several levels, renewed all the time, withdrawn under stress."""
+
+from collections.abc import Callable, Iterable
+from math import ceil, exp, floor
+from random import Random
+
+from service.exchange.controls import Controls
+from service.exchange.participants.population import RECHECK_SECONDS, Population
+from service.exchange.venue.ledger import Holding
+from service.exchange.venue.matching import BUY, SELL, RestingOrder
+from service.exchange.venue.venue import NEAR_DEVIATIONS, Market
+
+RENEWED = 3
+"""Quotes that a maker renews when it acts: those furthest from where it wants them."""
+
+LEVELS = {
+    3: ((1.0, 1.0), (7.0, 2.6), (20.0, 4.2)),
+    4: ((1.0, 1.0), (2.5, 1.6), (7.0, 2.6), (20.0, 4.2)),
+    6: ((1.0, 1.0), (2.5, 1.6), (7.0, 2.6), (20.0, 4.2), (35.0, 5.0), (50.0, 6.0)),
+}
+"""Distance from fair price in half spreads, and size in base sizes: the average book is fullest
+away from the best price (Bouchaud, Mezard & Potters 2002)."""
+
+BASE_ORDERS = 4.0
+"""A maker's size on its first level, in median orders of the traders."""
+
+FIXED_HALF_SPREAD = 0.5e-4
+RISK_HALF_SPREAD = 0.6
+"""Half spread = half a basis point plus this many standard deviations of the price over the time
+that a quote stands: compensation for being picked off (Foucault 1999). Bitcoin spreads were 3 bp on
+average in 2018/19 (Aleti & Mizrach 2021)."""
+
+SNIPE_HALF_SPREADS = 1.0
+"""Makers take what is stale by so much: the fast see news first (Budish, Cramton & Shim 2015)."""
+
+INVENTORY_SIDES = 4.0
+INVENTORY_SKEW = 3.0
+"""The inventory limit is four times what a maker quotes on one side; at the limit its quotes have
+moved by three half spreads (Avellaneda & Stoikov 2008: the reservation price is linear in it) and
+one side is gone. Makers stop at a limit in a crash too (Kirilenko, Kyle, Samadi & Tuzun 2017)."""
+
+STRESS_TOLERANCE = 1.6
+STRESS_WIDENING = 0.8
+STRESS_SHRINKING = 0.7
+STRESS_EXIT = (6.0, 20.0)
+LOSS_EXIT = 0.004
+"""Stress is short-term over usual volatility. Beyond the tolerance makers widen and shrink in
+proportion; beyond the exit (each has its own), or after a loss of this share of the notional of
+their inventory limit, they pull their quotes. In the crash of 10 October 2025 spreads widened
+first, and depth left after."""
+
+PAUSE_SECONDS = (15.0, 45.0)
+RETURN_SECONDS = 90.0
+"""A maker that pulled comes back after this long, and takes this long to be back in size."""
+
+
+class Maker:
+    """One maker in one market."""
+
+    def __init__(
+        self,
+        market: Market,
+        controls: Controls,
+        holding: Holding,
+        people: Population,
+        rng: Random,
+    ) -> None:
+        contract = market.contract
+        self._market = market
+        self._controls = controls
+        self._holding = holding
+        self._rng = rng
+        self._levels = LEVELS[people.levels]
+        self._mean_wait = people.makers * RENEWED / people.maker_orders
+        half = (
+            FIXED_HALF_SPREAD
+            + RISK_HALF_SPREAD * contract.deviation * people.quote_age_seconds**0.5
+        )
+        self._half = half * rng.uniform(0.8, 1.25)
+        median = contract.median_notional / contract.price * contract.lots_per_unit
+        self._base = BASE_ORDERS * median * people.size_scale * rng.uniform(0.7, 1.4)
+        self.side_lots = self._base * sum(size for _, size in self._levels)
+        near = [
+            size
+            for distance, size in self._levels
+            if distance == 1.0 or distance * self._half <= NEAR_DEVIATIONS * contract.deviation
+        ]
+        self.near_lots = self._base * sum(near)
+        self._limit = INVENTORY_SIDES * self.side_lots
+        self._capital = self._limit * market.lot_size * contract.price
+        self._quotes: list[RestingOrder | None] = [None] * (2 * people.levels)
+        self._nerve = rng.uniform(*STRESS_EXIT)
+        self._rest = 0.0
+        self._peak = 0.0
+        self._paused_until = 0
+        self._returned_at = 0
+        self.withdrawn = False
+        self.without_bids = False
+        self.stress = 1.0
+
+    def withdraw(self, _: None = None) -> None:
+        """Cancel every quote, and stay out until `come_back`."""
+        self.withdrawn = True
+        self._pull()
+
+    def come_back(self) -> None:
+        """Quote again, small at first."""
+        self.withdrawn = False
+        self._returned_at = self._market.clock.now
+
+    def withdraw_bids(self, _: None = None) -> None:
+        """Cancel every bid, and quote none until `without_bids` is False again."""
+        self.without_bids = True
+        self._pull(range(len(self._levels)))
+
+    def standing_lots(self) -> float:
+        """What it would show near the middle now, whatever a scenario makes of its sizes.
+
+        The mean of both sides.
+        """
+        now = self._market.clock.now
+        if self.withdrawn or now < self._paused_until:
+            return 0.0
+        sides = 0.5 if self.without_bids else 1.0
+        return sides * self.near_lots * self._willingness(now)
+
+    def _willingness(self, now: int) -> float:
+        """The share of its usual size that it quotes: less under stress, and after a return."""
+        strain = max(self.stress - STRESS_TOLERANCE, 0.0)
+        share = 1 / (1 + STRESS_SHRINKING * strain)
+        if self._returned_at:
+            share *= 1 - 0.8 * exp((self._returned_at - now) / (RETURN_SECONDS * 1e9))
+        return share
+
+    def act(self) -> float:
+        """Renew quotes; return the seconds until it acts again."""
+        if self._rest <= 0.0:
+            self._rest = self._mean_wait * self._rng.uniform(0.5, 1.5)
+            now = self._market.clock.now
+            if not self.withdrawn and now >= self._paused_until:
+                if self._hurt():
+                    self._pull()
+                    pause = self._rng.uniform(*PAUSE_SECONDS)
+                    self._paused_until = self._returned_at = now + int(pause * 1e9)
+                else:
+                    self._renew(now)
+        controls = self._controls
+        speed = controls.activity * controls.requotes * self._market.liveliness
+        if self._rest > RECHECK_SECONDS * speed:
+            self._rest -= RECHECK_SECONDS * speed
+            return RECHECK_SECONDS
+        wait = self._rest / speed
+        self._rest = 0.0
+        return wait
+
+    def _hurt(self) -> bool:
+        holding, market = self._holding, self._market
+        profit = holding.cash + holding.lots * market.lot_size * market.mid()
+        self._peak = max(self._peak, profit)
+        if profit < self._peak - LOSS_EXIT * self._capital:
+            self._peak = profit  # the loss has been answered; the next one counts from here
+            return True
+        return self.stress > self._nerve
+
+    def _pull(self, slots: Iterable[int] | None = None) -> None:
+        for slot in range(len(self._quotes)) if slots is None else slots:
+            order = self._quotes[slot]
+            if order is not None and order.lots:
+                self._market.cancel(order)
+            self._quotes[slot] = None
+
+    def _renew(self, now: int) -> None:
+        market, controls, quotes, rng = self._market, self._controls, self._quotes, self._rng
+        strain = max(self.stress - STRESS_TOLERANCE, 0.0)
+        inventory = min(max(self._holding.lots / self._limit, -1.0), 1.0)
+        half = self._half * controls.spread * (1 + STRESS_WIDENING * strain)
+        fair = market.fair() * (
+            1 - INVENTORY_SKEW * inventory * self._half + 0.3 * half * rng.gauss(0.0, 1.0)
+        )
+        base = self._base * controls.depth * self._willingness(now)
+        scale = market.ticks_per_unit
+        self._snipe(fair, half)
+        bids = 0.0 if self.without_bids else base * min(1.0, 1.0 - inventory)
+        sides = (
+            (BUY, floor(fair * scale), bids),
+            (SELL, ceil(fair * scale), base * min(1.0, 1.0 + inventory)),
+        )
+        candidates: list[tuple[float, int, int, int, int]] = []
+        absent = 2.0 if any(quotes) else 12.0  # all at once where nothing stands
+        slot = 0
+        for side, start, size in sides:
+            for spacing, share in self._levels:
+                distance = spacing * half * fair * scale
+                ticks = start - side * round(distance)
+                lots = int(share * size)
+                order = quotes[slot]
+                if order is None or not order.lots:
+                    if lots:
+                        candidates.append((absent + rng.random(), slot, side, ticks, lots))
+                else:
+                    moved = abs(order.ticks - ticks) / (distance + 1.0)
+                    resized = abs(order.lots - lots) / (order.lots + lots)
+                    urgency = moved + resized + 0.3 * rng.random()
+                    if (order.ticks - start) * side > 0:
+                        urgency += 10.0  # on the wrong side of fair: it would be picked off
+                    candidates.append((urgency, slot, side, ticks, lots))
+                slot += 1
+        candidates.sort(reverse=True)
+        for rank, (urgency, slot, side, ticks, lots) in enumerate(candidates):
+            if rank >= RENEWED and urgency < 10.0:
+                break
+            self._replace(slot, side, ticks, lots)
+
+    def _snipe(self, fair: float, half: float) -> None:
+        """Take an order that stands on the wrong side of fair by more than it costs to do so."""
+        market, scale = self._market, self._market.ticks_per_unit
+        bid, ask = market.book.best_bid(), market.book.best_ask()
+        margin = SNIPE_HALF_SPREADS * half
+        if bid is not None and bid > fair * (1 + margin) * scale:
+            side, limit = SELL, ceil(fair * (1 + margin) * scale)
+        elif ask is not None and ask < fair * (1 - margin) * scale:
+            side, limit = BUY, floor(fair * (1 - margin) * scale)
+        else:
+            return
+        lots = int(self._base * self._rng.uniform(0.5, 2.0))
+        if lots and self._holding.lots * side < self._limit:
+            market.take(self._holding, side, lots, limit=limit)
+
+    def _replace(self, slot: int, side: int, ticks: int, lots: int) -> None:
+        market = self._market
+        order = self._quotes[slot]
+        if order is not None and order.lots:
+            market.cancel(order)
+        self._quotes[slot] = None
+        lots = int(lots * self._rng.uniform(0.75, 1.25))
+        if lots < 1:
+            return
+        # Post only: a maker never takes.
+        if side == BUY:
+            ask = market.book.best_ask()
+            ticks = ticks if ask is None else min(ticks, ask - 1)
+        else:
+            bid = market.book.best_bid()
+            ticks = ticks if bid is None else max(ticks, bid + 1)
+        if ticks > 0:
+            self._quotes[slot] = market.place(self._holding, side, ticks, lots)
+
+
+def deploy(
+    makers: list[Maker],
+    share: float,
+    schedule: Callable[[float, Callable[[None], None]], None],
+    rng: Random,
+) -> None:
+    """Let this share of the makers quote, and the others withdraw, each within a moment."""
+    quoting = round(share * len(makers))
+    for rank, maker in enumerate(makers):
+        if rank < quoting and maker.withdrawn:
+            maker.come_back()
+        elif rank >= quoting and not maker.withdrawn:
+            maker.withdrawn = True
+            schedule(rng.uniform(0.0, 0.3), maker.withdraw)
+
+
+def deploy_bids(
+    makers: list[Maker],
+    share: float,
+    schedule: Callable[[float, Callable[[None], None]], None],
+    rng: Random,
+) -> None:
+    """Let this share of the makers quote bids, and the others asks alone, each within a moment."""
+    bidding = round(share * len(makers))
+    for rank, maker in enumerate(makers):
+        if rank < bidding:
+            maker.without_bids = False
+        elif not maker.without_bids:
+            maker.without_bids = True
+            schedule(rng.uniform(0.0, 0.3), maker.withdraw_bids)

@@ -1,0 +1,103 @@
+"""Writes a simulation to files: the streams, and the ground truth beside them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from service.exchange.measures import Truth
+from service.exchange.scenarios.catalogue import Scenario
+from service.exchange.simulation import START_NS, simulate
+from service.replay.files import EventWriter
+
+TRUTH_FILE = "truth.ndjson"
+_REPORT_EVERY = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What was written: events of each stream, the ground truth, and how long it took."""
+
+    directory: Path
+    counts: dict[str, int]
+    truths: list[Truth]
+    elapsed_seconds: float
+
+
+def simulate_to_directory(
+    out: Path,
+    *,
+    scenario: Scenario,
+    seed: int,
+    symbols: int | Sequence[str] = 4,
+    start_ns: int = START_NS,
+    duration_seconds: float = 1_800.0,
+    events_per_second: float = 30.0,
+    compression: str = "none",
+    progress: Callable[[float, int], None] | None = None,
+) -> Recording:
+    """Simulate, and write ``orders.ndjson`` and the other streams, and ``truth.ndjson``.
+
+    Parameters
+    ----------
+    out
+        Directory to write to; made if it does not exist, and it must not hold streams already.
+    scenario, seed, symbols, start_ns, events_per_second
+        As for `simulate`.
+    duration_seconds
+        Length in market time.
+    compression
+        "none", "gz" or "zst"; the ground truth is never compressed.
+    progress
+        Called from time to time with the share done (0 to 1) and the events so far.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    FileExistsError
+        If the directory holds streams already.
+    RuntimeError
+        If "zst" is asked for without the extra that writes it.
+    """
+    if duration_seconds <= 0:
+        raise ValueError(f"duration is {duration_seconds} s; it must be above zero")
+    started = time.monotonic()
+    duration_ns = int(duration_seconds * 1e9)
+    events = simulate(
+        scenario,
+        seed=seed,
+        symbols=symbols,
+        start_ns=start_ns,
+        duration_ns=duration_ns,
+        events_per_second=events_per_second,
+    )
+    truths: list[Truth] = []
+    count = 0
+    with EventWriter(out, compression) as writer:
+        for event in events:
+            if isinstance(event, Truth):
+                truths.append(event)
+                continue
+            writer.write(event)
+            count += 1
+            if progress is not None and count % _REPORT_EVERY == 0:
+                progress(min((event.ts_event - start_ns) / duration_ns, 1.0), count)
+    truths.sort(key=lambda truth: (truth.starts_at, truth.symbol, truth.kind))
+    (out / TRUTH_FILE).write_bytes(msgspec.json.Encoder().encode_lines(truths))
+    if progress is not None:
+        progress(1.0, count)
+    return Recording(out, writer.counts, truths, time.monotonic() - started)
+
+
+def read_truths(directory: Path) -> list[Truth]:
+    """Read the ground truth of a recorded simulation.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the directory holds none.
+    """
+    return msgspec.json.Decoder(Truth).decode_lines((directory / TRUTH_FILE).read_bytes())

@@ -1,0 +1,312 @@
+"""One contract's market on the simulated venue: orders in, published events out."""
+
+from detectors.market_data.events import (
+    Cancel,
+    Event,
+    Margin,
+    Order,
+    Position,
+    Reference,
+    Side,
+    Trade,
+)
+from service.exchange.measures import CascadeMeter
+from service.exchange.venue.contracts import Contract
+from service.exchange.venue.ledger import Holding
+from service.exchange.venue.matching import BUY, SELL, Fill, OrderBook, RestingOrder
+
+MESSAGE_GAP_NS = 1_000
+"""Between two messages of the venue; an order and its own trades share one time."""
+
+PRICE_BAND = 0.05
+"""A market order goes no further than this from the mark price; venues protect takers so."""
+
+PREMIUM_CAP = 0.05
+"""The mark price stays within this of the index, as on 01 Exchange (mark / index in 0.95-1.05)."""
+
+MARK_WINDOW_SECONDS = 30.0
+"""Time constant of the premium's average in the mark price: the shorter of Hyperliquid's two."""
+
+FUNDING_WINDOW_SECONDS = 3_600.0
+INTEREST_RATE = 0.0001
+FUNDING_CLAMP = 0.0005
+"""Funding = average premium + clamp(interest - average premium, +-0.05 %), per eight hours."""
+
+NEAR_DEVIATIONS = 11.0
+"""Near is within eleven one-second standard deviations of the middle: ten basis points for bitcoin.
+Books of contracts that move more are spread out more."""
+
+IMPACT_SHARE = 0.5
+IMPACT_CEILING = 2.0
+"""Taking all the depth that is near moves the makers' idea of the price by half that width: the
+move is linear in flow over depth (Cont, Kukanov & Stoikov 2014), and about half of the immediate
+impact stays (Bouchaud, Farmer & Lillo 2009). One order moves it by no more than twice that."""
+
+_SIDE: dict[int, Side] = {BUY: "buy", SELL: "sell"}
+
+
+class Clock:
+    """The venue's time and what it has published but not yet handed on."""
+
+    __slots__ = ("now", "published")
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.published: list[Event] = []
+
+
+class Market:
+    """One contract's book, prices and positions.
+
+    Attributes
+    ----------
+    index, mark
+        The venue's index and mark price, in the quote currency.
+    belief
+        How far makers think the contract trades from its index, as a ratio.
+    near_lots
+        Lots that rest near the middle, the mean of both sides; not below
+        ``least_near_lots``, so that impact stays finite in an empty book.
+    liveliness
+        How much more often than on average everybody acts.
+    changed
+        Margined holdings that traded since the risk engine last looked.
+    """
+
+    def __init__(self, contract: Contract, clock: Clock, meter: CascadeMeter) -> None:
+        self.contract = contract
+        self.symbol = contract.symbol
+        self.clock = clock
+        self.meter = meter
+        self.book = OrderBook()
+        self.sequence = 0
+        self.lot_size = contract.lot_size
+        self.ticks_per_unit = contract.ticks_per_unit
+        self.index = contract.price
+        self.mark = contract.price
+        self.belief = 0.0
+        self._near = NEAR_DEVIATIONS * contract.deviation
+        self.near_lots = self.least_near_lots = 1.0
+        self.open_lots = 0
+        self.liveliness = 1.0
+        self.changed: dict[Holding, None] = {}
+        self._last_mid = contract.price
+        self._premium = 0.0
+        self._funding_premium = 0.0
+
+    def mid(self) -> float:
+        """Middle of the best prices; the last one while a side is empty."""
+        bid, ask = self.book.best_bid(), self.book.best_ask()
+        if bid is not None and ask is not None:
+            self._last_mid = (bid + ask) / (2 * self.ticks_per_unit)
+        return self._last_mid
+
+    def open_notional(self) -> float:
+        """Open interest at the mark price, in the quote currency."""
+        return self.open_lots * self.lot_size * self.mark
+
+    def fair(self) -> float:
+        """What makers take the contract to be worth."""
+        return self.index * (1 + self.belief)
+
+    def place(
+        self, holding: Holding, side: int, ticks: int, lots: int, *, reduce_only: bool | None = None
+    ) -> RestingOrder | None:
+        """Enter a limit order; what it does not trade at once rests and is returned."""
+        order_id = self._publish_order(holding, side, lots, ticks, reduce_only)
+        left = lots - self._execute(holding, order_id, side, lots, ticks, liquidation=False)
+        if not left:
+            return None
+        order = RestingOrder(order_id, holding, side, ticks, left)
+        self.book.rest(order)
+        return order
+
+    def take(
+        self,
+        holding: Holding,
+        side: int,
+        lots: int,
+        *,
+        limit: int | None = None,
+        reduce_only: bool | None = None,
+        liquidation: bool = False,
+    ) -> int:
+        """Enter an order that trades at once or not at all; return the lots it traded.
+
+        It goes no further than ``limit`` ticks, or than the price band where that is None.
+        """
+        order_id = self._publish_order(holding, side, lots, None, reduce_only)
+        if limit is None:
+            limit = int(self.mark * (1 + side * PRICE_BAND) * self.ticks_per_unit)
+        return self._execute(holding, order_id, side, lots, limit, liquidation=liquidation)
+
+    def cancel(self, order: RestingOrder) -> None:
+        """Cancel what is left of a resting order."""
+        self._publish_cancel(order)
+        self.book.cancel(order)
+
+    def set_leverage(self, holding: Holding, leverage: float) -> None:
+        """Change an account's leverage in this contract; a position is published if it changes."""
+        version = holding.version
+        holding.change_leverage(leverage, self.mark, self.lot_size)
+        if holding.version != version:
+            self.publish_position(holding)
+
+    def publish_position(self, holding: Holding) -> None:
+        """Publish a margined account's position, and have the risk engine look at it."""
+        self.changed[holding] = None
+        self.sequence += 1
+        price = holding.liquidation_price(self.contract.maintenance_margin_rate, self.lot_size)
+        self.clock.published.append(
+            Position(
+                ts_event=self.clock.now,
+                sequence=self.sequence,
+                symbol=self.symbol,
+                account=holding.account,
+                quantity=holding.lots / self.contract.lots_per_unit,
+                entry_price=round(holding.entry, 8) if holding.lots else self.mark,
+                leverage=holding.leverage,
+                margin=round(max(holding.margin, 0.0), 4),
+                liquidation_price=round(price, 8),
+            )
+        )
+
+    def publish_margin(self) -> None:
+        """Publish the contract's margin parameters."""
+        self.sequence += 1
+        self.clock.published.append(
+            Margin(
+                ts_event=self.clock.now,
+                sequence=self.sequence,
+                symbol=self.symbol,
+                initial_margin_rate=self.contract.initial_margin_rate,
+                maintenance_margin_rate=self.contract.maintenance_margin_rate,
+                max_leverage=self.contract.max_leverage,
+                mark_window_ns=int(MARK_WINDOW_SECONDS * 1e9),
+            )
+        )
+
+    def publish_reference(self) -> None:
+        """Publish index, mark, funding rate and open interest."""
+        self.clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        average = self._funding_premium
+        clamped = min(max(INTEREST_RATE - average, -FUNDING_CLAMP), FUNDING_CLAMP)
+        self.clock.published.append(
+            Reference(
+                ts_event=self.clock.now,
+                sequence=self.sequence,
+                symbol=self.symbol,
+                mark_price=float(f"{self.mark:.8g}"),
+                index_price=float(f"{self.index:.8g}"),
+                funding_rate=round(average + clamped, 8),
+                open_interest=self.open_lots / self.contract.lots_per_unit,
+            )
+        )
+
+    def update_prices(self, index: float, seconds: float) -> None:
+        """Take the new index, and let the premium's averages run on for ``seconds``."""
+        self.index = index
+        premium = self.mid() / index - 1
+        weight = min(seconds / MARK_WINDOW_SECONDS, 1.0)
+        self._premium += weight * (premium - self._premium)
+        self._funding_premium += (
+            seconds / FUNDING_WINDOW_SECONDS * (premium - self._funding_premium)
+        )
+        self.mark = index * (1 + min(max(self._premium, -PREMIUM_CAP), PREMIUM_CAP))
+
+    def measure_depth(self) -> None:
+        """Look up the depth near the middle, which sets the impact of the next trades."""
+        middle = self.mid() * self.ticks_per_unit
+        width = middle * self._near
+        bids = self.book.depth(BUY, int(middle - width))
+        asks = self.book.depth(SELL, int(middle + width) + 1)
+        self.near_lots = max((bids + asks) / 2, self.least_near_lots)
+
+    def _publish_order(
+        self, holding: Holding, side: int, lots: int, ticks: int | None, reduce_only: bool | None
+    ) -> str:
+        self.clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        order_id = str(self.sequence)
+        self.clock.published.append(
+            Order(
+                ts_event=self.clock.now,
+                sequence=self.sequence,
+                symbol=self.symbol,
+                order_id=order_id,
+                account=holding.account,
+                side=_SIDE[side],
+                price=None if ticks is None else ticks / self.ticks_per_unit,
+                quantity=lots / self.contract.lots_per_unit,
+                leverage=holding.leverage,
+                type="market" if ticks is None else None,
+                reduce_only=reduce_only,
+            )
+        )
+        return order_id
+
+    def _publish_cancel(self, order: RestingOrder) -> None:
+        self.clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        self.clock.published.append(
+            Cancel(
+                ts_event=self.clock.now,
+                sequence=self.sequence,
+                symbol=self.symbol,
+                order_id=order.order_id,
+                account=order.holding.account,
+            )
+        )
+
+    def _execute(
+        self, taker: Holding, order_id: str, side: int, lots: int, limit: int, *, liquidation: bool
+    ) -> int:
+        fills, expired = self.book.match(taker, side, lots, limit)
+        for order in expired:
+            self._publish_cancel(order)
+            order.lots = 0
+        if not fills:
+            return 0
+        traded = 0
+        touched: dict[Holding, None] = {}
+        for fill in fills:
+            traded += fill.lots
+            self._settle(taker, order_id, side, fill, liquidation=liquidation)
+            touched[fill.maker.holding] = None
+        touched[taker] = None
+        self.belief += (
+            side * IMPACT_SHARE * self._near * min(traded / self.near_lots, IMPACT_CEILING)
+        )
+        for holding in touched:
+            if holding.margined:
+                self.publish_position(holding)
+        return traded
+
+    def _settle(
+        self, taker: Holding, order_id: str, side: int, fill: Fill, *, liquidation: bool
+    ) -> None:
+        maker = fill.maker.holding
+        price = fill.ticks / self.ticks_per_unit
+        longs = max(taker.lots, 0) + max(maker.lots, 0)
+        taker.trade(side * fill.lots, price, self.lot_size)
+        maker.trade(-side * fill.lots, price, self.lot_size)
+        self.open_lots += max(taker.lots, 0) + max(maker.lots, 0) - longs
+        self.meter.traded(self.clock.now, fill.lots * self.lot_size * price)
+        self.sequence += 1
+        self.clock.published.append(
+            Trade(
+                ts_event=self.clock.now,
+                sequence=self.sequence,
+                symbol=self.symbol,
+                trade_id=str(self.sequence),
+                price=price,
+                quantity=fill.lots / self.contract.lots_per_unit,
+                side=_SIDE[side],
+                maker_order_id=fill.maker.order_id,
+                taker_order_id=order_id,
+                maker_account=maker.account,
+                taker_account=taker.account,
+                liquidation=True if liquidation else None,
+            )
+        )

@@ -1,0 +1,21 @@
+"""The connections to Kafka that a session works with."""
+
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from msgspec import Struct
+
+from detectors.incidents.alerts import Alert
+from service.outputs.publisher import Publisher
+
+
+class Clients(Struct):
+    """The connections that a session holds, all started."""
+
+    consumer: AIOKafkaConsumer
+    reader: AIOKafkaConsumer
+    admin: AIOKafkaAdminClient
+    publisher: Publisher
+    tell: Callable[[int, Alert], None] = lambda _partition, _alert: None
+    """Told of each alert as it is published; it must not wait."""

@@ -1,0 +1,24 @@
+"""The count of what the Kafka loop reads, for the metrics."""
+
+from collections import Counter
+
+from msgspec import Struct, field
+
+from service.kafka.read_back import Progress
+from service.pipeline.output import Tally
+from service.pipeline.snapshots import Problem
+
+
+class Intake(Struct):
+    """What was read and what became of it, for the metrics; it only grows."""
+
+    tally: Tally = field(default_factory=Tally)
+    records: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
+    incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
+    snapshots_left_out: Counter[Problem] = field(default_factory=Counter)
+    commits: int = 0
+    rebalances: int = 0
+    market_failures: int = 0
+    last_poll_at: float = 0.0
+    restore: Progress = field(default_factory=Progress)

@@ -1,0 +1,369 @@
+"""The Kafka loop: take what is assigned, poll, feed, publish, save, commit, and hand back.
+
+A rebalance listener runs beside this loop, its exceptions are swallowed, and it is not called when
+the consumer stops. So it only takes notes and waits its turn: what fails in it is raised by the
+loop, and stopping hands back by itself. Rebalances are eager: a partition that comes straight back
+keeps its state.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from service.kafka.clients import Clients
+from service.kafka.counters import Intake
+from service.kafka.idleness import Heard, OffsetsWentBackError
+from service.kafka.limit_log import BoundsLog
+from service.kafka.membership import Membership
+from service.kafka.offsets import GroupOffsets
+from service.kafka.partition import Partition, begun_again, by_number
+from service.kafka.restore import next_alert_offset, restore
+from service.kafka.snapshot_writer import Saving
+from service.pipeline.output import Watcher
+from service.pipeline.wire import dead_letter
+from service.settings.assembly import decoders, partition_task, reconfigure_task
+from service.settings.types import Settings, settings_hash
+
+POLL_SECONDS = 0.1
+
+log = structlog.get_logger("foreshock.consumer")
+
+
+class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One membership in the consumer group, from joining to leaving.
+
+    Parameters
+    ----------
+    settings
+        The service's.
+    topics
+        The topic of each stream that is read.
+    clients
+        Started connections; the consumer has no subscription yet.
+    intake
+        Where to count what is read.
+    watcher
+        Is told which partitions are owned, and what each step of them gives rise to.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Mapping[str, str],
+        clients: Clients,
+        intake: Intake,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._intake = intake
+        self._watcher = watcher
+        self._topics = topics
+        self._decoders = decoders(settings, self._topics)
+        self._turn = asyncio.Lock()
+        self._failure: BaseException | None = None
+        self._bounds = BoundsLog(settings.limits, intake.tally)
+        self._to_take: set[TopicPartition] = set()
+        self._handed_back: dict[int, Partition] = {}
+        self._stopping = asyncio.Event()
+        self._revoking = False
+        self._restoring: asyncio.Task[dict[TopicPartition, int]] | None = None
+        self._membership = Membership(settings.kafka.session_timeout_seconds)
+        self._offsets = GroupOffsets(clients, settings.kafka.group_id, self._membership)
+        self._saving = Saving(clients.publisher, self._membership, settings_hash(settings))
+        self.joined = False
+        self.partitions: dict[int, Partition] = {}
+
+    @property
+    def restoring(self) -> int:
+        """How many topic partitions are assigned and not yet worked on."""
+        return len(self._to_take)
+
+    # What is called beside the loop, by aiokafka and when settings change.
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Save and commit what is handed back; keep its state in case it comes back."""
+        self._revoking = True
+        self._end_restoring()
+        try:
+            async with self._turn:
+                self._to_take.clear()
+                numbers = [n for n in by_number(revoked) if n in self.partitions]
+                if numbers:  # on joining there is nothing yet
+                    self._intake.rebalances += 1
+                    await self._hand_back(numbers)
+        except Exception as error:  # noqa: BLE001 - aiokafka would swallow it: the loop raises it
+            self._failure = error
+        # Also where it has failed: a successor looks for what has been told.
+        await self._clients.publisher.drain()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Hold the new partitions until the loop has restored them."""
+        try:
+            self._clients.consumer.pause(*assigned)
+            self._to_take = set(assigned)
+            self._revoking = False
+            # What went to somebody else is kept no longer: it may have gone on there, uncommitted.
+            numbers = by_number(self._to_take)
+            self._handed_back = {n: p for n, p in self._handed_back.items() if n in numbers}
+            if self._watcher is not None:
+                self._watcher.owns(numbers)
+            self._membership.renew(time.monotonic())
+            self.joined = True
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failure = error
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Judge by other settings, between two steps of the loop.
+
+        All before is saved and committed, so that a restart makes again only what comes after.
+        """
+        try:
+            async with self._turn:
+                self._settings = settings
+                owned = list(self.partitions.values())
+                for partition in (*owned, *self._handed_back.values()):
+                    reconfigure_task(partition.task, settings)
+                await self._keep(owned)
+        except Exception as error:  # noqa: BLE001 - the loop raises it, as above
+            self._failure = error
+
+    # The loop.
+
+    def stop(self) -> None:
+        """Ask ``run`` to come to an end."""
+        self._stopping.set()
+        self._end_restoring()
+
+    def _end_restoring(self) -> None:
+        """Whoever waits for the loop need not wait for a restoration, which would be in vain."""
+        if self._restoring is not None:
+            self._restoring.cancel()
+
+    async def run(self) -> None:
+        """Work until asked to stop; then save, commit and leave. Raises what goes wrong."""
+        try:
+            await self._work_until_stopped()
+        except BaseException:
+            # What was to be told may not have been: nobody must save or commit a state beyond it,
+            # also not a listener that waits its turn.
+            self.partitions.clear()
+            raise
+
+    async def _work_until_stopped(self) -> None:
+        consumer = self._clients.consumer
+        consumer.subscribe(topics=list(self._topics.values()), listener=self)
+        next_commit = time.monotonic() + self._settings.state.commit_seconds
+        while not self._stopping.is_set():
+            async with self._turn:
+                self._raise_failure()
+                await self._take()
+            records = await consumer.getmany(
+                timeout_ms=round(POLL_SECONDS * 1e3),
+                max_records=self._settings.kafka.max_poll_records,
+            )
+            async with self._turn:
+                self._raise_failure()
+                try:
+                    await self._work(records)
+                except OffsetsWentBackError as error:
+                    # A commit of ours may have reached the new topic: its records would be passed.
+                    await consumer.commit(begun_again(error.topic, self.partitions.values()))
+                    raise
+                now = time.monotonic()
+                if now >= next_commit or not self._membership.holds():
+                    await self._commit(list(self.partitions.values()))
+                    next_commit = now + self._settings.state.commit_seconds
+                    self._bounds.note(now)
+                if self._membership.holds():
+                    await self._save({p.number: p.due(now) for p in self.partitions.values()})
+            self._intake.last_poll_at = time.monotonic()
+        async with self._turn:
+            self._raise_failure()
+            await self._hand_back(self.partitions)
+
+    def _raise_failure(self) -> None:
+        """Raise what went wrong beside the loop: after that it may own nothing of what it has."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def _take(self) -> None:
+        """Restore what was assigned, or go on with what came straight back."""
+        if not self._to_take:
+            return
+        consumer = self._clients.consumer
+        assigned = self._to_take
+        committed = await self._offsets.committed(assigned)
+        for number in sorted(by_number(assigned)):
+            if self._stopping.is_set() or self._revoking:
+                return
+            kept = self._handed_back.pop(number, None)
+            if kept is not None and not await self._went_on_elsewhere(kept, committed):
+                partition, offsets = kept, kept.read()
+            else:
+                task = partition_task(self._settings, self._topics, self._intake.tally)
+                snapshot_seconds = self._settings.state.snapshot_seconds
+                partition = Partition(number, task, self._topics, snapshot_seconds)
+                restored = await self._restore(partition, committed)
+                if restored is None:
+                    return
+                offsets = restored
+            for tp, offset in offsets.items():
+                consumer.seek(tp, offset)
+            if not partition.committed or not partition.stands_at(committed):
+                # Where it begins is decided once: after a crash, too, it goes on from here.
+                await self._commit([partition])
+            partition.paused.clear()
+            consumer.resume(*offsets)
+            self.partitions[number] = partition
+            self._to_take = self._to_take - set(offsets)
+        self._handed_back.clear()
+        log.info("assigned", partitions=sorted(self.partitions))
+
+    async def _went_on_elsewhere(
+        self, kept: Partition, committed: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> bool:
+        told = await next_alert_offset(kept.number, self._clients.reader, self._settings)
+        return kept.went_on_elsewhere(committed, told)
+
+    async def _restore(
+        self, partition: Partition, committed: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> dict[TopicPartition, int] | None:
+        """The offsets to read on from; None where it is to be handed back before it is there."""
+        reader, progress = self._clients.reader, self._intake.restore
+        restoring = asyncio.create_task(
+            restore(partition, committed, reader, self._settings, progress)
+        )
+        self._restoring = restoring
+        try:
+            await asyncio.wait({restoring})
+        finally:
+            restoring.cancel()
+            self._restoring = None
+        if restoring.cancelled():
+            progress.partition = None
+            log.info("restoration given up", partition=partition.number)
+            return None
+        self._intake.snapshots_left_out.update(partition.left_out)
+        return restoring.result()
+
+    async def _work(self, batches: dict[TopicPartition, list[Any]]) -> None:
+        """Feed what was polled and publish what comes of it."""
+        touched = set()
+        for tp, records in batches.items():
+            partition = self.partitions.get(tp.partition)
+            if partition is not None and records:
+                await self._feed(partition, tp, records)
+                touched.add(tp.partition)
+        consumer = self._clients.consumer
+        idle_after = self._settings.time.idle_after_ms / 1e3
+        # After each wait for records the broker is asked again; an answer tells of the one before.
+        unheard_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
+        for number, partition in self.partitions.items():
+            heard = {
+                tp: Heard(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
+                for tp in partition.inputs
+            }
+            if partition.idleness.mind(heard, idle_after, unheard_after) or number in touched:
+                output = partition.task.advance()
+                sent = await self._clients.publisher.publish(number, output)
+                for alert, future in sent:
+                    self._clients.tell(number, alert)
+                    if alert.status == "firing":
+                        self._intake.incidents[alert.detector, alert.severity] += 1
+                    partition.expect_alert(alert.ts_event, future)
+                for symbol in output.forgotten:
+                    # A snapshot that is held would be written after its deletion.
+                    self._saving.drop(partition, symbol)
+                    await self._clients.publisher.forget(number, partition.forget(symbol))
+                if self._watcher is not None:
+                    self._watcher.take(number, output)
+            pause, resume = partition.mind_buffers(self._settings.limits.buffered_events)
+            consumer.pause(*pause)
+            consumer.resume(*resume)
+
+    async def _feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
+        stream = partition.inputs[tp]
+        if records[0].offset < partition.task.aligner.read(stream):
+            raise OffsetsWentBackError(tp.topic)
+        decoded = self._decoders[stream].decode(
+            [record.value for record in records], time.time_ns()
+        )
+        offsets = None
+        kept = records
+        if decoded.rejections:
+            rejected = {rejection.index for rejection in decoded.rejections}
+            kept = [record for i, record in enumerate(records) if i not in rejected]
+        consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
+        if partition.task.resuming or not consecutive:
+            offsets = [record.offset for record in kept]
+        partition.task.feed(
+            stream,
+            decoded.events,
+            first_offset=records[0].offset,
+            next_offset=records[-1].offset + 1,
+            offsets=offsets,
+            arrived_ms=[record.timestamp for record in kept],
+        )
+        # Counted at once with what is fed, and before any wait: the sum holds at every moment.
+        self._intake.records[tp.topic] += len(records)
+        for rejection in decoded.rejections:
+            self._intake.dead_letters[tp.topic, rejection.reason] += 1
+        for rejection in decoded.rejections:
+            record = records[rejection.index]
+            value, headers = dead_letter(
+                tp.topic, tp.partition, record.offset, record.timestamp, rejection, record.value
+            )
+            await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
+
+    # What is kept.
+
+    async def _save(self, symbols: Mapping[int, Sequence[str]]) -> None:
+        self._saving.take((self.partitions[number], names) for number, names in symbols.items())
+        await self._saving.send()
+
+    async def _commit(self, partitions: list[Partition]) -> bool:
+        """Alerts acknowledged, then snapshots, then the group's offsets; whether it took them."""
+        await self._clients.publisher.flush()
+        if self._saving:
+            await self._saving.send()
+            await self._clients.publisher.flush()
+        offsets = {}
+        for partition in partitions:
+            partition.settle()
+            # Else what stands already: without an answer membership would end, and all saving.
+            offsets.update(partition.commits() or partition.last_commit)
+        if not offsets:
+            return self._membership.holds()
+        if not await self._offsets.commit(partitions, offsets):
+            return False
+        self._intake.commits += 1
+        for partition in partitions:
+            partition.last_commit = {tp: offsets[tp] for tp in partition.inputs if tp in offsets}
+            partition.committed |= {tp: its.offset for tp, its in partition.last_commit.items()}
+        return True
+
+    async def _keep(self, partitions: list[Partition]) -> bool:
+        """Save everything of some partitions and commit it; False if the group has moved on."""
+        if not self._membership.holds() and not await self._commit(partitions):
+            return False
+        await self._save({p.number: p.unsaved() for p in partitions})
+        return await self._commit(partitions)
+
+    async def _hand_back(self, numbers: Iterable[int]) -> None:
+        """Save everything of some partitions, commit it, and own them no longer."""
+        leaving = {number: self.partitions[number] for number in list(numbers)}
+        kept = await self._keep(list(leaving.values()))
+        for partition in leaving.values():
+            # It may come back with its state: then these snapshots are still to be made.
+            self._saving.drop(partition)
+        for number, partition in leaving.items():
+            del self.partitions[number]
+            if kept:
+                self._handed_back[number] = partition
+        log.info("handed back", partitions=sorted(leaving), saved=kept)

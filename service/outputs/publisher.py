@@ -1,0 +1,175 @@
+"""What leaves the service for Kafka: alerts, signals, kill switches, dead letters, snapshots.
+
+Everything is sent to the partition number that it came from. Nothing counts as published until
+the broker has acknowledged it; ``flush`` waits for that and raises what went wrong.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
+from msgspec import Struct
+
+from detectors.incidents.alerts import Alert
+from detectors.symbol import Signal
+from service.pipeline.output import Output
+from service.pipeline.snapshots import Part
+from service.settings.types import OutputSettings
+
+MAX_UNACKNOWLEDGED = 10_000
+"""Sends under way beyond which publishing waits for the broker."""
+
+_encode = msgspec.json.Encoder().encode
+log = structlog.get_logger("foreshock.publish")
+
+
+class Published(Struct):
+    """What was sent, for the metrics; it only grows."""
+
+    alerts: dict[str, int] = {}
+    signals: int = 0
+    dead_letters: int = 0
+    snapshots: int = 0
+    errors: int = 0
+
+
+class Publisher:
+    """Sends to the output topics, and knows what has been acknowledged.
+
+    Parameters
+    ----------
+    producer
+        A started producer that waits for all in-sync replicas.
+    outputs
+        The topics.
+    published
+        Where to count what was sent.
+    """
+
+    def __init__(
+        self, producer: AIOKafkaProducer, outputs: OutputSettings, published: Published
+    ) -> None:
+        self._producer = producer
+        self._outputs = outputs
+        self._unacknowledged: set[asyncio.Future[RecordMetadata]] = set()
+        self._failure: BaseException | None = None
+        self._published = published
+
+    async def publish(
+        self, partition: int, output: Output
+    ) -> list[tuple[Alert, asyncio.Future[RecordMetadata]]]:
+        """Send what a task gave rise to; the alerts' futures tell the offsets they got."""
+        sent = []
+        for alert in output.alerts:
+            future = await self._send(
+                self._outputs.alerts, partition, alert.symbol.encode(), _encode(alert)
+            )
+            self._published.alerts[alert.status] = self._published.alerts.get(alert.status, 0) + 1
+            sent.append((alert, future))
+            log.info(
+                "alert",
+                alert_id=alert.alert_id,
+                symbol=alert.symbol,
+                detector=alert.detector,
+                severity=alert.severity,
+                status=alert.status,
+                summary=alert.summary,
+            )
+        if self._outputs.killswitch:
+            for switch in output.switches:
+                await self._send(
+                    self._outputs.killswitch, partition, switch.symbol.encode(), _encode(switch)
+                )
+        if self._outputs.signals and output.signals:
+            await self._send_signals(partition, output.signals)
+        return sent
+
+    async def dead_letter(
+        self, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> None:
+        """Send a record that could not be decoded, as it came, with where from and why."""
+        await self._send(self._outputs.deadletters, partition, key, value, headers)
+        self._published.dead_letters += 1
+
+    async def snapshot(
+        self, partition: int, parts: Sequence[Part]
+    ) -> list[asyncio.Future[RecordMetadata]]:
+        """Send the parts of a snapshot."""
+        futures = [
+            await self._send(self._outputs.snapshots, partition, part.key, part.value, part.headers)
+            for part in parts
+        ]
+        self._published.snapshots += 1
+        return futures
+
+    async def forget(self, partition: int, keys: Sequence[bytes]) -> None:
+        """Delete snapshots."""
+        for key in keys:
+            await self._send(self._outputs.snapshots, partition, key, None)
+
+    def unacknowledged(self) -> list[asyncio.Future[RecordMetadata]]:
+        """What has been sent and not acknowledged at this moment."""
+        return list(self._unacknowledged)
+
+    async def flush(self) -> None:
+        """Wait until all that was sent is acknowledged. Raises KafkaError if something was not."""
+        await self.drain()
+        if self._failure is not None:
+            raise self._failure
+
+    async def drain(self) -> None:
+        """Wait until nothing is on its way any more, be it acknowledged or not."""
+        while self._unacknowledged:
+            await asyncio.wait(self._unacknowledged)
+
+    async def _send_signals(self, partition: int, signals: Sequence[Signal]) -> None:
+        """Send signals as ready-made batches: a fraction of the cost of sending them singly."""
+        batch = self._producer.create_batch()
+        for signal in signals:
+            key, value = signal.symbol.encode(), _encode(signal)
+            if batch.append(key=key, value=value, timestamp=None) is None:
+                await self._send_batch(partition, batch)
+                batch = self._producer.create_batch()
+                batch.append(key=key, value=value, timestamp=None)
+        await self._send_batch(partition, batch)
+        self._published.signals += len(signals)
+
+    async def _send_batch(self, partition: int, batch: object) -> None:
+        await self._room()
+        future = await self._producer.send_batch(batch, self._outputs.signals, partition=partition)
+        self._track(future)
+
+    async def _send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> asyncio.Future[RecordMetadata]:
+        await self._room()
+        future: asyncio.Future[RecordMetadata] = await self._producer.send(
+            topic, value, key=key, partition=partition, headers=headers
+        )
+        self._track(future)
+        return future
+
+    async def _room(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
+            await asyncio.wait(self._unacknowledged, return_when=asyncio.FIRST_COMPLETED)
+
+    def _track(self, future: asyncio.Future[RecordMetadata]) -> None:
+        self._unacknowledged.add(future)
+        future.add_done_callback(self._acknowledged)
+
+    def _acknowledged(self, future: asyncio.Future[RecordMetadata]) -> None:
+        self._unacknowledged.discard(future)
+        failure = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if failure is not None:
+            self._published.errors += 1
+            self._failure = self._failure or failure

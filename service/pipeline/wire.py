@@ -1,0 +1,254 @@
+"""Kafka records to events: decoding, field mapping, and what becomes of records that are wrong.
+
+A batch usually costs one list comprehension over one reused msgspec decoder, and three sweeps for
+what the types cannot say. Only where one of these objects are records taken one by one, to name the
+culprit.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from detectors.incidents.market_wide import MARKET
+from detectors.market_data.events import (
+    EARLIEST_NS,
+    LATEST_NS,
+    Cancel,
+    Event,
+    Margin,
+    Order,
+    Position,
+    Reference,
+    Trade,
+)
+from service.pipeline.rejection import (
+    MAX_AHEAD_SECONDS,
+    NANOSECONDS,
+    Explainer,
+    Reason,
+    Rejection,
+    TimeUnit,
+)
+
+STREAMS: Mapping[str, type[Event]] = {
+    "orders": Order,
+    "cancels": Cancel,
+    "trades": Trade,
+    "references": Reference,
+    "margins": Margin,
+    "positions": Position,
+}
+"""The streams of events by name, in the order of ``detectors.market_data.events.Kind``."""
+
+MAX_DEAD_LETTER_BYTES = 1_048_576 - 1_024
+"""The size of a dead letter with its headers: Kafka's default limit of 1 MiB, less the framing
+and a key of usual size."""
+
+_PART = 64  # records that are taken one by one because of a bad one among them
+REQUIRED_STREAMS = ("orders", "cancels", "trades")
+"""Without these there is nothing to watch; the others sharpen the detectors that need them."""
+
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Decoded(Struct):
+    """What a batch held.
+
+    ``events`` are in the order of their records; the records of ``rejections`` (by their index in
+    the batch, ascending) are not among them.
+    """
+
+    events: list[Event]
+    rejections: list[Rejection]
+
+
+class Decoder:
+    """Decodes the records of one stream; reused for every batch.
+
+    Parameters
+    ----------
+    stream
+        A key of ``STREAMS``.
+    fields
+        Our field names to the venue's, for those that differ. Events of a mapped stream are
+        instances of a subclass of the event's class: the same fields, the same ``kind``, but they
+        compare unequal to, and encode under other names than, events of the class itself.
+    time_unit
+        The unit of ``ts_event`` on the wire. Events always carry nanoseconds.
+    max_record_bytes
+        Longer records are refused.
+    max_ahead_seconds
+        Events dated further ahead of the clock are refused: one of them would make all that
+        follows late until its time has come.
+
+    Examples
+    --------
+    >>> decoder = Decoder("cancels", {"order_id": "oid"}, "ms", 1_000)
+    >>> record = b'{"ts_event": 1340285400004, "symbol": "AAPL", "oid": "7"}'
+    >>> decoder.decode([record], 1340285400005 * 10**6).events[0].ts_event
+    1340285400004000000
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        fields: Mapping[str, str],
+        time_unit: TimeUnit,
+        max_record_bytes: int,
+        max_ahead_seconds: int = MAX_AHEAD_SECONDS,
+    ) -> None:
+        event = event_class(stream, fields, time_unit)
+        # Not strict, because prices may come as decimal strings. It also takes the strings "true",
+        # "false" and "null", and 0 and 1, where a boolean or null stands; the bounds of
+        # detectors.market_data.events refuse what is not finite.
+        self._decode = msgspec.json.Decoder(event, strict=False).decode
+        self._explainer = Explainer(event, fields, time_unit, max_ahead_seconds)
+        self._is_orders = stream == "orders"
+        self._price = fields.get("price", "price")
+        self._max_ahead_ns = max_ahead_seconds * 1_000_000_000
+        self._scale = NANOSECONDS[time_unit]
+        self._max_record_bytes = max_record_bytes
+
+    def decode(self, values: Sequence[bytes | None], now_ns: int) -> Decoded:
+        """The events of a batch of record values, and the rejections.
+
+        Parameters
+        ----------
+        values
+            Kafka record values; None is a record without one.
+        now_ns
+            The wall clock; what is dated later by more than ``max_ahead_seconds`` is refused.
+        """
+        if not values:
+            return Decoded([], [])
+        latest = (now_ns + self._max_ahead_ns) // self._scale
+        events = self._decode_whole(values, latest)
+        if events is not None:
+            decoded = Decoded(events, [])
+        else:
+            decoded = self._decode_parts(values, latest, now_ns)
+        if self._scale != 1:
+            for event in decoded.events:
+                msgspec.structs.force_setattr(event, "ts_event", event.ts_event * self._scale)
+        return decoded
+
+    def _decode_whole(self, values: Sequence[bytes | None], latest: int) -> list[Event] | None:
+        """The events, or None if there is anything wrong with any record."""
+        decode = self._decode
+        present = cast("Sequence[bytes]", values)  # None raises TypeError in decode
+        try:
+            if max(map(len, present)) > self._max_record_bytes:
+                return None
+            events = [decode(value) for value in present]
+        except (*_UNDECODABLE, TypeError):
+            return None
+        if max([event.ts_event for event in events]) > latest:
+            return None
+        if self._is_orders and _any_unpriced(cast("list[Order]", events)):
+            return None
+        symbols = {event.symbol for event in events}
+        if MARKET in symbols or not all(map(str.isprintable, symbols)):
+            return None
+        return events
+
+    def _decode_parts(self, values: Sequence[bytes | None], latest: int, now_ns: int) -> Decoded:
+        """As a whole what is whole, record by record the short parts that are not."""
+        decoded = Decoded([], [])
+        for start in range(0, len(values), _PART):
+            part = values[start : start + _PART]
+            if (events := self._decode_whole(part, latest)) is not None:
+                decoded.events += events
+                continue
+            for index, value in enumerate(part, start):
+                outcome = self._decode_one(value, latest, now_ns)
+                if isinstance(outcome, tuple):
+                    decoded.rejections.append(Rejection(index, *outcome))
+                else:
+                    decoded.events.append(outcome)
+        return decoded
+
+    def _decode_one(  # noqa: PLR0911 - one line a reason
+        self, value: bytes | None, latest: int, now_ns: int
+    ) -> Event | tuple[Reason, str]:
+        if value is None or not value.strip():
+            return "empty", "the record has no value; an event is one JSON object"
+        if len(value) > self._max_record_bytes:
+            return "too_large", (
+                f"the record has {len(value)} bytes; wire.max_record_bytes allows "
+                f"{self._max_record_bytes}"
+            )
+        try:
+            event = self._decode(value)
+        except _UNDECODABLE as error:
+            return self._explainer.explain(value, error, now_ns)
+        if event.ts_event > latest:
+            return "in_the_future", self._explainer.misdated(str(event.ts_event), now_ns)
+        if isinstance(event, Order) and _any_unpriced([event]):
+            return "missing_field", self._explainer.missing(self._price)
+        if not event.symbol.isprintable():
+            return "not_printable", self._explainer.unprintable(event.symbol)
+        if event.symbol == MARKET:
+            return "reserved_symbol", self._explainer.reserved(event.symbol)
+        return event
+
+
+def dead_letter(
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    rejection: Rejection,
+    value: bytes | None,
+) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """What goes to the dead-letter topic for a refused record: its value and its headers.
+
+    The value is the record's own, byte for byte; where it would not fit under the usual limit of
+    1 MiB with the headers and a key of at most 512 bytes, its beginning. ``foreshock.size`` is
+    the size that it had.
+    """
+    raw = b"" if value is None else value
+    headers = [
+        ("foreshock.topic", topic.encode()),
+        ("foreshock.partition", str(partition).encode()),
+        ("foreshock.offset", str(offset).encode()),
+        ("foreshock.timestamp_ms", str(timestamp_ms).encode()),
+        ("foreshock.reason", rejection.reason.encode()),
+        ("foreshock.detail", rejection.detail.encode()),
+        ("foreshock.size", str(len(raw)).encode()),
+    ]
+    # Ten bytes a header are more than the lengths that frame it.
+    room = MAX_DEAD_LETTER_BYTES - sum(len(name) + len(text) + 10 for name, text in headers)
+    return raw[:room], headers
+
+
+def _any_unpriced(orders: list[Order]) -> bool:
+    """Whether an order that needs a price lacks it: every one but a market order."""
+    return bool([order for order in orders if order.price is None and order.type != "market"])
+
+
+def event_class(stream: str, fields: Mapping[str, str], time_unit: TimeUnit) -> type[Event]:
+    """The class to decode into: the event's own, or a subclass with other names and time bounds."""
+    event, scale = STREAMS[stream], NANOSECONDS[time_unit]
+    if not fields and scale == 1:
+        return event
+    definitions: list[Any] = []
+    for field in msgspec.structs.fields(event):
+        annotation = field.type
+        if field.name == "ts_event":
+            # Rounded up, so that no time before the bound passes as one after it.
+            earliest = -(-EARLIEST_NS // scale)
+            annotation = Annotated[int, Meta(ge=earliest, le=LATEST_NS // scale)]
+        default = () if field.required else (field.default,)
+        definitions.append((field.name, annotation, *default))
+    subclass = msgspec.defstruct(
+        event.__name__,
+        definitions,
+        bases=(event,),
+        rename=dict(fields),
+        frozen=True,
+        kw_only=True,
+        gc=False,
+    )
+    return cast("type[Event]", subclass)

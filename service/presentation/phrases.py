@@ -1,0 +1,49 @@
+"""Values in words that a person understands."""
+
+from detectors.catalogue import CATALOGUE
+from detectors.detector import phrase
+from detectors.incidents.kind import FEED_INTEGRITY
+
+_STREAMS = ("orders", "cancels", "trades", "references")
+_FEED = {
+    **{f"{stream}_frozen_seconds": f"{stream} frozen for {{value:.0f}} s" for stream in _STREAMS},
+    **{f"{stream}_throttled_ratio": f"{{value:.0%}} of the usual {stream}" for stream in _STREAMS},
+    "stale_reference_seconds": "references stale for {value:.0f} s",
+    "sequence_gap_events": "{value:,.0f} events missing by their numbers",
+    "symbol_frozen_seconds": "nothing for {value:.0f} s while other symbols move",
+    "crossed_book_seconds": "the book keeps crossing, {value:.0f} s of late",
+    "empty_book_seconds": "trades meet an empty side of the book, {value:.0f} s of late",
+    "transport_delay_seconds": "records take {value:.1f} s to arrive (usually {expected:.1f})",
+    "clock_skew_seconds": "records are dated {value:.1f} s after they were logged",
+}
+_PHRASES = {
+    **{detector.name: detector.phrases for detector in CATALOGUE},
+    FEED_INTEGRITY: _FEED,
+}
+
+
+def words(detector: str, feature: str, value: float, expected: float) -> str:
+    """A feature's value as an alert would put it; its name where nothing better is known.
+
+    >>> words("leverage_jump", "leverage_over_habit", 0.5, 0.0)
+    "leverage is 50.0% above the accounts' own habits (usually 0.0%)"
+    >>> words("feed_integrity", "sequence_gap_events", 1200.0, 0.0)
+    '1,200 events missing by their numbers'
+    """
+    phrases = _PHRASES.get(detector, {})
+    if feature not in phrases:
+        return f"{feature} is {value:.3g} (usually {expected:.3g})"
+    return phrase(phrases[feature], value, expected)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the two units that matter.
+
+    >>> duration(4.2), duration(754), duration(7_300), duration(200_000)
+    ('4 s', '12 min 34 s', '2 h 1 min', '2 d 7 h')
+    """
+    whole = int(seconds)
+    for size, unit, rest, below in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // rest} {below}"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"

@@ -1,0 +1,219 @@
+"""Recorded streams through the same path as the service's, at full speed."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from detectors.incidents.alerts import Alert, Severity
+from detectors.incidents.kind import kind
+from detectors.incidents.market_wide import NAME as MARKET_WIDE
+from detectors.incidents.market_wide import MarketMonitor
+from detectors.symbol import mean_budget_per_day
+from service.errors import OperatorError
+from service.pipeline.output import Output, Tally
+from service.pipeline.task import PartitionTask
+from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
+from service.replay.files import BatchReader, stream_path
+from service.report.collect import Collected
+from service.report.page import page as report_page
+from service.report.sections import About
+from service.report.summary import Summary, table
+from service.settings.assembly import decoders, market_monitor, partition_task
+from service.settings.types import Settings
+
+
+class _Stream:
+    """One file on its way: its next batch of lines, and how many were taken before."""
+
+    def __init__(self, path: Path, max_line_bytes: int) -> None:
+        self.reader = BatchReader(path, max_line_bytes=max_line_bytes)
+        self.lines = 0
+        self.newest_ns = 0
+        self._batches = iter(self.reader)
+
+    def next_batch(self) -> list[bytes] | None:
+        return next(self._batches, None)
+
+
+def outputs(
+    directory: Path, settings: Settings, task: PartitionTask, summary: Summary, progress: Progress
+) -> Iterator[Output]:
+    """Feed a task from the files of a directory; what it gives rise to, step by step.
+
+    The file that is least far in event time is read next, so that no more than a few batches are
+    in memory whatever the files' lengths.
+
+    Raises
+    ------
+    OperatorError
+        If the directory lacks one of the required streams, or holds one twice.
+    """
+    paths = _paths(directory)
+    decode = decoders(settings, paths)
+    streams = {name: _Stream(path, settings.wire.max_record_bytes) for name, path in paths.items()}
+    bar = progress.add_task("replay", total=sum(s.reader.size for s in streams.values()))
+    rejections: Counter[str] = Counter()
+    reading = dict(streams)
+    while reading:
+        name = min(reading, key=lambda stream: reading[stream].newest_ns)
+        stream = reading[name]
+        lines = stream.next_batch()
+        if lines is None:
+            del reading[name]
+            task.aligner.set_idle(name)
+        else:
+            decoded = decode[name].decode(lines, time.time_ns())
+            first = stream.lines
+            stream.lines += len(lines)
+            task.feed(name, decoded.events, first_offset=first, next_offset=stream.lines)
+            if decoded.events:
+                stream.newest_ns = max(stream.newest_ns, decoded.events[-1].ts_event)
+            rejections.update(rejection.reason for rejection in decoded.rejections)
+        progress.update(bar, completed=sum(s.reader.position for s in streams.values()))
+        yield task.advance()
+    summary.read = sum(stream.lines for stream in streams.values())
+    summary.rejected = rejections.total()
+    summary.rejections = dict(rejections)
+
+
+def _paths(directory: Path) -> dict[str, Path]:
+    if not directory.is_dir():
+        raise OperatorError(f"{directory} is not a directory; name one that holds orders.ndjson …")
+    try:
+        found = {name: stream_path(directory, name) for name in STREAMS}
+    except ValueError as error:
+        raise OperatorError(str(error)) from error
+    missing = [f"{name}.ndjson" for name in REQUIRED_STREAMS if found[name] is None]
+    if missing:
+        raise OperatorError(
+            f"{directory} lacks {', '.join(missing)} (each may also be .ndjson.gz or .ndjson.zst);"
+            " orders, cancels and trades are required"
+        )
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def replay(
+    directory: Path,
+    settings: Settings,
+    *,
+    alerts: Path | None,
+    signals: Path | None,
+    summary: Path | None,
+    report: Path | None = None,
+    quiet: bool,
+) -> int:
+    """Replay a directory, write what was asked for, and print what it came to.
+
+    Returns the exit status. Raises OperatorError where the directory or a file cannot be used.
+    """
+    result = Summary(str(directory))
+    incidents: Counter[tuple[str, str]] = Counter()
+    severities: dict[str, tuple[str, Severity]] = {}
+    console = Console(stderr=True, quiet=quiet)
+    collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
+    task = partition_task(settings, _paths(directory), Tally())
+    market = market_monitor(settings)
+    encode = msgspec.json.Encoder().encode_lines
+    began = time.perf_counter()
+    try:
+        with ExitStack() as stack:
+            _open(report, stack)  # what cannot be written is told now, not after hours
+            alert_file = _open(alerts, stack)
+            signal_file = _open(signals, stack)
+            progress = stack.enter_context(_progress(console))
+            for output in outputs(directory, settings, task, result, progress):
+                output.alerts = list(_with_the_market(output.alerts, market, task))
+                for alert in output.alerts:
+                    severities[alert.alert_id] = (alert.detector, alert.severity)
+                if collected is not None:
+                    collected.take(output)
+                if alert_file is not None and output.alerts:
+                    alert_file.write(encode(output.alerts))
+                if signal_file is not None and output.signals:
+                    signal_file.write(encode(output.signals))
+        incidents.update(told for told in severities.values() if kind(*told) == "alarm")
+        kinds = Counter(kind(*told) for told in severities.values())
+        result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
+        result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
+        result.elapsed_seconds = time.perf_counter() - began
+        _tally(result, task, incidents)
+        if summary is not None:
+            options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+            summary.write_bytes(orjson.dumps(msgspec.to_builtins(result), option=options))
+        if report is not None and collected is not None:
+            _report(report, collected, directory, result, settings)
+    except (OSError, EOFError, RuntimeError) as error:
+        raise OperatorError(str(error)) from error
+    if not quiet:
+        Console().print(table(result))
+    return 0
+
+
+def _with_the_market(
+    alerts: list[Alert], market: MarketMonitor, task: PartitionTask
+) -> Iterator[Alert]:
+    """A step's alerts in the order of event time, and what they say of the market as a whole."""
+    budget = sum(its.parameters.false_alarms_per_day for its in task.monitors.values())
+    for alert in sorted(alerts, key=lambda its: its.ts_event):
+        yield alert
+        yield from market.step(alert, budget)
+
+
+def _report(
+    path: Path, collected: Collected, directory: Path, result: Summary, settings: Settings
+) -> None:
+    files = {path.name: path.stat().st_size for path in _paths(directory).values()}
+    about = About(str(directory), result, settings, files)
+    path.write_text(report_page(collected, about), "utf-8")
+
+
+def _open(path: Path | None, stack: ExitStack) -> IO[bytes] | None:
+    return stack.enter_context(path.open("wb")) if path is not None else None
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, str]]) -> None:
+    tally = task.tally
+    result.scored = tally.scored
+    result.late = tally.late
+    result.unwatched = tally.unwatched
+    result.bars = tally.market.bars
+    result.symbols = len(task.monitors)
+    result.unknown_orders = tally.market.unknown_orders
+    result.incidents = [
+        {"detector": detector, "severity": severity, "count": count}
+        for (detector, severity), count in sorted(incidents.items())
+    ]
+    result.suppressed_alarms = [
+        {"detector": detector, "reason_kind": kind, "count": count}
+        for (detector, kind), count in sorted(tally.market.suppressed_alarms.items())
+    ]
+    result.feed_findings = dict(sorted(tally.market.feed.findings.items()))
+    parameters = task.parameters
+    result.symbol_days = tally.market.judged_bars * parameters.bar_seconds / 86_400
+    if result.symbol_days > 0:
+        result.incidents_per_symbol_day = incidents.total() / result.symbol_days
+    result.false_alarms_per_day = mean_budget_per_day(
+        task.monitors.values(), parameters.false_alarms_per_day
+    )
+    result.events_per_second = result.read / result.elapsed_seconds

@@ -1,0 +1,323 @@
+"""Settings from a TOML file and from ``FORESHOCK_…`` variables, each told apart from the others.
+
+A setting is known by its dotted key, ``http.port``. In the file that is ``port`` in the table
+``[http]``; in the environment it is ``FORESHOCK_HTTP__PORT``, and wins over the file. Lists of
+tables, ``[[maintenance]]``, can stand in the file only. Whatever is wrong is reported at once, by
+key, with the value and with what would be right.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from service.describe import expected, shortened, shown
+from service.errors import ConfigurationError
+from service.pipeline.wire import STREAMS
+from service.settings.entries import LISTS, lists_as_toml, read_list
+from service.settings.kafka_security import contradictions
+from service.settings.secrets import HIDDEN, Secret, hidden, to_secret
+from service.settings.types import OWN_LABELS, FieldSettings, Settings, parse_labels
+
+PREFIX = "FORESHOCK_"
+CONFIG_VARIABLE = "FORESHOCK_CONFIG"
+DEFAULT_FILE = Path("foreshock.toml")
+
+_FIELDS = "wire.fields"
+_TESTS = "FORESHOCK_TEST_"
+# Kubernetes gives every pod such variables for each service of its namespace; a service named
+# foreshock, or foreshock-metrics, must not stop the pod from starting.
+_SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
+
+
+class Setting(Struct, frozen=True):
+    """One setting: its dotted key, its type, and its default (None: not mapped)."""
+
+    key: str
+    type: Any
+    default: Any
+
+
+class Given(Struct, frozen=True):
+    """A value that someone gave: under which key, where, and the value itself."""
+
+    key: str
+    source: str
+    value: Any
+    is_variable: bool
+
+    @property
+    def name(self) -> str:
+        """The setting as whoever gave it calls it."""
+        return self.source if self.is_variable else self.key
+
+    @property
+    def place(self) -> str:
+        """Where the value stands, for a message."""
+        return "" if self.is_variable else f" ({self.source})"
+
+
+class Loaded(Struct, frozen=True):
+    """The settings, and for each key that was given: the file or variable it is from."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+def known_settings() -> dict[str, Setting]:
+    """Every setting by its dotted key, in the order of the sections; lists of tables are none."""
+    found = {}
+    for section in msgspec.structs.fields(Settings):
+        if section.name in LISTS:
+            continue
+        for entry in msgspec.structs.fields(section.type):
+            if entry.type is not FieldSettings:
+                key = f"{section.name}.{entry.name}"
+                found[key] = Setting(key, entry.type, entry.default)
+    for stream, event in STREAMS.items():
+        for entry in msgspec.structs.fields(event):
+            key = f"{_FIELDS}.{stream}.{entry.name}"
+            found[key] = Setting(key, str, None)
+    return found
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The effective settings; see ``load``."""
+    return load(path, environ).settings
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """The effective settings and where they are from.
+
+    Parameters
+    ----------
+    path
+        The configuration file. Without it: the one that ``FORESHOCK_CONFIG`` names, or
+        ``foreshock.toml`` in the working directory if there is one, or none.
+    environ
+        The environment's variables.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read, or there is anything wrong with any setting; it names them all.
+    """
+    known = known_settings()
+    given = [*_from_file(path, environ, known), *_from_environment(environ)]
+    errors: list[str] = []
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for item in given:
+        if (name := item.key.partition(".")[0]) in LISTS:
+            values[name], wrong = _list(name, item)
+            errors += wrong
+            sources[name] = item.source
+            continue
+        if (setting := known.get(item.key)) is None:
+            errors.append(_unknown(item, known))
+            continue
+        try:
+            values[item.key] = _converted(item, setting)
+        except ValueError as error:
+            errors.append(f"{item.name} = {_told(item, setting)}{item.place}: {error}")
+        sources[item.key] = item.source
+    settings = _build(values)
+    if not errors:  # only then is it certain what the settings are
+        errors = list(_conflicts(settings))
+    if errors:
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        lines = "".join(f"\n  {error}" for error in errors)
+        raise ConfigurationError(f"{count} in the configuration:{lines}")
+    return Loaded(settings, sources)
+
+
+def effective(loaded: Loaded) -> str:
+    """The settings as a TOML file that says of each where it is from.
+
+    Mapped fields appear only where they are mapped; a secret that is set only as a comment.
+    """
+    lines: list[str] = []
+    builtins = msgspec.to_builtins(loaded.settings, enc_hook=hidden)
+    table = ""
+    known = known_settings()
+    for key in known:
+        section, _, name = key.rpartition(".")
+        value: Any = builtins
+        for part in key.split("."):
+            value = value.get(part, None)
+        if value is None:
+            continue
+        if section != table:
+            lines += [*([""] if lines else []), f"[{section}]"]
+            table = section
+        line = f"{name} = {shown(value)}"
+        if value == HIDDEN and known[key].type is Secret:
+            line = f"# {name} is set, and not shown"
+        lines.append(f"{line:<44} # {loaded.sources.get(key, 'default')}")
+    return "\n".join((*lines, *lists_as_toml(loaded.settings, loaded.sources)))
+
+
+def variable(key: str) -> str:
+    """The environment variable that sets a key.
+
+    >>> variable("wire.fields.orders.order_id")
+    'FORESHOCK_WIRE__FIELDS__ORDERS__ORDER_ID'
+    """
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def configuration_file(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, str] | None:
+    """The file that ``load`` reads and who asked for it; None if it reads none."""
+    if path is not None:
+        return path, "--config"
+    if named := environ.get(CONFIG_VARIABLE):
+        return Path(named), CONFIG_VARIABLE
+    return (DEFAULT_FILE, "the working directory") if DEFAULT_FILE.is_file() else None
+
+
+def _from_file(
+    path: Path | None, environ: Mapping[str, str], known: Mapping[str, Setting]
+) -> Iterator[Given]:
+    found = configuration_file(path, environ)
+    if found is None:
+        return
+    path, asked_by = found
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(
+            f"cannot read the configuration file {path} (from {asked_by}): {reason}"
+        ) from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    for name in LISTS:
+        if name in tables:
+            yield Given(name, str(path), tables.pop(name), is_variable=False)
+    sections = {prefix for key in known for prefix in _prefixes(key)}
+    for key, value in _leaves(tables, ""):
+        if not (key in sections and value == {}):
+            yield Given(key, str(path), value, is_variable=False)
+
+
+def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _prefixes(key: str) -> Iterator[str]:
+    parts = key.split(".")
+    return (".".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
+    for name, value in sorted(environ.items()):
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or name.startswith(_TESTS):
+            continue
+        if _SERVICE_LINK.search(name) or (name.endswith("_PORT") and "://" in value):
+            continue
+        key = name.removeprefix(PREFIX).lower().replace("__", ".")
+        yield Given(key, name, value, is_variable=True)
+
+
+def _told(item: Given, setting: Setting) -> str:
+    """A value in a message about it; a secret is hidden, and an address with a password in it."""
+    text = shown(item.value)
+    hide = setting.type is Secret or (setting.key.endswith("_url") and "@" in text)
+    return HIDDEN if hide else shortened(text)
+
+
+def _unknown(item: Given, known: Mapping[str, Setting]) -> str:
+    inside = [key for key in known if key.startswith(item.key + ".")]
+    if inside:
+        example = variable(inside[0]) if item.is_variable else inside[0]
+        return f"{item.name}{item.place}: it is a section; set what is in it, such as {example}"
+    message = f"{item.name}{item.place}: there is no such setting"
+    section, _, name = item.key.rpartition(".")
+    siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == section]
+    close = [f"{section}.{match}" for match in difflib.get_close_matches(name, siblings, n=1)]
+    close = close or difflib.get_close_matches(item.key, known, n=1, cutoff=0.8)
+    if close:
+        return f"{message}; did you mean {variable(close[0]) if item.is_variable else close[0]}?"
+    if siblings:
+        return f"{message}; {section} has {', '.join(siblings)}"
+    return f"{message}; the sections are {', '.join(Settings.__struct_fields__)}"
+
+
+def _list(name: str, item: Given) -> tuple[tuple[Any, ...], list[str]]:
+    if item.is_variable:
+        return (), [f"{item.name}: {name} is a list of tables; only a file can give it, [[{name}]]"]
+    return read_list(name, item.value, item.place)
+
+
+def _converted(item: Given, setting: Setting) -> Any:
+    try:
+        value = msgspec.convert(
+            item.value, setting.type, strict=not item.is_variable, dec_hook=to_secret
+        )
+    except msgspec.ValidationError:
+        raise ValueError(f"it must be {expected(setting.type)}") from None
+    if setting.key.startswith(_FIELDS) and (not value or "." in value):
+        raise ValueError("it must be the name of a top-level field; nested ones cannot be read")
+    return value
+
+
+def _build(values: Mapping[str, Any]) -> Settings:
+    sections: dict[str, dict[str, Any]] = {}
+    streams: dict[str, dict[str, str]] = {}
+    lists = {key: values[key] for key in LISTS if key in values}
+    for key, value in values.items():
+        if key in lists:
+            continue
+        section, _, name = key.rpartition(".")
+        if section.startswith(_FIELDS):
+            streams.setdefault(section.removeprefix(_FIELDS + "."), {})[name] = value
+        else:
+            sections.setdefault(section, {})[name] = value
+    if streams:
+        sections.setdefault("wire", {})["fields"] = FieldSettings(**streams)
+    types = {section.name: section.type for section in msgspec.structs.fields(Settings)}
+    return Settings(**{name: types[name](**content) for name, content in sections.items()}, **lists)
+
+
+def _conflicts(settings: Settings) -> Iterator[str]:
+    """What no single setting shows."""
+    yield from contradictions(settings.kafka)
+    used: dict[str, str] = {}
+    for section in ("topics", "outputs"):
+        for name, topic in msgspec.structs.asdict(getattr(settings, section)).items():
+            key = f"{section}.{name}"
+            if topic and topic in used:
+                yield f'{key} = "{topic}": {used[topic]} is that topic already'
+            used[topic] = key
+    for stream, mapped in msgspec.structs.asdict(settings.wire.fields).items():
+        read: dict[str, str] = {}
+        for ours in STREAMS[stream].__struct_fields__:
+            theirs = mapped.get(ours, ours)
+            if theirs in read:
+                both = f"{read[theirs]} and {ours}"
+                yield f'{_FIELDS}.{stream}: {both} would be read from the same field "{theirs}"'
+            read[theirs] = ours
+    alertmanager = settings.alertmanager
+    if bool(alertmanager.username) != bool(alertmanager.password_file):
+        yield (
+            f'alertmanager.username = "{alertmanager.username}": it needs '
+            "alertmanager.password_file, and the other way round; set both or neither"
+        )
+    for name in sorted(OWN_LABELS & parse_labels(alertmanager.labels).keys()):
+        yield f'alertmanager.labels = "{alertmanager.labels}": {name} is the incident\'s own label'
+    needed = settings.detection.warmup_bars * settings.time.bar_seconds
+    if settings.state.warmup_window_seconds < needed:
+        yield (
+            f"state.warmup_window_seconds = {settings.state.warmup_window_seconds:g}: a warm-up "
+            f"takes detection.warmup_bars x time.bar_seconds = {needed:g} seconds; set it to that "
+            "or more"
+        )

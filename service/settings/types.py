@@ -1,0 +1,342 @@
+"""Every setting of the service: its name, its default and its bounds.
+
+Each section of the configuration is one struct. ``docs/configuration.md`` says what each setting
+is for; ``service.settings.load`` reads them from a file and from the environment.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from service.pipeline.rejection import MAX_AHEAD_SECONDS, TimeUnit
+from service.settings.secrets import Secret, hidden, to_secret
+
+Servers = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s,]+:\d{1,5}(\s*,\s*[^\s,]+:\d{1,5})*$",
+        description="host:port, several separated by commas",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=249)]
+OptionalText = Annotated[str, Meta(max_length=249)]
+UserName = Annotated[
+    str,
+    Meta(pattern=r"^[^:]{0,249}$", description="text of 0 to 249 characters without a colon"),
+]
+File = Annotated[str, Meta(max_length=4_096, description='the path of a file, or "" for none')]
+Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://[^\s/@]+(/[^\s@]*)?)?$",
+        description='an address beginning with https:// (or http://), or "" for none',
+    ),
+]
+_URL = r"https?://[^\s,@?#]+"
+Urls = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_URL}(\s*,\s*{_URL})*)?$",
+        description='http://host:port or https://host:port, several separated by commas, or "" for '
+        "none; user and password have settings of their own",
+    ),
+]
+_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*=[^,="\s]+'
+Labels = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_LABEL}(\s*,\s*{_LABEL})*)?$",
+        description='name=value, several separated by commas, or "" for none',
+    ),
+]
+OWN_LABELS = frozenset({"alertname", "symbol", "detector", "severity"})
+"""The labels that identify an incident; none of them can be configured."""
+
+_TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
+Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$", description=_TOPIC)]
+OptionalTopic = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]{0,249}$", description=f'{_TOPIC}, or "" for none')
+]
+Budget = Annotated[float, Meta(ge=0.001, le=1_000)]
+Symbols = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[^\s]{1,64}$")], ...],
+    Meta(min_length=1, description='a list of symbols or patterns, such as ["BTC-*", "ETH-PERP"]'),
+]
+Detectors = Annotated[
+    tuple[Text, ...],
+    Meta(min_length=1, description="a list of detectors' names; leave it out for all"),
+]
+Moment = Annotated[
+    datetime, Meta(tz=True, description="a time with its offset, such as 2026-03-07T22:00:00Z")
+]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Days = Annotated[
+    tuple[Day, ...],
+    Meta(
+        min_length=1,
+        description='a list of days out of "mon", "tue", "wed", "thu", "fri", "sat", "sun"',
+    ),
+]
+TimeOfDay = Annotated[
+    str,
+    Meta(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description='a time of day, UTC, from "00:00" to "23:59"',
+    ),
+]
+
+
+def parse_labels(text: str) -> dict[str, str]:
+    """Labels from a setting.
+
+    >>> parse_labels("venue=north, tier=1")
+    {'venue': 'north', 'tier': '1'}
+    """
+    pairs = (pair.strip().partition("=") for pair in text.split(",") if pair.strip())
+    return {name: value for name, _, value in pairs}
+
+
+class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The connection to Kafka."""
+
+    bootstrap_servers: Servers = "localhost:9092"
+    group_id: Text = "foreshock"
+    client_id: Text = "foreshock"
+    start: Literal["warmup", "earliest", "latest"] = "warmup"
+    max_poll_records: Annotated[int, Meta(ge=1, le=100_000)] = 5_000
+    session_timeout_seconds: Annotated[float, Meta(ge=6, le=1_800)] = 30.0
+    request_timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 40.0
+    fetch_wait_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 0.5
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_ca_file: File = ""
+    ssl_certificate_file: File = ""
+    ssl_key_file: File = ""
+    ssl_key_password: Secret = Secret()
+    ssl_key_password_file: File = ""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = (
+        "SCRAM-SHA-512"
+    )
+    sasl_username: OptionalText = ""
+    sasl_password: Secret = Secret()
+    sasl_password_file: File = ""
+    oauth_token_file: File = ""
+    oauth_token_url: Url = ""
+    oauth_client_id: UserName = ""
+    oauth_client_secret: Secret = Secret()
+    oauth_client_secret_file: File = ""
+    oauth_scope: OptionalText = ""
+    oauth_ca_file: File = ""
+
+
+class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The topics that events are read from."""
+
+    orders: Topic = "market.orders"
+    cancels: Topic = "market.cancels"
+    trades: Topic = "market.trades"
+    references: OptionalTopic = "market.references"
+    margins: OptionalTopic = "market.margins"
+    positions: OptionalTopic = "market.positions"
+
+
+class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The topics that the service writes to."""
+
+    alerts: Topic = "foreshock.alerts"
+    signals: OptionalTopic = "foreshock.signals"
+    killswitch: OptionalTopic = "foreshock.killswitch"
+    deadletters: Topic = "foreshock.deadletters"
+    snapshots: Topic = "foreshock.snapshots"
+
+
+class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """For each stream: our field names to the venue's, where they differ."""
+
+    orders: dict[str, str] = field(default_factory=dict)
+    cancels: dict[str, str] = field(default_factory=dict)
+    trades: dict[str, str] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+    margins: dict[str, str] = field(default_factory=dict)
+    positions: dict[str, str] = field(default_factory=dict)
+
+
+class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the venue writes its events."""
+
+    time_unit: TimeUnit = "ns"
+    max_record_bytes: Annotated[int, Meta(ge=1_024, le=104_857_600)] = 1_048_576
+    max_ahead_seconds: Annotated[int, Meta(ge=1, le=86_400)] = MAX_AHEAD_SECONDS
+    fields: FieldSettings = field(default_factory=FieldSettings)
+
+
+class TimeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bars, and how the topics are brought into one sequence."""
+
+    bar_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    max_disorder_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
+    idle_after_ms: Annotated[int, Meta(ge=1, le=60_000)] = 500
+
+
+class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How readily an alarm is raised."""
+
+    false_alarms_per_day: Budget = 1.0
+    warmup_bars: Annotated[int, Meta(ge=10, le=100_000)] = 240
+    quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+
+
+class FeedSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a symbol's inputs are not to be trusted."""
+
+    frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 5.0
+    symbol_frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
+    delay_rise_seconds: Annotated[float, Meta(ge=0.01, le=3_600)] = 1.0
+    clock_skew_seconds: Annotated[float, Meta(ge=0.01, le=3_600)] = 0.1
+    quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+
+
+class MarketSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When incidents of several symbols are one of the market."""
+
+    min_symbols: Annotated[int, Meta(ge=3, le=1_000_000)] = 3
+    window_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The bounds of everything that grows."""
+
+    symbols: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    resting_orders: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
+    total_resting_orders: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
+    accounts: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_024
+    buffered_events: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
+    labelled_symbols: Annotated[int, Meta(ge=0, le=100_000)] = 200
+
+
+class StateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Snapshots, commits, and what is replayed where there is no snapshot."""
+
+    snapshot_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 30.0
+    commit_seconds: Annotated[float, Meta(ge=0.1, le=3_600)] = 5.0
+    warmup_window_seconds: Annotated[float, Meta(ge=0, le=604_800)] = 1_800.0
+
+
+class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where metrics, health and the console are served."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
+    web_config_file: File = ""
+    console: bool = True
+
+
+class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where incidents are pushed to, beside the topic of alerts."""
+
+    urls: Urls = ""
+    labels: Labels = ""
+    runbook_base_url: OptionalText = ""
+    resend_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
+    queue_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    username: UserName = ""
+    password_file: File = ""
+    ca_file: File = ""
+
+
+class ReloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the service notices that its configuration file has changed."""
+
+    watch_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
+
+
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class OverrideSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What applies to some symbols' alarms instead; what is None stays as it is."""
+
+    symbols: Symbols
+    detectors: Detectors | None = None
+    min_relative_deviation: Annotated[float, Meta(ge=0, le=1_000)] | None = None
+    only: Literal["rise", "fall", "either"] | None = None
+    false_alarms_per_day: Budget | None = None
+
+
+class MaintenanceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A time in which some symbols' alarms have no effect: once, or weekly."""
+
+    symbols: Symbols
+    detectors: Detectors | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    from_: Moment | None = field(default=None, name="from")
+    until: Moment | None = None
+    days: Days | None = None
+    start: TimeOfDay | None = None
+    minutes: Annotated[int, Meta(ge=1, le=10_080)] | None = None
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be configured, valid by its types once it was loaded."""
+
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    topics: TopicSettings = field(default_factory=TopicSettings)
+    outputs: OutputSettings = field(default_factory=OutputSettings)
+    wire: WireSettings = field(default_factory=WireSettings)
+    time: TimeSettings = field(default_factory=TimeSettings)
+    detection: DetectionSettings = field(default_factory=DetectionSettings)
+    feed: FeedSettings = field(default_factory=FeedSettings)
+    market: MarketSettings = field(default_factory=MarketSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    state: StateSettings = field(default_factory=StateSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
+    reload: ReloadSettings = field(default_factory=ReloadSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    overrides: tuple[OverrideSettings, ...] = ()
+    maintenance: tuple[MaintenanceSettings, ...] = ()
+
+
+class _WireMeaning(Struct, frozen=True):
+    """What of the wire section changes what is detected."""
+
+    time_unit: TimeUnit
+    max_record_bytes: int
+    fields: FieldSettings
+
+
+def settings_hash(settings: Settings) -> str:
+    """A fingerprint of the settings that change what is learned, as 16 hexadecimal digits.
+
+    State saved under another fingerprint cannot be carried on. What only tunes the service (its
+    connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
+    which alarms are wanted: the budget, overrides, maintenance windows and what counts against a
+    feed change nothing that is learned. What a new version adds stays out of it as well, or an
+    upgrade would cost all saved state.
+
+    >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
+    True
+    >>> settings_hash(Settings(time=TimeSettings(bar_seconds=2))) == settings_hash(Settings())
+    False
+    """
+    # Through the declared types, so that 1 and 1.0 for a number are the same setting.
+    builtins = msgspec.to_builtins(settings, enc_hook=hidden)
+    settings = msgspec.convert(builtins, Settings, dec_hook=to_secret)
+    detection = msgspec.to_builtins(settings.detection)
+    limits = msgspec.to_builtins(settings.limits)
+    meaning = {
+        "topics": settings.topics,
+        "wire": msgspec.convert(settings.wire, _WireMeaning, from_attributes=True),
+        "time": settings.time,
+        "detection": {key: detection[key] for key in ("warmup_bars", "quiet_seconds")},
+        "limits": {key: limits[key] for key in ("symbols", "resting_orders", "accounts")},
+    }
+    canonical = msgspec.json.encode(meaning, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()[:16]

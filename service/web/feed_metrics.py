@@ -1,0 +1,55 @@
+"""What Prometheus sees of the feed: whether the inputs are to be trusted, apart from the market."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.core import Metric
+
+from detectors.feed.checks import CHECKS
+from detectors.incidents.kind import FEED_INTEGRITY
+from detectors.symbol import SymbolMonitor
+from service.kafka.counters import Intake
+from service.metric_families import counter, gauge, single
+
+
+def feeds(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
+    """What was found against the feeds of the symbols, and what stands."""
+    counts = intake.tally.market.feed
+    yield counter(
+        "feed_findings",
+        "Bars of a symbol in which something was found against its feed.",
+        # All of them from the start, as for incidents.
+        {(check,): counts.findings.get(check, 0) for check in CHECKS},
+        ["check"],
+    )
+    yield counter("feed_lost_events", "Events missing by their numbers.", counts.lost_events)
+    yield counter(
+        "feed_incidents",
+        "Incidents of a feed that opened (warning) or became critical.",
+        {(kind,): intake.incidents[FEED_INTEGRITY, kind] for kind in ("warning", "critical")},
+        ["severity"],
+    )
+    standing = Counter(check for m in monitors for check in m.feed.findings.standing)
+    yield gauge(
+        "feed_suspect_symbols",
+        "Symbols against whose feed something stands.",
+        {(check,): standing[check] for check in CHECKS},
+        ["check"],
+    )
+    yield gauge(
+        "feed_numbered_symbols",
+        "Symbols whose missing numbers mean lost events.",
+        sum(monitor.feed.numbering.known for monitor in monitors),
+    )
+    longest: dict[str, float] = {}
+    for monitor in monitors:
+        for stream, transport in monitor.feed.state.transport.items():
+            if transport.known:
+                longest[stream] = max(transport.last, longest.get(stream, transport.last))
+    yield gauge(
+        "feed_transport_delay_seconds",
+        "From event to log, of a stream's fastest record in the last bar, the longest of symbols.",
+        single(longest),
+        ["stream"],
+        unit="seconds",
+    )

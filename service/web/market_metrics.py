@@ -1,0 +1,214 @@
+"""What Prometheus sees of the market: its symbols, their stress and their incidents."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
+from itertools import product
+from typing import get_args
+
+from prometheus_client.core import Metric
+
+from detectors.catalogue import NAMES
+from detectors.incidents.alerts import Severity
+from detectors.incidents.kind import of_market
+from detectors.incidents.suppression import REASON_KINDS
+from detectors.market_data.bar import NEAR_BAND, SPANS_SECONDS, Bar
+from detectors.market_data.leverage_baselines import excess_ratio, near_maximum_ratio
+from detectors.symbol import SymbolMonitor
+from service.kafka.counters import Intake
+from service.metric_families import counter, gauge, single
+
+RATE_SPAN = SPANS_SECONDS.index(15)
+"""Sums over a span are forgotten exponentially: divided by its length they are rates."""
+
+
+def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
+    """The market as a whole."""
+    counts = intake.tally.market
+    yield counter(
+        "suppressed_alarms",
+        "Alarms of a detector in a bar that an override or a maintenance window suppressed.",
+        # All of them from the start, as for incidents.
+        {pair: counts.suppressed_alarms.get(pair, 0) for pair in product(NAMES, REASON_KINDS)},
+        ["detector", "reason_kind"],
+    )
+    yield counter("bars", "Bars closed, summed over symbols.", counts.bars)
+    yield counter(
+        "unknown_orders", "Cancels and trades about orders not known.", counts.unknown_orders
+    )
+    yield counter("replaced_orders", "Orders whose id was resting already.", counts.replaced_orders)
+    yield counter(
+        "stale_orders", "Orders dropped because they crossed the book.", counts.stale_orders
+    )
+    yield counter(
+        "sequence_regressions",
+        "Events whose sequence was lower than the one before.",
+        counts.sequence_regressions,
+    )
+    yield counter(
+        "evictions",
+        "What was forgotten because a bound was reached.",
+        {
+            ("orders",): counts.evicted_orders,
+            ("accounts",): counts.evicted_accounts,
+            ("symbols",): intake.tally.evicted_symbols,
+        },
+        ["what"],
+    )
+    severities = Counter(
+        alert.severity
+        for monitor in monitors
+        for alert in monitor.open_alerts
+        if of_market(alert.detector)
+    )
+    yield gauge(
+        "incidents_open",
+        "Incidents of the market that are open.",
+        {(severity,): severities[severity] for severity in get_args(Severity)},
+        ["severity"],
+    )
+    yield gauge(
+        "symbols_with_incident",
+        "Symbols with an incident open that is a warning or critical.",
+        sum(monitor.incidents.open is not None for monitor in monitors),
+    )
+    yield gauge("tracked_symbols", "Symbols watched.", len(monitors))
+    yield gauge(
+        "warming_up_symbols",
+        "Symbols none of whose detectors judges yet.",
+        sum(monitor.warming_up for monitor in monitors),
+    )
+    yield gauge("resting_orders", "Orders in the books.", sum(len(m.book.orders) for m in monitors))
+    yield gauge(
+        "tracked_accounts",
+        "Accounts whose leverage habit is known, summed over symbols.",
+        sum(len(m.habits.recent) + len(m.habits.older) for m in monitors),
+    )
+
+
+class LabelledSymbols:
+    """The symbols that have series of their own: as many as may be, the most stressed first.
+
+    One that has a series keeps it until another is alarmed: stress that goes up and down among calm
+    symbols does not make new series with every scrape.
+
+    Parameters
+    ----------
+    most
+        How many may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: frozenset[str] = frozenset()
+
+    def collect(self, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
+        """Their metrics, and how many symbols have none."""
+        chosen = nsmallest(self._most, monitors, key=self._place)
+        self._kept = frozenset(monitor.symbol for monitor in chosen)
+        signals = [monitor.signal for monitor in chosen if monitor.signal is not None]
+        yield gauge(
+            "symbol_stress_ratio",
+            "How surprising the last bar was: 0 is ordinary, 1 is an alarm.",
+            {(s.symbol,): s.stress_ratio for s in signals if s.stress_ratio is not None},
+            ["symbol"],
+            unit="ratio",
+        )
+        yield gauge(
+            "detector_score",
+            "A detector's score of the last bar, in standard deviations.",
+            {
+                (signal.symbol, name): reading.score
+                for signal in signals
+                for name, reading in signal.detectors.items()
+                if reading.score is not None
+            },
+            ["symbol", "detector"],
+        )
+        bars = [monitor.bar for monitor in chosen if monitor.bar is not None]
+        yield from _last_bars(bars)
+        yield from _leverage(bars)
+        yield gauge(
+            "incident_start_timestamp_seconds",
+            "When the incident that is open began, in event time since the Unix epoch.",
+            {
+                (alert.symbol, alert.detector, alert.severity): alert.starts_at / 1e9
+                for monitor in chosen
+                for alert in monitor.open_alerts
+            },
+            ["symbol", "detector", "severity"],
+            unit="seconds",
+        )
+        yield gauge(
+            "unlabelled_symbols",
+            "Symbols watched that have no series of their own: more than limits.labelled_symbols.",
+            len(monitors) - len(chosen),
+        )
+
+    def _place(self, monitor: SymbolMonitor) -> tuple[bool, bool, bool, float]:
+        """What is smaller comes first."""
+        signal = monitor.signal
+        stress = (signal.stress_ratio if signal is not None else None) or 0.0
+        with_incident = monitor.incidents.open is not None
+        return (not with_incident, stress < 1.0, monitor.symbol not in self._kept, -stress)
+
+
+def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
+    """The market itself, of the last bar of each symbol that had events."""
+    books = {bar.symbol: bar.closed for bar in bars if bar.closed is not None}
+    yield gauge(
+        "symbol_mid_price",
+        "The mid price at the end of the last bar, in the quote currency.",
+        single({symbol: book.mid for symbol, book in books.items()}),
+        ["symbol"],
+    )
+    yield gauge(
+        "symbol_depth_notional",
+        "What rests within 25 bps of the mid price, in the quote currency.",
+        {
+            (symbol, side): depth[NEAR_BAND]
+            for symbol, book in books.items()
+            for side, depth in (("bid", book.bid_depth), ("ask", book.ask_depth))
+        },
+        ["symbol", "side"],
+    )
+    yield gauge(
+        "symbol_usual_depth_notional",
+        "What usually rests within 25 bps of the mid price on both sides, in the quote currency.",
+        single({bar.symbol: bar.usual_depth for bar in bars if bar.usual_depth > 0.0}),
+        ["symbol"],
+    )
+    recent = {bar.symbol: bar.spans[RATE_SPAN] for bar in bars}
+    yield gauge(
+        "symbol_events_per_second",
+        "Orders, cancels and trades a second, of about the last 15 s up to the last bar.",
+        {
+            (symbol, kind): count / SPANS_SECONDS[RATE_SPAN]
+            for symbol, flow in recent.items()
+            for kind, count in (
+                ("orders", flow.orders),
+                ("cancels", flow.cancels),
+                ("trades", flow.trades),
+            )
+        },
+        ["symbol", "kind"],
+    )
+
+
+def _leverage(bars: Sequence[Bar]) -> Iterator[Metric]:
+    """What the accounts of each symbol lately staked."""
+    minutes = {bar.symbol: bar.spans[-1] for bar in bars if bar.spans[-1].leveraged > 0.0}
+    yield gauge(
+        "symbol_leverage_excess_ratio",
+        "How far the leverage of a minute's new orders is above the accounts' own habits.",
+        single({symbol: excess_ratio(minute) for symbol, minute in minutes.items()}),
+        ["symbol"],
+        unit="ratio",
+    )
+    yield gauge(
+        "symbol_near_maximum_leverage_ratio",
+        "The share of a minute's new leveraged orders that is near the venue's maximum.",
+        single({symbol: near_maximum_ratio(minute) for symbol, minute in minutes.items()}),
+        ["symbol"],
+        unit="ratio",
+    )

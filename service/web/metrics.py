@@ -1,0 +1,268 @@
+"""What Prometheus sees: the core's plain counters, read when it asks. No event pays for it.
+
+docs/metrics.md is the specification; a test holds the two together.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from detectors.catalogue import ALARMING
+from detectors.incidents.kind import DRIFT
+from detectors.incidents.market_wide import NAME as MARKET_WIDE
+from service import __version__
+from service.kafka.counters import Intake
+from service.metric_families import PREFIX, counter, gauge, single
+from service.outputs.alert_queue import DELAY_BUCKETS_SECONDS, Delivery
+from service.outputs.publisher import Published
+from service.pipeline.snapshots import Problem
+from service.settings.types import Settings
+from service.web.feed_metrics import feeds
+from service.web.market_metrics import LabelledSymbols, market
+from service.web.view import View
+
+
+class ForeshockCollector(Collector):
+    """Exposes the service.
+
+    Parameters
+    ----------
+    settings
+        For the length of a bar and for the cap on symbols as labels.
+    view
+        Gives the live parts; they change as the service connects anew.
+    """
+
+    def __init__(self, settings: Settings, view: Callable[[], View]) -> None:
+        self._settings = settings
+        self._view = view
+        self._symbols = LabelledSymbols(settings.limits.labelled_symbols)
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics at this moment."""
+        view = self._view()
+        monitors = view.monitors
+        yield gauge(
+            "build_info", "1, with the version as a label.", {(__version__,): 1}, ["version"]
+        )
+        yield gauge("connected", "1 while a member of the consumer group.", view.connected)
+        yield gauge(
+            "false_alarm_budget_per_day",
+            "The false alarms a symbol and day that thresholds are set for, the mean over symbols.",
+            view.budget_per_day,
+        )
+        yield counter(
+            "judged_symbol_seconds",
+            "Market time in which an alarm could be raised, summed over symbols.",
+            view.intake.tally.market.judged_bars * self._settings.time.bar_seconds,
+            unit="seconds",
+        )
+        yield from _intake(view.intake)
+        yield from _output(view.published)
+        yield from _partitions(view)
+        yield from _deliveries(view.deliveries)
+        yield from market(view.intake, monitors)
+        yield gauge(
+            "market_wide_symbols",
+            "Symbols in the market-wide incident that is open, at the instance that watches for "
+            "it; 0 elsewhere.",
+            view.market_wide_symbols,
+        )
+        yield gauge(
+            "market_watched",
+            "1 at the instance that watches for market-wide incidents, 0 elsewhere.",
+            view.market_watched,
+        )
+        yield counter(
+            "market_watch_failures",
+            "Times that watching for market-wide incidents failed; it is tried again.",
+            view.intake.market_failures,
+        )
+        yield from feeds(view.intake, monitors)
+        yield from self._symbols.collect(monitors)
+
+
+def _intake(intake: Intake) -> Iterator[Metric]:
+    tally = intake.tally
+    yield counter("records", "Records read.", single(intake.records), ["topic"])
+    yield counter(
+        "events",
+        "Events by what became of them.",
+        {
+            ("scored",): tally.scored,
+            ("late",): tally.late,
+            ("rejected",): intake.dead_letters.total(),
+            ("skipped",): tally.skipped,
+            ("unwatched",): tally.unwatched,
+        },
+        ["outcome"],
+    )
+    yield counter(
+        "dead_letters",
+        "Records that could not be decoded.",
+        intake.dead_letters,
+        ["topic", "reason"],
+    )
+    yield counter(
+        "snapshots_left_out",
+        "Records and sets of records on the snapshots topic that a restoration could not use.",
+        {(reason,): intake.snapshots_left_out[reason] for reason in get_args(Problem)},
+        ["reason"],
+    )
+    yield counter("rebalances", "Times that partitions were handed back.", intake.rebalances)
+    yield counter("commits", "Commits of offsets.", intake.commits)
+    yield counter("restore_records", "Records read to restore partitions.", intake.restore.records)
+    yield counter(
+        "restore_bytes",
+        "Bytes of records' values read to restore partitions.",
+        intake.restore.value_bytes,
+        unit="bytes",
+    )
+    yield counter("muted_alerts", "Alerts that were out already.", tally.muted_alerts)
+    yield counter(
+        "incidents",
+        "Incidents that opened (warning), became or are critical, or tell of a drift (info).",
+        # All of them from the start: the first of a series is nothing that a rate can see.
+        {
+            kind: intake.incidents[kind]
+            for kind in (
+                *product(ALARMING, ("warning", "critical")),
+                (DRIFT, "info"),
+                (MARKET_WIDE, "critical"),
+            )
+        },
+        ["detector", "severity"],
+    )
+
+
+def _output(published: Published) -> Iterator[Metric]:
+    yield counter("alerts_published", "Alerts sent to Kafka.", single(published.alerts), ["status"])
+    yield counter("signals_published", "Signals sent to Kafka.", published.signals)
+    yield counter("snapshots_written", "Snapshots sent to Kafka.", published.snapshots)
+    yield counter("publish_errors", "Sends that Kafka did not take.", published.errors)
+
+
+def _partitions(view: View) -> Iterator[Metric]:
+    partitions = view.partitions
+    yield gauge(
+        "consumer_lag_records",
+        "Records that are there and not yet read.",
+        {(topic, str(number)): lag for (topic, number), lag in view.lags.items()},
+        ["topic", "partition"],
+        unit="records",
+    )
+    now = time.time()
+    delays = {
+        number: max(0.0, now - partition.task.aligner.watermark_ns / 1e9)
+        for number, partition in partitions.items()
+        if partition.task.aligner.watermark_ns > 0
+    }
+    yield gauge(
+        "watermark_delay_seconds",
+        "How far the market as seen lags behind the clock.",
+        single(delays),
+        ["partition"],
+        unit="seconds",
+    )
+    waiting = {number for (_, number), lag in view.lags.items() if lag > 0}
+    yield gauge(
+        "behind_seconds",
+        "The watermark's delay where records wait to be read, 0 where none do.",
+        single({number: delay * (number in waiting) for number, delay in delays.items()}),
+        ["partition"],
+        unit="seconds",
+    )
+    yield gauge("assigned_partitions", "Partition numbers owned and restored.", len(partitions))
+    yield gauge(
+        "paused_partitions",
+        "Topic partitions paused because too much of them waits.",
+        sum(len(partition.paused) for partition in partitions.values()),
+    )
+    yield gauge(
+        "buffered_events",
+        "Events read that wait for their turn in time.",
+        sum(
+            partition.task.aligner.pending(stream)
+            for partition in partitions.values()
+            for stream in partition.inputs.values()
+        ),
+    )
+    yield gauge(
+        "restoring_partitions",
+        "Topic partitions assigned whose state is not restored yet.",
+        view.restoring,
+    )
+    yield gauge(
+        "replaying_partitions",
+        "Partition numbers that read again what was read before a restart.",
+        sum(partition.task.resuming for partition in partitions.values()),
+    )
+    yield gauge(
+        "restore_seconds",
+        "The longest that restoring one of the owned partitions took.",
+        max((partition.restored_in_seconds for partition in partitions.values()), default=0.0),
+        unit="seconds",
+    )
+
+
+def _deliveries(deliveries: Mapping[str, Delivery]) -> Iterator[Metric]:
+    labels = ["alertmanager"]
+    yield gauge(
+        "alertmanager_up",
+        "1 where the last request to an Alertmanager was answered, 0 where it was not.",
+        single({url: d.up for url, d in deliveries.items() if d.up is not None}),
+        labels,
+    )
+    yield counter(
+        "notifications",
+        "Alerts for Alertmanager by what became of them.",
+        {
+            (url, outcome): count
+            for url, d in deliveries.items()
+            for outcome, count in (
+                ("sent", d.sent),
+                ("refused", d.refused),
+                ("dropped", d.dropped),
+            )
+        },
+        [*labels, "outcome"],
+    )
+    yield counter(
+        "notification_failures",
+        "Requests to Alertmanager that failed and are tried again.",
+        single({url: d.failures for url, d in deliveries.items()}),
+        labels,
+    )
+    yield gauge(
+        "notifications_waiting",
+        "Alerts that wait to be sent to Alertmanager.",
+        single({url: d.waiting for url, d in deliveries.items()}),
+        labels,
+    )
+    delay = HistogramMetricFamily(
+        f"{PREFIX}notification_delay_seconds",
+        "From the close of the bar that caused an alert to Alertmanager's answer.",
+        labels=labels,
+        unit="seconds",
+    )
+    bounds = [*map(str, DELAY_BUCKETS_SECONDS), "+Inf"]
+    for url, d in deliveries.items():
+        buckets = [(bound, float(sum(d.delay_counts[: i + 1]))) for i, bound in enumerate(bounds)]
+        delay.add_metric([url], buckets, d.delay_sum_seconds)
+    yield delay
+
+
+def registry(collectors: Iterable[Collector]) -> CollectorRegistry:
+    """A registry with the given collectors and those of the process itself."""
+    its = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=its)
+    PlatformCollector(registry=its)
+    GCCollector(registry=its)
+    for collector in collectors:
+        its.register(collector)
+    return its

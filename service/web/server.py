@@ -1,0 +1,180 @@
+"""HTTP: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for probes, and what is added."""
+
+import errno
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from msgspec import Struct, json
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from service.errors import OperatorError
+from service.web.basic_auth import basic_auth
+from service.web.web_config import WebConfig
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    # Nothing here is a page; one that is added says what it may load.
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""Answered without a name and a password: orchestrators' probes have none to give."""
+
+_SHUTDOWN_SECONDS = 2.0
+_IDLE_SECONDS = 75.0  # longer than Prometheus's usual interval, so that it keeps its connection
+
+
+class Health(Struct, frozen=True):
+    """The state of the service.
+
+    ``live``: the process should not be restarted. ``ready``: it does its work. ``checks``: what
+    was looked at, and for each "ok" or what it is waiting for, in words.
+    """
+
+    live: bool
+    ready: bool
+    checks: dict[str, str]
+
+
+class HttpServer:
+    """A running server. ``port`` is the one it listens on; ``close`` stops it."""
+
+    def __init__(self, runner: web.AppRunner, port: int) -> None:
+        self._runner = runner
+        self.port = port
+
+    async def close(self) -> None:
+        """Stop: no new connections; requests in flight have two seconds to end."""
+        await self._runner.cleanup()
+
+
+async def start_http(
+    host: str,
+    port: int,
+    *,
+    registry: CollectorRegistry,
+    health: Callable[[], Health],
+    web_config: WebConfig | None = None,
+    additions: Iterable[Callable[[web.Application], None]] = (),
+) -> HttpServer:
+    """Start to serve.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes any free one.
+    registry
+        What ``/metrics`` exposes.
+    health
+        Called for each probe.
+    web_config
+        What is asked of clients; nothing if None.
+    additions
+        Each adds what else is served.
+
+    Raises
+    ------
+    OperatorError
+        The address cannot be listened on.
+    """
+    web_config = web_config or WebConfig()
+    middlewares: list[Middleware] = [_log_request, _plain_errors]
+    if web_config.users:
+        middlewares.append(basic_auth(web_config.users, OPEN_PATHS))
+    app = web.Application(middlewares=middlewares, client_max_size=1_024)
+    app.on_response_prepare.append(_add_headers)
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return _report(health().live, {})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        state = health()
+        return _report(state.live and state.ready, state.checks)
+
+    app.router.add_get("/metrics", make_aiohttp_handler(registry))
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    for add in additions:
+        add(app)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=_IDLE_SECONDS,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=web_config.tls).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise OperatorError(_cannot_listen(host, port, error)) from None
+    return HttpServer(runner, runner.addresses[0][1])
+
+
+def _report(ok: bool, checks: Mapping[str, str]) -> web.Response:
+    body: dict[str, object] = {"status": "ok" if ok else "not ok"}
+    if checks:
+        body["checks"] = checks
+    return web.Response(
+        status=200 if ok else 503, body=json.encode(body), content_type="application/json"
+    )
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """404, 405 and the like as one line of plain text; a fault of ours as 500, without details."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        response = web.Response(status=error.status, text=f"{error.status} {error.reason}\n")
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
+        structlog.get_logger("http").exception("request failed", path=request.path)
+        return web.Response(status=500, text="500 Internal Server Error\n")
+
+
+@web.middleware
+async def _log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    started = time.perf_counter()
+    response = await handler(request)
+    structlog.get_logger("http").info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status,
+        duration_seconds=round(time.perf_counter() - started, 6),
+        remote=request.remote,
+    )
+    return response
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    where = f"cannot serve HTTP on {host}:{port}"
+    change = "set http.port (FORESHOCK_HTTP__PORT)"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: another program uses the port; stop it, or {change} to a free one"
+    if error.errno == errno.EACCES:
+        return f"{where}: ports below 1024 need privileges; {change} to a higher one"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return (
+            f"{where}: this machine has no such address; set http.host (FORESHOCK_HTTP__HOST), "
+            "to 0.0.0.0 for every address it has"
+        )
+    return f"{where}: {error.strerror or error}"

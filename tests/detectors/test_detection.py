@@ -1,0 +1,68 @@
+"""On the simulated exchange: warned before the cascade, and silent when nothing is wrong."""
+
+import pytest
+from msgspec.structs import replace
+
+from detectors.market_data.events import Margin, Order
+from service.exchange.simulation import START_NS
+from tests.simulated import watched
+
+SECOND = 1_000_000_000
+PROVOKED_NS = START_NS + 840 * SECOND  # nothing is provoked earlier
+
+
+def watch(name, seed, change=lambda event: event):
+    """The firing alerts over half an hour of one symbol, changed, and the ground truth."""
+    output, truths = watched(name, seed=seed, seconds=1_800, change=change)
+    firing = [alert for alert in output.alerts if alert.status == "firing"]
+    # Makers that leave by themselves are told of too, and are no matter here.
+    left = [t for t in truths if t.kind == "makers_left" and t.starts_at < PROVOKED_NS]
+    others = [
+        alert
+        for alert in firing
+        if not any(t.starts_at <= alert.ts_event <= t.ends_at + 60 * SECOND for t in left)
+    ]
+    return others, [truth for truth in truths if truth.kind != "makers_left"]
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_cascade_is_warned_of_before_it_begins(seed):
+    alerts, truths = watch("cascade", seed)
+    (onset,) = [truth.starts_at for truth in truths if truth.kind == "cascade"]
+    built_up = min(truth.starts_at for truth in truths)
+    warnings = [alert for alert in alerts if alert.ts_event >= built_up]
+    assert warnings, "the build-up must not go unnoticed"
+    assert warnings[0].ts_event < onset - 30 * SECOND
+    assert not [alert for alert in alerts if alert.ts_event < built_up]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_makers_that_leave_are_noticed_within_seconds(seed):
+    alerts, truths = watch("cancel_burst", seed)
+    begun = truths[0].starts_at
+    assert begun <= alerts[0].ts_event <= begun + 5 * SECOND
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_new_accounts_near_the_maximum_are_noticed_though_they_have_no_habit(seed):
+    most = None
+
+    def change(event):
+        nonlocal most
+        if isinstance(event, Margin):
+            most = event.max_leverage
+        elif isinstance(event, Order) and event.leverage and event.ts_event >= PROVOKED_NS:
+            return replace(event, account=f"new-{event.order_id}", leverage=most)
+        return event
+
+    alerts, _ = watch("calm", seed, change)
+    assert alerts[0].detector == "leverage_jump"
+    assert alerts[0].evidence[0].feature == "near_maximum_60s"
+    assert PROVOKED_NS <= alerts[0].ts_event <= PROVOKED_NS + 60 * SECOND
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ["calm", "surge"])
+def test_a_new_market_that_is_calm_or_only_busy_is_no_alarm_even_without_peers(name, seed):
+    alerts, _ = watch(name, seed)
+    assert alerts == []

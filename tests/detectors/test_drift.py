@@ -1,0 +1,118 @@
+"""A change that lasts is told of once, and the baseline moves on."""
+
+import random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.detector import Detector
+from detectors.incidents.drift_incidents import QUIET_NS, DriftIncidents
+from detectors.judging.drift import DriftState, DriftWatch
+from detectors.judging.surprise import Contribution, Surprise
+from detectors.scorer import Reading, Scorer
+
+SECOND = 1_000_000_000
+BEGIN = 1_767_225_600 * SECOND
+
+
+def calm(seed, bars):
+    rng = random.Random(seed)
+    return [{"x": rng.gauss(0.0, 1.0), "y": rng.gauss(0.0, 1.0)} for _ in range(bars)]
+
+
+def first_drift(watch, bars):
+    for number, bar in enumerate(bars):
+        if watch.learn(bar):
+            return number
+    return None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_calm_day_is_no_drift(seed):
+    assert first_drift(DriftWatch(), calm(seed, 86_400)) is None
+
+
+@pytest.mark.parametrize("size", [4.0, -4.0])
+def test_a_change_in_either_direction_that_lasts_is_one(size):
+    watch = DriftWatch()
+    assert first_drift(watch, calm(1, 3_600)) is None
+    changed = [{**bar, "x": bar["x"] + size} for bar in calm(2, 900)]
+    assert first_drift(watch, changed) < 600
+
+
+def test_an_incident_of_two_minutes_is_none():
+    watch = DriftWatch()
+    first_drift(watch, calm(1, 3_600))
+    shock = [{"x": 50.0, "y": 50.0}] * 120
+    assert first_drift(watch, [*shock, *calm(3, 3_600)]) is None
+
+
+@given(st.integers(0, 4_000))
+def test_a_watch_that_is_restored_anywhere_finds_what_the_other_would_have(cut):
+    bars = [*calm(1, 3_000), *({"x": 5.0, "y": 0.0} for _ in range(1_000))]
+    undisturbed = first_drift(DriftWatch(), bars)
+    watch = DriftWatch()
+    found = first_drift(watch, bars[:cut])
+    if found is None:
+        saved = msgspec.msgpack.encode(watch.state)
+        watch = DriftWatch()
+        watch.restore(msgspec.msgpack.decode(saved, type=DriftState))
+        after = first_drift(watch, bars[cut:])
+        found = None if after is None else after + cut
+    assert found == undisturbed
+
+
+def detector(*, alarms):
+    return Detector("d", 1, lambda bar: bar, {"x": "x is {value:.1f}"}, Surprise, alarms=alarms)
+
+
+def scorer_of(watched):
+    return Scorer(watched, budget_per_day=1.0, bar_seconds=1.0, warmup_bars=240)
+
+
+def test_the_baseline_moves_on_and_no_storm_follows():
+    rng = random.Random(4)
+    scorer = scorer_of(detector(alarms=True))
+    for _ in range(7_200):
+        scorer.step({"x": rng.gauss(0.0, 1.0)}, settling=False)
+    moved = [scorer.step({"x": rng.gauss(12.0, 1.0)}, settling=False) for _ in range(1_800)]
+    (at,) = [number for number, reading in enumerate(moved) if reading.drift]
+    assert at < 900
+    assert moved[at].drift[0].feature == "x"
+    assert moved[at].drift[0].value > moved[at].drift[0].expected
+    assert not [r for r in moved[at + 1 :] if r.alarm]
+    assert scorer.model.expected("x") == pytest.approx(12.0, abs=1.0)
+
+
+def test_what_is_only_watched_for_drift_raises_no_alarm():
+    scorer = scorer_of(detector(alarms=False))
+    for bar in [*calm(1, 3_000), *({"x": 99.0} for _ in range(300))]:
+        reading = scorer.step({"x": bar["x"]}, settling=False)
+        assert not reading.alarm
+        assert reading.p_value is None
+
+
+def drifted(**more):
+    change = [Contribution("x", 9.0, 1.0, 1.0)]
+    return {"d": Reading("scoring", {"x": 9.0}, 9.0, 1e-6, drift=change, **more)}
+
+
+def test_several_changes_within_minutes_are_one_incident_of_low_severity():
+    drifts, one = DriftIncidents("A"), (detector(alarms=True),)
+    (opened,) = drifts.step(BEGIN, one, drifted())
+    assert (opened.detector, opened.severity, opened.status) == ("drift", "info", "firing")
+    assert opened.evidence[0].feature == "x"
+    assert drifts.step(BEGIN + 60 * SECOND, one, drifted()) == []
+    assert drifts.resolve(BEGIN + QUIET_NS) == []
+    (resolved,) = drifts.resolve(BEGIN + 60 * SECOND + QUIET_NS)
+    assert (resolved.alert_id, resolved.status) == (opened.alert_id, "resolved")
+    assert resolved.ends_at == BEGIN + 60 * SECOND + QUIET_NS
+
+
+def test_a_drift_in_a_maintenance_window_is_not_told():
+    drifts = DriftIncidents("A")
+    readings = drifted(drift_suppressed="maintenance: upgrade")
+    assert drifts.step(BEGIN, (detector(alarms=True),), readings) == []
+    assert drifts.open is None

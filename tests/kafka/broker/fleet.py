@@ -1,0 +1,186 @@
+"""Processes that are kept running, and a market that is produced at a pace whatever happens."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiokafka.errors import KafkaError
+from confluent_kafka import Producer
+
+from tests.kafka.broker.rig import PARTITIONS, PATIENCE_SECONDS, Event, Service, Venue, until
+
+
+class Line(NamedTuple):
+    """A record to produce; the same in every run, its timestamp included."""
+
+    event: Event
+    timestamp_ms: int
+
+
+def lines(recorded: Iterable[Event], poison_every: int) -> list[Line]:
+    """A recording as records, with one that cannot be decoded after every so many.
+
+    What compares arrival with event time must see the same in every run: timestamps follow the
+    market, from the present on.
+    """
+    found: list[Line] = []
+    base_ms = int(time.time() * 1e3)
+    first_ns = 0
+    for number, event in enumerate(recorded):
+        first_ns = first_ns or event.ts_event
+        timestamp_ms = base_ms + (event.ts_event - first_ns) // 1_000_000
+        found.append(Line(event, timestamp_ms))
+        if number % poison_every == 0:
+            poison = event._replace(value=f"not JSON, number {number}".encode())
+            found.append(Line(poison, timestamp_ms))
+    return found
+
+
+class Feed:
+    """Produces a market in order, at a pace; it waits out a broker that is gone.
+
+    Parameters
+    ----------
+    seconds
+        How long all of it takes, if nothing is held up.
+    """
+
+    def __init__(self, kafka: str, venue: Venue, market: Sequence[Line], seconds: float) -> None:
+        self._venue = venue
+        self._market = market
+        self._rate = len(market) / seconds
+        self._free = asyncio.Event()
+        self._free.set()
+        self._turn = asyncio.Lock()
+        self._failures: list[object] = []
+        self._kafka = kafka
+        self._producer = self._connect()
+
+    async def run(self) -> None:
+        """Produce all of it, and wait until it is acknowledged."""
+        sent = 0
+        while sent < len(self._market):
+            await asyncio.sleep(0.05)
+            async with self._turn:
+                stop = min(len(self._market), sent + max(1, int(self._rate * 0.05)))
+                # Nothing is held between events of one time: the rest would be late.
+                while stop < len(self._market) and self._at(stop) == self._at(stop - 1):
+                    stop += 1
+                for event, timestamp_ms in self._market[sent:stop]:
+                    self._producer.produce(
+                        self._venue.topic(event.stream),
+                        event.value,
+                        event.key,
+                        timestamp=timestamp_ms,
+                        on_delivery=self._delivered,
+                    )
+                self._producer.poll(0)
+                sent = stop
+        await self._flush()
+
+    def _at(self, number: int) -> int:
+        return self._market[number].event.ts_event
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Nothing is produced meanwhile, and everything before has been acknowledged."""
+        async with self._turn:
+            await self._flush()
+            yield
+            # A topic may have been made again: its records are numbered from the beginning.
+            self._producer = self._connect()
+
+    def _connect(self) -> Producer:
+        return Producer(
+            {
+                "bootstrap.servers": self._kafka,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "delivery.timeout.ms": 300_000,
+                "reconnect.backoff.max.ms": 500,
+                "topic.metadata.refresh.interval.ms": 1_000,
+                "log_level": 0,
+            }
+        )
+
+    async def _flush(self) -> None:
+        left = await asyncio.to_thread(self._producer.flush, PATIENCE_SECONDS)
+        assert not left
+        assert not self._failures, self._failures[:3]
+
+    def _delivered(self, error: object, _message: object) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+
+class Fleet:
+    """Processes of a venue's service; one that ends is replaced, as an orchestrator does."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self.services: list[Service] = []
+
+    @asynccontextmanager
+    async def running(self, number: int) -> AsyncIterator[None]:
+        """Keep so many running; stop them in order at the end."""
+        await self.resize(number)
+        keeping = asyncio.create_task(self._keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping
+        for service in self.services:
+            await _end(service)
+
+    async def resize(self, number: int, *, kill: bool = False) -> None:
+        """Start some, or end the oldest, in order or not."""
+        while len(self.services) < number:
+            self.services.append(self._venue.start())
+        leaving = self.services[: len(self.services) - number]
+        self.services = self.services[len(leaving) :]
+        for service in leaving:
+            if kill:
+                service.kill()
+            else:
+                await _end(service)
+
+    async def owned(self) -> None:
+        """Wait until every partition is worked on."""
+        await until(self._owned, "all is owned")
+
+    async def _owned(self) -> bool:
+        partitions = 0.0
+        for service in list(self.services):
+            if not service.runs:
+                return False
+            partitions += (await service.metrics()).total("assigned_partitions")
+        return partitions >= PARTITIONS
+
+    async def settled(self) -> None:
+        """Wait until all that there is has been read, released, saved and committed."""
+        await until(self._settled, "all is read and committed")
+
+    async def _settled(self) -> bool:
+        try:
+            return await self._owned() and await self._venue.uncommitted() == 0
+        except KafkaError:
+            return False
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            self.services = [
+                service if service.runs else self._venue.start() for service in self.services
+            ]
+
+
+async def _end(service: Service) -> None:
+    """Ask it to stop; one that is slow says so by 1, one that was only starting just ends."""
+    service.terminate()
+    assert await service.ended() in (0, 1, -signal.SIGTERM), service.said()[-3000:]

@@ -1,0 +1,73 @@
+"""Replaying directories: every event accounted for, and a sentence where it cannot be done."""
+
+import json
+
+import pytest
+
+from service.cli.main import main
+
+
+def replay(directory, tmp_path):
+    summary = tmp_path / "summary.json"
+    alerts = tmp_path / "alerts.ndjson"
+    arguments = ["replay", str(directory), "--summary", str(summary), "--alerts", str(alerts)]
+    assert main([*arguments, "--quiet"]) == 0
+    return json.loads(summary.read_text()), alerts.read_bytes()
+
+
+def lines(path, *values):
+    path.write_text("".join(f"{value}\n" for value in values))
+
+
+ORDER = (
+    '{"ts_event":1767225600000000000,"symbol":"S","order_id":"1","side":"buy",'
+    '"price":"99.5","quantity":2}'
+)
+CANCEL = '{"ts_event":1767225600500000000,"symbol":"S","order_id":"2"}'
+
+
+def test_the_recorded_hour_is_accounted_for_and_no_alarm_storm(data_dir, tmp_path):
+    summary, _ = replay(data_dir / "aapl-2012-06-21-open-hour", tmp_path)
+    assert summary["read"] == 91_997
+    assert summary["scored"] + summary["late"] + summary["rejected"] == 91_997
+    assert summary["unknown_orders"] > 0
+    assert sum(incident["count"] for incident in summary["incidents"]) <= 2
+
+
+def test_a_whole_recorded_day_of_the_top_of_the_book_is_survived(data_dir, tmp_path):
+    summary, _ = replay(data_dir / "aapl-2012-06-21-day-top", tmp_path)
+    assert summary["scored"] + summary["late"] + summary["rejected"] == summary["read"]
+    assert sum(incident["count"] for incident in summary["incidents"]) <= 3
+
+
+def test_rejected_lines_are_counted_by_reason(tmp_path):
+    lines(tmp_path / "orders.ndjson", ORDER, "not json", ORDER.replace("buy", "hold"))
+    lines(tmp_path / "cancels.ndjson", CANCEL)
+    lines(tmp_path / "trades.ndjson")
+    summary, alerts = replay(tmp_path, tmp_path)
+    assert (summary["read"], summary["scored"], summary["rejected"]) == (4, 2, 2)
+    assert summary["rejections"] == {"not_json": 1, "unknown_side": 1}
+    assert summary["unknown_orders"] == 1
+    assert alerts == b""
+
+
+@pytest.mark.parametrize(
+    ("present", "said"),
+    [
+        ([], "orders.ndjson, cancels.ndjson, trades.ndjson"),
+        (["orders.ndjson", "cancels.ndjson"], "lacks trades.ndjson"),
+        (["orders.ndjson", "orders.ndjson.gz", "cancels.ndjson", "trades.ndjson"], "keep one"),
+    ],
+)
+def test_a_directory_that_cannot_be_replayed_is_told_in_a_sentence(present, said, tmp_path, capsys):
+    for name in present:
+        (tmp_path / name).touch()
+    assert main(["replay", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("foreshock: ")
+    assert said in error
+
+
+def test_a_place_that_is_no_directory_is_told_in_a_sentence(tmp_path, capsys):
+    assert main(["replay", str(tmp_path / "nowhere")]) == 1
+    assert "is not a directory" in capsys.readouterr().err

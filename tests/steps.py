@@ -1,0 +1,45 @@
+"""What a step of a partition gives rise to, made by hand."""
+
+from msgspec.structs import replace
+
+from detectors.incidents.alerts import Alert
+from detectors.market_data.bar import Bar, Flow
+from detectors.symbol import Signal
+from service.pipeline.output import Output
+
+
+def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.0) -> Output:
+    ends_at = second * 1_000_000_000
+    closed = Bar(
+        symbol=symbol,
+        starts_at=ends_at - 1_000_000_000,
+        ends_at=ends_at,
+        flow=Flow(orders=orders),
+        spans=(Flow(), Flow(leveraged=2.0, leverage_excess_weighted=2.0), Flow(leveraged=4.0)),
+        opened=None,
+        closed=None,
+        usual_depth=0.0,
+        smooth_log_depth=(0.0, 0.0, 0.0),
+        one_sided=0.0,
+    )
+    return Output(bars=[(closed, Signal(symbol, ends_at, stress, {}))])
+
+
+def alert(number: int, *, status: str = "firing", at: int = 0, **its: object) -> Alert:
+    """An alert of the incident of that number, of a thin book where nothing else is said."""
+    plain = Alert(
+        alert_id=str(number),
+        symbol="S",
+        detector="thin_book",
+        severity="warning",
+        status=status,
+        starts_at=number,
+        ends_at=at if status == "resolved" else None,
+        ts_event=at or number,
+        score=9.0,
+        p_value=1e-9,
+        evidence=[],
+        summary="S: thin",
+        runbook="docs/runbook.md#thin_book",
+    )
+    return replace(plain, **its)
