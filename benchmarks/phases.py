@@ -138,14 +138,14 @@ async def whole_service(task: Task) -> Result:
         view = service.view()
         if watch is None and view.connected and not service.health().checks.get("state"):
             watch = Stopwatch()
-        read = view.intake.records.total()
+        read = view.counters.records.total()
         if read >= task.records:
             break
     assert watch is not None
     result = watch.result(read)
     # What still waits for its place in the sequence is released once its topics are idle.
     deadline = time.monotonic() + ENOUGH_IDLE_SECONDS
-    tally = view.intake.tally
+    tally = view.counters.tally
     while tally.scored + tally.late < read and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
     service.stop()
@@ -160,7 +160,7 @@ async def whole_service(task: Task) -> Result:
         "signals": published.signals,
         "alerts": sum(published.alerts.values()),
         "snapshots": published.snapshots,
-        "commits": view.intake.commits,
+        "commits": view.counters.commits,
     }
     return result
 

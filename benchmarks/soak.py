@@ -94,13 +94,13 @@ def slope(samples: list[Sample]) -> dict[str, float]:
     """
     hours = np.array([s["seconds"] for s in samples]) / 3_600
     memory = np.array([s["resident_mib"] for s in samples])
-    (its_slope, level), spread = np.polyfit(hours, memory, 1), hours - hours.mean()
-    residuals = memory - (its_slope * hours + level)
+    (slope, level), spread = np.polyfit(hours, memory, 1), hours - hours.mean()
+    residuals = memory - (slope * hours + level)
     error = math.sqrt(residuals @ residuals / (len(hours) - 2) / (spread @ spread))
     correlation = float(residuals[1:] @ residuals[:-1] / max(residuals @ residuals, 1e-12))
     inflation = math.sqrt((1 + correlation) / max(1 - correlation, 1e-3))
     return {
-        "mib_per_hour": round(float(its_slope), 2),
+        "mib_per_hour": round(float(slope), 2),
         "standard_error": round(error * max(1.0, inflation), 2),
         "first_mib": round(float(memory[: len(memory) // 10 + 1].mean()), 1),
         "last_mib": round(float(memory[-(len(memory) // 10 + 1) :].mean()), 1),

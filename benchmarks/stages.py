@@ -19,12 +19,12 @@ from detectors.incidents.symbol_incidents import Incidents
 from detectors.judging.calibration import TailCalibration
 from detectors.judging.surprise import Surprise
 from detectors.market_data.bar import Spans
-from detectors.market_data.leverage_baselines import LeverageHabits
+from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.scorer import Scorer
 from detectors.symbol import SymbolMonitor
 from service.kafka.clients import Clients
 from service.kafka.cluster.connection import client_options
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.kafka.session import Session
 from service.outputs.publisher import Published, Publisher
 from service.pipeline.align import Aligner
@@ -39,7 +39,7 @@ TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
     "decode": ((Decoder, "decode"),),
     "align": ((Aligner, "feed"), (Aligner, "release")),
     "book": ((PartitionTask, "advance"),),
-    "bars": ((SymbolMonitor, "close_bar"), (Spans, "add"), (LeverageHabits, "learn")),
+    "bars": ((SymbolMonitor, "close_bar"), (Spans, "add"), (LeverageBaselines, "learn")),
     "features": ((Scorer, "step"),),
     "model": ((Surprise, "deviations_one"), (Surprise, "learn_one"), (Surprise, "explain_one")),
     "calibration": ((TailCalibration, "judge"), (TailCalibration, "learn")),
@@ -177,7 +177,7 @@ async def measure_stages(
         consumer = Recording(polls, stages)
         publisher = Publisher(producer, settings.outputs, Published())
         clients = Clients(consumer, reader, admin, publisher)
-        consumer.session = Session(settings, topics, clients, Intake())
+        consumer.session = Session(settings, topics, clients, ConsumerCounters())
         stages.instrument()
         await consumer.session.run()
         return stages.seconds

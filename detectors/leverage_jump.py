@@ -14,7 +14,7 @@ from detectors.detector import Detector, Features, ratio
 from detectors.judging.surprise import Surprise
 from detectors.market_data.bar import Bar
 
-OVER_HABIT = ("leverage_over_habit", "leverage_over_habit_5s")
+ABOVE_BASELINE = ("leverage_over_habit", "leverage_over_habit_5s")
 
 
 def features(bar: Bar) -> Features | None:
@@ -25,7 +25,7 @@ def features(bar: Bar) -> Features | None:
     x: Features = {}
     # Few orders are noise: a span is measured against at least a tenth of the minute's flow.
     floor = 0.1 * minute.leveraged
-    for name, sums in zip(OVER_HABIT, (bar.flow, bar.spans[0]), strict=True):
+    for name, sums in zip(ABOVE_BASELINE, (bar.flow, bar.spans[0]), strict=True):
         x[name] = ratio(sums.leverage_excess_weighted, sums.leveraged, floor)
     x["near_maximum_60s"] = minute.near_maximum_leverage / minute.leveraged
     return x
@@ -45,5 +45,5 @@ DETECTOR = Detector(
     },
     # Most accounts never change their leverage: what counts as a change may be small.
     model=partial(Surprise, min_deviation=0.005),
-    logarithms=frozenset(OVER_HABIT),
+    logarithms=frozenset(ABOVE_BASELINE),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from detectors.feed.monitor import FeedCounts, FeedWatch
+from detectors.feed.monitor import FeedCounts, FeedMonitor
 from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.bar import (
     FLEETING_NS,
@@ -30,7 +30,7 @@ from detectors.market_data.events import (
     Reference,
     Trade,
 )
-from detectors.market_data.leverage_baselines import LeveragedOrder, LeverageHabits
+from detectors.market_data.leverage_baselines import LeverageBaselines, LeveragedOrder
 from detectors.market_data.one_sided_accounts import (
     LARGE_SHARE,
     LargeOrder,
@@ -64,7 +64,7 @@ class Counts(Struct):
     feed: FeedCounts = field(default_factory=FeedCounts)
 
 
-class Marks(Struct, gc=False):
+class SymbolProgress(Struct, gc=False):
     """Where a symbol's stream stands."""
 
     bar_index: int = -1
@@ -95,24 +95,36 @@ class OpenBar:
     """
 
     __slots__ = (
-        "_book", "_counts", "_feed", "_habits", "_large", "_near_high", "_near_low", "_one_sided",
-        "_share", "flow", "large", "leveraged", "marks", "opened",
+        "_book",
+        "_counts",
+        "_feed",
+        "_large",
+        "_leverage_baselines",
+        "_near_high",
+        "_near_low",
+        "_one_sided",
+        "_share",
+        "flow",
+        "large",
+        "leveraged",
+        "opened",
+        "progress",
     )  # fmt: skip
 
     def __init__(
         self,
         book: Book,
-        habits: LeverageHabits,
+        leverage_baselines: LeverageBaselines,
         one_sided: OneSidedAccounts,
-        feed: FeedWatch,
+        feed: FeedMonitor,
         counts: Counts,
     ) -> None:
         self._book = book
-        self._habits = habits
+        self._leverage_baselines = leverage_baselines
         self._one_sided = one_sided
         self._feed = feed
         self._counts = counts
-        self.marks = Marks()
+        self.progress = SymbolProgress()
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
         self.large: list[LargeOrder] = []
@@ -148,13 +160,13 @@ class OpenBar:
         self._share = 1.0 / usual if usual > 0.0 else 0.0
         self._large = LARGE_SHARE * usual or math.inf
         if opened is not None:
-            self.marks.last_price = opened.mid
+            self.progress.last_price = opened.mid
             self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
             self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
 
     def learn_leveraged(self) -> None:
         """Learn the bar's leveraged orders so far."""
-        self._habits.learn(self.leveraged, self.marks.high_leverage, self.flow)
+        self._leverage_baselines.learn(self.leveraged, self.progress.high_leverage, self.flow)
         self.leveraged = []
 
     def _on_order(self, order: Order) -> None:
@@ -182,7 +194,7 @@ class OpenBar:
                     flow.near_placed_ask += notional
         else:
             self._feed.seen[Kind.ORDER] += 1  # it rests nowhere, and is not in the bar's flow
-            notional = (price or self.marks.last_price) * quantity
+            notional = (price or self.progress.last_price) * quantity
         leverage = order.leverage
         if leverage is not None and not order.reduce_only:
             self.leveraged.append((order.account, notional, leverage))
@@ -230,9 +242,9 @@ class OpenBar:
                 flow.near_traded_bid += notional
         account = trade.maker_account
         maker = trade.maker_order_id
-        if account is not None and maker is not None and self._one_sided.minds(account):
+        if account is not None and maker is not None and self._one_sided.tracks(account):
             self._on_fill(account, book.orders.get(maker), trade.quantity)
-        self.marks.last_price = price
+        self.progress.last_price = price
         if maker is not None and book.take(maker, trade.quantity) is None:
             self._counts.unknown_orders += 1
         # A taker that never rested (a market order) is not unknown: there is nothing to reduce.
@@ -265,11 +277,11 @@ class OpenBar:
 
     def _on_margin(self, margin: Margin) -> None:
         if margin.max_leverage is not None:
-            self.marks.high_leverage = NEAR_MAXIMUM * margin.max_leverage
+            self.progress.high_leverage = NEAR_MAXIMUM * margin.max_leverage
 
     def _on_position(self, position: Position) -> None:
         if position.leverage is not None:
-            self._habits.introduce(position.account, position.leverage)
+            self._leverage_baselines.introduce(position.account, position.leverage)
 
     def _on_late(self, late: Late) -> None:
         """The book learns of what came too late for its bar; the bar does not."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from detectors.detector import Detector, Features
 from detectors.judging.calibration import YOUNG_BARS, CalibrationState, TailCalibration
 from detectors.judging.drift import ALARMING_RISE, CUMULATED_RISE, DriftState, DriftWatch
-from detectors.judging.peers import Lesson
+from detectors.judging.peers import PeerPrior
 from detectors.judging.surprise import Contribution, SurpriseState, distance
 from detectors.market_data.bar import Bar
 
@@ -50,7 +50,7 @@ class ScorerState(Struct):
     """
 
     bars: int
-    taught: dict[str, float]
+    prior_squares: dict[str, float] = field(name="taught")
     model: SurpriseState
     calibration: CalibrationState
     drift: DriftState
@@ -76,18 +76,18 @@ class Scorer:
         budget_per_day: float,
         bar_seconds: float,
         warmup_bars: int,
-        borrowed: Lesson | None = None,
+        prior: PeerPrior | None = None,
     ) -> None:
         self.detector = detector
         self.model = detector.model()
-        if borrowed is not None:
-            self.model.borrow(borrowed.squares)
+        if prior is not None:
+            self.model.set_prior_squares(prior.squares)
         self.model_warmup_bars = warmup_bars // 2
         self.calibration = TailCalibration(
             budget_per_day=budget_per_day,
             bar_seconds=bar_seconds,
             warmup_bars=warmup_bars - self.model_warmup_bars,
-            prior=borrowed.tail if borrowed is not None else None,
+            prior=prior.tail if prior is not None else None,
         )
         self.drift = DriftWatch(ALARMING_RISE if detector.alarms else CUMULATED_RISE)
         self.bars = 0
@@ -157,18 +157,18 @@ class Scorer:
         self.model.relearn()
         self.bars = self.model_warmup_bars - RELEARN_BARS
 
-    def lesson(self) -> Lesson | None:
+    def peer_prior(self) -> PeerPrior | None:
         """What peers may borrow; None until enough has been learned to be worth it."""
         state = self.calibration.state
         if state.bars < 2 * YOUNG_BARS:
             return None
-        return Lesson(self.model.squares(), state.tail)
+        return PeerPrior(self.model.squares(), state.tail)
 
     def state(self) -> ScorerState:
         """What was learned, for a snapshot."""
         return ScorerState(
             self.bars,
-            self.model.taught,
+            self.model.prior_squares,
             self.model.state(),
             self.calibration.state,
             self.drift.state,
@@ -177,7 +177,7 @@ class Scorer:
     def restore(self, state: ScorerState) -> None:
         """Take over what a snapshot's scorer had learned."""
         self.bars = state.bars
-        self.model.borrow(state.taught)
+        self.model.set_prior_squares(state.prior_squares)
         self.model.restore(state.model)
         self.calibration.state = state.calibration
         self.drift.restore(state.drift)

@@ -13,12 +13,12 @@ from detectors.feed.checks import FeedState
 from detectors.feed.incidents import FeedFindings
 from detectors.incidents.drift_incidents import DriftIncident
 from detectors.incidents.symbol_incidents import Incident
-from detectors.judging.peers import GivenLessons
+from detectors.judging.peers import HourlyPriors
 from detectors.market_data.bar import BookState, DepthState, Flow
 from detectors.market_data.book import Book, BookSide, Level, RestingOrder
-from detectors.market_data.leverage_baselines import Habit, LeveragedOrder
+from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
 from detectors.market_data.one_sided_accounts import LargeOrder
-from detectors.open_bar import Counts, Marks
+from detectors.open_bar import Counts, SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
@@ -39,14 +39,16 @@ class SymbolState(Struct):
     orders: dict[str, RestingOrder]
     bids: list[tuple[float, Level]]
     asks: list[tuple[float, Level]]
-    habits: tuple[dict[str, Habit], dict[str, Habit]]
+    leverage_baselines: tuple[dict[str, LeverageBaseline], dict[str, LeverageBaseline]] = field(
+        name="habits"
+    )
     spans: tuple[Flow, ...]
     depth: DepthState
     scorers: dict[str, ScorerState]
-    lessons: GivenLessons
+    hourly_priors: HourlyPriors = field(name="lessons")
     incident: Incident | None
     drift: DriftIncident | None
-    marks: Marks
+    progress: SymbolProgress = field(name="marks")
     flow: Flow
     leveraged: list[LeveragedOrder]
     large: list[LargeOrder]
@@ -70,14 +72,14 @@ def capture(
         orders=book.orders,
         bids=list(book.bids.levels.items()),
         asks=list(book.asks.levels.items()),
-        habits=(monitor.habits.recent, monitor.habits.older),
+        leverage_baselines=(monitor.leverage_baselines.recent, monitor.leverage_baselines.older),
         spans=monitor.spans.sums,
-        depth=monitor.depth_habit.state,
+        depth=monitor.depth_baseline.state,
         scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
-        lessons=monitor.lessons,
+        hourly_priors=monitor.hourly_priors,
         incident=monitor.incidents.open,
         drift=monitor.drifts.open,
-        marks=seen.marks,
+        progress=seen.progress,
         flow=seen.flow,
         leveraged=seen.leveraged,
         large=seen.large,
@@ -104,19 +106,19 @@ def revive(
     _revive_book(monitor.book, state)
     if state.feed is not None:
         monitor.feed.restore(state.feed, state.findings)
-    monitor.habits.recent, monitor.habits.older = state.habits
+    monitor.leverage_baselines.recent, monitor.leverage_baselines.older = state.leverage_baselines
     monitor.spans.sums = state.spans
-    monitor.depth_habit.state = state.depth
+    monitor.depth_baseline.state = state.depth
     for scorer in monitor.scorers:
         its = state.scorers.get(scorer.detector.name)
         if its is not None:
             scorer.restore(its)
-    monitor.lessons = state.lessons
+    monitor.hourly_priors = state.hourly_priors
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
     seen = monitor.open_bar
     seen.begin(state.opened, state.depth.usual)
-    seen.marks = state.marks
+    seen.progress = state.progress
     seen.flow = state.flow
     seen.leveraged = state.leveraged
     seen.large = state.large

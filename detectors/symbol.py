@@ -5,18 +5,18 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 
 from detectors.detector import Detector
-from detectors.feed.monitor import FeedWatch
+from detectors.feed.monitor import FeedMonitor
 from detectors.incidents.alerts import Alert
 from detectors.incidents.drift_incidents import DriftIncidents
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
-from detectors.judging.peers import HOUR_NS, LESSONS_KEPT, GivenLessons, Lessons
-from detectors.market_data.bar import NEAR_BAND, Bar, DepthHabit, Spans, book_state
+from detectors.judging.peers import HOUR_NS, HOURS_KEPT, HourlyPriors, PeerPriors
+from detectors.market_data.bar import NEAR_BAND, Bar, DepthBaseline, Spans, book_state
 from detectors.market_data.book import Book
 from detectors.market_data.events import Event, Late
-from detectors.market_data.leverage_baselines import LeverageHabits
+from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.market_data.one_sided_accounts import OneSidedAccounts
-from detectors.open_bar import Counts, Marks, OpenBar
+from detectors.open_bar import Counts, OpenBar, SymbolProgress
 from detectors.parameters import Parameters, share_per_day
 from detectors.scorer import Reading, Scorer
 
@@ -62,9 +62,25 @@ class SymbolMonitor:
     """
 
     __slots__ = (
-        "_handlers", "bar", "book", "counts", "depth_habit", "detectors", "drifts", "feed",
-        "habits", "incidents", "lessons", "one_sided", "open_bar", "parameters", "scorers",
-        "signal", "spans", "suppressor", "symbol",
+        "_handlers",
+        "bar",
+        "book",
+        "counts",
+        "depth_baseline",
+        "detectors",
+        "drifts",
+        "feed",
+        "hourly_priors",
+        "incidents",
+        "leverage_baselines",
+        "one_sided",
+        "open_bar",
+        "parameters",
+        "scorers",
+        "signal",
+        "spans",
+        "suppressor",
+        "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +89,7 @@ class SymbolMonitor:
         parameters: Parameters,
         detectors: tuple[Detector, ...],
         counts: Counts,
-        borrowed: Lessons | None = None,
+        priors: PeerPriors | None = None,
     ) -> None:
         self.symbol = symbol
         self.parameters = parameters = parameters.of(symbol)
@@ -82,10 +98,10 @@ class SymbolMonitor:
         )
         self.detectors = detectors
         self.book = Book(parameters.max_orders)
-        self.habits = LeverageHabits(parameters.max_accounts)
+        self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
-        self.depth_habit = DepthHabit(parameters.bar_seconds)
-        lessons = borrowed or {}
+        self.depth_baseline = DepthBaseline(parameters.bar_seconds)
+        known = priors or {}
         sharing = sum(detector.alarms for detector in detectors)
         self.scorers = [
             Scorer(
@@ -93,14 +109,14 @@ class SymbolMonitor:
                 budget_per_day=share_per_day(parameters.false_alarms_per_day, sharing),
                 bar_seconds=parameters.bar_seconds,
                 warmup_bars=parameters.warmup_bars,
-                borrowed=lessons.get(detector.name),
+                prior=known.get(detector.name),
             )
             for detector in detectors
         ]
-        self.lessons: GivenLessons = []
+        self.hourly_priors: HourlyPriors = []
         self.incidents = Incidents(symbol, parameters.quiet_ns)
         self.drifts = DriftIncidents(symbol)
-        self.feed = FeedWatch(
+        self.feed = FeedMonitor(
             symbol,
             parameters.bar_ns,
             parameters.feed,
@@ -112,13 +128,15 @@ class SymbolMonitor:
         self.signal: Signal | None = None
         self.bar: Bar | None = None
         self.one_sided = OneSidedAccounts(parameters.bar_seconds)
-        self.open_bar = OpenBar(self.book, self.habits, self.one_sided, self.feed, counts)
+        self.open_bar = OpenBar(
+            self.book, self.leverage_baselines, self.one_sided, self.feed, counts
+        )
         self._handlers = self.open_bar.handlers
 
     @property
-    def marks(self) -> Marks:
+    def progress(self) -> SymbolProgress:
         """Where the symbol's stream stands."""
-        return self.open_bar.marks
+        return self.open_bar.progress
 
     def apply(self, event: Event | Late) -> None:
         """Take one event of this symbol; events come in order."""
@@ -141,25 +159,25 @@ class SymbolMonitor:
         bar_ns = self.parameters.bar_ns
         index = ends_at // bar_ns
         seen = self.open_bar
-        flow, marks = seen.flow, seen.marks
-        elapsed = index - marks.bar_index
+        flow, progress = seen.flow, seen.progress
+        elapsed = index - progress.bar_index
         if elapsed * bar_ns > LULL_NS:
             # After a lull, and before the first bar of all, nothing is as it usually is.
-            marks.settled_bars = 0
-        marks.settled_bars += 1
-        marks.bar_index = index
+            progress.settled_bars = 0
+        progress.settled_bars += 1
+        progress.bar_index = index
         self.counts.bars += 1
-        self._give_lessons(ends_at // HOUR_NS)
+        self._record_prior(ends_at // HOUR_NS)
 
         feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays)
         inputs = self.feed.inputs(ends_at)
         self.book.uncross(ends_at - bar_ns)
-        habit = self.depth_habit.state
+        baseline = self.depth_baseline.state
         opened = seen.opened
         last_mid = opened.mid if opened is not None else None
         closed = book_state(self.book, last_mid)
         if closed is not None:
-            self.depth_habit.learn(closed.depth[NEAR_BAND])
+            self.depth_baseline.learn(closed.depth[NEAR_BAND])
         seen.learn_leveraged()
         self._count_evictions()
         bar = self.bar = Bar(
@@ -170,11 +188,11 @@ class SymbolMonitor:
             spans=self.spans.add(flow, elapsed),
             opened=opened,
             closed=closed,
-            usual_depth=habit.usual,
-            smooth_log_depth=habit.smooth,
+            usual_depth=baseline.usual,
+            smooth_log_depth=baseline.smooth,
             one_sided=self.one_sided.learn(seen.large, elapsed),
         )
-        settling = marks.settled_bars <= SETTLING_BARS
+        settling = progress.settled_bars <= SETTLING_BARS
         readings = {
             scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
         }
@@ -186,7 +204,7 @@ class SymbolMonitor:
             *self.incidents.step(ends_at, self.detectors, readings, inputs),
             *self.drifts.step(ends_at, self.detectors, readings, inputs),
         ]
-        seen.begin(closed, habit.usual)
+        seen.begin(closed, baseline.usual)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
@@ -214,21 +232,21 @@ class SymbolMonitor:
         incidents = (self.incidents.open, self.drifts.open, self.feed.findings.open)
         return [incident.alert for incident in incidents if incident is not None]
 
-    def _give_lessons(self, hour: int) -> None:
+    def _record_prior(self, hour: int) -> None:
         """At the first bar of an hour, what was learned until then."""
-        if hour == self.marks.hour:
+        if hour == self.progress.hour:
             return
-        self.marks.hour = hour
-        learned = {s.detector.name: lesson for s in self.scorers if (lesson := s.lesson())}
+        self.progress.hour = hour
+        learned = {s.detector.name: prior for s in self.scorers if (prior := s.peer_prior())}
         if learned:
-            self.lessons = [*self.lessons, (hour, learned)][-LESSONS_KEPT:]
+            self.hourly_priors = [*self.hourly_priors, (hour, learned)][-HOURS_KEPT:]
 
     def _count_evictions(self) -> None:
-        book, habits, counts = self.book, self.habits, self.counts
+        book, leverage_baselines, counts = self.book, self.leverage_baselines, self.counts
         counts.stale_orders += book.stale
         counts.evicted_orders += book.evicted
-        counts.evicted_accounts += habits.evicted
-        book.stale = book.evicted = habits.evicted = 0
+        counts.evicted_accounts += leverage_baselines.evicted
+        book.stale = book.evicted = leverage_baselines.evicted = 0
 
     def _stress_ratio(self, readings: dict[str, Reading]) -> float | None:
         ratios = [

@@ -5,7 +5,7 @@ import asyncio
 AGAIN_SECONDS = 2.0
 
 
-async def end(*tasks: asyncio.Task[None], again_seconds: float = AGAIN_SECONDS) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[None], again_seconds: float = AGAIN_SECONDS) -> None:
     """Cancel tasks until they have ended.
 
     One cancellation may not be enough: an error in a clean-up takes its place and is answered by

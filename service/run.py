@@ -19,14 +19,14 @@ from prometheus_client.registry import Collector
 from detectors.symbol import mean_budget_per_day
 from service import __version__
 from service.backoff import delays
-from service.cancellation import end
+from service.cancellation import cancel_and_wait
 from service.console.history import History
 from service.console.page import console
 from service.errors import OperatorError
 from service.kafka.clients import Clients
 from service.kafka.cluster.connection import client_options
 from service.kafka.cluster.inspection import explain, verify_topics
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.kafka.market_watch import MarketWatch
 from service.kafka.read_back import Progress
 from service.kafka.session import Session
@@ -100,7 +100,7 @@ class Service:
         self.history = History() if settings.http.console else None
         self._settings = settings
         self._topics = topics
-        self._intake = Intake()
+        self._counters = ConsumerCounters()
         self._published = Published()
         self._session: Session | None = None
         self._market: MarketWatch | None = None
@@ -190,13 +190,13 @@ class Service:
             # successor looks for what has been told.
             stack.push_async_callback(producer.stop)
             publisher = Publisher(producer, self._settings.outputs, self._published)
-            clients = Clients(consumer, reader, admin, publisher, self._notifier.tell)
-            session = Session(self._settings, self._topics, clients, self._intake, self.history)
+            clients = Clients(consumer, reader, admin, publisher, self._notifier.notify)
+            session = Session(self._settings, self._topics, clients, self._counters, self.history)
             market = MarketWatch(
                 self._settings,
                 session,
                 clients,
-                self._intake,
+                self._counters,
                 lambda: AIOKafkaConsumer(
                     **consumer_options(kafka),
                     fetch_max_wait_ms=round(kafka.fetch_wait_seconds * 1e3),
@@ -205,7 +205,7 @@ class Service:
                 self.history,
             )
             watching = asyncio.create_task(market.run())
-            stack.push_async_callback(end, watching)
+            stack.push_async_callback(cancel_and_wait, watching)
             self._session, self._market, self._consumer = session, market, consumer
             if self._stopping.is_set():
                 session.stop()
@@ -221,12 +221,12 @@ class Service:
         lags = {}
         for partition in partitions.values():
             for tp, read in partition.read().items():
-                end = consumer.highwater(tp) if consumer is not None else None
-                if end is not None:
-                    lags[tp.topic, tp.partition] = max(0, end - read)
+                cancel_and_wait = consumer.highwater(tp) if consumer is not None else None
+                if cancel_and_wait is not None:
+                    lags[tp.topic, tp.partition] = max(0, cancel_and_wait - read)
         connected = session is not None and session.joined
         view = View(
-            self._intake,
+            self._counters,
             self._published,
             partitions,
             lags,
@@ -248,9 +248,9 @@ class Service:
         if session is None or not session.joined:
             checks["group"] = "joining"
         elif session.restoring:
-            checks["state"] = _restoring(session.restoring, self._intake.restore)
-        since_poll = time.monotonic() - self._intake.last_poll_at
-        stalled = self._intake.last_poll_at > 0.0 and since_poll > STALLED_SECONDS
+            checks["state"] = _restoring(session.restoring, self._counters.restore)
+        since_poll = time.monotonic() - self._counters.last_poll_at
+        stalled = self._counters.last_poll_at > 0.0 and since_poll > STALLED_SECONDS
         live = session is None or not stalled
         if not live:
             checks["loop"] = f"stalled for {since_poll:.0f} s"

@@ -5,7 +5,7 @@ import ssl
 from service.errors import ConfigurationError
 
 
-def trust(key: str, ca_file: str) -> ssl.SSLContext:
+def client_context(key: str, ca_file: str) -> ssl.SSLContext:
     """A context for a client that trusts a bundle of authorities, or the system's.
 
     Parameters

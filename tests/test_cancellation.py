@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from service.cancellation import end
+from service.cancellation import cancel_and_wait
 
 
 async def forever():
@@ -34,7 +34,7 @@ async def once_deaf():
 async def test_a_cancellation_that_is_lost_is_repeated():
     tasks = [asyncio.create_task(its()) for its in (forever, again_and_again, once_deaf)]
     await asyncio.sleep(0)
-    await asyncio.wait_for(end(*tasks, again_seconds=0.01), 5.0)
+    await asyncio.wait_for(cancel_and_wait(*tasks, again_seconds=0.01), 5.0)
     assert all(task.cancelled() for task in tasks)
 
 
@@ -44,6 +44,6 @@ async def test_what_has_ended_already_is_no_matter():
 
     done = asyncio.create_task(failing())
     await asyncio.wait({done})
-    await end(done)
-    await end()
+    await cancel_and_wait(done)
+    await cancel_and_wait()
     assert isinstance(done.exception(), ValueError)

@@ -20,7 +20,7 @@ from detectors.feed.silence import (
     WATCHED,
     Silence,
     Silent,
-    StreamHabit,
+    StreamRate,
 )
 from detectors.feed.transport_delay import Transport
 from detectors.market_data.bar import Flow
@@ -95,7 +95,7 @@ class Finding(NamedTuple):
     expected: float
     score: float
     p_value: float
-    words: str
+    description: str
 
 
 class FeedState(Struct):
@@ -110,7 +110,7 @@ class FeedState(Struct):
     """
 
     numbering: Numbering = field(default_factory=Numbering)
-    habits: tuple[StreamHabit, ...] = ()
+    rates: tuple[StreamRate, ...] = field(default=(), name="habits")
     transport: dict[str, Transport] = {}
     seen: list[int] = field(default_factory=lambda: [0] * len(WATCHED))
     flow: tuple[float, ...] = NOTHING
@@ -144,12 +144,12 @@ class Feed:
         self._limits = limits
         self._bar_ns = bar_ns
         self._silence = Silence(bar_ns / 1e9)
-        self.restore(FeedState(habits=self._silence.habits))
+        self.restore(FeedState(rates=self._silence.rates))
 
     def restore(self, state: FeedState) -> None:
         """Take over what a snapshot's feed knew."""
         self.state = state
-        self._silence.habits = state.habits
+        self._silence.rates = state.rates
         self._set_due()
 
     def limit(self, limits: FeedLimits) -> None:
@@ -268,8 +268,8 @@ class Feed:
     def _delayed(self, delays: Mapping[str, float]) -> Iterator[Finding]:
         limits, transport = self._limits, self.state.transport
         for stream, delay in delays.items():
-            habit = transport.setdefault(stream, Transport())
-            habit.close_bar(delay, limits.delay_seconds, limits.skew_seconds)
+            rate = transport.setdefault(stream, Transport())
+            rate.close_bar(delay, limits.delay_seconds, limits.skew_seconds)
         late = {stream: its for stream, its in transport.items() if its.late}
         if late:
             stream, its = max(late.items(), key=lambda pair: pair[1].last - pair[1].usual)

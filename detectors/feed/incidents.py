@@ -6,7 +6,7 @@ lasts, and resolves after a quiet time: a feed that comes and goes is one incide
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from detectors.feed.checks import Finding
 from detectors.incidents.alerts import MAX_EVIDENCE, Alert, Evidence, Severity, firing, resolved
@@ -22,10 +22,10 @@ JUST_NOW_NS = 5_000_000_000
 """What was found no longer ago than this is told as if it were going on."""
 
 
-class Standing(Struct):
+class StandingFinding(Struct):
     """A finding that stands, in words, and when it was last found."""
 
-    words: str
+    description: str = field(name="words")
     last_ns: int
 
 
@@ -42,7 +42,7 @@ class FeedFindings(Struct):
     """What stands against a symbol's feed; a snapshot keeps it as it is."""
 
     open: FeedIncident | None = None
-    standing: dict[str, Standing] = {}
+    standing: dict[str, StandingFinding] = {}
 
 
 class FeedIncidents:
@@ -73,8 +73,8 @@ class FeedIncidents:
         on without it.
         """
         return [
-            its.words if (ago := ts_event - its.last_ns) < JUST_NOW_NS
-            else f"{its.words}, {ago // 10**9} s ago"
+            its.description if (ago := ts_event - its.last_ns) < JUST_NOW_NS
+            else f"{its.description}, {ago // 10**9} s ago"
             for its in self.findings.standing.values()
         ]  # fmt: skip
 
@@ -99,7 +99,7 @@ class FeedIncidents:
             return alerts
         findings = self.findings
         for its in found:
-            findings.standing[its.feature] = Standing(its.words, ts_event)
+            findings.standing[its.feature] = StandingFinding(its.description, ts_event)
         if self.in_maintenance(ts_event):
             return alerts
         names = [its.feature for its in found]

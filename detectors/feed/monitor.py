@@ -26,7 +26,7 @@ class FeedCounts(Struct):
     lost_events: int = 0
 
 
-class FeedWatch:
+class FeedMonitor:
     """The feed of one symbol, and what stands against it.
 
     Parameters
@@ -112,7 +112,7 @@ class FeedWatch:
         """Check the bar that ends at ``ends_at``, see `Feed.close_bar`; the alerts it gives."""
         return self._found(ends_at, self.checks.close_bar(ends_at, elapsed, book, flow, delays))
 
-    def mind_silence(self, at_ns: int, others_since_ns: int) -> list[Alert]:
+    def check_silence(self, at_ns: int, others_since_ns: int) -> list[Alert]:
         """See whether the symbol is silent at ``at_ns`` while others have moved since then."""
         finding = self.checks.silent(at_ns, others_since_ns)
         if finding is None:

@@ -15,7 +15,7 @@ from detectors.market_data.events import Event, Kind, Late
 LEARNED = 1_000
 """So many events in a row without a missing number show that numbers are consecutive."""
 
-GIVEN_UP = 1_000
+DECLARED_LOST = 1_000
 """So many breaks without such a run show that they are not, as far as that was tried."""
 
 TRIED_AGAIN = 100_000
@@ -174,9 +174,9 @@ class Numbering(Struct):
                 self.mode = "symbol"
             elif self.mode == "learning_streams":
                 self.mode = "stream"
-        elif self.mode == "learning" and self.breaks >= GIVEN_UP:
+        elif self.mode == "learning" and self.breaks >= DECLARED_LOST:
             self._try("learning_streams")
-        elif self.mode == "learning_streams" and self.breaks >= GIVEN_UP:
+        elif self.mode == "learning_streams" and self.breaks >= DECLARED_LOST:
             self._try("none")
         elif (self.known and self.breaks >= NOT_THE_NUMBERING) or (
             self.mode == "none" and self.breaks >= TRIED_AGAIN

@@ -52,7 +52,7 @@ class Silent(NamedTuple):
     improbability: float
 
 
-class StreamHabit(Struct):
+class StreamRate(Struct):
     """What is usual of one stream, and what of it has lately failed to come.
 
     ``own`` and ``others`` are its and the others' events, forgotten exponentially over each of
@@ -84,11 +84,11 @@ class Silence:
         The length of a bar.
     """
 
-    __slots__ = ("_decays", "habits")
+    __slots__ = ("_decays", "rates")
 
     def __init__(self, bar_seconds: float) -> None:
         self._decays = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
-        self.habits = tuple(StreamHabit() for _ in WATCHED)
+        self.rates = tuple(StreamRate() for _ in WATCHED)
 
     def close_bar(self, seen: Sequence[int], elapsed: int) -> None:
         """Take a bar with events: how many of each of `WATCHED`.
@@ -96,67 +96,67 @@ class Silence:
         It is ``elapsed`` bars after the last one.
         """
         flow = seen[Kind.ORDER] + seen[Kind.CANCEL] + seen[Kind.TRADE]
-        for kind, habit in zip(WATCHED, self.habits, strict=True):
+        for kind, rate in zip(WATCHED, self.rates, strict=True):
             came = seen[kind]
             others = flow - came if kind is not Kind.REFERENCE else flow
-            self._follow(habit, came, others)
-            habit.idle_bars += elapsed
-            habit.idle_others += others
+            self._follow(rate, came, others)
+            rate.idle_bars += elapsed
+            rate.idle_others += others
             if came:
-                self._learn(habit, came)
+                self._learn(rate, came)
 
     def found(self, least_bars: float) -> Iterator[Silent]:
         """The streams that are silent or throttled, in at least so many bars."""
-        for kind, habit in zip(WATCHED, self.habits, strict=True):
-            if habit.missed >= SILENT and habit.silent_bars >= least_bars:
-                yield Silent(kind, habit.silent_bars, 0.0, habit.missed, habit.missed)
-            elif habit.deficit >= THROTTLED and habit.deficit_bars >= THROTTLED_BARS:
+        for kind, rate in zip(WATCHED, self.rates, strict=True):
+            if rate.missed >= SILENT and rate.silent_bars >= least_bars:
+                yield Silent(kind, rate.silent_bars, 0.0, rate.missed, rate.missed)
+            elif rate.deficit >= THROTTLED and rate.deficit_bars >= THROTTLED_BARS:
                 yield Silent(
                     kind,
-                    habit.deficit_bars,
-                    habit.deficit_events,
-                    habit.deficit_expected,
-                    habit.deficit,
+                    rate.deficit_bars,
+                    rate.deficit_events,
+                    rate.deficit_expected,
+                    rate.deficit,
                 )
 
-    def _follow(self, habit: StreamHabit, came: int, others: int) -> None:
+    def _follow(self, rate: StreamRate, came: int, others: int) -> None:
         """Add up what was expected in this bar and did not come."""
-        expected = self._expected(habit, others) if habit.bars >= LEARNED_BARS else 0.0
+        expected = self._expected(rate, others) if rate.bars >= LEARNED_BARS else 0.0
         if came:
-            if habit.missed >= SILENT:
-                _forget_deficit(habit)  # it was silent, and that was told
-            habit.missed, habit.silent_bars = 0.0, 0
+            if rate.missed >= SILENT:
+                _forget_deficit(rate)  # it was silent, and that was told
+            rate.missed, rate.silent_bars = 0.0, 0
         else:
-            habit.missed += expected
-            habit.silent_bars += 1
+            rate.missed += expected
+            rate.silent_bars += 1
         rise = expected * (1.0 - 1.0 / THROTTLE) - came * math.log(THROTTLE)
         # No higher than what is found: so it falls with the first bar that is as usual.
-        habit.deficit = min(THROTTLED, habit.deficit + rise)
-        if habit.deficit <= 0.0:
-            _forget_deficit(habit)
+        rate.deficit = min(THROTTLED, rate.deficit + rise)
+        if rate.deficit <= 0.0:
+            _forget_deficit(rate)
         else:
-            habit.deficit_bars += 1
-            habit.deficit_events += came
-            habit.deficit_expected += expected
-        habit.bars += bool(habit.bars or came)
+            rate.deficit_bars += 1
+            rate.deficit_events += came
+            rate.deficit_expected += expected
+        rate.bars += bool(rate.bars or came)
 
-    def _expected(self, habit: StreamHabit, others: int) -> float:
+    def _expected(self, rate: StreamRate, others: int) -> float:
         """How much was to be expected of a stream in a bar in which ``others`` came of the rest."""
         expected = math.inf
-        for decay, own, rest in zip(self._decays, habit.own, habit.others, strict=True):
+        for decay, own, rest in zip(self._decays, rate.own, rate.others, strict=True):
             share = own / rest if rest > 0.0 else 0.0
             expected = min(expected, own * (1.0 - decay), share * others)
         return expected
 
-    def _learn(self, habit: StreamHabit, came: int) -> None:
-        left = [decay**habit.idle_bars for decay in self._decays]
-        habit.own = tuple(o * f + came for o, f in zip(habit.own, left, strict=True))
-        habit.others = tuple(
-            o * f + habit.idle_others for o, f in zip(habit.others, left, strict=True)
+    def _learn(self, rate: StreamRate, came: int) -> None:
+        left = [decay**rate.idle_bars for decay in self._decays]
+        rate.own = tuple(o * f + came for o, f in zip(rate.own, left, strict=True))
+        rate.others = tuple(
+            o * f + rate.idle_others for o, f in zip(rate.others, left, strict=True)
         )
-        habit.idle_bars, habit.idle_others = 0, 0.0
+        rate.idle_bars, rate.idle_others = 0, 0.0
 
 
-def _forget_deficit(habit: StreamHabit) -> None:
-    habit.deficit = habit.deficit_events = habit.deficit_expected = 0.0
-    habit.deficit_bars = 0
+def _forget_deficit(rate: StreamRate) -> None:
+    rate.deficit = rate.deficit_events = rate.deficit_expected = 0.0
+    rate.deficit_bars = 0

@@ -15,7 +15,7 @@ LEARNED_BARS = 60
 LASTING_BARS = 5
 """A delay counts when so many bars with records in a row have it."""
 
-NEW_HABIT_BARS = 1_800
+NEW_BASELINE_BARS = 1_800
 """A delay that has lasted for so many bars is the new usual one."""
 
 MEMORY_BARS = 300.0
@@ -70,7 +70,7 @@ class Transport(Struct):
         limit = self.usual + max(rise_seconds, DEVIATIONS * self.deviation)
         if self.bars >= LEARNED_BARS and delay > limit:
             self.late_bars += 1
-            if self.late_bars < NEW_HABIT_BARS:
+            if self.late_bars < NEW_BASELINE_BARS:
                 return
             self.bars = 0
         self.late_bars = 0

@@ -14,7 +14,7 @@ SuppressedAlarms = dict[tuple[str, ReasonKind], int]
 
 
 class Suppressor:
-    """Marks the alarms and drifts of one symbol that are to have no effect.
+    """SymbolProgress the alarms and drifts of one symbol that are to have no effect.
 
     Parameters
     ----------

@@ -223,8 +223,8 @@ class TailCalibration:
         n = len(ordered)
         state.threshold = ordered[int(self.level * (n - 1))]
         if state.prior is not None:
-            taught = PEER_BARS * state.prior.threshold
-            state.threshold = (n * state.threshold + taught) / (n + PEER_BARS)
+            prior_squares = PEER_BARS * state.prior.threshold
+            state.threshold = (n * state.threshold + prior_squares) / (n + PEER_BARS)
         for score in state.waiting:
             self._observe(score)
         state.waiting = []
@@ -280,8 +280,8 @@ class TailCalibration:
         bars = state.bars - first
         if state.prior is None:
             return min(1.0, (episodes + 1) / (bars + self.run_bars))
-        taught = PEER_EPISODES / state.prior.episodes_per_bar
-        return min(1.0, (episodes + PEER_EPISODES) / (bars + taught))
+        prior_squares = PEER_EPISODES / state.prior.episodes_per_bar
+        return min(1.0, (episodes + PEER_EPISODES) / (bars + prior_squares))
 
 
 def _shape_by_moments(excesses: list[float]) -> float | None:

@@ -133,15 +133,15 @@ class Surprise(base.AnomalyDetector):
         self.typical = typical
         self.mean_noise_bars = mean_noise_bars
         self._baselines: dict[str, Baseline] = {}
-        self.taught: dict[str, float] = {}
+        self.prior_squares: dict[str, float] = {}
 
-    def borrow(self, squares: Mapping[str, float]) -> None:
+    def set_prior_squares(self, squares: Mapping[str, float]) -> None:
         """Take what peers have learned of each feature's mean squared deviation beforehand."""
-        self.taught = dict(squares)
+        self.prior_squares = dict(squares)
 
     def _begin(self, feature: str) -> Baseline:
-        if feature in self.taught:
-            return Baseline(self.mean_noise_bars, self.taught[feature], PEER_BARS)
+        if feature in self.prior_squares:
+            return Baseline(self.mean_noise_bars, self.prior_squares[feature], PEER_BARS)
         if self.typical is not None and feature in self.typical:
             return Baseline(self.mean_noise_bars, self.typical[feature] ** 2, TYPICAL_BARS)
         return Baseline(self.mean_noise_bars)
@@ -204,7 +204,7 @@ class Surprise(base.AnomalyDetector):
 
     def relearn(self) -> None:
         """Forget what is expected of every feature, but not by how much it varies."""
-        self.taught = self.squares()
+        self.prior_squares = self.squares()
         self._baselines = {}
 
     def squares(self) -> dict[str, float]:

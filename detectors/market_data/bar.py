@@ -136,19 +136,19 @@ class Spans:
         return self.sums
 
 
-LEAST_HABIT = 1e-90
+LEAST_BASELINE = 1e-90
 """Less than any depth of one order: what is left of a habit after weeks of an empty book."""
 
 
 class DepthState(Struct):
-    """What a DepthHabit has learned; a snapshot keeps it and puts it back."""
+    """What a DepthBaseline has learned; a snapshot keeps it and puts it back."""
 
     bars: int = 0
     usual: float = 0.0
     smooth: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-class DepthHabit:
+class DepthBaseline:
     """How deep the book usually is, and how deep it has been lately.
 
     Parameters
@@ -172,7 +172,7 @@ class DepthHabit:
         state.bars += 1
         # A plain mean at first, so that the first bar has no lasting say.
         state.usual += max(self._fading, 1.0 / state.bars) * (depth - state.usual)
-        if state.usual < LEAST_HABIT:
+        if state.usual < LEAST_BASELINE:
             state.usual = 0.0
         if state.usual > 0.0:
             log_depth = math.log(max(depth, 1e-3 * state.usual) / state.usual)

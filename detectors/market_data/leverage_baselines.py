@@ -12,7 +12,7 @@ from detectors.market_data.bar import Flow
 LeveragedOrder = tuple[str | None, float, float]
 """What is kept of a new order that states a leverage: account, notional, leverage."""
 
-Habit = tuple[float, int]
+LeverageBaseline = tuple[float, int]
 """The mean log leverage of an account, and over how many orders."""
 
 
@@ -31,7 +31,7 @@ def near_maximum_ratio(flow: Flow) -> float:
     return flow.near_maximum_leverage / flow.leveraged if flow.leveraged > 0.0 else math.nan
 
 
-class LeverageHabits:
+class LeverageBaselines:
     """The exponentially weighted mean log leverage of each account, in one symbol.
 
     Parameters
@@ -45,7 +45,7 @@ class LeverageHabits:
 
     Examples
     --------
-    >>> habits = LeverageHabits(max_accounts=10)
+    >>> habits = LeverageBaselines(max_accounts=10)
     >>> def excess(leverage):
     ...     flow = Flow()
     ...     habits.learn([("a", 100.0, leverage)], high_leverage=100.0, flow=flow)
@@ -61,8 +61,8 @@ class LeverageHabits:
         self.fading_factor = fading_factor
         # Two generations: when the recent one is full it becomes the older one, and what was not
         # seen again of that is forgotten. Keeping all in the order of last activity costs twice.
-        self.recent: dict[str, Habit] = {}
-        self.older: dict[str, Habit] = {}
+        self.recent: dict[str, LeverageBaseline] = {}
+        self.older: dict[str, LeverageBaseline] = {}
         self.evicted = 0
 
     def learn(self, orders: Iterable[LeveragedOrder], high_leverage: float, flow: Flow) -> None:
@@ -81,15 +81,15 @@ class LeverageHabits:
             if account is None:
                 continue
             log_leverage = math.log(leverage)
-            habit = recent.get(account)
-            if habit is None:
-                habit = self.older.pop(account, None)
+            baseline = recent.get(account)
+            if baseline is None:
+                baseline = self.older.pop(account, None)
                 if len(recent) >= self._generation:
                     recent = self._begin_generation()
-                if habit is None:
+                if baseline is None:
                     recent[account] = (log_leverage, 1)
                     continue
-            usual, seen = habit
+            usual, seen = baseline
             excess = log_leverage - usual
             if excess > 0.0:
                 excess_weighted += notional * excess
@@ -102,7 +102,7 @@ class LeverageHabits:
         flow.leverage_excess_weighted += excess_weighted
         flow.near_maximum_leverage += near_maximum
 
-    def _begin_generation(self) -> dict[str, Habit]:
+    def _begin_generation(self) -> dict[str, LeverageBaseline]:
         self.evicted += len(self.older)
         self.older, self.recent = self.recent, {}
         return self.recent

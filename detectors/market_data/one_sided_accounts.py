@@ -60,7 +60,7 @@ class OneSidedAccounts:
         self.placed: dict[str, float] = {}
         self.gross = 0.0
 
-    def minds(self, account: str) -> bool:
+    def tracks(self, account: str) -> bool:
         """Whether an account has lately placed large orders."""
         return account in self.placed
 

@@ -15,7 +15,7 @@ from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import KillSwitch
 from detectors.symbol import Signal
 from service import __version__
-from service.kafka.cluster.topics import Wanted, wanted_topics
+from service.kafka.cluster.topics import RequiredTopic, wanted_topics
 from service.pipeline.rejection import Reason
 from service.pipeline.snapshots import Header
 from service.pipeline.wire import STREAMS, event_class
@@ -137,7 +137,7 @@ def _servers(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _channel(name: str, topic: Wanted) -> dict[str, Any]:
+def _channel(name: str, topic: RequiredTopic) -> dict[str, Any]:
     channel: dict[str, Any] = {
         "address": topic.name,
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},

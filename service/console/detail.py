@@ -178,7 +178,7 @@ def _book(monitor: SymbolMonitor) -> BookView:
         spread_bps=book.spread_bps,
         orders=len(book.orders),
         bands=bands,
-        usual_depth=monitor.depth_habit.state.usual,
+        usual_depth=monitor.depth_baseline.state.usual,
         bids=_levels(book.bids),
         asks=_levels(book.asks),
     )

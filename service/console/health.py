@@ -117,14 +117,14 @@ def _feeds(view: View) -> Check:
     if not suspect:
         return Check("feeds", "ok", "nothing is found against the symbols' feeds")
     standing = next(iter(suspect[0].feed.findings.standing.values()))
-    words = f"what comes in for {suspect[0].symbol} is not to be trusted: {standing.words}"
+    words = f"what comes in for {suspect[0].symbol} is not to be trusted: {standing.description}"
     if len(suspect) > 1:
         words += f"; and {len(suspect) - 1:,} other symbols"
     return Check("feeds", "notice", words)
 
 
 def _losses(view: View) -> Check:
-    tally, rejected = view.intake.tally, view.intake.dead_letters.total()
+    tally, rejected = view.counters.tally, view.counters.dead_letters.total()
     late = tally.late / tally.released if tally.released else 0.0
     words = f"{tally.late:,} events late ({late:.1%}), {rejected:,} unreadable (dead letters)"
     return Check("losses", "notice" if rejected or late > LATE_RATIO else "ok", words)
@@ -134,9 +134,9 @@ def _budget(view: View, settings: Settings) -> Check:
     """The incidents a symbol and day beside what was asked for."""
     opened = sum(
         count
-        for (detector, severity), count in view.intake.incidents.items()
+        for (detector, severity), count in view.counters.incidents.items()
         if of_market(detector) and severity == "warning"
     )
-    days = view.intake.tally.market.judged_bars * settings.time.bar_seconds / 86_400
+    days = view.counters.tally.market.judged_bars * settings.time.bar_seconds / 86_400
     words = f"{opened:,} incidents in {days:.2g} symbol-days judged; the budget of false alarms is"
     return Check("budget", "ok", f"{words} {view.budget_per_day:g} a symbol-day")

@@ -155,8 +155,8 @@ def overview(
         symbols=rows,
         watched=len(monitors),
         incidents=incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS),
-        read=view.intake.records.total(),
-        events_per_second=pace.rate(view.intake.records.total(), time.monotonic()),
+        read=view.counters.records.total(),
+        events_per_second=pace.rate(view.counters.records.total(), time.monotonic()),
         partitions=len(view.partitions),
     )
 
@@ -257,7 +257,7 @@ def _learned(monitor: SymbolMonitor, warmup_bars: int) -> float:
         for scorer in monitor.scorers
         if scorer.detector.alarms
     )
-    settled = min(monitor.marks.settled_bars, SETTLING_BARS)
+    settled = min(monitor.progress.settled_bars, SETTLING_BARS)
     return min(1.0, (settled + learned) / warmup_bars)
 
 

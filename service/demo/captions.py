@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
 from detectors.incidents.market_wide import MARKET
-from service.demo.observations import IncidentView, Observed
+from service.demo.observations import IncidentView, Observations
 from service.demo.plan import Plan
 from service.exchange.measures import Truth
 
@@ -91,26 +91,26 @@ class Totals(Struct, frozen=True):
         return self.produced - self.dealt_with
 
 
-def summary(plan: Plan, observed: Observed, totals: Totals) -> list[tuple[str, str]]:
+def summary(plan: Plan, observations: Observations, totals: Totals) -> list[tuple[str, str]]:
     """The last lines: a heading and a text each."""
     lines = [("events", _events(totals))]
-    if observed.market_ns < plan.end_ns:
-        reached, whole = plan.clock(observed.market_ns), plan.clock(plan.end_ns)
+    if observations.market_ns < plan.end_ns:
+        reached, whole = plan.clock(observations.market_ns), plan.clock(plan.end_ns)
         lines.append(("market", f"ended at {reached} of {whole}"))
     elif totals.seconds > 1.1 * plan.seconds + 1.0:
         took = f"took {totals.seconds:.0f} s instead of {plan.seconds:.0f}"
         lines.append(("market", f"{took}: the machine is too slow, or too busy, for this speed"))
-    lines.append(("incidents", _incidents(list(observed.incidents.values()))))
-    if observed.drifts:
-        lines.append(("drift", f"{len(observed.drifts)} lasting changes, learned anew"))
-    if observed.feeds:
-        lines.append(("feeds", f"{len(observed.feeds)} incidents of inputs not to be trusted"))
-    lines += [("", text) for text in _unprovoked(plan, observed)]
-    if not observed.cascades:
-        lines.append(("cascade", _no_cascade(plan, observed)))
-    for cascade in observed.cascades:
+    lines.append(("incidents", _incidents(list(observations.incidents.values()))))
+    if observations.drifts:
+        lines.append(("drift", f"{len(observations.drifts)} lasting changes, learned anew"))
+    if observations.feeds:
+        lines.append(("feeds", f"{len(observations.feeds)} incidents of inputs not to be trusted"))
+    lines += [("", text) for text in _unprovoked(plan, observations)]
+    if not observations.cascades:
+        lines.append(("cascade", _no_cascade(plan, observations)))
+    for cascade in observations.cascades:
         lines.append(("cascade", _cascade(plan, cascade)))
-        lines.append(("warning", _lead(plan, observed, cascade)))
+        lines.append(("warning", _lead(plan, observations, cascade)))
     return lines
 
 
@@ -132,12 +132,12 @@ def _incidents(incidents: list[IncidentView]) -> str:
     return f"{len(incidents)}: {', '.join(parts)}"
 
 
-def _unprovoked(plan: Plan, observed: Observed) -> list[str]:
+def _unprovoked(plan: Plan, observations: Observations) -> list[str]:
     """How many incidents nothing in the ground truth accounts for."""
-    if not observed.incidents:
+    if not observations.incidents:
         return []
     before = elsewhere = 0
-    for view in observed.incidents.values():
+    for view in observations.incidents.values():
         if view.opened.symbol == MARKET:
             continue  # what it is made of is counted
         since = plan.provoked_since(view.opened.symbol)
@@ -153,10 +153,10 @@ def _unprovoked(plan: Plan, observed: Observed) -> list[str]:
     return texts
 
 
-def _no_cascade(plan: Plan, observed: Observed) -> str:
+def _no_cascade(plan: Plan, observations: Observations) -> str:
     if plan.scenario.name != "cascade":
         return f"none: the scenario {plan.scenario.name} has none"
-    if observed.market_ns < plan.end_ns:
+    if observations.market_ns < plan.end_ns:
         return "none yet: the demonstration ended before it"
     if plan.scenario.episodes[-1].end_seconds > plan.market_seconds:
         return "none yet: give the demonstration more --seconds or --speed"
@@ -175,10 +175,10 @@ def _cascade(plan: Plan, cascade: Truth) -> str:
     )
 
 
-def _lead(plan: Plan, observed: Observed, cascade: Truth) -> str:
+def _lead(plan: Plan, observations: Observations, cascade: Truth) -> str:
     """The first warning that what led up to the cascade gave, and how long before it."""
     since = plan.provoked_since(cascade.symbol) or plan.start_ns
-    for view in observed.incidents.values():
+    for view in observations.incidents.values():
         alert = view.opened
         if alert.symbol == cascade.symbol and since <= alert.ts_event <= cascade.starts_at:
             lead = (cascade.starts_at - alert.ts_event) / 1e9

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from service.demo.captions import Totals, summary
 from service.demo.lines import Lines
-from service.demo.observations import Observed
+from service.demo.observations import Observations
 from service.demo.plan import Plan
 from service.demo.screen import incidents, page, rule
 from service.demo.status import Status
@@ -27,11 +27,11 @@ def _to_page(console: Console) -> bool:
 
 
 @contextmanager
-def display(plan: Plan, observed: Observed) -> Iterator[Callable[[Status], None]]:
+def display(plan: Plan, observations: Observations) -> Iterator[Callable[[Status], None]]:
     """Show a demonstration; yields what is to be called for each new frame."""
     console = Console(highlight=False)
     if not _to_page(console):
-        lines = Lines(plan, observed, _write)
+        lines = Lines(plan, observations, _write)
         yield lambda status: lines.update(status, time.monotonic())
         return
     with Live(
@@ -42,11 +42,11 @@ def display(plan: Plan, observed: Observed) -> Iterator[Callable[[Status], None]
         redirect_stderr=False,
     ) as live:
         yield lambda status: live.update(
-            page(plan, observed, status, width=console.width, rows=console.height), refresh=True
+            page(plan, observations, status, width=console.width, rows=console.height), refresh=True
         )
 
 
-def conclude(plan: Plan, observed: Observed, totals: Totals, log: str) -> None:
+def conclude(plan: Plan, observations: Observations, totals: Totals, log: str) -> None:
     """Print what came of it: on a terminal with the picture, whose page is gone by now."""
     console = Console(highlight=False)
     # Elsewhere a line is a line, however long.
@@ -55,15 +55,15 @@ def conclude(plan: Plan, observed: Observed, totals: Totals, log: str) -> None:
         width = max(40, console.width) - _HEADING_CELLS
         picture = Group(
             rule("what was done to the market"),
-            *timeline(plan, observed, console.width),
+            *timeline(plan, observations, console.width),
             Text(),
             rule("incidents"),
-            *incidents(plan, observed, _MOST_INCIDENTS),
+            *incidents(plan, observations, _MOST_INCIDENTS),
             Text(),
             rule("summary"),
         )
         console.print(picture)
-    for heading, text in [*summary(plan, observed, totals), ("log", log)]:
+    for heading, text in [*summary(plan, observations, totals), ("log", log)]:
         first, *others = textwrap.wrap(text, width)
         _write(f"{heading:<{_HEADING_CELLS}}{first}")
         for line in others:

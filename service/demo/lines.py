@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from detectors.incidents.alerts import Alert
 from service.demo.captions import evidence, money, provocation
-from service.demo.observations import Observed
+from service.demo.observations import Observations
 from service.demo.plan import Plan
 from service.demo.status import Status
 
@@ -25,9 +25,11 @@ class Lines:
         Takes a line.
     """
 
-    def __init__(self, plan: Plan, observed: Observed, write: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: Plan, observations: Observations, write: Callable[[str], None]
+    ) -> None:
         self._plan = plan
-        self._observed = observed
+        self._observations = observations
         self._write = write
         self._told: set[tuple[str, str]] = set()
         self._phase = ""
@@ -51,7 +53,7 @@ class Lines:
         if now >= self._next_progress or status.phase.partition(":")[0] != self._phase:
             self._next_progress = now + PROGRESS_SECONDS
             self._phase = status.phase.partition(":")[0]
-            clock = self._plan.clock(self._observed.market_ns)
+            clock = self._plan.clock(self._observations.market_ns)
             self._write(
                 f"[{clock}] {status.phase}; {status.read:,} events read, {status.rate:,.0f}/s, "
                 f"lag {status.lag:,}, late {status.late:,}"
@@ -59,25 +61,25 @@ class Lines:
 
     def _news(self) -> Iterator[tuple[int, tuple[str, str], str]]:
         """All that has happened: when, what tells it from everything else, and a sentence."""
-        plan, observed = self._plan, self._observed
+        plan, observations = self._plan, self._observations
         for number, episode in enumerate(plan.scenario.episodes):
             for word, at in (("begins", episode.start_seconds), ("ends", episode.end_seconds)):
                 at_ns = plan.start_ns + int(at * 1e9)
-                if at_ns <= observed.market_ns:
+                if at_ns <= observations.market_ns:
                     text = f"ground truth, {word}: {provocation(episode.kind)}"
                     yield at_ns, (f"episode {number}", word), text
-        for cascade in observed.cascades:
+        for cascade in observations.cascades:
             name, began = cascade.symbol, f"cascade {cascade.starts_at}"
             text = f"ground truth, begins: {name}, {provocation('cascade')}"
             yield cascade.starts_at, (began, "begins"), text
-            if cascade.ends_at <= observed.market_ns:
+            if cascade.ends_at <= observations.market_ns:
                 text = (
                     f"ground truth, ends: {name}, the cascade; the mark price moved "
                     f"{cascade.peak_drawdown_ratio or 0.0:.1%}, "
                     f"{money(cascade.liquidated_notional or 0.0)} liquidated"
                 )
                 yield cascade.ends_at, (began, "ends"), text
-        for view in observed.incidents.values():
+        for view in observations.incidents.values():
             for alert in (view.opened, view.escalated, view.resolved):
                 if alert is not None:
                     state = alert.severity if alert.status == "firing" else alert.status

@@ -75,7 +75,7 @@ class IncidentView(Struct):
         return self.escalated or self.opened
 
 
-class Observed:
+class Observations:
     """All that was seen so far.
 
     Attributes

@@ -21,7 +21,7 @@ from service.demo.broker import FETCH_WAIT_SECONDS, embedded_broker
 from service.demo.captions import Totals
 from service.demo.display import conclude, display
 from service.demo.exchange import Exchange, simulated_exchange
-from service.demo.observations import Observed
+from service.demo.observations import Observations
 from service.demo.plan import Plan, make_plan
 from service.demo.status import Status
 from service.demo.subscriber import subscribe
@@ -119,7 +119,7 @@ async def _demonstrate(plan: Plan, http_port: int, keep: bool, log: IO[str]) -> 
             await demonstration.run(interrupted)
         finally:
             await http.close()
-    conclude(plan, demonstration.observed, demonstration.totals(), log.name)
+    conclude(plan, demonstration.observations, demonstration.totals(), log.name)
     return INTERRUPTED if interrupted.is_set() and not demonstration.ended else 0
 
 
@@ -165,7 +165,7 @@ class Demonstration:
         keep: bool,
     ) -> None:
         self.ended = False
-        self.observed = Observed(plan.symbols, plan.start_ns)
+        self.observations = Observations(plan.symbols, plan.start_ns)
         self._plan = plan
         self._settings = settings
         self._service = service
@@ -185,11 +185,11 @@ class Demonstration:
         KafkaError
             The service or the subscriber cannot go on.
         """
-        with display(self._plan, self.observed) as show:
+        with display(self._plan, self.observations) as show:
             async with simulated_exchange(self._plan, self._settings, self._log) as exchange:
                 serving = asyncio.create_task(self._service.run())
                 beside = {
-                    asyncio.create_task(subscribe(self._settings, self.observed)),
+                    asyncio.create_task(subscribe(self._settings, self.observations)),
                     asyncio.create_task(self._show(show)),
                     asyncio.create_task(self._trade(exchange)),
                     asyncio.create_task(interrupted.wait()),
@@ -212,13 +212,13 @@ class Demonstration:
 
     def totals(self) -> Totals:
         """What became of the records so far."""
-        intake = self._service.view().intake
-        tally = intake.tally
+        counters = self._service.view().counters
+        tally = counters.tally
         return Totals(
-            produced=self.observed.produced,
+            produced=self.observations.produced,
             scored=tally.scored,
             late=tally.late,
-            rejected=intake.dead_letters.total(),
+            rejected=counters.dead_letters.total(),
             seconds=self._traded_for,
         )
 
@@ -227,7 +227,7 @@ class Demonstration:
         while not self._service.health().ready:  # noqa: ASYNC110 - it is a state, not an event
             await asyncio.sleep(_POLL_SECONDS)
         began = time.monotonic()
-        await exchange.open(self.observed.progress, lambda: self.totals().dealt_with)
+        await exchange.open(self.observations.progress, lambda: self.totals().dealt_with)
         self._traded_for = time.monotonic() - began
         while self.totals().waiting > 0:  # noqa: ASYNC110 - as above
             await asyncio.sleep(_POLL_SECONDS)
@@ -243,7 +243,7 @@ class Demonstration:
 
     def _status(self) -> Status:
         view = self._service.view()
-        read = view.intake.records.total()
+        read = view.counters.records.total()
         now = time.monotonic()
         self._reads.append((now, read))
         while self._reads[0][0] < now - _RATE_SECONDS:
@@ -254,7 +254,7 @@ class Demonstration:
             read=read,
             rate=(read - read_then) / (now - since) if now > since else 0.0,
             lag=sum(view.lags.values()),
-            late=view.intake.tally.late,
+            late=view.counters.tally.late,
             bootstrap_servers=self._settings.kafka.bootstrap_servers,
             console_url=self._console_url,
             log=self._log.name,
@@ -268,12 +268,12 @@ class Demonstration:
         if not health.ready:
             waiting = next(word for word in health.checks.values() if word != "ok")
             return f"starting: {waiting}"
-        views = self.observed.symbols.values()
+        views = self.observations.symbols.values()
         if all(view.stress_ratio is None for view in views):
             bars = min(view.bars for view in views)
             needed = SETTLING_BARS + self._settings.detection.warmup_bars
             return f"warming up: {bars} of {needed} bars"
-        incidents = [i for s in self._plan.symbols if (i := self.observed.open_incident(s))]
+        incidents = [i for s in self._plan.symbols if (i := self.observations.open_incident(s))]
         if not incidents:
             return "watching: nothing unusual"
         critical = sum(incident.severity == "critical" for incident in incidents)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from detectors.catalogue import ALARMING
 from service.demo.captions import evidence, label, money
-from service.demo.observations import IncidentView, Observed, SymbolView
+from service.demo.observations import IncidentView, Observations, SymbolView
 from service.demo.plan import Plan
 from service.demo.status import Status
 from service.demo.timeline import timeline
@@ -20,23 +20,23 @@ _TALL = 30
 SEVERITY_STYLES = {"warning": "yellow", "critical": "bold red"}
 
 
-def page(plan: Plan, observed: Observed, status: Status, *, width: int, rows: int) -> Group:
+def page(plan: Plan, observations: Observations, status: Status, *, width: int, rows: int) -> Group:
     """The page as it is now, for a terminal of ``width`` columns and ``rows`` lines."""
     gap = [Text()] if rows >= _TALL else []
-    header = _header(plan, observed, status, width)
-    truth = timeline(plan, observed, width)
+    header = _header(plan, observations, status, width)
+    truth = timeline(plan, observations, width)
     # The table's heading takes a line or two, those of the two parts below it one each.
     used = len(header) + len(truth) + len(plan.symbols) + 4 + 3 * len(gap)
     return Group(
         *header,
         *gap,
-        _symbols(plan, observed, width),
+        _symbols(plan, observations, width),
         *gap,
         rule("what is done to the market: ground truth, which the detectors do not see"),
         *truth,
         *gap,
         rule("incidents, as a subscriber of foreshock.alerts sees them"),
-        *incidents(plan, observed, max(1, (rows - used) // 2)),
+        *incidents(plan, observations, max(1, (rows - used) // 2)),
     )
 
 
@@ -45,8 +45,10 @@ def rule(title: str) -> Rule:
     return Rule(Text(title, style="dim"), align="left", style="bright_black")
 
 
-def _header(plan: Plan, observed: Observed, status: Status, width: int) -> list[RenderableType]:
-    clock = f"{plan.clock(observed.market_ns)} / {plan.clock(plan.end_ns)}"
+def _header(
+    plan: Plan, observations: Observations, status: Status, width: int
+) -> list[RenderableType]:
+    clock = f"{plan.clock(observations.market_ns)} / {plan.clock(plan.end_ns)}"
     market = f"{plan.scenario.name}, seed {plan.seed}   " if width >= _WIDE else ""
     first = Table.grid(expand=True)
     first.add_column(no_wrap=True)
@@ -57,7 +59,7 @@ def _header(plan: Plan, observed: Observed, status: Status, width: int) -> list[
             (f"{market}market time ", "dim"), (clock, "bold"), (f"  {plan.speed:.3g}x", "dim")
         ),
     )
-    share = (observed.market_ns - plan.start_ns) / (plan.end_ns - plan.start_ns)
+    share = (observations.market_ns - plan.start_ns) / (plan.end_ns - plan.start_ns)
     done = round(min(max(share, 0.0), 1.0) * width)
     servers = status.bootstrap_servers
     return [
@@ -82,7 +84,7 @@ def _facts(*facts: tuple[str, str]) -> Text:
     return text
 
 
-def _symbols(plan: Plan, observed: Observed, width: int) -> Table:
+def _symbols(plan: Plan, observations: Observations, width: int) -> Table:
     """One row a symbol; a narrow terminal gets the columns that matter most."""
     wide = width >= _WIDE
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
@@ -95,15 +97,15 @@ def _symbols(plan: Plan, observed: Observed, width: int) -> Table:
             table.add_column(label(name), justify="right", width=8)
     table.add_column("liquidated per min", justify="right", width=10 if wide else 18)
     table.add_column("incident", no_wrap=True)
-    for view in observed.symbols.values():
+    for view in observations.symbols.values():
         details = [_change(view), *(_score(view, name) for name in ALARMING)]
         table.add_row(
             Text(view.symbol, style="bold"),
             _price(view),
             stress_bar(view.stress_ratio),
             *(details if wide else []),
-            _liquidated(observed.liquidated(view.symbol)),
-            _incident(plan, observed.open_incident(view.symbol)),
+            _liquidated(observations.liquidated(view.symbol)),
+            _incident(plan, observations.open_incident(view.symbol)),
         )
     return table
 
@@ -155,9 +157,9 @@ def _incident(plan: Plan, view: IncidentView | None) -> Text:
     return Text(f"{view.severity} since {since}", style=SEVERITY_STYLES[view.severity])
 
 
-def incidents(plan: Plan, observed: Observed, most: int) -> list[RenderableType]:
+def incidents(plan: Plan, observations: Observations, most: int) -> list[RenderableType]:
     """The latest incidents, the newest first, two lines each."""
-    views = list(observed.incidents.values())
+    views = list(observations.incidents.values())
     if not views:
         return [Text("none so far", style="dim")]
     shown = [line for view in reversed(views[-most:]) for line in _incident_lines(plan, view)]

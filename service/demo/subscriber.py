@@ -10,14 +10,14 @@ from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Trade
 from detectors.symbol import Signal
 from service.demo.broker import PARTITIONS
-from service.demo.observations import Observed
+from service.demo.observations import Observations
 from service.kafka.cluster.connection import client_options
 from service.settings.types import Settings
 
 _T = TypeVar("_T")
 
 
-async def subscribe(settings: Settings, observed: Observed) -> None:
+async def subscribe(settings: Settings, observations: Observations) -> None:
     """Follow alerts, signals and trades from their beginning, until cancelled.
 
     Raises
@@ -26,9 +26,9 @@ async def subscribe(settings: Settings, observed: Observed) -> None:
         The broker does not answer.
     """
     take: dict[str, Callable[[bytes], None]] = {
-        settings.outputs.alerts: _taker(Alert, observed.alert),
-        settings.outputs.signals: _taker(Signal, observed.signal),
-        settings.topics.trades: _taker(Trade, observed.trade),
+        settings.outputs.alerts: _taker(Alert, observations.alert),
+        settings.outputs.signals: _taker(Signal, observations.signal),
+        settings.topics.trades: _taker(Trade, observations.trade),
     }
     consumer = AIOKafkaConsumer(
         **client_options(settings.kafka) | {"client_id": "foreshock-demo"},

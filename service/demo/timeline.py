@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from service.demo.captions import label, provocation
-from service.demo.observations import Observed
+from service.demo.observations import Observations
 from service.demo.plan import Plan
 from service.exchange.controls import Episode
 
@@ -11,13 +11,13 @@ LABEL_CELLS = 18
 _FIVE_MINUTES = 300.0
 
 
-def timeline(plan: Plan, observed: Observed, width: int) -> list[Text]:
+def timeline(plan: Plan, observations: Observations, width: int) -> list[Text]:
     """One line an episode that has begun, then one a symbol with incidents, then the minutes."""
     cells = max(20, width - LABEL_CELLS - 1)
     lines = [
-        *_episodes(plan, observed, cells),
-        *_cascades(plan, observed, cells),
-        *_alerts(plan, observed, cells),
+        *_episodes(plan, observations, cells),
+        *_cascades(plan, observations, cells),
+        *_alerts(plan, observations, cells),
     ]
     return [*(lines or [Text("nothing yet", style="dim")]), _minutes(plan, cells)]
 
@@ -32,11 +32,11 @@ def _line(name: str, style: str = "dim") -> Text:
 
 
 def _span(
-    plan: Plan, observed: Observed, cells: int, name: str, words: str, span: tuple[int, int]
+    plan: Plan, observations: Observations, cells: int, name: str, words: str, span: tuple[int, int]
 ) -> Text:
     """A bar from a time to another or to now, with words where there is room for them."""
     first = _column(plan, span[0], cells)
-    last = _column(plan, min(span[1], observed.market_ns), cells)
+    last = _column(plan, min(span[1], observations.market_ns), cells)
     bar = ("━" * (last - first + 1), "red" if name == "cascade" else "magenta")
     line = _line(name)
     if len(words) < first:
@@ -45,14 +45,14 @@ def _span(
     return line.append(f" {words}", style="dim") if len(words) < cells - last - 1 else line
 
 
-def _episodes(plan: Plan, observed: Observed, cells: int) -> list[Text]:
+def _episodes(plan: Plan, observations: Observations, cells: int) -> list[Text]:
     lines = []
     for episode in plan.scenario.episodes:
         start = plan.start_ns + int(episode.start_seconds * 1e9)
         end = plan.start_ns + int(episode.end_seconds * 1e9)
-        if start <= observed.market_ns:
+        if start <= observations.market_ns:
             words = f"{_where(plan, episode)}{provocation(episode.kind)}"
-            lines.append(_span(plan, observed, cells, label(episode.kind), words, (start, end)))
+            lines.append(_span(plan, observations, cells, label(episode.kind), words, (start, end)))
     return lines
 
 
@@ -62,29 +62,29 @@ def _where(plan: Plan, episode: Episode) -> str:
     return f"{', '.join(plan.symbols[position] for position in episode.symbols)}: "
 
 
-def _cascades(plan: Plan, observed: Observed, cells: int) -> list[Text]:
+def _cascades(plan: Plan, observations: Observations, cells: int) -> list[Text]:
     return [
         _span(
             plan,
-            observed,
+            observations,
             cells,
             "cascade",
             f"{cascade.symbol}: {provocation('cascade')}",
             (cascade.starts_at, cascade.ends_at),
         )
-        for cascade in observed.cascades
+        for cascade in observations.cascades
     ]
 
 
-def _alerts(plan: Plan, observed: Observed, cells: int) -> list[Text]:
+def _alerts(plan: Plan, observations: Observations, cells: int) -> list[Text]:
     lines = []
     for symbol in plan.symbols:
-        views = [v for v in observed.incidents.values() if v.opened.symbol == symbol]
+        views = [v for v in observations.incidents.values() if v.opened.symbol == symbol]
         if not views:
             continue
         marks: dict[int, tuple[str, str]] = {}
         for view in views:
-            until = view.resolved.ts_event if view.resolved is not None else observed.market_ns
+            until = view.resolved.ts_event if view.resolved is not None else observations.market_ns
             last = _column(plan, until, cells)
             for alert, style in ((view.opened, "yellow"), (view.escalated, "red")):
                 if alert is not None:

@@ -17,5 +17,5 @@ class Clients(Struct):
     reader: AIOKafkaConsumer
     admin: AIOKafkaAdminClient
     publisher: Publisher
-    tell: Callable[[int, Alert], None] = lambda _partition, _alert: None
+    on_alert: Callable[[int, Alert], None] = lambda _partition, _alert: None
     """Told of each alert as it is published; it must not wait."""

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 
-class CommitNote(Struct, frozen=True):
+class CommitMetadata(Struct, frozen=True):
     """What is kept with a committed offset, as its metadata.
 
     ``newest_ns``: the topic's newest event time at the offset. ``signals_until_ns``: signals of
@@ -24,15 +24,15 @@ class CommitNote(Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(CommitNote).decode
+_decode = msgspec.json.Decoder(CommitMetadata).decode
 
 
-def metadata(note: CommitNote) -> str:
+def metadata(note: CommitMetadata) -> str:
     """A note as a committed offset's metadata."""
     return _encode(note).decode()
 
 
-def read_note(metadata: str | None) -> CommitNote | None:
+def decode_metadata(metadata: str | None) -> CommitMetadata | None:
     """The note of a committed offset, None where somebody else committed it."""
     try:
         return _decode(metadata or "")

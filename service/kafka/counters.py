@@ -9,7 +9,7 @@ from service.pipeline.output import Tally
 from service.pipeline.snapshots import Problem
 
 
-class Intake(Struct):
+class ConsumerCounters(Struct):
     """What was read and what became of it, for the metrics; it only grows."""
 
     tally: Tally = field(default_factory=Tally)

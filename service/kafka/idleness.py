@@ -19,7 +19,7 @@ class OffsetsWentBackError(KafkaError):  # type: ignore[misc]  # aiokafka ships 
         self.topic = topic
 
 
-class Heard(NamedTuple):
+class BrokerAnswer(NamedTuple):
     """What the broker last said of a topic partition.
 
     ``end`` is the offset that the next record will get, None where nothing was heard yet; ``at``
@@ -63,8 +63,8 @@ class Idleness:
         self._aligner = aligner
         self._silences: dict[TopicPartition, _Silence] = {}
 
-    def mind(
-        self, heard: Mapping[TopicPartition, Heard], idle_after: float, unheard_after: float
+    def update(
+        self, heard: Mapping[TopicPartition, BrokerAnswer], idle_after: float, unheard_after: float
     ) -> bool:
         """Let topics that are known to have no more records hold nothing back.
 

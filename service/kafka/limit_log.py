@@ -20,7 +20,7 @@ _BOUNDS: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
 )
 
 
-class BoundsLog:
+class LimitLog:
     """Watches the counters of what was given up.
 
     Parameters

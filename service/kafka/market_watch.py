@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from detectors.incidents.alerts import Alert
 from detectors.incidents.market_wide import MARKET, MarketMonitor
 from service.kafka.clients import Clients
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
 from service.kafka.session import Session
 from service.pipeline.output import AlertKey, Output, Watcher, alert_key
@@ -113,7 +113,7 @@ class MarketWatch:
         settings: Settings,
         session: Session,
         clients: Clients,
-        intake: Intake,
+        counters: ConsumerCounters,
         connect: Callable[[], AIOKafkaConsumer],
         waits: Callable[[], Iterator[float]],
         watcher: Watcher | None = None,
@@ -121,7 +121,7 @@ class MarketWatch:
         self._settings = settings
         self._session = session
         self._clients = clients
-        self._intake = intake
+        self._counters = counters
         self._connect = connect
         self._waits = waits
         self._watcher = watcher
@@ -168,7 +168,7 @@ class MarketWatch:
                 if self._log is not None:
                     waits = self._waits()
                 wait = next(waits)
-                self._intake.market_failures += 1
+                self._counters.market_failures += 1
                 log.warning(
                     "the market as a whole is not watched, trying again",
                     reason=repr(error),
@@ -185,12 +185,12 @@ class MarketWatch:
             settings = self._settings
             its = MarketLog(market_monitor(settings))
             records = await self._begin(reader)
-            await self._tell(its, records)
+            await self._publish(its, records)
             log.info("watching the market as a whole", alerts_read=len(records))
             self._log = its
             while OWNED in self._session.partitions and settings is self._settings:
                 if records := await _news(reader):
-                    await self._tell(its, records)
+                    await self._publish(its, records)
         finally:
             await reader.stop()
 
@@ -210,7 +210,7 @@ class MarketWatch:
         reader.resume(*tps)
         return [record for its in records.values() for record in its]
 
-    async def _tell(self, its: MarketLog, records: Sequence[Any]) -> None:
+    async def _publish(self, its: MarketLog, records: Sequence[Any]) -> None:
         """Take in records of the topic, and publish what is still to be told."""
         due = its.take(_alerts(records), self._budget_per_day())
         partition = self._session.partitions.get(OWNED)
@@ -218,10 +218,10 @@ class MarketWatch:
             return
         output = Output(alerts=due)
         for alert, future in await self._clients.publisher.publish(OWNED, output):
-            self._clients.tell(PLACE, alert)
+            self._clients.on_alert(PLACE, alert)
             partition.expect_alert(alert.ts_event, future)
             if alert.status == "firing":
-                self._intake.incidents[alert.detector, alert.severity] += 1
+                self._counters.incidents[alert.detector, alert.severity] += 1
         if self._watcher is not None:
             self._watcher.take(PLACE, output)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
-from service.kafka.commit_metadata import CommitNote, metadata
+from service.kafka.commit_metadata import CommitMetadata, metadata
 from service.kafka.idleness import Idleness
 from service.pipeline import snapshots
 from service.pipeline.align import Position, StreamPosition
@@ -167,7 +167,7 @@ class Partition:
             tp: OffsetAndMetadata(
                 position.streams[stream].start,
                 metadata(
-                    CommitNote(
+                    CommitMetadata(
                         position.streams[stream].newest_ns,
                         self.signals_until_ns,
                         alerts_offset,
@@ -196,9 +196,9 @@ class Partition:
             for tp, offset in self.committed.items()
         )
 
-    def note_of_beginning(self) -> CommitNote:
+    def note_of_beginning(self) -> CommitMetadata:
         """What to note with the beginning of a topic that was deleted and made again."""
-        return CommitNote(
+        return CommitMetadata(
             0,
             self.signals_until_ns,
             self._alerts_offset(),
@@ -213,7 +213,7 @@ class Partition:
     def _snapshots_offset(self) -> int:
         return min(self.saved_at.values(), default=0)
 
-    def mind_buffers(self, most: int) -> tuple[set[TopicPartition], set[TopicPartition]]:
+    def limit_buffers(self, most: int) -> tuple[set[TopicPartition], set[TopicPartition]]:
         """Which topics to pause because too much of them waits, and which to resume.
 
         The topic that the others wait for is never paused: nothing would ever be released.
@@ -233,7 +233,7 @@ class Partition:
 def start_positions(
     inputs: Mapping[TopicPartition, str],
     offsets: Mapping[TopicPartition, int],
-    notes: Mapping[TopicPartition, CommitNote] | None = None,
+    notes: Mapping[TopicPartition, CommitMetadata] | None = None,
 ) -> dict[str, StreamPosition]:
     """Where each stream begins, from its topic's offset and what was noted with it."""
     return {

@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 
-SAY_SECONDS = 5.0
+LOG_SECONDS = 5.0
 """How often the log tells how far a restoration is."""
 
 log = structlog.get_logger("foreshock.restore")
@@ -40,7 +40,7 @@ async def read_back(
     ends = await reader.end_offsets(tps)
     reader.assign(tps)
     progress = progress or Progress()
-    say_at = time.monotonic() + SAY_SECONDS
+    log_at = time.monotonic() + LOG_SECONDS
     passed: dict[TopicPartition, int] = {}
     unread = {}
     for tp, first in firsts.items():
@@ -63,8 +63,8 @@ async def read_back(
         progress.passed += sum(at[tp] - passed[tp] for tp in at)
         passed |= at
         unread = {tp: stop for tp, stop in unread.items() if at[tp] < stop}
-        if time.monotonic() >= say_at:
-            say_at = time.monotonic() + SAY_SECONDS
+        if time.monotonic() >= log_at:
+            log_at = time.monotonic() + LOG_SECONDS
             log.info(
                 "restoring",
                 partition=progress.partition,

@@ -15,12 +15,12 @@ from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
-from service.kafka.commit_metadata import CommitNote, read_note
+from service.kafka.commit_metadata import CommitMetadata, decode_metadata
 from service.kafka.partition import Partition, start_positions
 from service.kafka.read_back import Progress, read_back
 from service.pipeline import snapshots
 from service.pipeline.align import StreamPosition
-from service.pipeline.output import Muted, alert_key
+from service.pipeline.output import PublishedUntil, alert_key
 from service.pipeline.task import Snapshot
 from service.settings.types import Settings, settings_hash
 
@@ -58,14 +58,16 @@ async def restore(
     progress.partition, progress.passed, progress.to_pass = partition.number, 0, 0
     inputs = partition.inputs
     notes = {
-        tp: note for tp in inputs if tp in committed and (note := read_note(committed[tp].metadata))
+        tp: note
+        for tp in inputs
+        if tp in committed and (note := decode_metadata(committed[tp].metadata))
     }
     uncommitted = sum(tp not in committed for tp in inputs)
     if notes and len(notes) + uncommitted == len(inputs):
         offsets = await _resume(partition, committed, notes, reader, settings, progress)
     else:
         offsets = await _first_offsets(reader, inputs, committed, settings)
-        partition.task.resume(start_positions(inputs, offsets), [], Muted())
+        partition.task.resume(start_positions(inputs, offsets), [], PublishedUntil())
         partition.next_alert_offset = await next_alert_offset(partition.number, reader, settings)
         log.info("starting afresh", partition=partition.number, start=settings.kafka.start)
     partition.restored_in_seconds = time.monotonic() - began
@@ -83,7 +85,7 @@ async def next_alert_offset(number: int, reader: AIOKafkaConsumer, settings: Set
 async def _resume(
     partition: Partition,
     committed: Mapping[TopicPartition, OffsetAndMetadata],
-    notes: Mapping[TopicPartition, CommitNote],
+    notes: Mapping[TopicPartition, CommitMetadata],
     reader: AIOKafkaConsumer,
     settings: Settings,
     progress: Progress,
@@ -121,7 +123,7 @@ async def _resume(
     if begun:
         offsets = await _begin(begun, restored.snapshots, reader, settings)
         committed = {**committed, **{tp: OffsetAndMetadata(at, "") for tp, at in offsets.items()}}
-        notes = {**notes, **dict.fromkeys(begun, CommitNote())}
+        notes = {**notes, **dict.fromkeys(begun, CommitMetadata())}
     restored.snapshots = [
         _without(
             snapshot,
@@ -139,7 +141,7 @@ async def _resume(
         start = await _start_again(partition, restored, committed, start, reader, settings, missing)
     # What bars up to the last commit gave rise to was acknowledged before it. What came after
     # stands on the alerts topic.
-    muted = Muted(note.signals_until_ns, alerts_until_ns=note.signals_until_ns)
+    muted = PublishedUntil(note.signals_until_ns, alerts_until_ns=note.signals_until_ns)
     keys = [alert_key(alert) for alert in published]
     partition.task.resume(start, restored.snapshots, muted, keys)
     if restored.snapshots or is_beginning:

@@ -16,14 +16,14 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from service.kafka.clients import Clients
-from service.kafka.counters import Intake
-from service.kafka.idleness import Heard, OffsetsWentBackError
-from service.kafka.limit_log import BoundsLog
+from service.kafka.counters import ConsumerCounters
+from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
+from service.kafka.limit_log import LimitLog
 from service.kafka.membership import Membership
 from service.kafka.offsets import GroupOffsets
 from service.kafka.partition import Partition, begun_again, by_number
 from service.kafka.restore import next_alert_offset, restore
-from service.kafka.snapshot_writer import Saving
+from service.kafka.snapshot_writer import SnapshotWriter
 from service.pipeline.output import Watcher
 from service.pipeline.wire import dead_letter
 from service.settings.assembly import decoders, partition_task, reconfigure_task
@@ -56,18 +56,18 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         settings: Settings,
         topics: Mapping[str, str],
         clients: Clients,
-        intake: Intake,
+        counters: ConsumerCounters,
         watcher: Watcher | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients
-        self._intake = intake
+        self._counters = counters
         self._watcher = watcher
         self._topics = topics
         self._decoders = decoders(settings, self._topics)
         self._turn = asyncio.Lock()
         self._failure: BaseException | None = None
-        self._bounds = BoundsLog(settings.limits, intake.tally)
+        self._bounds = LimitLog(settings.limits, counters.tally)
         self._to_take: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
@@ -75,7 +75,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._restoring: asyncio.Task[dict[TopicPartition, int]] | None = None
         self._membership = Membership(settings.kafka.session_timeout_seconds)
         self._offsets = GroupOffsets(clients, settings.kafka.group_id, self._membership)
-        self._saving = Saving(clients.publisher, self._membership, settings_hash(settings))
+        self._saving = SnapshotWriter(clients.publisher, self._membership, settings_hash(settings))
         self.joined = False
         self.partitions: dict[int, Partition] = {}
 
@@ -95,7 +95,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 self._to_take.clear()
                 numbers = [n for n in by_number(revoked) if n in self.partitions]
                 if numbers:  # on joining there is nothing yet
-                    self._intake.rebalances += 1
+                    self._counters.rebalances += 1
                     await self._hand_back(numbers)
         except Exception as error:  # noqa: BLE001 - aiokafka would swallow it: the loop raises it
             self._failure = error
@@ -182,7 +182,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._bounds.note(now)
                 if self._membership.holds():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
-            self._intake.last_poll_at = time.monotonic()
+            self._counters.last_poll_at = time.monotonic()
         async with self._turn:
             self._raise_failure()
             await self._hand_back(self.partitions)
@@ -206,7 +206,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             if kept is not None and not await self._went_on_elsewhere(kept, committed):
                 partition, offsets = kept, kept.read()
             else:
-                task = partition_task(self._settings, self._topics, self._intake.tally)
+                task = partition_task(self._settings, self._topics, self._counters.tally)
                 snapshot_seconds = self._settings.state.snapshot_seconds
                 partition = Partition(number, task, self._topics, snapshot_seconds)
                 restored = await self._restore(partition, committed)
@@ -235,7 +235,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self, partition: Partition, committed: Mapping[TopicPartition, OffsetAndMetadata]
     ) -> dict[TopicPartition, int] | None:
         """The offsets to read on from; None where it is to be handed back before it is there."""
-        reader, progress = self._clients.reader, self._intake.restore
+        reader, progress = self._clients.reader, self._counters.restore
         restoring = asyncio.create_task(
             restore(partition, committed, reader, self._settings, progress)
         )
@@ -249,7 +249,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             progress.partition = None
             log.info("restoration given up", partition=partition.number)
             return None
-        self._intake.snapshots_left_out.update(partition.left_out)
+        self._counters.snapshots_left_out.update(partition.left_out)
         return restoring.result()
 
     async def _work(self, batches: dict[TopicPartition, list[Any]]) -> None:
@@ -266,16 +266,16 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         unheard_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
         for number, partition in self.partitions.items():
             heard = {
-                tp: Heard(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
+                tp: BrokerAnswer(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
                 for tp in partition.inputs
             }
-            if partition.idleness.mind(heard, idle_after, unheard_after) or number in touched:
+            if partition.idleness.update(heard, idle_after, unheard_after) or number in touched:
                 output = partition.task.advance()
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:
-                    self._clients.tell(number, alert)
+                    self._clients.on_alert(number, alert)
                     if alert.status == "firing":
-                        self._intake.incidents[alert.detector, alert.severity] += 1
+                        self._counters.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
                     # A snapshot that is held would be written after its deletion.
@@ -283,7 +283,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     await self._clients.publisher.forget(number, partition.forget(symbol))
                 if self._watcher is not None:
                     self._watcher.take(number, output)
-            pause, resume = partition.mind_buffers(self._settings.limits.buffered_events)
+            pause, resume = partition.limit_buffers(self._settings.limits.buffered_events)
             consumer.pause(*pause)
             consumer.resume(*resume)
 
@@ -311,9 +311,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             arrived_ms=[record.timestamp for record in kept],
         )
         # Counted at once with what is fed, and before any wait: the sum holds at every moment.
-        self._intake.records[tp.topic] += len(records)
+        self._counters.records[tp.topic] += len(records)
         for rejection in decoded.rejections:
-            self._intake.dead_letters[tp.topic, rejection.reason] += 1
+            self._counters.dead_letters[tp.topic, rejection.reason] += 1
         for rejection in decoded.rejections:
             record = records[rejection.index]
             value, headers = dead_letter(
@@ -342,7 +342,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             return self._membership.holds()
         if not await self._offsets.commit(partitions, offsets):
             return False
-        self._intake.commits += 1
+        self._counters.commits += 1
         for partition in partitions:
             partition.last_commit = {tp: offsets[tp] for tp in partition.inputs if tp in offsets}
             partition.committed |= {tp: its.offset for tp, its in partition.last_commit.items()}

@@ -20,7 +20,7 @@ class _Held(NamedTuple):
     sent_before: Sequence[asyncio.Future[Any]]
 
 
-class Saving:
+class SnapshotWriter:
     """Takes snapshots, and sends those whose time has come.
 
     A state that is past an alert must not outlive it in a crash: a snapshot is held until all that

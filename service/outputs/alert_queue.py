@@ -19,7 +19,7 @@ DELAY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 log = structlog.get_logger("foreshock.alertmanager")
 
 
-class Delivery(Struct):
+class DeliveryCounters(Struct):
     """What became of the alerts for one Alertmanager, for the metrics.
 
     ``up``: the last request was answered; None before the first. ``delay_counts`` are the alerts
@@ -57,7 +57,7 @@ class Lane:
 
     def __init__(self, url: str, most: int) -> None:
         self.url = url
-        self.delivery = Delivery()
+        self.delivery = DeliveryCounters()
         self.wake = asyncio.Event()
         self._most = most
         self._queue: dict[Key, Item] = {}

@@ -18,18 +18,18 @@ from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
 from service.backoff import delays
-from service.cancellation import end
-from service.outputs.alert_queue import Delivery, Item, Lane
+from service.cancellation import cancel_and_wait
+from service.outputs.alert_queue import DeliveryCounters, Item, Lane
 from service.outputs.notification import HOLD_RESENDS, Key, body, by_key, notification
 from service.settings.secrets import Secret, given
 from service.settings.types import AlertmanagerSettings, parse_labels
-from service.tls import trust
+from service.tls import client_context
 
 PATH = "/api/v2/alerts"
 RESOLVED_SECONDS = 900.0
 """An end is told again for so long: an Alertmanager that restarts forgets what it was told."""
 
-LAST_WORDS_SECONDS = 1.0
+FINAL_SEND_SECONDS = 1.0
 """What sending may still take when the service stops."""
 
 log = structlog.get_logger("foreshock.alertmanager")
@@ -39,7 +39,7 @@ OpenAlerts = Callable[[], Mapping[int, Sequence[Alert] | None]]
 """The alerts of the open incidents of each partition that is owned; None while not yet known."""
 
 
-class _Told(Struct):
+class _Sent(Struct):
     """The last word on an alert; ``over_since`` is when (monotonic) its end was first told."""
 
     partition: int
@@ -68,17 +68,17 @@ class Notifier:
         self._open_alerts = open_alerts
         self._labels = parse_labels(settings.labels)
         self._password = given("alertmanager.password", Secret(), settings.password_file)
-        self._ssl = trust("alertmanager.ca_file", settings.ca_file)
-        self._told: dict[Key, _Told] = {}
+        self._ssl = client_context("alertmanager.ca_file", settings.ca_file)
+        self._told: dict[Key, _Sent] = {}
         urls = [url.strip().rstrip("/") for url in settings.urls.split(",") if url.strip()]
         self._lanes = [Lane(url, settings.queue_size) for url in dict.fromkeys(urls)]
 
     @property
-    def deliveries(self) -> dict[str, Delivery]:
+    def deliveries(self) -> dict[str, DeliveryCounters]:
         """What became of the alerts, by Alertmanager."""
         return {lane.url: lane.delivery for lane in self._lanes}
 
-    def tell(self, partition: int, alert: Alert) -> None:
+    def notify(self, partition: int, alert: Alert) -> None:
         """Send an alert as soon as can be; never waits."""
         if not self._lanes:
             return
@@ -88,7 +88,7 @@ class Notifier:
             if its.status == "resolved":
                 over_since = before.over_since if before is not None else None
                 over_since = over_since if over_since is not None else time.monotonic()
-            self._told[key] = _Told(partition, its, over_since)
+            self._told[key] = _Sent(partition, its, over_since)
             for lane in self._lanes:
                 lane.put(key, Item(its, news=True))
 
@@ -109,13 +109,13 @@ class Notifier:
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
         ) as http:
             tasks = [asyncio.create_task(self._deliver(lane, http)) for lane in self._lanes]
-            tasks.append(asyncio.create_task(self._keep_telling()))
+            tasks.append(asyncio.create_task(self._resend()))
             try:
                 yield
             finally:
-                await end(tasks.pop())
-                await self._drain(LAST_WORDS_SECONDS)
-                await end(*tasks)
+                await cancel_and_wait(tasks.pop())
+                await self._drain(FINAL_SEND_SECONDS)
+                await cancel_and_wait(*tasks)
 
     async def _drain(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -123,7 +123,7 @@ class Notifier:
         while any(lane.delivery.waiting for lane in self._lanes) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    async def _keep_telling(self) -> None:
+    async def _resend(self) -> None:
         while True:
             try:
                 self.remind()
@@ -156,9 +156,9 @@ class Notifier:
                 continue
             elif told.over_since is None:
                 ended = replace(told.alert, status="resolved", ends_at=time.time_ns())
-                self._told[key] = _Told(told.partition, ended, now)
+                self._told[key] = _Sent(told.partition, ended, now)
         for key, (number, alert) in still_open.items():
-            self._told[key] = _Told(number, alert, None)
+            self._told[key] = _Sent(number, alert, None)
         for lane in self._lanes:
             for key, told in self._told.items():
                 if known[told.partition] is not None:

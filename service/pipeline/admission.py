@@ -74,7 +74,7 @@ def expendable(
     for symbol, monitor in monitors.items():
         if monitor.with_incident:
             continue
-        if monitor.marks.bar_index < idle_since:
+        if monitor.progress.bar_index < idle_since:
             idle.append(symbol)
         elif monitor.warming_up:
             on_probation.append(symbol)
@@ -84,7 +84,7 @@ def expendable(
 
 def _seniority(monitor: SymbolMonitor) -> tuple[int, int]:
     """Who was active longer ago goes first; of those alike, who has been there for less long."""
-    return monitor.marks.bar_index, monitor.marks.settled_bars
+    return monitor.progress.bar_index, monitor.progress.settled_bars
 
 
 class BookRoom:

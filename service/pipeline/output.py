@@ -20,7 +20,7 @@ def alert_key(alert: Alert) -> AlertKey:
     return (alert.alert_id, alert.status, alert.severity)
 
 
-class Muted(Struct, frozen=True):
+class PublishedUntil(Struct, frozen=True):
     """Event times up to which what a task gives rise to is out already."""
 
     signals_until_ns: int = 0
@@ -61,7 +61,7 @@ class Tally(Struct):
     skipped: int = 0
     unwatched: int = 0
     evicted_symbols: int = 0
-    muted_alerts: int = 0
+    withheld_alerts: int = 0
     market: Counts = field(default_factory=Counts)
 
     @property

@@ -16,7 +16,7 @@ from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.kind import of_market
-from detectors.judging.peers import HOUR_NS, Lessons, lent
+from detectors.judging.peers import HOUR_NS, PeerPriors, priors_from_peers
 from detectors.market_data.events import Event
 from detectors.parameters import Parameters
 from detectors.state import SymbolState, capture, revive
@@ -24,7 +24,7 @@ from detectors.symbol import SymbolMonitor
 from service.pipeline.admission import IDLE_NS, Admitted, BookRoom, expendable, newcomers
 from service.pipeline.align import Aligner, Position, StreamPosition
 from service.pipeline.arrivals import Arrivals, moving_since
-from service.pipeline.output import AlertKey, Muted, Output, Tally, alert_key
+from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally, alert_key
 
 _ts_event = attrgetter("ts_event")
 
@@ -72,7 +72,7 @@ class PartitionTask:
         tally: Tally,
         max_orders: int = sys.maxsize,
         max_waiting: int = sys.maxsize,
-        borrowed: Lessons | None = None,
+        priors: PeerPriors | None = None,
     ) -> None:
         self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
         self.parameters = parameters
@@ -80,8 +80,8 @@ class PartitionTask:
         self.max_symbols = max_symbols
         self._book_room = BookRoom(max_orders)
         self.tally = tally
-        self._borrowed: Lessons = borrowed or {}
-        self._lent: tuple[int, Lessons] = (-1, {})
+        self._default_priors: PeerPriors = priors or {}
+        self._peer_priors: tuple[int, PeerPriors] = (-1, {})
         # In the order of the last bar with events; within one, of the first event.
         self.monitors: dict[str, SymbolMonitor] = {}
         # The symbols with events in each bar that is still open, by the bar's end.
@@ -93,7 +93,7 @@ class PartitionTask:
         self._saving: dict[str, Position] = {}
         self._resumed: dict[str, Position] = {}
         self._published: frozenset[AlertKey] = frozenset()
-        self._muted = Muted()
+        self._published_until = PublishedUntil()
         self._newest_bar = 0
 
     # Events in, output out.
@@ -188,19 +188,24 @@ class PartitionTask:
             if len(self.monitors) >= self.max_symbols + newcomers(self.max_symbols):
                 return None
             monitor = SymbolMonitor(
-                symbol, self.parameters, self.detectors, self.tally.market, self._lend(hour)
+                symbol,
+                self.parameters,
+                self.detectors,
+                self.tally.market,
+                self._priors_from_peers(hour),
             )
         elif symbol not in open_bar:
             del self.monitors[symbol]
         self.monitors[symbol] = monitor
         return monitor
 
-    def _lend(self, hour: int) -> Lessons:
-        """What a symbol that is new in an hour borrows from those that are not."""
-        if self._lent[0] != hour:
-            given = {symbol: monitor.lessons for symbol, monitor in self.monitors.items()}
-            self._lent = (hour, {**self._borrowed, **lent(given, hour)})
-        return self._lent[1]
+    def _priors_from_peers(self, hour: int) -> PeerPriors:
+        """The priors of a symbol that is admitted in an hour, from the symbols that are watched."""
+        if self._peer_priors[0] != hour:
+            recorded = {symbol: monitor.hourly_priors for symbol, monitor in self.monitors.items()}
+            pooled = priors_from_peers(recorded, hour)
+            self._peer_priors = (hour, {**self._default_priors, **pooled})
+        return self._peer_priors[1]
 
     def _evict(self, output: Output) -> None:
         """Forget the symbols that are beyond the bound as a bar begins."""
@@ -223,18 +228,18 @@ class PartitionTask:
             symbols = self._open_bars.pop(bar_end)
             delays = self._arrivals.take(bar_end)
             # Those that come back now have been silent until a bar ago.
-            self._mind_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
+            self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
             for symbol in symbols:
                 monitor = self.monitors[symbol]
                 self._unsaved.setdefault(symbol, before)
                 signal, alerts = monitor.close_bar(bar_end, delays)
                 assert monitor.bar is not None
                 output.bars.append((monitor.bar, signal))
-                if bar_end > self._muted.signals_until_ns:
+                if bar_end > self._published_until.signals_until_ns:
                     output.signals.append(signal)
                 self._trip(monitor, bar_end, alerts, output)
                 self._emit(monitor, alerts, output)
-            self._mind_silence(self.monitors, bar_end, before, output)
+            self._check_silence(self.monitors, bar_end, before, output)
         for symbol in list(self._with_incident):
             monitor = self.monitors[symbol]
             alerts = monitor.resolve(until_ns)
@@ -243,7 +248,7 @@ class PartitionTask:
                 self._trip(monitor, None, alerts, output)
             self._emit(monitor, alerts, output)
 
-    def _mind_silence(
+    def _check_silence(
         self, symbols: Iterable[str], at_ns: int, before: Position, output: Output
     ) -> None:
         """Find which of these symbols are silent while others move."""
@@ -253,7 +258,7 @@ class PartitionTask:
             return
         since_ns = moving_since(monitors.values(), at_ns)
         for monitor in due:
-            alerts = monitor.feed.mind_silence(at_ns, since_ns)
+            alerts = monitor.feed.check_silence(at_ns, since_ns)
             if monitor.feed.active:
                 self._unsaved.setdefault(monitor.symbol, before)
                 self._emit(monitor, alerts, output)
@@ -269,7 +274,7 @@ class PartitionTask:
         switch = kill_switch(
             monitor.symbol, monitor.incidents.open, ts_event, market, monitor.incidents.quiet_ns
         )
-        if switch is not None and switch.ts_event > self._muted.alerts_until_ns:
+        if switch is not None and switch.ts_event > self._published_until.alerts_until_ns:
             output.switches.append(switch)
 
     def _emit(self, monitor: SymbolMonitor, alerts: list[Alert], output: Output) -> None:
@@ -279,8 +284,8 @@ class PartitionTask:
             self._with_incident.pop(monitor.symbol, None)
         for alert in alerts:
             key = alert_key(alert)
-            if key in self._published or alert.ts_event <= self._muted.alerts_until_ns:
-                self.tally.muted_alerts += 1
+            if key in self._published or alert.ts_event <= self._published_until.alerts_until_ns:
+                self.tally.withheld_alerts += 1
             else:
                 output.alerts.append(alert)
 
@@ -289,7 +294,7 @@ class PartitionTask:
 
         None while it is not known: what was published before a restart is still being made again.
         """
-        if self.aligner.watermark_ns < self._muted.alerts_until_ns:
+        if self.aligner.watermark_ns < self._published_until.alerts_until_ns:
             return None
         alerts = [a for symbol in self._with_incident for a in self.monitors[symbol].open_alerts]
         # Its end may be out already, and be made again only by what is read next.
@@ -342,7 +347,7 @@ class PartitionTask:
         self,
         start: Mapping[str, StreamPosition],
         snapshots: Iterable[Snapshot],
-        muted: Muted,
+        muted: PublishedUntil,
         published: Iterable[AlertKey] = (),
     ) -> None:
         """Take up where a task left off, before anything is fed.
@@ -350,7 +355,7 @@ class PartitionTask:
         What is ``published`` or ``muted`` is out already and is not given out again.
         """
         self.aligner.seek(start)
-        for snapshot in sorted(snapshots, key=lambda its: its.state.marks.bar_index):
+        for snapshot in sorted(snapshots, key=lambda its: its.state.progress.bar_index):
             symbol = snapshot.symbol
             monitor = revive(
                 symbol, snapshot.state, self.parameters, self.detectors, self.tally.market
@@ -364,7 +369,7 @@ class PartitionTask:
             if monitor.with_incident:
                 self._with_incident[symbol] = None
         self._published = frozenset(published)
-        self._muted = muted
+        self._published_until = muted
 
     @property
     def resuming(self) -> bool:

@@ -11,7 +11,7 @@ from detectors.judging.surprise import Contribution, Surprise, SurpriseState
 from detectors.market_data.bar import NEAR_BAND, Bar
 
 LARGEST_INVERSE_DEPTH = 1e3
-_WORDS = "{value:g} (usually {expected:g})"
+_PHRASES = "{value:g} (usually {expected:g})"
 
 
 class Level(Surprise):
@@ -94,11 +94,11 @@ def volatility_model() -> Surprise:
 
 BASELINES = (
     Detector(
-        "realised_volatility", 1, squared_return, {"squared_return": _WORDS}, volatility_model
+        "realised_volatility", 1, squared_return, {"squared_return": _PHRASES}, volatility_model
     ),
-    Detector("absolute_return", 1, absolute_return, {"absolute_return": _WORDS}, Level),
-    Detector("cancel_count_z", 1, cancel_count, {"cancels": _WORDS}, Surprise),
-    Detector("depth_threshold", 1, inverse_depth, {"inverse_depth": _WORDS}, Level),
+    Detector("absolute_return", 1, absolute_return, {"absolute_return": _PHRASES}, Level),
+    Detector("cancel_count_z", 1, cancel_count, {"cancels": _PHRASES}, Surprise),
+    Detector("depth_threshold", 1, inverse_depth, {"inverse_depth": _PHRASES}, Level),
 )
 """The realised volatility of a minute, the bar's |return|, the cancel count's z-score, and raw
 depth."""

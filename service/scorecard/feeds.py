@@ -10,7 +10,7 @@ from service.scorecard.score import GRACE_NS, SECOND, false_and_exposed, opening
 from service.scorecard.statistics import Interval, quantile, rate, share
 from service.scorecard.trial import Outcome
 
-TOLD_OF = (*FEEDS, "feed_gap")
+REPORTED = (*FEEDS, "feed_gap")
 """The scenarios in which a finding is right: a gap that is no stress is one of the feed too."""
 
 CAUSES: dict[str, tuple[str, ...]] = {
@@ -56,7 +56,7 @@ def feed_found(outcomes: Sequence[Outcome]) -> list[FeedFound]:
     groups: dict[tuple[str, float, float], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         trial = outcome.trial
-        if trial.scenario in TOLD_OF:
+        if trial.scenario in REPORTED:
             groups[trial.scenario, trial.strength, trial.events_per_second].append(outcome)
     return [_found(*form, its) for form, its in groups.items()]
 
@@ -106,7 +106,7 @@ def feed_false(outcomes: Sequence[Outcome]) -> FeedFalse:
     counts, days = [], []
     for outcome in outcomes:
         count, exposed = false_and_exposed(
-            openings(outcome.feeds), outcome, excuse=False, until=TOLD_OF
+            openings(outcome.feeds), outcome, excuse=False, until=REPORTED
         )
         counts.append(count)
         days.append(exposed)

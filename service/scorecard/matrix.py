@@ -89,7 +89,7 @@ SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1}
 """How many symbols a trial has that does not have two. A calm one is one symbol-day: a quarter of a
 day of four symbols; a quiet listing is alone, so that only its quiet counts."""
 
-TEACHING_SEEDS_APART = 90_000
+PEER_SEEDS_APART = 90_000
 """The peers' markets have seeds of their own, so far from the first of the purpose."""
 
 Purpose = Literal["tuning", "reporting"]
@@ -135,12 +135,12 @@ def first_seed(purpose: Purpose) -> int:
     return TUNING_FIRST_SEED if purpose == "tuning" else REPORTING_FIRST_SEED
 
 
-def teachers(purpose: Purpose) -> list[Trial]:
-    """The calm markets that have taught what a trial's symbols borrow: one at each activity.
+def peer_markets(purpose: Purpose) -> list[Trial]:
+    """The calm markets whose priors a trial's symbols start from: one at each activity.
 
     A trial begins with symbols that are new to a service that has watched others for some hours.
     """
-    first = first_seed(purpose) + TEACHING_SEEDS_APART
+    first = first_seed(purpose) + PEER_SEEDS_APART
     return [Trial("calm", first + n, 1.0, activity) for n, activity in enumerate(ACTIVITIES)]
 
 

@@ -13,16 +13,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detectors.judging.peers import pooled_by_detector
+from detectors.judging.peers import pool_by_detector
 from service import __version__
 from service.exchange.scenarios.catalogue import SCENARIOS
 from service.scorecard import score
 from service.scorecard.budgets import realised
 from service.scorecard.feeds import feed_false, feed_found
-from service.scorecard.matrix import Purpose, teachers, trials
+from service.scorecard.matrix import Purpose, peer_markets, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
-from service.scorecard.trial import run, teach
+from service.scorecard.trial import learn_peer_priors, run
 
 W = TypeVar("W")
 T = TypeVar("T")
@@ -62,9 +62,9 @@ def scorecard(
         activities=activities,
         false_alarms_per_day=false_alarms_per_day,
     )
-    lessons = run_all(teach, teachers(purpose), jobs)
-    borrowed = pooled_by_detector([its for symbols in lessons for its in symbols])
-    outcomes = run_all(partial(run, borrowed=borrowed, baselines=baselines), wanted, jobs)
+    by_market = run_all(learn_peer_priors, peer_markets(purpose), jobs)
+    priors = pool_by_detector([learned for symbols in by_market for learned in symbols])
+    outcomes = run_all(partial(run, priors=priors, baselines=baselines), wanted, jobs)
     every = set(scenarios) == set(SCENARIOS) - {"calm"}
     chosen = "" if every else f" --scenarios {','.join(scenarios) or 'calm'}"
     rates = ",".join(f"{activity:g}" for activity in activities)

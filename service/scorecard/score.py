@@ -179,7 +179,7 @@ def _found(
     leads: list[float] = []
     features: Counter[str] = Counter()
     for outcome, episode in episodes:
-        inside = [alarm for alarm in by_watcher(outcome)[watcher] if _tells_of(alarm, episode)]
+        inside = [alarm for alarm in by_watcher(outcome)[watcher] if _reports(alarm, episode)]
         if not inside:
             continue
         first = min(inside, key=lambda alarm: alarm.ts_event)
@@ -206,7 +206,7 @@ def _found(
     )
 
 
-def _tells_of(alarm: Alarm, episode: Episode) -> bool:
+def _reports(alarm: Alarm, episode: Episode) -> bool:
     in_time = episode.starts_at < alarm.ts_event <= episode.ends_at + GRACE_NS
     return alarm.symbol == episode.symbol and in_time
 
@@ -222,7 +222,7 @@ def _precision(watcher: str, episodes: Sequence[tuple[Outcome, Episode]]) -> Int
     for place, outcome in markets.items():
         opened = openings(by_watcher(outcome)[watcher])
         its = [episode for market, episode in episodes if id(market) == place]
-        telling = [alarm for alarm in opened if any(_tells_of(alarm, e) for e in its)]
+        telling = [alarm for alarm in opened if any(_reports(alarm, e) for e in its)]
         others = [alarm for alarm in opened if alarm not in telling]
         right += len(telling)
         wrong += false_and_exposed(others, outcome)[0]

@@ -12,7 +12,7 @@ from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.detector import Detector
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
 from detectors.judging.calibration import DAY_SECONDS
-from detectors.judging.peers import Lesson, Lessons
+from detectors.judging.peers import PeerPrior, PeerPriors
 from detectors.parameters import share_per_day
 from detectors.symbol import Signal
 from service.exchange.measures import Truth
@@ -71,7 +71,7 @@ class Outcome(Struct):
     distrusted: list[Alarm] = []
 
 
-def run(trial: Trial, borrowed: Lessons, *, baselines: bool = True) -> Outcome:
+def run(trial: Trial, priors: PeerPriors, *, baselines: bool = True) -> Outcome:
     """Run a trial. Deterministic: the same arguments come to the same outcome.
 
     ``borrowed`` is what the detectors and the baselines have learned from other symbols. Without
@@ -89,26 +89,26 @@ def run(trial: Trial, borrowed: Lessons, *, baselines: bool = True) -> Outcome:
             alarms={},
             scored_bars={},
         )
-        watch(directory, outcome, borrowed, baselines=baselines)
+        watch(directory, outcome, priors, baselines=baselines)
     return outcome
 
 
-def watch(directory: Path, outcome: Outcome, borrowed: Lessons, *, baselines: bool = True) -> None:
+def watch(directory: Path, outcome: Outcome, priors: PeerPriors, *, baselines: bool = True) -> None:
     """Watch the streams of a directory, and note in the outcome what was said."""
     watching = BASELINES if baselines else ()
     outcome.alarms = {name: [] for name in (*ALARMING, *(its.name for its in watching))}
     budget = outcome.trial.false_alarms_per_day
-    task = _task(directory, CATALOGUE, budget, borrowed)
+    task = _task(directory, CATALOGUE, budget, priors)
     _watch(directory, task, outcome)
     if watching:
         # Each has the whole budget to itself.
         whole = budget * len(watching)
-        _watch_baselines(directory, _task(directory, watching, whole, borrowed), outcome)
+        _watch_baselines(directory, _task(directory, watching, whole, priors), outcome)
     outcome.symbols = sorted(task.monitors)
 
 
-def teach(trial: Trial) -> list[dict[str, Lesson]]:
-    """What each symbol of a market has taught by its end, of the detectors and the baselines."""
+def learn_peer_priors(trial: Trial) -> list[dict[str, PeerPrior]]:
+    """The priors that each symbol of a market has by its end, for detectors and baselines."""
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
         _simulate(trial, directory)
@@ -117,7 +117,7 @@ def teach(trial: Trial) -> list[dict[str, Lesson]]:
         for _ in _outputs(directory, task):
             pass
         return [
-            {s.detector.name: lesson for s in monitor.scorers if (lesson := s.lesson())}
+            {s.detector.name: prior for s in monitor.scorers if (prior := s.peer_prior())}
             for _, monitor in sorted(task.monitors.items())
         ]
 
@@ -138,7 +138,7 @@ def _task(
     directory: Path,
     detectors: tuple[Detector, ...],
     false_alarms_per_day: float,
-    borrowed: Lessons,
+    priors: PeerPriors,
 ) -> PartitionTask:
     settings = Settings()
     budgeted = msgspec.structs.replace(
@@ -151,7 +151,7 @@ def _task(
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
         max_symbols=settings.limits.symbols,
         tally=Tally(),
-        borrowed=borrowed,
+        priors=priors,
     )
 
 

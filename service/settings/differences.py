@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from service.describe import shown
-from service.settings.entries import LISTS, Entry
+from service.settings.entries import ENTRY_TYPES, Entry
 from service.settings.load import known_settings
 from service.settings.secrets import HIDDEN, Secret
 from service.settings.types import Settings
@@ -25,7 +25,7 @@ def differences(before: Settings, after: Settings) -> list[str]:
     >>> differences(Settings(), Settings(detection=DetectionSettings(false_alarms_per_day=0.5)))
     ['detection.false_alarms_per_day: 1.0 -> 0.5']
     """
-    return [*_of_settings(before, after), *_of_lists(before, after)]
+    return [*_of_settings(before, after), *_of_entries(before, after)]
 
 
 def _of_settings(before: Settings, after: Settings) -> Iterator[str]:
@@ -42,8 +42,8 @@ def _value(settings: Settings, key: str) -> Any:
     return value
 
 
-def _of_lists(before: Settings, after: Settings) -> Iterator[str]:
-    for name in LISTS:
+def _of_entries(before: Settings, after: Settings) -> Iterator[str]:
+    for name in ENTRY_TYPES:
         old, new = getattr(before, name), getattr(after, name)
         steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
         for step, old_start, old_stop, new_start, new_stop in steps:

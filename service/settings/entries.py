@@ -16,13 +16,16 @@ from service.settings.types import MaintenanceSettings, OverrideSettings, Settin
 
 Entry = OverrideSettings | MaintenanceSettings
 
-LISTS: dict[str, type[Entry]] = {"overrides": OverrideSettings, "maintenance": MaintenanceSettings}
+ENTRY_TYPES: dict[str, type[Entry]] = {
+    "overrides": OverrideSettings,
+    "maintenance": MaintenanceSettings,
+}
 
 _ONCE = ("from", "until")
 _WEEKLY = ("days", "start", "minutes")
 
 
-def read_list(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], list[str]]:
+def read_entries(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], list[str]]:
     """The entries of a list that are right, and in a sentence each what is wrong in the others.
 
     Parameters
@@ -40,18 +43,18 @@ def read_list(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], lis
     errors: list[str] = []
     for number, table in enumerate(value):
         where = f"{name}[{number}]"
-        wrong = [f"{where}{error}" for error in _mistakes(table, LISTS[name], where, place)]
+        wrong = [f"{where}{error}" for error in _mistakes(table, ENTRY_TYPES[name], where, place)]
         if not wrong:
-            entry = msgspec.convert(table, LISTS[name])
+            entry = msgspec.convert(table, ENTRY_TYPES[name])
             wrong = [f"{where}{error}" for error in _contradictions(entry, place)]
             entries.append(entry)
         errors += wrong
     return tuple(entries), errors
 
 
-def lists_as_toml(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
+def entries_as_toml(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
     """The lines of a file that gives the same lists and says where they are from."""
-    for name in LISTS:
+    for name in ENTRY_TYPES:
         for entry in getattr(settings, name):
             yield from ("", f"[[{name}]] # {sources[name]}")
             for key, value in msgspec.to_builtins(entry).items():

@@ -19,7 +19,7 @@ from msgspec import Struct
 from service.describe import expected, shortened, shown
 from service.errors import ConfigurationError
 from service.pipeline.wire import STREAMS
-from service.settings.entries import LISTS, lists_as_toml, read_list
+from service.settings.entries import ENTRY_TYPES, entries_as_toml, read_entries
 from service.settings.kafka_security import contradictions
 from service.settings.secrets import HIDDEN, Secret, hidden, to_secret
 from service.settings.types import OWN_LABELS, FieldSettings, Settings, parse_labels
@@ -73,7 +73,7 @@ def known_settings() -> dict[str, Setting]:
     """Every setting by its dotted key, in the order of the sections; lists of tables are none."""
     found = {}
     for section in msgspec.structs.fields(Settings):
-        if section.name in LISTS:
+        if section.name in ENTRY_TYPES:
             continue
         for entry in msgspec.structs.fields(section.type):
             if entry.type is not FieldSettings:
@@ -113,7 +113,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for item in given:
-        if (name := item.key.partition(".")[0]) in LISTS:
+        if (name := item.key.partition(".")[0]) in ENTRY_TYPES:
             values[name], wrong = _list(name, item)
             errors += wrong
             sources[name] = item.source
@@ -159,7 +159,7 @@ def effective(loaded: Loaded) -> str:
         if value == HIDDEN and known[key].type is Secret:
             line = f"# {name} is set, and not shown"
         lines.append(f"{line:<44} # {loaded.sources.get(key, 'default')}")
-    return "\n".join((*lines, *lists_as_toml(loaded.settings, loaded.sources)))
+    return "\n".join((*lines, *entries_as_toml(loaded.settings, loaded.sources)))
 
 
 def variable(key: str) -> str:
@@ -196,7 +196,7 @@ def _from_file(
         ) from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
-    for name in LISTS:
+    for name in ENTRY_TYPES:
         if name in tables:
             yield Given(name, str(path), tables.pop(name), is_variable=False)
     sections = {prefix for key in known for prefix in _prefixes(key)}
@@ -255,7 +255,7 @@ def _unknown(item: Given, known: Mapping[str, Setting]) -> str:
 def _list(name: str, item: Given) -> tuple[tuple[Any, ...], list[str]]:
     if item.is_variable:
         return (), [f"{item.name}: {name} is a list of tables; only a file can give it, [[{name}]]"]
-    return read_list(name, item.value, item.place)
+    return read_entries(name, item.value, item.place)
 
 
 def _converted(item: Given, setting: Setting) -> Any:
@@ -273,7 +273,7 @@ def _converted(item: Given, setting: Setting) -> Any:
 def _build(values: Mapping[str, Any]) -> Settings:
     sections: dict[str, dict[str, Any]] = {}
     streams: dict[str, dict[str, str]] = {}
-    lists = {key: values[key] for key in LISTS if key in values}
+    lists = {key: values[key] for key in ENTRY_TYPES if key in values}
     for key, value in values.items():
         if key in lists:
             continue

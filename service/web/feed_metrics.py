@@ -8,13 +8,13 @@ from prometheus_client.core import Metric
 from detectors.feed.checks import CHECKS
 from detectors.incidents.kind import FEED_INTEGRITY
 from detectors.symbol import SymbolMonitor
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.metric_families import counter, gauge, single
 
 
-def feeds(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
+def feeds(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
     """What was found against the feeds of the symbols, and what stands."""
-    counts = intake.tally.market.feed
+    counts = counters.tally.market.feed
     yield counter(
         "feed_findings",
         "Bars of a symbol in which something was found against its feed.",
@@ -26,7 +26,7 @@ def feeds(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]
     yield counter(
         "feed_incidents",
         "Incidents of a feed that opened (warning) or became critical.",
-        {(kind,): intake.incidents[FEED_INTEGRITY, kind] for kind in ("warning", "critical")},
+        {(kind,): counters.incidents[FEED_INTEGRITY, kind] for kind in ("warning", "critical")},
         ["severity"],
     )
     standing = Counter(check for m in monitors for check in m.feed.findings.standing)

@@ -15,16 +15,16 @@ from detectors.incidents.suppression import REASON_KINDS
 from detectors.market_data.bar import NEAR_BAND, SPANS_SECONDS, Bar
 from detectors.market_data.leverage_baselines import excess_ratio, near_maximum_ratio
 from detectors.symbol import SymbolMonitor
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.metric_families import counter, gauge, single
 
 RATE_SPAN = SPANS_SECONDS.index(15)
 """Sums over a span are forgotten exponentially: divided by its length they are rates."""
 
 
-def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
+def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
     """The market as a whole."""
-    counts = intake.tally.market
+    counts = counters.tally.market
     yield counter(
         "suppressed_alarms",
         "Alarms of a detector in a bar that an override or a maintenance window suppressed.",
@@ -51,7 +51,7 @@ def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric
         {
             ("orders",): counts.evicted_orders,
             ("accounts",): counts.evicted_accounts,
-            ("symbols",): intake.tally.evicted_symbols,
+            ("symbols",): counters.tally.evicted_symbols,
         },
         ["what"],
     )
@@ -82,7 +82,7 @@ def market(intake: Intake, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric
     yield gauge(
         "tracked_accounts",
         "Accounts whose leverage habit is known, summed over symbols.",
-        sum(len(m.habits.recent) + len(m.habits.older) for m in monitors),
+        sum(len(m.leverage_baselines.recent) + len(m.leverage_baselines.older) for m in monitors),
     )
 
 

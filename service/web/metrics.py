@@ -16,9 +16,9 @@ from detectors.catalogue import ALARMING
 from detectors.incidents.kind import DRIFT
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from service import __version__
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.metric_families import PREFIX, counter, gauge, single
-from service.outputs.alert_queue import DELAY_BUCKETS_SECONDS, Delivery
+from service.outputs.alert_queue import DELAY_BUCKETS_SECONDS, DeliveryCounters
 from service.outputs.publisher import Published
 from service.pipeline.snapshots import Problem
 from service.settings.types import Settings
@@ -59,14 +59,14 @@ class ForeshockCollector(Collector):
         yield counter(
             "judged_symbol_seconds",
             "Market time in which an alarm could be raised, summed over symbols.",
-            view.intake.tally.market.judged_bars * self._settings.time.bar_seconds,
+            view.counters.tally.market.judged_bars * self._settings.time.bar_seconds,
             unit="seconds",
         )
-        yield from _intake(view.intake)
+        yield from _counters(view.counters)
         yield from _output(view.published)
         yield from _partitions(view)
         yield from _deliveries(view.deliveries)
-        yield from market(view.intake, monitors)
+        yield from market(view.counters, monitors)
         yield gauge(
             "market_wide_symbols",
             "Symbols in the market-wide incident that is open, at the instance that watches for "
@@ -81,22 +81,22 @@ class ForeshockCollector(Collector):
         yield counter(
             "market_watch_failures",
             "Times that watching for market-wide incidents failed; it is tried again.",
-            view.intake.market_failures,
+            view.counters.market_failures,
         )
-        yield from feeds(view.intake, monitors)
+        yield from feeds(view.counters, monitors)
         yield from self._symbols.collect(monitors)
 
 
-def _intake(intake: Intake) -> Iterator[Metric]:
-    tally = intake.tally
-    yield counter("records", "Records read.", single(intake.records), ["topic"])
+def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
+    tally = counters.tally
+    yield counter("records", "Records read.", single(counters.records), ["topic"])
     yield counter(
         "events",
         "Events by what became of them.",
         {
             ("scored",): tally.scored,
             ("late",): tally.late,
-            ("rejected",): intake.dead_letters.total(),
+            ("rejected",): counters.dead_letters.total(),
             ("skipped",): tally.skipped,
             ("unwatched",): tally.unwatched,
         },
@@ -105,31 +105,33 @@ def _intake(intake: Intake) -> Iterator[Metric]:
     yield counter(
         "dead_letters",
         "Records that could not be decoded.",
-        intake.dead_letters,
+        counters.dead_letters,
         ["topic", "reason"],
     )
     yield counter(
         "snapshots_left_out",
         "Records and sets of records on the snapshots topic that a restoration could not use.",
-        {(reason,): intake.snapshots_left_out[reason] for reason in get_args(Problem)},
+        {(reason,): counters.snapshots_left_out[reason] for reason in get_args(Problem)},
         ["reason"],
     )
-    yield counter("rebalances", "Times that partitions were handed back.", intake.rebalances)
-    yield counter("commits", "Commits of offsets.", intake.commits)
-    yield counter("restore_records", "Records read to restore partitions.", intake.restore.records)
+    yield counter("rebalances", "Times that partitions were handed back.", counters.rebalances)
+    yield counter("commits", "Commits of offsets.", counters.commits)
+    yield counter(
+        "restore_records", "Records read to restore partitions.", counters.restore.records
+    )
     yield counter(
         "restore_bytes",
         "Bytes of records' values read to restore partitions.",
-        intake.restore.value_bytes,
+        counters.restore.value_bytes,
         unit="bytes",
     )
-    yield counter("muted_alerts", "Alerts that were out already.", tally.muted_alerts)
+    yield counter("muted_alerts", "Alerts that were out already.", tally.withheld_alerts)
     yield counter(
         "incidents",
         "Incidents that opened (warning), became or are critical, or tell of a drift (info).",
         # All of them from the start: the first of a series is nothing that a rate can see.
         {
-            kind: intake.incidents[kind]
+            kind: counters.incidents[kind]
             for kind in (
                 *product(ALARMING, ("warning", "critical")),
                 (DRIFT, "info"),
@@ -210,7 +212,7 @@ def _partitions(view: View) -> Iterator[Metric]:
     )
 
 
-def _deliveries(deliveries: Mapping[str, Delivery]) -> Iterator[Metric]:
+def _deliveries(deliveries: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
     labels = ["alertmanager"]
     yield gauge(
         "alertmanager_up",

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
 from detectors.symbol import SymbolMonitor
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
-from service.outputs.alert_queue import Delivery
+from service.outputs.alert_queue import DeliveryCounters
 from service.outputs.publisher import Published
 
 
@@ -22,13 +22,13 @@ class View(Struct):
     what is open of them, and ``market_wide_symbols`` the symbols in it.
     """
 
-    intake: Intake
+    counters: ConsumerCounters
     published: Published
     partitions: Mapping[int, Partition]
     lags: Mapping[tuple[str, int], int]
     connected: bool
     restoring: int = 0
-    deliveries: Mapping[str, Delivery] = {}
+    deliveries: Mapping[str, DeliveryCounters] = {}
     budget_per_day: float = 1.0
     market_watched: bool = False
     market_alerts: Mapping[int, list[Alert] | None] = {}

@@ -13,7 +13,7 @@ import yaml
 from service.cli.arguments import parser
 from service.describe import expected
 from service.pipeline.wire import STREAMS
-from service.settings.entries import LISTS
+from service.settings.entries import ENTRY_TYPES
 from service.settings.load import known_settings, variable
 from service.settings.types import OutputSettings, TopicSettings
 from tests.web import metrics_page
@@ -35,7 +35,7 @@ def code(page: Path) -> list[str]:
 
 def test_the_documentation_lists_exactly_the_fields_of_an_entry_with_their_range():
     text = (ROOT / "docs/configuration.md").read_text("utf-8")
-    for name, kind in LISTS.items():
+    for name, kind in ENTRY_TYPES.items():
         section = text.partition(f"\n## [[{name}]]\n")[2].partition("\n## ")[0]
         rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
         told = {row[0].strip("| `"): row[1] for row in rows}

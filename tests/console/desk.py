@@ -15,10 +15,10 @@ from service.console.page import console
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import Scenario, scenario
 from service.exchange.simulation import simulate
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
 from service.outputs.publisher import Published
-from service.pipeline.output import Muted
+from service.pipeline.output import PublishedUntil
 from service.pipeline.wire import STREAMS
 from service.settings.assembly import partition_task
 from service.settings.types import Settings
@@ -54,12 +54,12 @@ class Desk:
         self.settings = settings or Settings()
         self.silence = 0.0
         self.health = Health(live=True, ready=True, checks={"kafka": "ok"})
-        self.intake = Intake()
+        self.counters = ConsumerCounters()
         self.published = Published()
         self.lags: dict[tuple[str, int], int] = {}
         self._steady = 0.0
         self.history = History(clock=lambda: self._steady + self.silence)
-        task = partition_task(self.settings, dict.fromkeys(STREAMS), self.intake.tally)
+        task = partition_task(self.settings, dict.fromkeys(STREAMS), self.counters.tally)
         self.partition = Partition(0, task, {name: f"market.{name}" for name in STREAMS}, 30.0)
         self.task = task
         self._read = dict.fromkeys(STREAMS, 0)
@@ -89,18 +89,18 @@ class Desk:
             its = [event for event in events if BY_KIND[event.kind] == stream]
             first = self._read[stream]
             self._read[stream] = last = first + len(its)
-            self.intake.records[f"market.{stream}"] += len(its)
+            self.counters.records[f"market.{stream}"] += len(its)
             self.task.feed(stream, its, first_offset=first, next_offset=last)
             self.task.aligner.set_idle(stream)
         output = self.task.advance()
         for alert in output.alerts:
             if alert.status == "firing":
-                self.intake.incidents[alert.detector, alert.severity] += 1
+                self.counters.incidents[alert.detector, alert.severity] += 1
         self.history.take(0, output)
 
     def view(self) -> View:
         """As the service gives it."""
-        return View(self.intake, self.published, {0: self.partition}, self.lags, connected=True)
+        return View(self.counters, self.published, {0: self.partition}, self.lags, connected=True)
 
     def clock(self) -> float:
         """Seconds since the epoch: a moment after what was seen last."""
@@ -131,7 +131,7 @@ def restarted(alarm: Alert, found: Alert | None = None) -> Desk:
     if found is not None:
         monitor.feed.findings.open = FeedIncident(found, [], 1, here_ns)
     kept = before.task.snapshot("S")
-    after.task.resume(kept.position.streams, [kept], Muted())
+    after.task.resume(kept.position.streams, [kept], PublishedUntil())
     return after
 
 

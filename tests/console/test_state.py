@@ -36,7 +36,7 @@ def test_what_is_found_against_a_feed_is_told_in_words(check: str):
 
 def test_what_is_found_against_a_feed_is_no_part_of_the_budget_of_false_alarms():
     desk = Desk(script=scenario("calm"), symbols=["S"], rate=5.0)
-    desk.intake.incidents.update({("thin_book", "warning"): 2, (FEED_INTEGRITY, "warning"): 5})
+    desk.counters.incidents.update({("thin_book", "warning"): 2, (FEED_INTEGRITY, "warning"): 5})
     found = checks(desk.view(), desk.health, desk.history, desk.settings, 0.0)
     (budget,) = (check.words for check in found if check.name == "budget")
     assert budget.startswith("2 incidents")

@@ -11,7 +11,7 @@ from detectors.scorer import Reading
 from detectors.symbol import Signal
 from service.demo.captions import Totals, summary
 from service.demo.lines import Lines
-from service.demo.observations import Observed
+from service.demo.observations import Observations
 from service.demo.plan import Plan, make_plan
 from service.demo.producer import Ahead, Progress
 from service.demo.screen import page
@@ -31,8 +31,8 @@ def plan() -> Plan:
 
 
 @pytest.fixture
-def observed(plan: Plan) -> Observed:
-    its = Observed(plan.symbols, plan.start_ns)
+def observations(plan: Plan) -> Observations:
+    its = Observations(plan.symbols, plan.start_ns)
     its.progress(Progress(plan.end_ns, 100, [], done=True))
     return its
 
@@ -76,8 +76,8 @@ def cascade(plan: Plan, seconds: float) -> Truth:
     )
 
 
-def told(plan: Plan, observed: Observed, totals: Totals = TOTALS) -> str:
-    return "\n".join(f"{heading}: {text}" for heading, text in summary(plan, observed, totals))
+def told(plan: Plan, observations: Observations, totals: Totals = TOTALS) -> str:
+    return "\n".join(f"{heading}: {text}" for heading, text in summary(plan, observations, totals))
 
 
 def test_the_default_fits_half_an_hour_of_market_time_that_is_over_by_now(plan: Plan):
@@ -89,51 +89,53 @@ def test_the_default_fits_half_an_hour_of_market_time_that_is_over_by_now(plan: 
 
 
 def test_the_lead_is_from_the_first_warning_after_the_build_up_began(
-    plan: Plan, observed: Observed
+    plan: Plan, observations: Observations
 ):
-    observed.cascades.append(cascade(plan, 1_490))
+    observations.cascades.append(cascade(plan, 1_490))
     for seconds in (500, 1_000, 1_200):
-        observed.alert(alert(plan, seconds))
-    observed.alert(alert(plan, 900, symbol="ETH-PERP"))
-    text = told(plan, observed)
+        observations.alert(alert(plan, seconds))
+    observations.alert(alert(plan, 900, symbol="ETH-PERP"))
+    text = told(plan, observations)
     assert "thin_book at 16:40: 490 s before the cascade began (market time), 160 s after" in text
     assert "1 of them before anything was done to the symbol" in text
     assert "1 of them in symbols that nothing is done to" in text
     assert "BTC-PERP from 24:50 on: the mark price moved 5.0%, 7.5 M liquidated in 200" in text
 
 
-def test_a_cascade_that_nobody_warned_of_is_called_missed(plan: Plan, observed: Observed):
-    observed.cascades.append(cascade(plan, 1_490))
-    observed.alert(alert(plan, 1_500))
-    assert "warning: none before the cascade began: it was missed" in told(plan, observed)
+def test_a_cascade_that_nobody_warned_of_is_called_missed(plan: Plan, observations: Observations):
+    observations.cascades.append(cascade(plan, 1_490))
+    observations.alert(alert(plan, 1_500))
+    assert "warning: none before the cascade began: it was missed" in told(plan, observations)
 
 
-def test_it_says_why_there_is_no_cascade(plan: Plan, observed: Observed):
-    assert "with this seed the market bore it" in told(plan, observed)
-    observed.market_ns = at(plan, 600)
-    assert "none yet: the demonstration ended before it" in told(plan, observed)
+def test_it_says_why_there_is_no_cascade(plan: Plan, observations: Observations):
+    assert "with this seed the market bore it" in told(plan, observations)
+    observations.market_ns = at(plan, 600)
+    assert "none yet: the demonstration ended before it" in told(plan, observations)
     short = make_plan("cascade", seed=1, seconds=30, speed=20, now_ns=NOW)
-    over = Observed(short.symbols, short.end_ns)
+    over = Observations(short.symbols, short.end_ns)
     assert "give the demonstration more --seconds or --speed" in told(short, over)
     calm = make_plan("calm", seed=1, seconds=90, speed=None, now_ns=NOW)
-    assert "none: the scenario calm has none" in told(calm, observed)
+    assert "none: the scenario calm has none" in told(calm, observations)
 
 
 def test_it_says_what_was_not_read_and_that_the_machine_was_too_slow(
-    plan: Plan, observed: Observed
+    plan: Plan, observations: Observations
 ):
-    text = told(plan, observed, Totals(produced=100, scored=90, late=1, rejected=2, seconds=120.0))
+    text = told(
+        plan, observations, Totals(produced=100, scored=90, late=1, rejected=2, seconds=120.0)
+    )
     assert "100 produced: 90 scored, 1 late, 2 rejected, 7 not yet read" in text
     assert "took 120 s instead of 90" in text
 
 
-def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observed: Observed):
+def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observations: Observations):
     written: list[str] = []
-    lines = Lines(plan, observed, written.append)
-    observed.alert(alert(plan, 1_000))
-    observed.alert(alert(plan, 1_000, severity="critical"))
-    observed.alert(alert(plan, 1_000, status="resolved"))
-    observed.cascades.append(cascade(plan, 1_490))
+    lines = Lines(plan, observations, written.append)
+    observations.alert(alert(plan, 1_000))
+    observations.alert(alert(plan, 1_000, severity="critical"))
+    observations.alert(alert(plan, 1_000, status="resolved"))
+    observations.cascades.append(cascade(plan, 1_490))
     for second in range(4):
         lines.update(STATUS, float(second))
     news = [line for line in written if line.startswith("[") and "watching" not in line]
@@ -148,13 +150,13 @@ def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observed: Observed)
 
 @pytest.mark.parametrize(("width", "rows"), [(80, 24), (112, 30), (200, 60)])
 def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
-    plan: Plan, observed: Observed, width: int, rows: int
+    plan: Plan, observations: Observations, width: int, rows: int
 ):
-    observed.alert(alert(plan, 1_000))
-    observed.cascades.append(cascade(plan, 1_490))
+    observations.alert(alert(plan, 1_000))
+    observations.cascades.append(cascade(plan, 1_490))
     reading = Reading("scoring", {}, 3.0, 0.1)
-    observed.signal(Signal("BTC-PERP", at(plan, 1), 0.7, dict.fromkeys(DETECTORS, reading)))
-    observed.trade(
+    observations.signal(Signal("BTC-PERP", at(plan, 1), 0.7, dict.fromkeys(DETECTORS, reading)))
+    observations.trade(
         Trade(
             ts_event=plan.end_ns,
             symbol="BTC-PERP",
@@ -167,7 +169,7 @@ def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
     )
     console = Console(width=width, height=rows, record=True, quiet=False, file=None)
     with console.capture() as capture:
-        console.print(page(plan, observed, STATUS, width=width, rows=rows))
+        console.print(page(plan, observations, STATUS, width=width, rows=rows))
     lines = capture.get().splitlines()
     assert len(lines) <= rows
     assert max(map(len, lines)) <= width
@@ -180,13 +182,13 @@ def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
     assert "59.0 k" in text
 
 
-def test_readings_are_the_highest_of_half_a_minute(plan: Plan, observed: Observed):
+def test_readings_are_the_highest_of_half_a_minute(plan: Plan, observations: Observations):
     for second, stress in ((1, 0.9), (20, 0.2), (35, 0.3)):
         reading = Reading("scoring", {}, 10 * stress, 0.1, alarm=stress > 0.5)
-        observed.signal(
+        observations.signal(
             Signal("BTC-PERP", at(plan, second), stress, dict.fromkeys(DETECTORS, reading))
         )
-        view = observed.symbols["BTC-PERP"]
+        view = observations.symbols["BTC-PERP"]
         assert (view.stress_ratio, view.score("thin_book")) == (
             (0.3, 3.0) if second == 35 else (0.9, 9.0)
         )

@@ -22,16 +22,16 @@ class Market:
         settings = AlertmanagerSettings(urls=",".join(urls), resend_seconds=2.0)
         self.notifier = Notifier(settings, lambda: {0: list(self.incidents.values())})
 
-    def tell(self, symbol, severity="warning", detector="cancel_burst"):
+    def notify(self, symbol, severity="warning", detector="cancel_burst"):
         before = self.incidents.get((symbol, detector))
         fired = alert(symbol, severity=severity, detector=detector)
         if before is not None:
             fired = replace(fired, starts_at=before.starts_at)
         self.incidents[symbol, detector] = fired
-        self.notifier.tell(0, fired)
+        self.notifier.notify(0, fired)
 
     def end(self, symbol, detector="cancel_burst"):
-        self.notifier.tell(0, ended(self.incidents.pop((symbol, detector))))
+        self.notifier.notify(0, ended(self.incidents.pop((symbol, detector))))
 
 
 @asynccontextmanager
@@ -64,16 +64,16 @@ async def test_incidents_reach_who_is_on_call_once_and_in_one_piece(tmp_path: Pa
             await within(10, lambda: market.notifier.deliveries[url].up, tmp_path)
 
             # Warnings of two symbols are one notification; a change of habit is none.
-            market.tell("SOL-PERP", "info", detector="drift")
-            market.tell("BTC-PERP")
-            market.tell("ETH-PERP")
+            market.notify("SOL-PERP", "info", detector="drift")
+            market.notify("BTC-PERP")
+            market.notify("ETH-PERP")
             both = {("BTC-PERP", "warning"), ("ETH-PERP", "warning")}
             await within(10, lambda: paged("operations", both), tmp_path)
             await within(10, lambda: paged("quiet", {("SOL-PERP", "info")}), tmp_path)
             assert pages.of("on-call") == []
 
             # It becomes worse: who is on call hears of it, and the warning is hidden.
-            market.tell("BTC-PERP", "critical")
+            market.notify("BTC-PERP", "critical")
             await within(10, lambda: paged("on-call", {("BTC-PERP", "critical")}), tmp_path)
             await within(10, lambda: inhibited("BTC-PERP", "warning"), tmp_path)
             assert not await inhibited("ETH-PERP", "warning")
@@ -89,13 +89,13 @@ async def test_incidents_reach_who_is_on_call_once_and_in_one_piece(tmp_path: Pa
                 return held <= (await alerts_at(port)).keys()
 
             await within(15, remembers, tmp_path)
-            market.tell("ETH-PERP", "critical")
+            market.notify("ETH-PERP", "critical")
             together = {("BTC-PERP", "critical"), ("ETH-PERP", "critical")}
             await within(10, lambda: paged("on-call", together), tmp_path)
             assert len(paged("on-call", {("BTC-PERP", "critical")})) == 2
 
             # The whole market, as it is pushed: single symbols are its detail.
-            market.tell("*", "critical", detector="market_wide")
+            market.notify("*", "critical", detector="market_wide")
             await within(10, lambda: paged("on-call", {("*", "critical")}), tmp_path)
             await within(10, lambda: inhibited("BTC-PERP", "critical"), tmp_path)
             assert not await inhibited("*", "critical")
@@ -136,10 +136,10 @@ async def test_what_is_known_of_the_feed_hides_nothing_of_the_market_nor_the_oth
     async with pager() as pages, watched(url) as market:
         with alertmanager(tmp_path, port, pages.url):
             await within(10, lambda: market.notifier.deliveries[url].up, tmp_path)
-            market.tell("BTC-PERP", "critical", detector="feed_integrity")
-            market.tell("BTC-PERP", detector="thin_book")
-            market.tell("ETH-PERP", detector="feed_integrity")
-            market.tell("ETH-PERP", "critical", detector="thin_book")
+            market.notify("BTC-PERP", "critical", detector="feed_integrity")
+            market.notify("BTC-PERP", detector="thin_book")
+            market.notify("ETH-PERP", detector="feed_integrity")
+            market.notify("ETH-PERP", "critical", detector="thin_book")
 
             async def hidden():
                 found = await get_json(f"{url}/api/v2/alerts")
@@ -185,7 +185,7 @@ async def test_a_cluster_is_told_in_full_and_calls_once(tmp_path: Path):
         with member(0), member(1) as second:
             deliveries = market.notifier.deliveries
             await within(15, lambda: all(deliveries[url].up for url in urls), tmp_path)
-            market.tell("BTC-PERP", "critical")
+            market.notify("BTC-PERP", "critical")
             await within(15, lambda: pages.of("on-call"), tmp_path)
             for port in ports:
 
@@ -195,7 +195,7 @@ async def test_a_cluster_is_told_in_full_and_calls_once(tmp_path: Path):
                 await within(10, has_it, tmp_path)
             # One of them goes away; the other goes on, and knows who has been called.
             second.stop()
-            market.tell("ETH-PERP", "critical")
+            market.notify("ETH-PERP", "critical")
             both = {("BTC-PERP", "critical"), ("ETH-PERP", "critical")}
             await within(15, lambda: [n for n in pages.of("on-call") if both <= n.told()], tmp_path)
     assert [n.told() for n in pages.of("on-call")] == [{("BTC-PERP", "critical")}, both]

@@ -248,7 +248,7 @@ class _Said:
         del settling
         return self.reading
 
-    def lesson(self):
+    def peer_prior(self):
         return None
 
 

@@ -114,7 +114,7 @@ def test_leverage_is_compared_with_the_accounts_own_habit(monitor):
     monitor.close_bar(BEGIN + SECOND)
     monitor.apply(order("jump", "buy", 99.0, 2.0, account="x", leverage=50.0))
     monitor.apply(order("reduce", "buy", 99.0, account="x", leverage=99.0, reduce_only=True))
-    monitor.habits.learn(monitor.open_bar.leveraged, 0.0, monitor.open_bar.flow)
+    monitor.leverage_baselines.learn(monitor.open_bar.leveraged, 0.0, monitor.open_bar.flow)
     flow = monitor.open_bar.flow
     assert flow.leveraged == 198.0
     assert flow.leverage_excess_weighted == pytest.approx(198.0 * 2.302585, rel=1e-5)
@@ -127,7 +127,7 @@ def test_a_position_introduces_an_account_that_has_not_ordered(monitor):
         )
     )
     monitor.apply(order("jump", "buy", 100.0, account="x", leverage=10.0))
-    monitor.habits.learn(monitor.open_bar.leveraged, 0.0, monitor.open_bar.flow)
+    monitor.leverage_baselines.learn(monitor.open_bar.leveraged, 0.0, monitor.open_bar.flow)
     assert monitor.open_bar.flow.leverage_excess_weighted > 0.0
 
 
@@ -157,7 +157,7 @@ def test_what_grows_is_bounded(monitor):
         monitor.apply(order(f"o{number}", side, price, at=at, account=f"a{number}", leverage=5.0))
     monitor.close_bar(BEGIN + SECOND)
     assert len(monitor.book.orders) == 100
-    assert len(monitor.habits.recent) + len(monitor.habits.older) <= 8
+    assert len(monitor.leverage_baselines.recent) + len(monitor.leverage_baselines.older) <= 8
     assert monitor.counts.evicted_orders == 400
     assert monitor.counts.evicted_accounts > 0
 

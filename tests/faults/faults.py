@@ -170,7 +170,7 @@ async def refuse(world: World) -> None:
 
 
 async def slow_revoke(world: World) -> None:
-    """Saving takes longer than handing back may, while another instance joins."""
+    """SnapshotWriter takes longer than handing back may, while another instance joins."""
     kind = world.rng.choice(("produce snapshots", "produce alerts", "commit"))
     weather = Weather()
     weather.lost = 1.0

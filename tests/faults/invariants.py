@@ -102,11 +102,11 @@ class Watch:
         return numbers
 
     def _check_conserved(self, service: Any, tasks: list[PartitionTask]) -> None:
-        intake = service._intake
-        read = intake.records.total()
+        counters = service._counters
+        read = counters.records.total()
         waiting = sum(task.aligner.pending(stream) for task in tasks for stream in TOPICS)
-        tally = intake.tally
-        dead = sum(intake.dead_letters.values())
+        tally = counters.tally
+        dead = sum(counters.dead_letters.values())
         became = tally.scored + tally.late + tally.skipped + tally.unwatched
         accounted = became + dead + waiting
         if read != accounted:

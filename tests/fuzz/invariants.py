@@ -26,9 +26,12 @@ def check_task(task: PartitionTask, fed: int) -> None:
     assert set(task._with_incident) <= set(task.monitors)
     for symbol, monitor in task.monitors.items():
         check_book(monitor.book)
-        habits = monitor.habits
+        leverage_baselines = monitor.leverage_baselines
         # An account that is introduced may be one more than a generation.
-        assert len(habits.recent) + len(habits.older) <= task.parameters.max_accounts + 1, symbol
+        assert (
+            len(leverage_baselines.recent) + len(leverage_baselines.older)
+            <= task.parameters.max_accounts + 1
+        ), symbol
         assert len(monitor.one_sided.placed) <= MAX_ACCOUNTS
         assert max(len(monitor.open_bar.leveraged), len(monitor.open_bar.large)) < MOST_AT_ONCE
         check_finite(msgspec.to_builtins(monitor.open_bar.flow))

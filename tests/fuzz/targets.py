@@ -15,7 +15,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.market_data.events import Event
 from detectors.parameters import Parameters
 from service.pipeline import snapshots as snapshots_module
-from service.pipeline.output import Muted, Output, Tally
+from service.pipeline.output import Output, PublishedUntil, Tally
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, NANOSECONDS, Reason
 from service.pipeline.task import PartitionTask, Snapshot
 from service.pipeline.wire import STREAMS, Decoder
@@ -111,7 +111,7 @@ def _begin(header: int, max_waiting: int) -> tuple[_Run, int]:
         return _Run(task), BEGIN_NS
     at, states = _watched()
     kept = [msgspec.msgpack.decode(state, type=Snapshot) for state in states]
-    task.resume(kept[0].position.streams, kept, Muted())
+    task.resume(kept[0].position.streams, kept, PublishedUntil())
     offset = max(its.read for its in kept[0].position.streams.values())
     return _Run(task, offset), at
 
@@ -144,7 +144,7 @@ def _check_states(task: PartitionTask) -> None:
     kept = [msgspec.msgpack.encode(task.snapshot(symbol)) for symbol in task.changed()]
     check_finite(msgspec.msgpack.decode(msgspec.msgpack.encode(kept)))
     again = new_task()
-    again.resume({}, [msgspec.msgpack.decode(raw, type=Snapshot) for raw in kept], Muted())
+    again.resume({}, [msgspec.msgpack.decode(raw, type=Snapshot) for raw in kept], PublishedUntil())
     for raw in kept:
         snapshot = msgspec.msgpack.decode(raw, type=Snapshot)
         again._unsaved[snapshot.symbol] = snapshot.position
@@ -275,7 +275,7 @@ def snapshots(data: bytes) -> None:
         assert msgspec.msgpack.encode(snapshot) in whole
     assert set(restored.slots.values()) <= {0, 1}
     assert set(restored.problems) <= set(get_args(snapshots_module.Problem))
-    new_task().resume({}, restored.snapshots, Muted())
+    new_task().resume({}, restored.snapshots, PublishedUntil())
 
 
 def _changed(value: bytes, at: int, change: int) -> bytes:

@@ -14,7 +14,7 @@ from detectors.incidents.market_wide import MARKET, MarketMonitor
 from service.cli.main import main
 from service.exchange.recording import simulate_to_directory
 from service.exchange.scenarios.catalogue import scenario
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.kafka.market_watch import OWNED, PLACE, MarketLog, MarketWatch
 from service.pipeline.output import Output
 from service.settings.load import load_settings
@@ -87,17 +87,19 @@ def test_what_was_told_under_other_settings_stands_until_it_is_over():
 
 
 async def test_what_fails_is_counted_and_tried_again():
-    intake = Intake()
+    counters = ConsumerCounters()
     tried_again = asyncio.Event()
 
     def connect():
-        if intake.market_failures == 2:
+        if counters.market_failures == 2:
             tried_again.set()
         raise OSError("no broker")
 
     session = SimpleNamespace(partitions={OWNED: None}, restoring=0)
     clients = SimpleNamespace()
-    its = MarketWatch(Settings(), session, clients, intake, connect, lambda: itertools.repeat(0.0))
+    its = MarketWatch(
+        Settings(), session, clients, counters, connect, lambda: itertools.repeat(0.0)
+    )
     running = asyncio.create_task(its.run())
     await tried_again.wait()
     # What Alertmanager was told before is neither told again nor told to be over.

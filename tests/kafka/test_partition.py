@@ -9,11 +9,11 @@ from aiokafka import TopicPartition
 
 from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
-from service.kafka.commit_metadata import read_note
-from service.kafka.idleness import Heard, OffsetsWentBackError
+from service.kafka.commit_metadata import decode_metadata
+from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
 from service.kafka.partition import Partition, begun_again
 from service.pipeline.align import StreamPosition
-from service.pipeline.output import Muted, Tally
+from service.pipeline.output import PublishedUntil, Tally
 from service.pipeline.task import PartitionTask
 from tests.pipeline.events import by_stream, market
 
@@ -51,18 +51,18 @@ def feed(its, share):
 
 def answer(its, at):
     """The broker says, in its answer number ``at``, that there is no more."""
-    return {tp: Heard(read, at) for tp, read in its.read().items()}
+    return {tp: BrokerAnswer(read, at) for tp, read in its.read().items()}
 
 
-def mind(its, heard):
-    return its.idleness.mind(heard, IDLE_SECONDS, UNHEARD_SECONDS)
+def update(its, heard):
+    return its.idleness.update(heard, IDLE_SECONDS, UNHEARD_SECONDS)
 
 
 def test_a_topic_is_idle_once_the_broker_has_confirmed_its_silence_for_long_enough(clock):
     its = partition()
     became_idle = []
     for number in range(6):
-        became_idle.append(mind(its, answer(its, number)))
+        became_idle.append(update(its, answer(its, number)))
         clock.now += 1.0
     assert became_idle == [False, False, False, True, False, False]
 
@@ -71,7 +71,7 @@ def test_a_topic_that_is_read_as_fast_as_it_comes_is_not_idle(clock):
     its = partition()
     for number in range(20):
         feed(its, number / 20)
-        assert not mind(its, answer(its, number))
+        assert not update(its, answer(its, number))
         clock.now += 1.0
 
 
@@ -79,17 +79,17 @@ def test_silence_counts_only_while_the_broker_answers(clock):
     its = partition()
     heard = answer(its, 0)
     for _ in range(20):
-        assert not mind(its, heard)
+        assert not update(its, heard)
         clock.now += 1.0
 
 
 def test_an_answer_that_waited_while_the_process_was_frozen_confirms_nothing(clock):
     its = partition()
-    mind(its, answer(its, 0))
+    update(its, answer(its, 0))
     clock.now += 0.5
-    mind(its, answer(its, 1))
+    update(its, answer(its, 1))
     clock.now += 60.0
-    assert not mind(its, answer(its, 2))
+    assert not update(its, answer(its, 2))
 
 
 def test_an_idle_topic_that_can_no_longer_be_reached_holds_the_others_back_again(clock):
@@ -97,18 +97,18 @@ def test_an_idle_topic_that_can_no_longer_be_reached_holds_the_others_back_again
     feed(its, 0.5)
     for number in range(6):
         heard = answer(its, number)
-        mind(its, heard)
+        update(its, heard)
         clock.now += 1.0
     assert not its.task.aligner.holds_back("orders")
     clock.now += 2 * UNHEARD_SECONDS
-    mind(its, heard)
+    update(its, heard)
     assert any(its.task.aligner.holds_back(stream) for stream in TOPICS)
 
 
 def test_what_was_committed_is_never_taken_back_and_no_snapshot_taken_before_it():
     its = partition()
     its.committed = {TopicPartition(topic, 0): 20 for topic in ("o",)}
-    its.task.resume({stream: StreamPosition() for stream in TOPICS}, [], Muted())
+    its.task.resume({stream: StreamPosition() for stream in TOPICS}, [], PublishedUntil())
     its.task.feed("orders", LOGS["orders"][:5], first_offset=0, next_offset=5)
     for stream in TOPICS:
         its.task.aligner.set_idle(stream)
@@ -143,13 +143,13 @@ def test_a_topic_with_unread_records_holds_the_others_back_even_if_it_was_idle(c
     its = partition()
     feed(its, 0.5)
     for number in range(6):
-        mind(its, answer(its, number))
+        update(its, answer(its, number))
         clock.now += 1.0
     feed(its, 0.5)
     before = its.task.aligner.watermark_ns
     trades = TopicPartition("t", 0)
     heard = answer(its, 7)
-    mind(its, heard | {trades: Heard(heard[trades].end + 1, 7)})
+    update(its, heard | {trades: BrokerAnswer(heard[trades].end + 1, 7)})
     first = its.task.aligner.read("orders")
     later = LOGS["orders"][first:]
     its.task.feed("orders", later, first_offset=first, next_offset=first + len(later))
@@ -164,7 +164,7 @@ def test_a_topic_that_was_made_again_is_committed_from_its_beginning():
     trades = TopicPartition("t", 0)
     assert list(again) == [trades]
     assert again[trades].offset == 0
-    note = read_note(again[trades].metadata)
+    note = decode_metadata(again[trades].metadata)
     assert note is not None
     assert note.begun_at == -1
 
@@ -180,7 +180,7 @@ async def test_a_restart_reads_snapshots_from_the_oldest_that_it_needs():
             part.set_result(SimpleNamespace(offset=offset + number))
         its.expect_snapshot("AAA", parts)
         its.settle()
-        notes = [read_note(commit.metadata) for commit in its.commits().values()]
+        notes = [decode_metadata(commit.metadata) for commit in its.commits().values()]
         assert {note.snapshots_offset for note in notes} == {offset}
         feed(its, 1.0)
 
@@ -209,7 +209,7 @@ async def test_snapshots_whose_topic_was_made_again_are_all_taken_anew():
         its.settle()
         assert its.task.changed() == (["AAA"] if offset == 0 else [])
         feed(its, 1.0)
-    notes = [read_note(commit.metadata) for commit in its.commits().values()]
+    notes = [decode_metadata(commit.metadata) for commit in its.commits().values()]
     assert {note.saved_symbols for note in notes} == {1}
 
 
@@ -218,10 +218,10 @@ def test_a_topic_that_goes_on_ending_before_what_was_read_was_made_again(clock):
     feed(its, 0.5)
     trades = TopicPartition("t", 0)
     # Not at the first answer, which may be older than what was read.
-    assert not mind(its, answer(its, 0) | {trades: Heard(0, 0)})
+    assert not update(its, answer(its, 0) | {trades: BrokerAnswer(0, 0)})
     clock.now += IDLE_SECONDS
-    assert not mind(its, answer(its, 1) | {trades: Heard(0, 1)})
+    assert not update(its, answer(its, 1) | {trades: BrokerAnswer(0, 1)})
     clock.now += IDLE_SECONDS
     with pytest.raises(OffsetsWentBackError) as raised:
-        mind(its, answer(its, 2) | {trades: Heard(0, 2)})
+        update(its, answer(its, 2) | {trades: BrokerAnswer(0, 2)})
     assert raised.value.topic == "t"

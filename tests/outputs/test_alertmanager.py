@@ -51,7 +51,7 @@ async def test_an_alert_is_posted_at_once_with_all_that_a_person_needs():
         ) as notifier,
     ):
         fired = alert()
-        notifier.tell(0, fired)
+        notifier.notify(0, fired)
         (sent,) = await until(lambda: manager.alerts)
     assert sent["labels"] == {
         "alertname": "ForeshockIncident",
@@ -79,7 +79,7 @@ async def test_an_alert_is_posted_at_once_with_all_that_a_person_needs():
 async def test_what_an_alert_rests_on_is_told_where_it_is_not_to_be_trusted():
     against = ["cancels frozen for 7 s", "3 events missing by their numbers, 40 s ago"]
     async with fake_alertmanager() as manager, notifying(manager.url) as notifier:
-        notifier.tell(0, alert(inputs=against))
+        notifier.notify(0, alert(inputs=against))
         (sent,) = await until(lambda: manager.alerts)
     assert sent["annotations"]["inputs"] == (
         "cancels frozen for 7 s; 3 events missing by their numbers, 40 s ago"
@@ -88,14 +88,14 @@ async def test_what_an_alert_rests_on_is_told_where_it_is_not_to_be_trusted():
 
 async def test_an_escalation_leaves_the_warning_and_the_end_ends_both():
     async with fake_alertmanager() as manager, notifying(manager.url) as notifier:
-        notifier.tell(0, alert())
+        notifier.notify(0, alert())
         await until(lambda: len(manager.alerts) == 1)
         critical = alert(severity="critical")
-        notifier.tell(0, critical)
+        notifier.notify(0, critical)
         await until(lambda: len(manager.alerts) == 3)
         assert [a["labels"]["severity"] for a in manager.alerts[1:]] == ["warning", "critical"]
         over = ended(critical)
-        notifier.tell(0, over)
+        notifier.notify(0, over)
         await until(lambda: len(manager.alerts) == 5)
     ends = {a["labels"]["severity"]: seconds(a["endsAt"]) for a in manager.alerts[3:]}
     expected = pytest.approx(over.ends_at / 1e9, abs=1e-5)
@@ -106,7 +106,7 @@ async def test_event_time_that_is_ahead_of_the_clock_is_no_reason_to_refuse():
     async with fake_alertmanager() as manager, notifying(manager.url) as notifier:
         ahead = time.time_ns() + 60 * SECOND
         over = alert(status="resolved", starts_at=ahead, ends_at=ahead + SECOND, ts_event=ahead)
-        notifier.tell(0, over)
+        notifier.notify(0, over)
         (sent,) = await until(lambda: manager.alerts)
     assert seconds(sent["startsAt"]) <= seconds(sent["endsAt"]) <= time.time()
 
@@ -140,8 +140,8 @@ async def test_what_is_not_known_or_not_owned_is_not_told():
         fake_alertmanager() as manager,
         notifying(manager.url, market=market) as notifier,
     ):
-        notifier.tell(0, alert("A"))
-        notifier.tell(1, alert("B"))
+        notifier.notify(0, alert("A"))
+        notifier.notify(1, alert("B"))
         await until(lambda: len(manager.alerts) == 2)
         market.open = {0: None}  # the state of 0 is being made again, 1 has another owner
         before = len(manager.requests)
@@ -162,13 +162,13 @@ async def test_one_that_does_not_answer_holds_up_nobody_and_is_told_when_it_does
     port = free_port()
     gone = f"http://127.0.0.1:{port}"
     async with fake_alertmanager() as manager, notifying(gone, manager.url) as notifier:
-        notifier.tell(0, alert())
+        notifier.notify(0, alert())
         await until(lambda: manager.alerts)
         absent = notifier.deliveries[gone]
         await until(lambda: absent.failures >= 2)
         assert (absent.up, absent.sent, absent.waiting) == (False, 0, 1)
         over = ended(alert())
-        notifier.tell(0, over)
+        notifier.notify(0, over)
         async with fake_alertmanager(port) as late:
             (told,) = await until(lambda: late.alerts)
             # Only the last word counts.
@@ -190,7 +190,7 @@ async def test_one_that_never_answers_costs_nobody_else_anything():
             fake_alertmanager() as manager,
             notifying(silent, manager.url, timeout_seconds=0.2) as notifier,
         ):
-            notifier.tell(0, alert())
+            notifier.notify(0, alert())
             await until(lambda: manager.alerts)
             delivery = notifier.deliveries[silent]
             await until(lambda: delivery.failures >= 2)
@@ -202,7 +202,7 @@ async def test_one_that_never_answers_costs_nobody_else_anything():
 async def test_an_answer_that_may_be_better_next_time_is_tried_again(status: int):
     async with fake_alertmanager() as manager, notifying(manager.url) as notifier:
         manager.status = status
-        notifier.tell(0, alert())
+        notifier.notify(0, alert())
         delivery = notifier.deliveries[manager.url]
         await until(lambda: delivery.failures)
         assert (delivery.up, delivery.refused) == (False, 0)
@@ -229,10 +229,10 @@ async def test_a_queue_has_its_bound_and_what_falls_out_is_counted():
         delivery = notifier.deliveries[gone]
         await until(lambda: delivery.failures)
         for number in range(5):
-            notifier.tell(0, alert(f"S{number}"))
+            notifier.notify(0, alert(f"S{number}"))
         assert (delivery.waiting, delivery.dropped) == (3, 2)
         for _ in range(5):  # the same again needs no more room
-            notifier.tell(0, alert("S4"))
+            notifier.notify(0, alert("S4"))
         assert (delivery.waiting, delivery.dropped) == (3, 2)
 
 
@@ -249,13 +249,13 @@ async def test_what_is_told_while_it_stops_still_arrives():
     async with fake_alertmanager() as manager:
         async with notifying(manager.url) as notifier:
             await until(lambda: manager.requests)
-            notifier.tell(0, alert())
+            notifier.notify(0, alert())
         assert len(manager.alerts) == 1
 
 
 async def test_without_an_alertmanager_nothing_is_kept():
     async with notifying() as notifier:
-        notifier.tell(0, alert())
+        notifier.notify(0, alert())
     assert notifier.deliveries == {}
 
 
@@ -299,7 +299,7 @@ async def test_tls_trusts_the_authority_that_it_is_given_and_no_other(tmp_path: 
     context.load_cert_chain(certificate, key)
     async with fake_alertmanager(context=context) as manager:
         async with notifying(manager.url, ca_file=str(certificate)) as notifier:
-            notifier.tell(0, alert())
+            notifier.notify(0, alert())
             await until(lambda: manager.alerts)
         async with notifying(manager.url) as distrustful:
             delivery = distrustful.deliveries[manager.url]

@@ -13,7 +13,7 @@ from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 from detectors.open_bar import MOST_AT_ONCE, Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
-from service.kafka.limit_log import BoundsLog
+from service.kafka.limit_log import LimitLog
 from service.pipeline.admission import IDLE_NS, newcomers
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
@@ -167,7 +167,7 @@ def test_accounts_and_what_waits_for_the_end_of_a_bar_are_bounded():
         assert len(monitor.open_bar.leveraged) < MOST_AT_ONCE
         assert len(monitor.open_bar.large) < MOST_AT_ONCE
     monitor.close_bar(BEGIN + 4 * SECOND)
-    assert len(monitor.habits.recent) + len(monitor.habits.older) <= 100
+    assert len(monitor.leverage_baselines.recent) + len(monitor.leverage_baselines.older) <= 100
     assert 0 < len(monitor.one_sided.placed) <= MAX_ACCOUNTS
     assert monitor.counts.evicted_accounts >= 29_000
     # What was looked at before the bar closed counts as well.
@@ -194,7 +194,7 @@ def test_the_log_says_which_bound_bites_and_what_was_given_up_once_a_minute():
     logging.getLogger().setLevel(logging.INFO)
     tally = Tally()
     with structlog.testing.capture_logs() as lines:
-        bounds = BoundsLog(LimitSettings(), tally)
+        bounds = LimitLog(LimitSettings(), tally)
         bounds.note(now=0.0)
         tally.unwatched = 3
         tally.market.evicted_accounts = 2

@@ -9,7 +9,7 @@ import pytest
 from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
 from detectors.parameters import Parameters
-from service.pipeline.output import Muted, Tally
+from service.pipeline.output import PublishedUntil, Tally
 from service.pipeline.task import PartitionTask, Snapshot
 from tests.pipeline.events import BEGIN, SECOND, by_stream, market
 
@@ -124,7 +124,7 @@ def test_after_a_crash_the_incident_is_the_same(crash):
     restored.resume(
         resume.streams,
         [msgspec.msgpack.decode(its, type=Snapshot) for its in kept.values()],
-        Muted(),
+        PublishedUntil(),
         {(a.alert_id, a.status, a.severity) for a in before},
     )
     fed = {stream: resume.streams[stream].start for stream in logs}

@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from detectors.incidents.suppression import budget_per_day
-from service.pipeline.task import Muted, Snapshot, Tally, alert_key
+from service.pipeline.task import PublishedUntil, Snapshot, Tally, alert_key
 from service.settings.assembly import parameters, partition_task, reconfigure_task
 from service.settings.types import (
     DetectionSettings,
@@ -116,7 +116,7 @@ def test_saved_at_the_change_and_restored_it_goes_on_alike(after):
 
     again = new(after)
     snapshots = [msgspec.msgpack.decode(raw, type=Snapshot) for raw in kept]
-    again.resume(position.streams, snapshots, Muted(), map(alert_key, out))
+    again.resume(position.streams, snapshots, PublishedUntil(), map(alert_key, out))
     for stream in STREAMS:
         start = position.streams[stream].start
         events = [event for event in LOGS[stream][start:] if event.ts_event < END]

@@ -9,7 +9,7 @@ import pytest
 
 from detectors.state import FORMAT
 from service.pipeline import snapshots
-from service.pipeline.output import Muted, Tally
+from service.pipeline.output import PublishedUntil, Tally
 from service.settings.assembly import partition_task
 from service.settings.types import Settings, settings_hash
 from tests.pipeline.events import BEGIN, SECOND, by_stream, market
@@ -53,7 +53,7 @@ def test_a_snapshot_of_this_format_is_read_whatever_was_added_since():
     assert [snapshot.symbol for snapshot in restored.snapshots] == ["AAA", "BBB"]
     streams = ("orders", "cancels", "trades")
     task = partition_task(settings, streams, Tally())
-    task.resume(restored.snapshots[0].position.streams, restored.snapshots, Muted())
+    task.resume(restored.snapshots[0].position.streams, restored.snapshots, PublishedUntil())
     bars = task.monitors["AAA"].scorers[0].bars
     later = [e for e in market(3, 99, ("AAA", "BBB"), 4) if e.ts_event >= BEGIN + 90 * SECOND]
     for stream, events in by_stream(later).items():

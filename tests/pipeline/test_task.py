@@ -9,7 +9,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.incidents.suppression import Suppression, Window
 from detectors.market_data.events import Margin
 from detectors.parameters import Parameters
-from service.pipeline.output import Muted, Tally, alert_key
+from service.pipeline.output import PublishedUntil, Tally, alert_key
 from service.pipeline.task import PartitionTask, Snapshot
 from tests.pipeline.events import BEGIN, SECOND, by_stream, market
 
@@ -112,7 +112,7 @@ def test_a_task_that_is_restored_anywhere_goes_on_as_if_nothing_had_happened(und
     restored.resume(
         resume.streams,
         [msgspec.msgpack.decode(raw, type=Snapshot) for raw in kept.values()],
-        Muted(),
+        PublishedUntil(),
         map(alert_key, before),
     )
     fed_again = {stream: resume.streams[stream].start for stream in STREAMS}
@@ -126,7 +126,7 @@ def test_a_task_that_is_restored_anywhere_goes_on_as_if_nothing_had_happened(und
 def test_signals_that_are_out_are_not_given_out_again(undisturbed):
     until = BEGIN + 200 * SECOND
     task = new_task()
-    task.resume({}, [], Muted(signals_until_ns=until))
+    task.resume({}, [], PublishedUntil(signals_until_ns=until))
     _, signals = play(task, by_stream(EVENTS), dict.fromkeys(STREAMS, 0), times())
     assert signals == [signal for signal in undisturbed[1] if signal.ts_event > until]
 
@@ -164,7 +164,7 @@ def test_what_a_silent_topic_brings_from_before_a_restart_does_not_turn_time_bac
     watermark_ns = task.aligner.watermark_ns
 
     restored = new_task(streams=(*STREAMS, "margins"))
-    restored.resume(task.resume_position().streams, kept, Muted())
+    restored.resume(task.resume_position().streams, kept, PublishedUntil())
     for stream in STREAMS:
         restored.aligner.set_idle(stream)
     old = Margin(ts_event=BEGIN, symbol=EVENTS[0].symbol, max_leverage=50.0)
@@ -206,7 +206,7 @@ def test_a_topic_that_came_after_the_snapshots_is_read_from_where_it_begins(undi
     resume = task.resume_position()
 
     restored = new_task(streams=(*STREAMS, "margins"))
-    restored.resume(resume.streams, kept, Muted(), map(alert_key, before))
+    restored.resume(resume.streams, kept, PublishedUntil(), map(alert_key, before))
     margin = Margin(ts_event=BEGIN, symbol=EVENTS[0].symbol, max_leverage=10_000.0)
     restored.feed("margins", [margin], first_offset=0, next_offset=1)
     restored.aligner.set_idle("margins")
@@ -214,7 +214,7 @@ def test_a_topic_that_came_after_the_snapshots_is_read_from_where_it_begins(undi
     after, _ = play(restored, logs, fed, times())
     assert {alert_key(a) for a in before + after} == {alert_key(a) for a in undisturbed[0]}
     assert not restored.resuming
-    assert restored.monitors[margin.symbol].marks.high_leverage > 0
+    assert restored.monitors[margin.symbol].progress.high_leverage > 0
 
 
 def test_neither_alerts_nor_kill_switches_of_a_muted_time_are_given_out_again():
@@ -224,7 +224,7 @@ def test_neither_alerts_nor_kill_switches_of_a_muted_time_are_given_out_again():
     assert out.alerts
     assert out.switches
     again = new_task()
-    again.resume({}, [], Muted(alerts_until_ns=times()[-1]))
+    again.resume({}, [], PublishedUntil(alerts_until_ns=times()[-1]))
     silent = feed_until(again, logs, dict.fromkeys(STREAMS, 0), times()[-1])
     assert silent.alerts == []
     assert silent.switches == []
@@ -254,7 +254,7 @@ def test_open_incidents_are_known_before_and_after_a_restart_and_not_in_between(
 
     def restored(published):
         again = new_task()
-        muted = Muted(alerts_until_ns=opened.ts_event)
+        muted = PublishedUntil(alerts_until_ns=opened.ts_event)
         again.resume(resume.streams, kept, muted, map(alert_key, published))
         assert again.open_alerts() is None
         start = {stream: resume.streams[stream].start for stream in STREAMS}

@@ -17,7 +17,7 @@ from service.scorecard.matrix import (
     MUST_NOT_ALARM,
     REGIMES,
     Trial,
-    teachers,
+    peer_markets,
     trials,
 )
 from service.scorecard.page import to_html
@@ -187,7 +187,7 @@ def test_tuning_and_reporting_never_share_a_seed():
         wanted = trials(
             MUST_ALARM, purpose=purpose, seeds=50, calm_days=300, false_alarms_per_day=1.0
         )
-        return {trial.seed for trial in (*wanted, *teachers(purpose))}
+        return {trial.seed for trial in (*wanted, *peer_markets(purpose))}
 
     assert not seeds("tuning") & seeds("reporting")
 
@@ -205,8 +205,8 @@ def test_the_command_writes_the_same_figures_as_json_markdown_and_html(
     tmp_path, monkeypatch, capsys
 ):
     # Hours of every activity teach what is borrowed; here less of a sleepy market has to do.
-    teacher = Trial("big_trade", 1, events_per_second=1.0)
-    monkeypatch.setattr(running, "teachers", lambda _: [teacher])
+    peer_market = Trial("big_trade", 1, events_per_second=1.0)
+    monkeypatch.setattr(running, "teachers", lambda _: [peer_market])
     options = ["--scenarios", "leverage_jump", "--seeds", "1", "--calm-days", "0", "--tuning"]
     options += ["--activities", "5", "--jobs", "1", "--out", str(tmp_path)]
     assert main(["scorecard", *options]) == 0

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from detectors.incidents.suppression import WEEK_NS, Override
 from service.cli.main import main
 from service.errors import ConfigurationError
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.outputs.publisher import Published
 from service.settings.assembly import parameters, suppression
 from service.settings.load import effective, load, load_settings
@@ -368,9 +368,9 @@ def test_a_replays_summary_tells_a_person_how_many_were_suppressed(
 
 
 def test_suppressed_alarms_are_counted_by_detector_and_kind_from_the_start():
-    intake = Intake()
-    intake.tally.market.suppressed_alarms["thin_book", "maintenance"] = 7
-    view = View(intake, Published(), {}, {}, connected=True)
+    counters = ConsumerCounters()
+    counters.tally.market.suppressed_alarms["thin_book", "maintenance"] = 7
+    view = View(counters, Published(), {}, {}, connected=True)
     registry = CollectorRegistry()
     registry.register(ForeshockCollector(Settings(), lambda: view))
     text = generate_latest(registry).decode()

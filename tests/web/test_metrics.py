@@ -21,9 +21,9 @@ from detectors.market_data.events import Event, Order
 from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
-from service.kafka.counters import Intake
+from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
-from service.outputs.alert_queue import Delivery
+from service.outputs.alert_queue import DeliveryCounters
 from service.outputs.publisher import Published
 from service.pipeline.task import PartitionTask
 from service.settings.reload import Reloader, Source
@@ -51,14 +51,14 @@ def leveraged(events: list[Event]) -> list[Event]:
 
 def lively_view() -> View:
     """A service that has seen something of everything."""
-    intake = Intake()
+    counters = ConsumerCounters()
     task = PartitionTask(
         list(TOPICS),
         PARAMETERS,
         CATALOGUE,
         max_disorder_ns=0,
         max_symbols=100,
-        tally=intake.tally,
+        tally=counters.tally,
     )
     for stream, events in by_stream(leveraged(market(seed=5, seconds=400))).items():
         task.feed(
@@ -68,13 +68,13 @@ def lively_view() -> View:
             next_offset=len(events),
             arrived_ms=[event.ts_event // 1_000_000 + 40 for event in events],
         )
-        intake.records[TOPICS[stream]] += len(events)
+        counters.records[TOPICS[stream]] += len(events)
     assert task.advance().alerts, "the market must make alarms to test"
-    intake.dead_letters = Counter({("market.orders", "not_json"): 2})
+    counters.dead_letters = Counter({("market.orders", "not_json"): 2})
     published = Published(alerts={"firing": 3, "resolved": 2})
-    delivery = Delivery(sent=1, up=True)
+    delivery = DeliveryCounters(sent=1, up=True)
     return View(
-        intake,
+        counters,
         published,
         {0: Partition(0, task, TOPICS, 30.0)},
         {("market.orders", 0): 7, ("market.trades", 0): 0},
@@ -153,7 +153,7 @@ def test_a_partition_is_behind_only_where_records_wait(view: View):
 
 
 def test_every_event_that_was_read_is_accounted_for(view: View):
-    read = sum(view.intake.records.values())
+    read = sum(view.counters.records.values())
     counted = [
         sample(view, "events_total", outcome=outcome) for outcome in ("scored", "late", "skipped")
     ]
@@ -176,7 +176,7 @@ def test_an_incident_of_a_feed_is_none_of_the_market():
     silent = next(m for m in monitors.values() if not m.feed.active)
     before = {s: sample(suspect, "incidents_open", severity=s) for s in ("warning", "critical")}
     last = silent.feed.state.last_bar_ns
-    (opened,) = silent.feed.mind_silence(last + 600 * SECOND, others_since_ns=last)
+    (opened,) = silent.feed.check_silence(last + 600 * SECOND, others_since_ns=last)
     labels = {"symbol": silent.symbol, "detector": "feed_integrity", "severity": "warning"}
     started = sample(suspect, "incident_start_timestamp_seconds", **labels)
     assert started == pytest.approx(opened.starts_at / 1e9)
@@ -232,7 +232,7 @@ def test_symbols_have_series_up_to_the_cap_and_the_others_are_counted(view: View
         CATALOGUE,
         max_disorder_ns=0,
         max_symbols=10_000,
-        tally=view.intake.tally,
+        tally=view.counters.tally,
     )
     crowded.monitors = {m.symbol: m for m in (*task.monitors.values(), *crowd)}
     wide = msgspec.structs.replace(view, partitions={0: Partition(0, crowded, TOPICS, 30.0)})

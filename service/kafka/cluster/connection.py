@@ -18,7 +18,7 @@ from service.errors import ConfigurationError
 from service.kafka.cluster.oauth import TokenError, provider
 from service.settings.secrets import given
 from service.settings.types import KafkaSettings
-from service.tls import trust
+from service.tls import client_context
 
 _NOT_THE_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _WRONG_TIME = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
@@ -58,7 +58,7 @@ def security_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 def _tls(kafka: KafkaSettings) -> ssl.SSLContext:
     """The brokers' certificates and names are always verified; ours is shown where there is one."""
-    context = trust("kafka.ssl_ca_file", kafka.ssl_ca_file)
+    context = client_context("kafka.ssl_ca_file", kafka.ssl_ca_file)
     if not kafka.ssl_certificate_file:
         return context
     password = given(

@@ -22,8 +22,8 @@ from service.kafka.cluster.permissions import rights
 from service.kafka.cluster.topics import (
     DEFAULT_PARTITIONS,
     Report,
+    RequiredTopic,
     Topic,
-    Wanted,
     examine,
     wanted_topics,
 )
@@ -153,7 +153,7 @@ async def _configs(
 
 async def _create(
     admin: AIOKafkaAdminClient,
-    topics: Sequence[Wanted],
+    topics: Sequence[RequiredTopic],
     partitions: int,
     replication_factor: int,
 ) -> None:

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from service.errors import ConfigurationError
 from service.settings.secrets import Secret, given
 from service.settings.types import KafkaSettings
-from service.tls import trust
+from service.tls import client_context
 
 ANSWER_SECONDS = 4.0
 """How long a token endpoint may take; less than what the first connection to Kafka may take."""
@@ -82,7 +82,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
                 kafka.oauth_client_secret,
                 kafka.oauth_client_secret_file,
             )
-            trusted = trust("kafka.oauth_ca_file", kafka.oauth_ca_file)
+            trusted = client_context("kafka.oauth_ca_file", kafka.oauth_ca_file)
         except ConfigurationError as error:
             raise TokenError(str(error)) from None
         form = {"grant_type": "client_credentials"}

@@ -16,7 +16,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from service.kafka.cluster.connection import client_options
-from service.kafka.cluster.topics import Rights
+from service.kafka.cluster.topics import Permissions
 from service.settings.types import KafkaSettings
 
 OPERATIONS: Mapping[str, int] = {"READ": 3, "WRITE": 4}
@@ -105,7 +105,7 @@ class _DescribeGroup(Request[_DescribeGroup3]):  # type: ignore[misc]
         return request_struct_class([self._group], True)
 
 
-async def rights(kafka: KafkaSettings, topics: Iterable[str]) -> Rights:
+async def rights(kafka: KafkaSettings, topics: Iterable[str]) -> Permissions:
     """What the user may do with topics and with the group, as far as the cluster tells.
 
     Raises
@@ -120,13 +120,13 @@ async def rights(kafka: KafkaSettings, topics: Iterable[str]) -> Rights:
         try:
             described = await client.send(client.get_random_node(), request)
         except NotImplementedError:  # aiokafka's word for: the broker speaks no such version
-            return Rights()
+            return Permissions()
         allowed = {
             name: frozenset[str]() if error == _TOPIC_DENIED else _operations(bits)
             for error, name, _internal, _partitions, bits in described.topics
             if error in (0, _TOPIC_DENIED)
         }
-        return Rights(allowed, await _of_group(client, kafka.group_id))
+        return Permissions(allowed, await _of_group(client, kafka.group_id))
     finally:
         await client.close()
 

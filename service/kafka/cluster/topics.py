@@ -37,7 +37,7 @@ _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Wanted(Struct, frozen=True):
+class RequiredTopic(Struct, frozen=True):
     """A topic that the settings name: by which key, and what it is created with.
 
     ``operations`` are those that access control lists must allow the service.
@@ -59,7 +59,7 @@ class Topic(Struct, frozen=True):
     configs: Mapping[str, str]
 
 
-class Rights(Struct, frozen=True):
+class Permissions(Struct, frozen=True):
     """What access control lists allow: ``READ``, ``WRITE``, both or nothing; None: not known.
 
     ``topics`` has every wanted topic that exists or may not be seen; nothing is allowed on a topic
@@ -79,16 +79,16 @@ class Report(Struct, frozen=True):
     """
 
     topics: Mapping[str, Topic]
-    missing: tuple[Wanted, ...]
+    missing: tuple[RequiredTopic, ...]
     partitions: int | None
     problems: tuple[str, ...]
     hints: tuple[str, ...] = ()
 
 
-def wanted_topics(settings: Settings) -> list[Wanted]:
+def wanted_topics(settings: Settings) -> list[RequiredTopic]:
     """The topics that the settings name, inputs first; those set to "" are left out."""
     inputs = [
-        Wanted(
+        RequiredTopic(
             f"topics.{key}",
             name,
             is_input=True,
@@ -99,7 +99,7 @@ def wanted_topics(settings: Settings) -> list[Wanted]:
         for key, name in msgspec.structs.asdict(settings.topics).items()
     ]
     outputs = [
-        Wanted(
+        RequiredTopic(
             f"outputs.{key}",
             name,
             is_input=False,
@@ -113,7 +113,7 @@ def wanted_topics(settings: Settings) -> list[Wanted]:
 
 
 def examine(
-    settings: Settings, topics: Mapping[str, Topic], rights: Rights | None = None
+    settings: Settings, topics: Mapping[str, Topic], rights: Permissions | None = None
 ) -> Report:
     """What is wrong with the topics that exist, as sentences that say how to mend it.
 
@@ -124,7 +124,7 @@ def examine(
     rights
         What the user may do, as far as the cluster tells.
     """
-    rights = rights or Rights()
+    rights = rights or Permissions()
     wanted = wanted_topics(settings)
     # A topic that may not be seen may exist: what is missing is the right, as far as is known.
     missing = tuple(
@@ -184,14 +184,14 @@ def _duration(milliseconds: str | None) -> str:
     return f"{hours / 24:g} days" if hours >= 24 else f"{hours:g} hours"
 
 
-def _missing(topic: Wanted) -> str:
+def _missing(topic: RequiredTopic) -> str:
     create = "`foreshock topics --create` creates it"
     if topic.is_input:
         create += f", or set {topic.key} to the topic that holds the {topic.key.partition('.')[2]}"
     return f"the topic {topic.name} ({topic.key}) does not exist; {create}"
 
 
-def _denied(settings: Settings, topics: Mapping[str, Topic], rights: Rights) -> list[str]:
+def _denied(settings: Settings, topics: Mapping[str, Topic], rights: Permissions) -> list[str]:
     """The rights that are lacking, and how an administrator gives them."""
     kafka = settings.kafka
     principal = kafka.sasl_username or "NAME"
@@ -218,7 +218,9 @@ def _denied(settings: Settings, topics: Mapping[str, Topic], rights: Rights) -> 
     return problems
 
 
-def _hints(wanted: list[Wanted], topics: Mapping[str, Topic], rights: Rights) -> tuple[str, ...]:
+def _hints(
+    wanted: list[RequiredTopic], topics: Mapping[str, Topic], rights: Permissions
+) -> tuple[str, ...]:
     return tuple(
         f"the topic {topic.name} ({topic.key}) may not be seen by this user, so it is not read; if "
         f'it exists, allow to READ it, and if not, set {topic.key} to ""'
@@ -242,7 +244,7 @@ def _unequal(inputs: list[Topic], servers: str) -> str:
     )
 
 
-def _miscounted(topic: Wanted, found: Topic, partitions: int, servers: str) -> str:
+def _miscounted(topic: RequiredTopic, found: Topic, partitions: int, servers: str) -> str:
     sentence = (
         f"{found.name} ({topic.key}) has {found.partitions} partitions, the input topics have "
         f"{partitions}; they must be as many."
@@ -255,7 +257,7 @@ def _miscounted(topic: Wanted, found: Topic, partitions: int, servers: str) -> s
     )
 
 
-def _misconfigured(topic: Wanted, found: Topic, servers: str) -> list[str]:
+def _misconfigured(topic: RequiredTopic, found: Topic, servers: str) -> list[str]:
     problems = []
     policy, right = found.configs.get("cleanup.policy"), topic.configs["cleanup.policy"]
     if policy is not None and policy != right:

@@ -365,7 +365,7 @@ class Venue:
         """What the topic of alerts holds now."""
         return [json.loads(record.value) for record in await self.records("alerts")]
 
-    async def has_told(self, expected: Iterable[Alert]) -> None:
+    async def has_alerted(self, expected: Iterable[Alert]) -> None:
         """Wait until the topic of alerts holds all of these."""
         wanted = set(map(identity, expected))
 

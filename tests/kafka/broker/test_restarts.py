@@ -69,7 +69,7 @@ async def test_stopped_in_the_middle_and_started_again_it_carries_on(
         await service.reaches("it reads on", lambda m: m.total("records_total"))
         await service.stop()
         service = venue.start()
-        await venue.has_told(market.alerts)
+        await venue.has_alerted(market.alerts)
         await service.stop()
         assert_undisturbed(await venue.alerts(), market)
 
@@ -100,7 +100,7 @@ async def test_killed_twice_it_loses_no_alert_and_repeats_none(
             await service.reaches("it is back", caught_up(REQUIRED))
         assert len(service.log("restored from snapshots")) == PARTITIONS
         await venue.produce(fourth)
-        await venue.has_told(market.alerts)
+        await venue.has_alerted(market.alerts)
         await service.stop()
         assert_undisturbed(await venue.alerts(), market)
 
@@ -120,7 +120,7 @@ async def test_partitions_move_between_two_instances_and_nothing_is_lost(
         await venue.produce(second[len(second) // 2 :])
         await two.stop()
         await venue.produce(third)
-        await venue.has_told(market.alerts)
+        await venue.has_alerted(market.alerts)
         await one.reaches("all is its own again", owns(PARTITIONS))
         await one.stop()
         assert_undisturbed(await venue.alerts(), market)
@@ -145,7 +145,7 @@ async def test_frozen_and_replaced_it_loses_nothing_when_it_goes_on(
             await service.reaches("half is its own", owns(PARTITIONS / 2))
         await venue.produce(fourth)
         await one.stop()
-        await venue.has_told(market.alerts)
+        await venue.has_alerted(market.alerts)
         await two.stop()
         alerts = await venue.alerts()
     # While two believe that they own a partition, both may tell of the same alert.

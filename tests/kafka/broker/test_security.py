@@ -262,7 +262,7 @@ async def test_the_rights_that_are_documented_suffice_and_none_can_be_spared(
         await service.stop()
         again = venue.start(**settings | plain | {"KAFKA__SASL_PASSWORD_FILE": ""})
         await venue.produce(late)
-        await venue.has_told(market.alerts)
+        await venue.has_alerted(market.alerts)
         metrics = await again.get("/metrics")
         await a_lost_right_is_named(again, venue, admin, bindings)
         await again.stop()

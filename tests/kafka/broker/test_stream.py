@@ -211,7 +211,7 @@ async def test_a_topic_far_behind_pauses_the_others_until_it_comes(
         await service.reaches("others are paused", lambda m: m.total("paused_partitions") > 0)
         held = await service.metrics()
         await venue.produce(behind[len(behind) // 20 :])
-        await venue.has_told(market.alerts)
+        await venue.has_alerted(market.alerts)
         await service.reaches("nothing is paused", lambda m: m.total("paused_partitions") == 0)
         ended = await service.metrics()
         await service.stop()
