@@ -19,8 +19,8 @@ from service.settings.types import OutputSettings, TopicSettings
 from tests.web import metrics_page
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+TOPICS = ROOT / "docs" / "topics.md"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -132,22 +132,22 @@ def test_what_to_look_for_in_the_log_is_what_is_logged():
                 assert any(event.startswith(named) for event in events), named
 
 
-def readme_rows(heading: str) -> dict[str, str]:
-    """The second column of README's table with this heading, by what is in its first."""
-    table = README.read_text("utf-8").partition(f"\n| topic | {heading}")[2].partition("\n\n")[0]
+def topic_rows(heading: str) -> dict[str, str]:
+    """The second column of the table with this heading on the page of topics, by the first."""
+    table = TOPICS.read_text("utf-8").partition(f"\n| topic | {heading}")[2].partition("\n\n")[0]
     return dict(re.findall(r"^\| `([a-z.]+)` \| (.+) \|$", table, re.MULTILINE))
 
 
-def test_the_readme_names_the_default_topics():
+def test_the_page_of_topics_names_the_default_topics():
     inputs, outputs = TopicSettings(), OutputSettings()
-    assert list(readme_rows("fields")) == list(msgspec.structs.asdict(inputs).values())
-    assert list(readme_rows("what comes out")) == list(msgspec.structs.asdict(outputs).values())
+    assert list(topic_rows("fields")) == list(msgspec.structs.asdict(inputs).values())
+    assert list(topic_rows("what comes out")) == list(msgspec.structs.asdict(outputs).values())
 
 
-def test_the_readme_names_the_fields_that_may_and_must_be_there():
+def test_the_page_of_topics_names_required_and_optional_fields():
     document = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text("utf-8"))
     parts = document["components"]
-    for topic, text in readme_rows("fields").items():
+    for topic, text in topic_rows("fields").items():
         payload = parts["messages"][topic.removeprefix("market.")]["payload"]
         payload = parts["schemas"][payload["$ref"].rpartition("/")[2]]
         fields = re.findall(r"[a-z_]+\??", text.removeprefix("optional: "))
