@@ -1,8 +1,10 @@
-"""The core: pure and deterministic. The same events in, the same alerts out.
+"""The core: pure and deterministic. The same events give the same alerts.
 
-At the top: one detector a file, the contract they keep (``detector``), what runs one on a symbol
-(``scorer``), and one symbol with all of them (``symbol``, its hot path ``open_bar``, its snapshot
-``state``). The rooms: ``market_data``, ``judging``, ``incidents`` and ``feed``. Nothing here does
-I/O, reads a clock, awaits, or draws unseeded random numbers, and nothing imports ``service``.
-Events enter; alerts, signals and kill switches leave.
+The top level has one file per detector, the interface of a detector (``detector``), the scorer that
+runs one detector on one symbol (``scorer``), and the monitor that runs all detectors on one symbol
+(``symbol``, with the hot path in ``open_bar`` and the snapshot in ``state``). The subpackages are
+``market_data``, ``judging``, ``incidents`` and ``feed``.
+
+This package does no I/O, reads no clock, awaits nothing, draws no unseeded random numbers and does
+not import ``service``. Its inputs are events. Its outputs are alerts, signals and kill switches.
 """

@@ -1,8 +1,8 @@
-"""How much goes on: not stress by itself, but what is usual of it is worth knowing.
+"""The activity of a market: high activity is not stress, but a lasting change is worth a report.
 
-A market that is ten times as busy is no alarm, and the other detectors' features are relative to
-activity so that it is none. That it stays ten times as busy is a change that a team wants to be
-told of once: only drift is watched here. The number of events of a bar is compared as a logarithm.
+A market that is ten times as busy raises no alarm: the features of the other detectors are relative
+to activity. If the market stays ten times as busy, a team wants one report of this change. This
+detector therefore watches drift only. Its feature is the logarithm of the number of events per bar.
 """
 
 import math
@@ -12,14 +12,14 @@ from detectors.detector import Detector, Features
 from detectors.judging.surprise import Surprise
 from detectors.market_data.bar import Bar
 
-FEW = 1.0
-"""Counts are compared as if so many more had been seen."""
+COUNT_OFFSET = 1.0
+"""The number added to a count before its logarithm is taken."""
 
 
 def features(bar: Bar) -> Features | None:
-    """The features of one bar."""
+    """Return the features of one bar."""
     flow = bar.flow
-    return {"events": math.log(flow.orders + flow.cancels + flow.trades + FEW)}
+    return {"events": math.log(flow.orders + flow.cancels + flow.trades + COUNT_OFFSET)}
 
 
 DETECTOR = Detector(

@@ -1,16 +1,15 @@
-r"""Liquidity withdrawn faster than it is placed, and orders that were never meant to trade.
+r"""Liquidity that is withdrawn faster than it is placed, and orders not meant to trade.
 
 A raw cancel ratio is a base rate, not a finding: on ordinary days over nine orders in ten are
-cancelled. What stands out is the *net* withdrawal by count
+cancelled. The finding is the *net* withdrawal by count
 
 $$w_\tau = (C_\tau - O_\tau) / \sqrt{C_\tau + O_\tau + 1}$$
 
 for cancels C and orders O over a span tau (the difference of two Poisson counts in units of its
-own noise, Skellam, 1946). Cancels of orders that hardly lived, against the trades they led to, show
-quote stuffing (Egginton, Van Ness and Van Ness, 2016); an account that keeps placing large orders
-on one side, beyond what trades with them, shows layering. Gross measures (the hazard of
-cancellation, the notional withdrawn) were tried: they find less, and alarm when a market is merely
-busy.
+own noise, Skellam, 1946). Cancels of very young orders relative to trades show quote stuffing
+(Egginton, Van Ness and Van Ness, 2016). An account that keeps placing large orders on one side,
+net of its fills, shows layering. Gross measures (the hazard of cancellation, the withdrawn
+notional) find less and raise alarms in a market that is only busy.
 """
 
 import math
@@ -20,11 +19,11 @@ from detectors.detector import Detector, Features
 from detectors.judging.surprise import Surprise
 from detectors.market_data.bar import SPANS_SECONDS, Bar, Flow
 
-FEW = 10.0
-"""Counts are compared as if so many more had been seen: fewer are noise."""
+COUNT_OFFSET = 10.0
+"""The number added to counts before they are compared: smaller counts are noise."""
 
 BALANCED = 0.2
-"""An account is compared as if it were so much more one-sided: below it there are only makers."""
+"""The value added to the one-sidedness before its logarithm is taken. Below it are only makers."""
 
 NET_WITHDRAWALS = tuple(f"net_withdrawal_{span}s" for span in SPANS_SECONDS)
 
@@ -35,16 +34,16 @@ TYPICAL = {
     "young_cancels_per_trade_15s": 0.4,
     "one_account_one_side_15s": 0.1,
 }
-"""Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
+"""Typical standard deviations: between a recorded hour of a large stock and simulated markets."""
 
 
 def net_withdrawal(flow: Flow) -> float:
-    """Cancels less orders, in units of the noise of their difference."""
+    """Return cancels minus orders, in units of the noise of their difference."""
     return (flow.cancels - flow.orders) / math.sqrt(flow.cancels + flow.orders + 1.0)
 
 
 def features(bar: Bar) -> Features | None:
-    """The features of one bar; None until the book has had both sides."""
+    """Return the features of one bar; None until the book has had both sides."""
     if bar.opened is None:
         return None
     x: Features = {
@@ -52,7 +51,7 @@ def features(bar: Bar) -> Features | None:
     }
     fifteen = bar.spans[1]
     x["young_cancels_per_trade_15s"] = math.log(
-        (fifteen.young_cancels + FEW) / (fifteen.trades + FEW)
+        (fifteen.young_cancels + COUNT_OFFSET) / (fifteen.trades + COUNT_OFFSET)
     )
     x["one_account_one_side_15s"] = math.log(BALANCED + bar.one_sided)
     return x

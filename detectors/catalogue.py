@@ -1,4 +1,4 @@
-"""The detectors that run. Adding one is its file, its line here and its runbook section."""
+"""The detectors that run. A new detector needs a file, a line here and a section in the runbook."""
 
 from detectors import activity, cancel_burst, fading_book, leverage_jump, spoofing, thin_book
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
@@ -13,7 +13,7 @@ CATALOGUE = (
 )
 
 ALARMING = tuple(detector.name for detector in CATALOGUE if detector.alarms)
-"""The names of those that raise alarms."""
+"""The names of the detectors that raise alarms."""
 
 NAMES = (*ALARMING, DRIFT, FEED_INTEGRITY)
-"""The names that alerts go by, and that a rule or a maintenance window may be limited to."""
+"""The detector names in alerts. A rule or a maintenance window may be limited to some of them."""

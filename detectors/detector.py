@@ -1,9 +1,9 @@
-"""The contract that every detector keeps.
+"""The interface of every detector.
 
-A detector is a function from a closed bar to named features, and a river model of what is normal
-for them. It reads bars, never raw events, and gives every feature so that a *rise* is the finding.
-Features are dimensionless (shares, ratios, logarithms) and relative to the symbol's own activity,
-so that a busy market is not an alarm by itself.
+A detector is a function from a closed bar to named features, with a river model of their normal
+values. It reads bars, never raw events. A *rise* of a feature is the finding. Features are
+dimensionless (shares, ratios, logarithms) and relative to the symbol's own activity: a busy market
+alone raises no alarm.
 """
 
 import math
@@ -18,14 +18,14 @@ Features = dict[str, float]
 
 
 class Detector(Struct, frozen=True):
-    """One way in which stress shows.
+    """A detector of one kind of stress.
 
-    ``features`` answers None for a bar that lacks the inputs it needs. ``phrases`` has, for every
-    feature, the words that an alert's sentence uses; see ``phrase`` for what stands in them.
-    ``logarithms`` are the features that are natural logarithms, ``turned`` those given with their
-    sign turned: what they measure has fallen when they rise.
-    ``version`` is part of every alert's id: raise it when the features or the model change. One
-    that has no ``alarms`` is only watched for drift.
+    ``features`` returns None for a bar without the inputs that it needs. ``phrases`` holds the
+    phrase of each feature in the sentence of an alert; see ``phrase`` for the placeholders.
+    ``logarithms`` names the features that are natural logarithms. ``turned`` names the features
+    with the opposite sign: the measured quantity falls when the feature rises. ``version`` is part
+    of every alert id: raise it when the features or the model change. A detector without
+    ``alarms`` is watched for drift only.
     """
 
     name: str
@@ -38,16 +38,17 @@ class Detector(Struct, frozen=True):
     alarms: bool = True
 
 
-def phrase(words: str, value: float, expected: float) -> str:
-    """Fill in a feature's words: ``{value}`` and ``{expected}``, or what logarithms stand for.
+def phrase(template: str, value: float, expected: float) -> str:
+    """Fill in the placeholders of a feature's phrase.
 
-    ``{times}`` is the factor between the expected value and the value of a logarithmic feature,
-    ``{level}`` and ``{usual}`` are the two themselves.
+    ``{value}`` and ``{expected}`` are the value of the feature and its expected value. The other
+    placeholders are for logarithmic features: ``{level}`` and ``{usual}`` are the exponentials of
+    value and expected value, ``{times}`` is their ratio.
 
     >>> phrase("depth is {times:.0f} times less than usual", 1.1, 0.0)
     'depth is 3 times less than usual'
     """
-    return words.format(
+    return template.format(
         value=value,
         expected=expected,
         times=math.exp(min(50.0, value - expected)),
@@ -57,11 +58,14 @@ def phrase(words: str, value: float, expected: float) -> str:
 
 
 def ratio(part: float, whole: float, floor: float) -> float:
-    """``part`` / ``whole``, where a whole below ``floor`` counts as ``floor``; 0 for nothing."""
+    """Return ``part`` / max(``whole``, ``floor``); 0 if the divisor is not positive."""
     whole = max(whole, floor)
     return part / whole if whole > 0.0 else 0.0
 
 
 def log_ratio(value: float, unit: float) -> float:
-    """The natural logarithm of ``value`` / ``unit``, flattened below one part in a thousand."""
+    """Return the natural logarithm of ``value`` / ``unit``; 0 if ``unit`` is not positive.
+
+    A ratio below 1/1000 counts as 1/1000.
+    """
     return math.log(max(value, 1e-3 * unit) / unit) if unit > 0.0 else 0.0

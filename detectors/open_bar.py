@@ -1,6 +1,6 @@
-"""The bar of a symbol that is open: what each event changes in the book, and adds to its sums.
+"""The open bar of a symbol: the effect of each event on the book and on the sums of the bar.
 
-This is the hot path: nothing here is done an event that can be done a bar.
+This is the hot path. Work that can be done per bar is not done here per event.
 """
 
 import math
@@ -39,16 +39,16 @@ from detectors.market_data.one_sided_accounts import (
 )
 
 NEAR_MAXIMUM = 0.8
-"""Leverage at or above this share of the venue's maximum is near it."""
+"""Leverage at or above this share of the venue's maximum is near the maximum."""
 
 MOST_AT_ONCE = 4_096
-"""So many orders of a bar are kept to be looked at when it closes; more are looked at before."""
+"""The number of orders that wait for the close of the bar. A full list is processed at once."""
 
 
 class Counts(Struct):
-    """What the events of some symbols came to; they only grow.
+    """Counters of some symbols; they only grow.
 
-    ``suppressed_alarms`` are bars with a suppressed alarm, by detector and kind of reason.
+    ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason.
     """
 
     late: int = 0
@@ -65,7 +65,7 @@ class Counts(Struct):
 
 
 class SymbolProgress(Struct, gc=False):
-    """Where a symbol's stream stands."""
+    """The progress of a symbol's stream."""
 
     bar_index: int = -1
     hour: int = -1
@@ -75,23 +75,25 @@ class SymbolProgress(Struct, gc=False):
 
 
 class OpenBar:
-    """What the events since the last bar came to, and where they left the symbol.
+    """The sums of the events since the last bar, and the event handlers of the symbol.
 
     Parameters
     ----------
-    book, habits, one_sided, feed
-        What they change of the symbol.
+    book, leverage_baselines, one_sided, feed
+        The parts of the symbol's state that events change.
     counts
-        Where to count; symbols may share it.
+        The counters to increment; symbols may share them.
 
     Attributes
     ----------
-    flow, leveraged, large
-        The sums of the bar, and those of its orders that are looked at when it closes.
+    flow
+        The sums of the bar.
+    leveraged, large
+        The leveraged orders and the large orders that are processed when the bar closes.
     opened
-        The book as the bar found it.
-    marks
-        Where the symbol's stream stands.
+        The state of the book at the start of the bar.
+    progress
+        The progress of the symbol's stream.
     """
 
     __slots__ = (
@@ -136,10 +138,10 @@ class OpenBar:
 
     @property
     def handlers(self) -> tuple[Callable[[Any], None], ...]:
-        """What takes an event, in the order of `events.Kind`.
+        """The event handlers, in the order of `events.Kind`.
 
-        Made when asked for: kept here it would be a cycle, and the book of a symbol that was
-        forgotten would stay in memory until the next full collection of garbage, for hours.
+        The tuple is built on each call. An attribute would create a reference cycle: the book of
+        an evicted symbol would stay in memory until the next full garbage collection, for hours.
         """
         return (
             self._on_order,
@@ -152,7 +154,10 @@ class OpenBar:
         )
 
     def begin(self, opened: BookState | None, usual: float) -> None:
-        """Begin a bar with the book as it is; ``usual`` is the depth that it usually has."""
+        """Begin a bar.
+
+        ``opened`` is the current state of the book, ``usual`` its usual depth.
+        """
         self.flow = Flow()
         self.leveraged = []
         self.large = []
@@ -193,7 +198,7 @@ class OpenBar:
                 else:
                     flow.near_placed_ask += notional
         else:
-            self._feed.seen[Kind.ORDER] += 1  # it rests nowhere, and is not in the bar's flow
+            self._feed.seen[Kind.ORDER] += 1  # it does not rest, and is not in the bar's flow
             notional = (price or self.progress.last_price) * quantity
         leverage = order.leverage
         if leverage is not None and not order.reduce_only:
@@ -221,7 +226,7 @@ class OpenBar:
             if age_ns < YOUNG_NS:
                 flow.young_cancels += 1.0
             if price * amount >= self._large:
-                self._on_fleeting(order.is_buy, price * amount, account)
+                self._on_short_lived(order.is_buy, price * amount, account)
         if self._near_low <= price <= self._near_high:
             if order.is_buy:
                 flow.near_cancelled_bid += price * amount
@@ -235,7 +240,7 @@ class OpenBar:
         notional = price * trade.quantity
         flow.trades += 1.0
         if self._near_low <= price <= self._near_high:
-            # The aggressor takes from the other side of the book.
+            # The aggressor takes from the opposite side of the book.
             if trade.side == "buy":
                 flow.near_traded_ask += notional
             else:
@@ -247,12 +252,12 @@ class OpenBar:
         self.progress.last_price = price
         if maker is not None and book.take(maker, trade.quantity) is None:
             self._counts.unknown_orders += 1
-        # A taker that never rested (a market order) is not unknown: there is nothing to reduce.
+        # A taker that never rested (a market order) does not count as unknown.
         if trade.taker_order_id is not None:
             book.take(trade.taker_order_id, trade.quantity)
 
-    def _on_fleeting(self, is_buy: bool, notional: float, account: str | None) -> None:
-        """Note a large order that was withdrawn at once: it did not stay to be a layer."""
+    def _on_short_lived(self, is_buy: bool, notional: float, account: str | None) -> None:
+        """Record the withdrawal of a large short-lived order: it is not a layer."""
         share = notional * self._share
         if account is not None:
             self._note_large(account, -counted(share) if is_buy else counted(share))
@@ -263,7 +268,7 @@ class OpenBar:
                 self.flow.large_fleeting_ask += notional
 
     def _on_fill(self, account: str, order: RestingOrder | None, quantity: float) -> None:
-        """Take off what an account's order counts for less by: it was meant to trade."""
+        """Subtract a fill from the account's large orders: a filled order was meant to trade."""
         if order is None:
             return
         unit = order.price * self._share
@@ -272,7 +277,7 @@ class OpenBar:
             self._note_large(account, -share if order.is_buy else share)
 
     def _on_reference(self, reference: Reference) -> None:
-        """No detector looks at references; that their prices change is a sign of life."""
+        """Pass a reference to the feed checks; no detector uses references."""
         self._feed.checks.moved(reference)
 
     def _on_margin(self, margin: Margin) -> None:
@@ -284,13 +289,13 @@ class OpenBar:
             self._leverage_baselines.introduce(position.account, position.leverage)
 
     def _on_late(self, late: Late) -> None:
-        """The book learns of what came too late for its bar; the bar does not."""
+        """Apply a late event to the book and the feed checks, but not to the sums of the bar."""
         self._counts.late += 1
-        kept = self.flow, self.leveraged, self.large
+        saved = self.flow, self.leveraged, self.large
         self.flow, self.leveraged, self.large = Flow(), [], []
         self.handlers[late.event.kind](late.event)
         self._feed.checks.add(self.flow)
-        self.flow, self.leveraged, self.large = kept
+        self.flow, self.leveraged, self.large = saved
 
     def _note_large(self, account: str, share: float) -> None:
         self.large.append((account, share))

@@ -1,4 +1,4 @@
-"""What a user may set about detection."""
+"""The parameters of detection that a user may set."""
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -7,13 +7,16 @@ from detectors.feed.checks import FeedLimits
 from detectors.incidents.suppression import Suppression, budget_per_day
 
 INDEPENDENT_RATIO = 0.6
-"""The detectors of a symbol spend its budget like so many of their number that have nothing to do
-with each other: a book that is thin is often fading too, and some never rise in calm. Chosen on the
-scorecard's tuning seeds (the effective number of tests: Nyholt, 2004)."""
+"""The effective number of independent detectors, as a share of the detectors of a symbol. Alarms
+coincide (a thin book is often also fading), and some detectors never alarm in calm markets. Chosen
+on the scorecard's tuning seeds (the effective number of tests: Nyholt, 2004)."""
 
 
 def share_per_day(false_alarms_per_day: float, detectors: int) -> float:
-    """The false alarms a day that each of a symbol's detectors may raise under its budget.
+    """Return the false alarms a day that each detector of a symbol may raise.
+
+    ``false_alarms_per_day`` is the budget of the symbol, ``detectors`` the number of its detectors
+    that raise alarms.
 
     >>> share_per_day(1.5, 5)
     0.5
@@ -24,13 +27,13 @@ def share_per_day(false_alarms_per_day: float, detectors: int) -> float:
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
-    """How symbols are watched.
+    """The parameters of a symbol's monitor.
 
-    ``false_alarms_per_day`` is the budget a symbol and day, shared by the detectors.
-    ``warmup_bars`` are learned before anything is judged. An incident resolves after
-    ``quiet_ns`` without an alarm. ``max_orders`` and ``max_accounts`` bound a symbol's memory.
-    ``suppression`` says which alarms are not wanted, and which symbols have another budget;
-    ``feed`` what counts against a symbol's inputs.
+    ``false_alarms_per_day`` is the budget per symbol and day, shared by the detectors. Foreshock
+    learns ``warmup_bars`` bars before it judges the first one. An incident resolves after
+    ``quiet_ns`` without an alarm. ``max_orders`` and ``max_accounts`` bound the memory of a symbol.
+    ``suppression`` defines the suppressed alarms and the symbols with another budget. ``feed``
+    holds the limits of the feed checks.
     """
 
     bar_ns: int = 1_000_000_000
@@ -48,6 +51,6 @@ class Parameters(Struct, frozen=True, kw_only=True):
         return self.bar_ns / 1e9
 
     def of(self, symbol: str) -> "Parameters":
-        """How one symbol is watched: with the budget that is its own."""
+        """Return the parameters of one symbol, with the budget of that symbol."""
         budget = budget_per_day(self.suppression, symbol, self.false_alarms_per_day)
         return replace(self, false_alarms_per_day=budget)

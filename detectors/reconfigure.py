@@ -1,7 +1,7 @@
-"""A symbol that goes on under other parameters: what it has learned stays as it is.
+"""Change the parameters of a running symbol and keep its learned state.
 
-Budgets, overrides, maintenance windows and what counts against a feed only judge. p-values, the
-baselines and tails behind them, and the ids of alerts do not depend on them.
+Budgets, overrides, maintenance windows and feed limits affect judgement only. p-values, the
+baselines and tails behind them, and alert ids do not depend on them.
 """
 
 from msgspec.structs import replace
@@ -12,7 +12,9 @@ from detectors.symbol import SymbolMonitor
 
 
 def judged_alike(before: Parameters, after: Parameters) -> bool:
-    """Whether a symbol can go from one to the other as it is: they differ only in what judges.
+    """Whether two sets of parameters differ only in settings that affect judgement.
+
+    If so, a symbol keeps its learned state when its parameters change from one to the other.
 
     >>> judged_alike(Parameters(), Parameters(false_alarms_per_day=0.1))
     True
@@ -29,23 +31,26 @@ def judged_alike(before: Parameters, after: Parameters) -> bool:
 
 
 def reconfigure(monitor: SymbolMonitor, parameters: Parameters) -> None:
-    """Judge a symbol by other parameters, from the bar on that closes next.
+    """Judge a symbol by other parameters, starting with the next bar that closes.
 
-    A running incident goes on; whether an alarm of its next bars counts is decided anew.
+    An open incident stays open. The new parameters decide whether later alarms belong to it.
 
     Raises
     ------
     ValueError
-        They differ in more than what judges, so that what was learned would mean something else.
+        The parameters differ in more than judgement: the learned state would lose its meaning.
     """
-    its = parameters.of(monitor.symbol)
-    if not judged_alike(monitor.parameters, its):
-        raise ValueError(f"{monitor.symbol} cannot go from {monitor.parameters} to {its}")
-    monitor.parameters = its
+    new = parameters.of(monitor.symbol)
+    if not judged_alike(monitor.parameters, new):
+        raise ValueError(
+            f"cannot reconfigure {monitor.symbol} from {monitor.parameters} to {new}: only"
+            " false_alarms_per_day, suppression and feed (except feed.quiet_ns) may change"
+        )
+    monitor.parameters = new
     monitor.suppressor = Suppressor(
-        monitor.symbol, its.suppression, monitor.detectors, monitor.counts.suppressed_alarms
+        monitor.symbol, new.suppression, monitor.detectors, monitor.counts.suppressed_alarms
     )
-    sharing = sum(scorer.detector.alarms for scorer in monitor.scorers)
+    alarming = sum(scorer.detector.alarms for scorer in monitor.scorers)
     for scorer in monitor.scorers:
-        scorer.calibration.budget_per_day = share_per_day(its.false_alarms_per_day, sharing)
-    monitor.feed.reconfigure(monitor.symbol, its.feed, its.suppression)
+        scorer.calibration.budget_per_day = share_per_day(new.false_alarms_per_day, alarming)
+    monitor.feed.reconfigure(monitor.symbol, new.feed, new.suppression)

@@ -1,4 +1,4 @@
-"""One detector at work on one symbol: features, model, calibration, and when to keep silent."""
+"""Run one detector on one symbol: features, model, calibration and warm-up."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -13,18 +13,18 @@ from detectors.judging.surprise import Contribution, SurpriseState, distance
 from detectors.market_data.bar import Bar
 
 RELEARN_BARS = 60
-"""After a drift nothing is judged for so many bars, in which the new habit is learned."""
+"""The number of bars after a drift in which the new baseline is learned and nothing is judged."""
 
 Status = Literal["no_input", "warming_up", "scoring"]
 
 
 class Reading(Struct, frozen=True):
-    """What a detector says of one bar; score and p-value only while it is scoring.
+    """The result of a detector for one bar; score and p-value are set only while it is scoring.
 
-    ``contributions`` explain an alarm, the largest first; ``p_value`` is the chance that one bar
-    starts an episode as extreme. ``suppressed`` is the reason why an alarm is to have no effect.
-    ``drift`` has the features that have changed for good, the most changed first, in the one bar in
-    which that was found; ``drift_suppressed`` is the reason why that is not to be told.
+    ``contributions`` explain an alarm, the largest first. ``p_value`` is the probability that one
+    bar starts an episode as extreme. ``suppressed`` is the reason why an alarm has no effect.
+    ``drift`` holds the features with a lasting change, the most changed first, in the one bar that
+    detects the change. ``drift_suppressed`` is the reason why the drift is not reported.
     """
 
     status: Status
@@ -39,14 +39,14 @@ class Reading(Struct, frozen=True):
 
     @property
     def effective(self) -> bool:
-        """Whether it is an alarm that opens, escalates or prolongs an incident."""
+        """Whether the reading is an alarm that opens, escalates or prolongs an incident."""
         return self.alarm and self.suppressed is None
 
 
 class ScorerState(Struct):
-    """What a scorer has learned; a snapshot keeps it and puts it back.
+    """The learned state of a scorer; part of a snapshot.
 
-    ``taught`` is what its model knows of features that it may not have met yet.
+    ``prior_squares`` holds the model's priors, also of features that have no value yet.
     """
 
     bars: int
@@ -62,9 +62,9 @@ NO_INPUT = Reading("no_input", {})
 class Scorer:
     """A detector with its model and its calibration.
 
-    The first half of the warm-up teaches the model, the second its calibration: scores of a model
-    that knows nothing would teach the calibration nonsense. ``borrowed`` is what peers have
-    learned.
+    The model learns from the first half of the warm-up, the calibration from the second half: the
+    scores of an untrained model would spoil the calibration. ``prior`` is learned from peer
+    symbols.
     """
 
     __slots__ = ("bars", "calibration", "detector", "drift", "model", "model_warmup_bars")
@@ -94,13 +94,13 @@ class Scorer:
 
     @property
     def warming_up(self) -> bool:
-        """Whether it has seen too little to judge."""
+        """Whether too few bars have been learned to judge one."""
         return self.calibration.warming_up
 
     def step(self, bar: Bar, *, settling: bool) -> Reading:
         """Score a bar, then learn it.
 
-        While ``settling``, after a lull, the model learns and nothing is judged.
+        While ``settling`` (after a lull) the model learns and nothing is judged.
         """
         x = self.detector.features(bar)
         if x is None:
@@ -129,18 +129,18 @@ class Scorer:
         )
 
     def _watch_drift(self, deviations: Mapping[str, float]) -> list[Contribution]:
-        """The features that have changed for good, where that shows now: they are learned anew."""
-        moved = self.drift.learn(deviations)
-        if not moved:
+        """Return the features with a lasting change if this bar detects one, and relearn them."""
+        drifted = self.drift.learn(deviations)
+        if not drifted:
             return []
-        changes = self._changed(moved)
+        changes = self._changed(drifted)
         self._relearn()
         return changes
 
-    def _changed(self, moved: Mapping[str, float]) -> list[Contribution]:
-        """The features that have moved by so many standard deviations, as evidence."""
+    def _changed(self, drifted: Mapping[str, float]) -> list[Contribution]:
+        """Return the drifted features, with their deviations, as contributions."""
         model = self.model
-        total = sum(z * z for z in moved.values())
+        total = sum(z * z for z in drifted.values())
         changes = [
             Contribution(
                 feature,
@@ -148,24 +148,24 @@ class Scorer:
                 model.expected(feature),
                 z * z / total,
             )
-            for feature, z in moved.items()
+            for feature, z in drifted.items()
         ]
         return sorted(changes, key=lambda c: (-c.share, c.feature))
 
     def _relearn(self) -> None:
-        """Let the baseline move on; the tail of its scores is what it was."""
+        """Learn the baseline again; the tail of the scores stays."""
         self.model.relearn()
         self.bars = self.model_warmup_bars - RELEARN_BARS
 
     def peer_prior(self) -> PeerPrior | None:
-        """What peers may borrow; None until enough has been learned to be worth it."""
+        """Return the prior for peer symbols; None until enough bars have been learned."""
         state = self.calibration.state
         if state.bars < 2 * YOUNG_BARS:
             return None
         return PeerPrior(self.model.squares(), state.tail)
 
     def state(self) -> ScorerState:
-        """What was learned, for a snapshot."""
+        """Return the learned state, for a snapshot."""
         return ScorerState(
             self.bars,
             self.model.prior_squares,
@@ -175,7 +175,7 @@ class Scorer:
         )
 
     def restore(self, state: ScorerState) -> None:
-        """Take over what a snapshot's scorer had learned."""
+        """Continue from the state of a snapshot."""
         self.bars = state.bars
         self.model.set_prior_squares(state.prior_squares)
         self.model.restore(state.model)

@@ -1,11 +1,11 @@
-"""Large orders of one side that are shown for a moment and withdrawn, again and again.
+"""Large orders on one side that are repeatedly placed and withdrawn within a second (spoofing).
 
 A spoof is an order that is meant to be seen and not to trade (the "intent to cancel before
-execution" of 7 U.S.C. 6c(a)(5)(C); in re Panther Energy Trading, CFTC docket 13-26, 2013). So
-large orders that are gone within a second are summed up by side: makers move the quotes of both, a
-spoofer shows one. Whoever places them need not be known. Now and then somebody changes his mind
-about a large order, which makes the tail of this so heavy that it is no part of ``cancel_burst``: a
-common threshold would be its own.
+execution" of 7 U.S.C. 6c(a)(5)(C); in re Panther Energy Trading, CFTC docket 13-26, 2013). The
+feature sums, per side, the large orders that are withdrawn within a second. Makers move quotes on
+both sides, a spoofer on one. The accounts need not be known. Traders sometimes withdraw a large
+order at once, so the tail of this score is heavy. The detector is separate from ``cancel_burst``
+because this tail would determine a common threshold.
 """
 
 import math
@@ -16,18 +16,22 @@ from detectors.judging.surprise import Surprise
 from detectors.market_data.bar import Bar, Flow
 
 BALANCED = 0.2
-"""One side is compared as if there were so much more of it: below it there is only noise."""
+"""The value added to the imbalance before its logarithm is taken: a smaller one is noise."""
 
 ONE_ORDER = 0.5
-"""The least deviation, about one more large order within a quarter of a minute: where a symbol has
-hardly seen any, the first one is no surprise."""
+"""The smallest deviation: about one more large order within 15 seconds. In a symbol with hardly any
+such orders, the first one is no surprise."""
 
 TYPICAL = {"large_fleeting_15s": 0.1}
-"""The standard deviation in simulated markets."""
+"""The typical standard deviation in simulated markets."""
 
 
 def fleeting_imbalance(flow: Flow, usual_depth: float) -> float:
-    """Large fleeting orders of one side less the other's, in usual depths and units of noise."""
+    """Return the imbalance of large short-lived orders between the sides, in units of noise.
+
+    The notional of each side is measured in shares of the usual depth. The result is 0 while the
+    usual depth is unknown.
+    """
     if usual_depth <= 0.0:
         return 0.0
     bids, asks = flow.large_fleeting_bid / usual_depth, flow.large_fleeting_ask / usual_depth
@@ -35,7 +39,7 @@ def fleeting_imbalance(flow: Flow, usual_depth: float) -> float:
 
 
 def features(bar: Bar) -> Features | None:
-    """The features of one bar; None until the book has had both sides."""
+    """Return the features of one bar; None until the book has had both sides."""
     if bar.opened is None:
         return None
     imbalance = fleeting_imbalance(bar.spans[1], bar.usual_depth)

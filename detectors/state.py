@@ -1,7 +1,7 @@
-"""A symbol's state as plain data: what a snapshot holds, and how a monitor comes back from it.
+"""The state of a symbol as plain data, for snapshots, and the monitor restored from it.
 
-A monitor that comes back goes on exactly as the one that was captured would have: also sums of
-floats, which depend on the order in which they were added, are kept rather than made anew.
+A restored monitor continues exactly as the captured monitor would have. Sums of floats depend on
+the order of addition, so the state stores them and does not recompute them.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
 
 FORMAT = 3
-"""The format of SymbolState: raise it with any change to what it holds or means."""
+"""The format of SymbolState: raise it with any change of its fields or their meaning."""
 
 
 class SymbolState(Struct):
-    """Everything that a SymbolMonitor knows.
+    """The complete state of a SymbolMonitor.
 
-    ``open_bar`` is the end of the bar that was open and had seen events, None without one;
-    ``delays`` are the fastest records of that bar by stream, in nanoseconds. What is not there of a
-    feed begins anew.
+    ``open_bar`` is the end of the open bar, if it has events; otherwise None. ``delays`` holds the
+    smallest record delay of that bar by stream, in nanoseconds. A feed without ``feed`` and
+    ``findings`` starts with an empty state.
     """
 
     open_bar: int | None
@@ -62,11 +62,12 @@ class SymbolState(Struct):
 def capture(
     monitor: SymbolMonitor, open_bar: int | None, delays: Mapping[str, int] | None = None
 ) -> SymbolState:
-    """The state of a monitor. It shares what can change with it: encode it before going on.
+    """Return the state of a monitor.
 
-    ``delays`` are those of the open bar.
+    The state shares mutable objects with the monitor: encode the state before the monitor takes
+    the next event. ``delays`` are the delays of the open bar.
     """
-    book, seen = monitor.book, monitor.open_bar
+    book, bar = monitor.book, monitor.open_bar
     return SymbolState(
         open_bar=open_bar,
         orders=book.orders,
@@ -79,12 +80,12 @@ def capture(
         hourly_priors=monitor.hourly_priors,
         incident=monitor.incidents.open,
         drift=monitor.drifts.open,
-        progress=seen.progress,
-        flow=seen.flow,
-        leveraged=seen.leveraged,
-        large=seen.large,
+        progress=bar.progress,
+        flow=bar.flow,
+        leveraged=bar.leveraged,
+        large=bar.large,
         one_sided=(monitor.one_sided.placed, monitor.one_sided.gross),
-        opened=seen.opened,
+        opened=bar.opened,
         feed=monitor.feed.state,
         findings=monitor.feed.findings,
         delays=dict(delays or {}),
@@ -98,9 +99,10 @@ def revive(
     detectors: tuple[Detector, ...],
     counts: Counts,
 ) -> SymbolMonitor:
-    """A monitor that goes on where the captured one was. It takes the state over: decode it anew.
+    """Return a monitor that continues from a captured state.
 
-    A detector that the state does not know begins with its warm-up.
+    The monitor takes ownership of the state: decode the state again for each call. A detector that
+    is not in the state begins with its warm-up.
     """
     monitor = SymbolMonitor(symbol, parameters, detectors, counts)
     _revive_book(monitor.book, state)
@@ -110,18 +112,18 @@ def revive(
     monitor.spans.sums = state.spans
     monitor.depth_baseline.state = state.depth
     for scorer in monitor.scorers:
-        its = state.scorers.get(scorer.detector.name)
-        if its is not None:
-            scorer.restore(its)
+        scorer_state = state.scorers.get(scorer.detector.name)
+        if scorer_state is not None:
+            scorer.restore(scorer_state)
     monitor.hourly_priors = state.hourly_priors
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
-    seen = monitor.open_bar
-    seen.begin(state.opened, state.depth.usual)
-    seen.progress = state.progress
-    seen.flow = state.flow
-    seen.leveraged = state.leveraged
-    seen.large = state.large
+    bar = monitor.open_bar
+    bar.begin(state.opened, state.depth.usual)
+    bar.progress = state.progress
+    bar.flow = state.flow
+    bar.leveraged = state.leveraged
+    bar.large = state.large
     monitor.one_sided.placed, monitor.one_sided.gross = state.one_sided
     return monitor
 

@@ -1,4 +1,4 @@
-"""One symbol: its book, its bars and its detectors."""
+"""The monitor of one symbol: its book, bars and detectors."""
 
 from collections.abc import Collection, Mapping
 
@@ -21,20 +21,20 @@ from detectors.parameters import Parameters, share_per_day
 from detectors.scorer import Reading, Scorer
 
 LULL_NS = 60_000_000_000
-"""After so long without an event, what follows is a reopening."""
+"""The time without an event after which the next event is a reopening."""
 
 SETTLING_BARS = 60
-"""Bars after a lull, or after the first event, in which nothing is judged."""
+"""The number of bars after a lull, or after the first event, in which nothing is judged."""
 
 NO_DELAYS: Mapping[str, float] = {}
 
 
 class Signal(Struct, frozen=True):
-    """What the detectors make of one bar of a symbol.
+    """The results of the detectors for one bar of a symbol.
 
-    ``stress_ratio`` is 0 for an ordinary bar and 1 for one that is an alarm: the most surprising
-    reading's place between the two, in log probability; None while every detector is warming up.
-    ``inputs`` is what is known against the symbol's feed.
+    ``stress_ratio`` is 0 for an ordinary bar and 1 for an alarm. It is the place of the most
+    surprising reading between the two, in log probability; None while every detector is warming up.
+    ``inputs`` holds the current findings about the symbol's feed.
     """
 
     symbol: str
@@ -45,20 +45,20 @@ class Signal(Struct, frozen=True):
 
 
 class SymbolMonitor:
-    """Everything that is known of one symbol.
+    """The monitor of one symbol.
 
     Parameters
     ----------
     symbol
-        Whose events it takes.
+        The symbol whose events the monitor takes.
     parameters
-        How it is watched.
+        The parameters of detection.
     detectors
-        The detectors that watch it.
+        The detectors that run on the symbol.
     counts
-        Where to count; symbols may share it.
-    borrowed
-        What its peers have learned, by detector.
+        The counters to increment; symbols may share them.
+    priors
+        The priors learned from peer symbols, by detector.
     """
 
     __slots__ = (
@@ -101,15 +101,15 @@ class SymbolMonitor:
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_baseline = DepthBaseline(parameters.bar_seconds)
-        known = priors or {}
-        sharing = sum(detector.alarms for detector in detectors)
+        peer_priors = priors or {}
+        alarming = sum(detector.alarms for detector in detectors)
         self.scorers = [
             Scorer(
                 detector,
-                budget_per_day=share_per_day(parameters.false_alarms_per_day, sharing),
+                budget_per_day=share_per_day(parameters.false_alarms_per_day, alarming),
                 bar_seconds=parameters.bar_seconds,
                 warmup_bars=parameters.warmup_bars,
-                prior=known.get(detector.name),
+                prior=peer_priors.get(detector.name),
             )
             for detector in detectors
         ]
@@ -135,11 +135,11 @@ class SymbolMonitor:
 
     @property
     def progress(self) -> SymbolProgress:
-        """Where the symbol's stream stands."""
+        """The progress of the symbol's stream."""
         return self.open_bar.progress
 
     def apply(self, event: Event | Late) -> None:
-        """Take one event of this symbol; events come in order."""
+        """Process one event of this symbol; the caller passes events in order."""
         sequence = event.sequence
         if sequence is not None:
             numbering = self.feed.numbering
@@ -152,17 +152,27 @@ class SymbolMonitor:
     def close_bar(
         self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS
     ) -> tuple[Signal, list[Alert]]:
-        """Close the bar that ends at ``ends_at`` and saw events; the detectors' word on it.
+        """Close the bar that ends at ``ends_at``. The bar must have events.
 
-        ``delays`` is how long the partition's records were under way, see `Feed.close_bar`.
+        Parameters
+        ----------
+        ends_at
+            The end of the bar, in nanoseconds of event time.
+        delays
+            The record delays of the partition, see `Feed.close_bar`.
+
+        Returns
+        -------
+        tuple
+            The signal of the bar, and the alerts that the bar causes.
         """
         bar_ns = self.parameters.bar_ns
         index = ends_at // bar_ns
-        seen = self.open_bar
-        flow, progress = seen.flow, seen.progress
+        open_bar = self.open_bar
+        flow, progress = open_bar.flow, open_bar.progress
         elapsed = index - progress.bar_index
         if elapsed * bar_ns > LULL_NS:
-            # After a lull, and before the first bar of all, nothing is as it usually is.
+            # After a lull, and before the very first bar, the market is not in its usual state.
             progress.settled_bars = 0
         progress.settled_bars += 1
         progress.bar_index = index
@@ -173,12 +183,12 @@ class SymbolMonitor:
         inputs = self.feed.inputs(ends_at)
         self.book.uncross(ends_at - bar_ns)
         baseline = self.depth_baseline.state
-        opened = seen.opened
+        opened = open_bar.opened
         last_mid = opened.mid if opened is not None else None
         closed = book_state(self.book, last_mid)
         if closed is not None:
             self.depth_baseline.learn(closed.depth[NEAR_BAND])
-        seen.learn_leveraged()
+        open_bar.learn_leveraged()
         self._count_evictions()
         bar = self.bar = Bar(
             symbol=self.symbol,
@@ -190,7 +200,7 @@ class SymbolMonitor:
             closed=closed,
             usual_depth=baseline.usual,
             smooth_log_depth=baseline.smooth,
-            one_sided=self.one_sided.learn(seen.large, elapsed),
+            one_sided=self.one_sided.learn(open_bar.large, elapsed),
         )
         settling = progress.settled_bars <= SETTLING_BARS
         readings = {
@@ -204,12 +214,12 @@ class SymbolMonitor:
             *self.incidents.step(ends_at, self.detectors, readings, inputs),
             *self.drifts.step(ends_at, self.detectors, readings, inputs),
         ]
-        seen.begin(closed, baseline.usual)
+        open_bar.begin(closed, baseline.usual)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
     def resolve(self, ts_event: int) -> list[Alert]:
-        """Resolve the incidents that have been quiet for long enough at ``ts_event``."""
+        """Resolve the incidents whose quiet time is over at ``ts_event``."""
         return [
             *self.feed.incidents.resolve(ts_event),
             *self.incidents.resolve(ts_event),
@@ -218,22 +228,22 @@ class SymbolMonitor:
 
     @property
     def warming_up(self) -> bool:
-        """Whether nothing is judged yet."""
+        """Whether every detector that raises alarms is still warming up."""
         return all(s.calibration.warming_up for s in self.scorers if s.detector.alarms)
 
     @property
     def with_incident(self) -> bool:
-        """Whether an incident is open, or something stands against the feed."""
+        """Whether an incident is open, or the feed has an active finding."""
         return self.incidents.open is not None or self.drifts.open is not None or self.feed.active
 
     @property
     def open_alerts(self) -> list[Alert]:
-        """The last alert of each incident that is open: whatever was raised and has not ended."""
+        """The last alert of each open incident."""
         incidents = (self.incidents.open, self.drifts.open, self.feed.findings.open)
         return [incident.alert for incident in incidents if incident is not None]
 
     def _record_prior(self, hour: int) -> None:
-        """At the first bar of an hour, what was learned until then."""
+        """Record the priors for peer symbols at the first bar of an hour."""
         if hour == self.progress.hour:
             return
         self.progress.hour = hour
@@ -258,7 +268,7 @@ class SymbolMonitor:
 
 
 def mean_budget_per_day(monitors: Collection[SymbolMonitor], default: float) -> float:
-    """The false alarms a day that symbols are allowed on average; ``default`` without symbols."""
+    """Return the mean false-alarm budget per symbol and day; ``default`` without symbols."""
     if not monitors:
         return default
     return sum(m.parameters.false_alarms_per_day for m in monitors) / len(monitors)

@@ -1,9 +1,9 @@
-"""A book that has become thin where the market trades.
+"""A book that has become thin near the mid price.
 
-Depth within 10 and 25 bps of the mid is compared, as a logarithm, with its own habit, now and
-smoothed over a quarter of a minute, so that slow recovery shows as well as a gap (resilience: Kyle,
-1985; Foucault, Kadan and Kandel, 2005). The spread says what the next trade pays. What takes
-minutes is for ``fading_book``, whose habits are of another scale.
+The features compare the logarithm of depth within 10 and 25 bps of the mid with its own baseline.
+They use the depth of the bar and depth smoothed over 15 seconds, to show a gap as well as a slow
+recovery (resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the cost of
+the next trade. ``fading_book`` covers changes that take minutes, on another time scale.
 """
 
 import math
@@ -18,8 +18,9 @@ UNIT_BPS = 1.0
 SHALLOW = frozenset({"shallow_10bps", "shallow_25bps", "shallow_side_25bps", "shallow_15s"})
 """The features that rise as depth falls."""
 
-AS_GOOD_AS_EMPTY = 0.05
-"""A share of the usual depth; less is no thinner. A quiet book may have nothing within 10 bps."""
+MIN_DEPTH_RATIO = 0.05
+"""The smallest share of the usual depth; a smaller share counts as this one. A quiet book may have
+no depth within 10 bps."""
 
 TYPICAL = {
     "shallow_10bps": 0.3,
@@ -28,22 +29,22 @@ TYPICAL = {
     "shallow_15s": 0.17,
     "spread": 0.7,
 }
-"""Standard deviations, between those of a large stock's recorded hour and of simulated markets."""
+"""Typical standard deviations: between a recorded hour of a large stock and simulated markets."""
 
 
 def shallow(depth: float, usual: float) -> float:
-    """The logarithm of how many times less than ``usual`` a depth is."""
-    return -math.log(max(depth / usual, AS_GOOD_AS_EMPTY))
+    """Return the logarithm of ``usual`` / ``depth``, bounded by `MIN_DEPTH_RATIO`."""
+    return -math.log(max(depth / usual, MIN_DEPTH_RATIO))
 
 
 def features(bar: Bar) -> Features | None:
-    """The features of one bar; None until the book has had both sides."""
+    """Return the features of one bar; None until the book has had both sides."""
     if bar.closed is None or bar.opened is None or bar.usual_depth <= 0.0:
         return None
     opened, closed = bar.opened, bar.closed
     usual = bar.usual_depth
-    # A quote on its way from one price to the next leaves a gap that no bar should be judged by: a
-    # book is as deep as at the deeper of the bar's ends.
+    # A quote that moves from one price to the next leaves a gap. This gap is not a finding, so the
+    # depth of a bar is the larger depth of its two ends.
     ten, twenty_five, _ = map(max, opened.depth, closed.depth)
     thinner = min(
         max(opened.bid_depth[NEAR_BAND], closed.bid_depth[NEAR_BAND]),

@@ -1,5 +1,5 @@
-"""Whether the inputs can be trusted: gaps, frozen or throttled streams, impossible books, delays.
+"""Feed checks: sequence gaps, frozen or throttled streams, impossible books, transport delays.
 
-May import ``market_data`` and ``incidents``. The counts and sequence numbers of a symbol's events
-enter; findings and the ``feed_integrity`` incidents leave.
+This package may import ``market_data`` and ``incidents``. Its inputs are the counts and sequence
+numbers of a symbol's events. Its outputs are findings and ``feed_integrity`` incidents.
 """

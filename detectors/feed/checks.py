@@ -1,8 +1,8 @@
-"""Whether what is known of a symbol can be true: its feed, checked bar by bar.
+"""Check the feed of a symbol, bar by bar.
 
-A gap in the numbers, a stream that is silent while others move, a book that no venue can have,
-records that take longer and longer: these are facts about the inputs and not about the market, and
-in a cascade they are what lies. Nothing here is part of the false-alarm budget.
+The checks detect sequence gaps, streams that are silent while others have events, books that no
+venue can have, and growing transport delays. These are faults of the inputs, not of the market. In
+a cascade such faults make alerts unreliable. Findings are not part of the false-alarm budget.
 """
 
 import math
@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from detectors.feed.sequence_numbers import Numbering
 from detectors.feed.silence import (
     LEARNED_BARS,
-    NOTHING,
+    NO_EVENTS,
     SILENT,
     SPANS_SECONDS,
     WATCHED,
@@ -53,27 +53,29 @@ CHECKS = (
 """The features that a finding may have."""
 
 IMPOSSIBLE_BARS = 3.0
-"""So many bars with an impossible book, lately: one may be an event that is still under way."""
+"""The number of recent bars with an impossible book that makes a finding. A single bar may only
+wait for an event in transit."""
 
-FORGIVEN = 0.2
-"""A possible book makes up for so much of an impossible one."""
+RECOVERY = 0.2
+"""The number of impossible bars that one bar with a possible book cancels."""
 
 HOLE_NS = 5_000_000_000
-"""A symbol without events for longer has not been moving."""
+"""The time without events after which a symbol is no longer active."""
 
 WITNESSES = 2
-"""A symbol is only found silent while so many others of its partition move."""
+"""The number of other symbols of the partition that must be active to find a symbol silent."""
 
 HALTED_NS = 1_800_000_000_000
-"""A symbol that has been silent for longer is halted or closed."""
+"""The silence after which a symbol counts as halted or closed."""
 
 
 class FeedLimits(Struct, frozen=True, kw_only=True):
-    """What a user may set about the checks of a feed.
+    """The settings of the feed checks.
 
-    A stream, or a symbol, is found silent after ``silent_seconds`` or ``symbol_silent_seconds`` at
-    the earliest. A delay counts from ``delay_seconds`` above the usual, a clock from
-    ``skew_seconds`` apart. An incident resolves after ``quiet_ns`` without a finding.
+    ``silent_seconds`` is the shortest silence of a stream that makes a finding, and
+    ``symbol_silent_seconds`` the shortest silence of a symbol. A delay makes a finding if it is
+    more than ``delay_seconds`` above the usual delay, a clock if it differs by more than
+    ``skew_seconds``. An incident resolves after ``quiet_ns`` without a finding.
     """
 
     silent_seconds: float = 5.0
@@ -84,10 +86,10 @@ class FeedLimits(Struct, frozen=True, kw_only=True):
 
 
 class Finding(NamedTuple):
-    """What was found: a feature with its value and what it should be, and the same in words.
+    """A fault of a feed: a feature, its value, its expected value, and a description.
 
-    ``score`` is the value over the least that counts, ``p_value`` the chance of it in a healthy
-    feed: 0 for what cannot be.
+    ``score`` is the value divided by the smallest value that makes a finding. ``p_value`` is the
+    probability of the value in a healthy feed; 0 if it is impossible.
     """
 
     feature: str
@@ -99,21 +101,22 @@ class Finding(NamedTuple):
 
 
 class FeedState(Struct):
-    """All that is known of a symbol's feed; a snapshot keeps it and puts it back.
+    """The state of a symbol's feed; part of a snapshot.
 
-    ``seen`` counts the events of the bar that is open by `Kind`, as far as the bar's own flow lacks
-    them: market orders and cancels of unknown orders are not in it, while replaced orders are.
-    ``flow`` is the symbol's events, forgotten exponentially over each of `silence.SPANS_SECONDS`;
-    ``transport`` is by stream. ``crossed`` and ``empty`` are bars with such a book, lately. The
-    symbol's last bar ended at ``last_bar_ns``, and since ``moving_since_ns`` it has had no hole;
-    both in nanoseconds of event time. ``prices`` are the last reference's.
+    ``seen`` counts the events of the open bar that are not in the bar's flow, by `Kind`: market
+    orders, cancels of unknown orders, references and late events. A replaced order subtracts a
+    cancel, because the flow counts one. ``flow`` counts the symbol's events, with exponential
+    forgetting over each of `silence.SPANS_SECONDS`. ``transport`` is by stream. ``crossed`` and
+    ``empty`` count recent bars with such a book. The symbol's last bar ended at ``last_bar_ns``.
+    The symbol has had no pause longer than `HOLE_NS` since ``moving_since_ns``. Both are in
+    nanoseconds of event time. ``prices`` holds the mark and index prices of the last reference.
     """
 
     numbering: Numbering = field(default_factory=Numbering)
     rates: tuple[StreamRate, ...] = field(default=(), name="habits")
     transport: dict[str, Transport] = {}
     seen: list[int] = field(default_factory=lambda: [0] * len(WATCHED))
-    flow: tuple[float, ...] = NOTHING
+    flow: tuple[float, ...] = NO_EVENTS
     bars: int = 0
     crossed: float = 0.0
     empty: float = 0.0
@@ -123,19 +126,19 @@ class FeedState(Struct):
 
 
 class Feed:
-    """The feed of one symbol.
+    """The feed checks of one symbol.
 
     Parameters
     ----------
     limits
-        What counts.
+        The limits from which values make findings.
     bar_ns
         The length of a bar in nanoseconds.
 
     Attributes
     ----------
     due_ns
-        A symbol that has had no event by then may be silent.
+        The event time, in nanoseconds, from which a symbol without an event may be silent.
     """
 
     __slots__ = ("_bar_ns", "_limits", "_silence", "due_ns", "state")
@@ -147,25 +150,28 @@ class Feed:
         self.restore(FeedState(rates=self._silence.rates))
 
     def restore(self, state: FeedState) -> None:
-        """Take over what a snapshot's feed knew."""
+        """Continue from the state of a snapshot."""
         self.state = state
         self._silence.rates = state.rates
         self._set_due()
 
     def limit(self, limits: FeedLimits) -> None:
-        """Check by other limits from now on; what is known stays."""
+        """Use other limits from now on; the state stays."""
         self._limits = limits
         self._set_due()
 
     def moved(self, reference: Reference) -> None:
-        """Take a reference that has arrived; one that repeats the prices before it is stale."""
+        """Count a reference. A reference that repeats the last prices is stale and does not count.
+
+        The prices of the reference become the last prices.
+        """
         state = self.state
         prices = (reference.mark_price, reference.index_price)
         state.seen[Kind.REFERENCE] += prices != state.prices
         state.prices = prices
 
     def add(self, flow: Flow) -> None:
-        """Count what flowed in the open bar, or came late in it."""
+        """Add the events of a flow to the counts of the open bar."""
         seen = self.state.seen
         seen[Kind.ORDER] += round(flow.orders)
         seen[Kind.CANCEL] += round(flow.cancels)
@@ -174,10 +180,21 @@ class Feed:
     def close_bar(
         self, ends_at: int, elapsed: int, book: Book, flow: Flow, delays: Mapping[str, float]
     ) -> list[Finding]:
-        """Check the bar that ends at ``ends_at``, ``elapsed`` bars after the symbol's last one.
+        """Check a bar and return its findings.
 
-        ``book`` is as the bar left it, ``flow`` what the bar saw, ``delays`` how long the fastest
-        record of a stream of the partition was under way, in seconds, where that is known.
+        Parameters
+        ----------
+        ends_at
+            The end of the bar, in nanoseconds of event time.
+        elapsed
+            The number of bars since the symbol's last bar.
+        book
+            The book at the end of the bar.
+        flow
+            The sums of the bar.
+        delays
+            By stream of the partition, the transport delay of the fastest record, in seconds.
+            Streams with an unknown delay are absent.
         """
         state = self.state
         self.add(flow)
@@ -192,10 +209,13 @@ class Feed:
         ]
 
     def silent(self, at_ns: int, others_since_ns: int) -> Finding | None:
-        """Whether the symbol is silent at ``at_ns`` while others have moved since then."""
+        """Return a finding if the symbol is silent at ``at_ns`` while other symbols are active.
+
+        The other symbols have been active since ``others_since_ns``.
+        """
         state = self.state
         if at_ns - state.last_bar_ns > HALTED_NS:
-            self.due_ns = LATEST_NS  # until it moves again
+            self.due_ns = LATEST_NS  # until the symbol has an event again
             return None
         since = max(state.last_bar_ns, others_since_ns)
         seconds = (at_ns - since) / 1e9
@@ -204,12 +224,12 @@ class Feed:
         if state.bars < LEARNED_BARS or seconds < least or expected < SILENT:
             return None
         silent = (at_ns - state.last_bar_ns) / 1e9
-        words = f"nothing for {silent:.0f} s while other symbols move"
+        text = f"nothing for {silent:.0f} s while other symbols move"
         p_value = math.exp(-expected)
-        return Finding("symbol_frozen_seconds", silent, 0.0, expected / SILENT, p_value, words)
+        return Finding("symbol_frozen_seconds", silent, 0.0, expected / SILENT, p_value, text)
 
     def _rate(self) -> float:
-        """Events a second, the least of its recent rates."""
+        """Return the smallest recent event rate of the symbol, in events a second."""
         return min(n / span for n, span in zip(self.state.flow, SPANS_SECONDS, strict=True))
 
     def _move(self, ends_at: int, elapsed: int) -> None:
@@ -218,10 +238,10 @@ class Feed:
             state.moving_since_ns = ends_at
         state.last_bar_ns = ends_at
         state.bars += 1
-        came = sum(state.seen)
-        passed = elapsed * self._bar_ns / 1e9
+        events = sum(state.seen)
+        seconds = elapsed * self._bar_ns / 1e9
         state.flow = tuple(
-            n * math.exp(-passed / span) + came
+            n * math.exp(-seconds / span) + events
             for n, span in zip(state.flow, SPANS_SECONDS, strict=True)
         )
         self._set_due()
@@ -236,8 +256,8 @@ class Feed:
     def _lost(self) -> Iterator[Finding]:
         lost = self.state.numbering.close_bar()
         if lost:
-            words = f"{lost:,} events missing by their numbers"
-            yield Finding(LOST, float(lost), 0.0, float(lost), 0.0, words)
+            text = f"{lost:,} events missing by their numbers"
+            yield Finding(LOST, float(lost), 0.0, float(lost), 0.0, text)
 
     def _silent(self) -> Iterator[Finding]:
         seconds = self._bar_ns / 1e9
@@ -245,16 +265,16 @@ class Feed:
             yield _silent(found, found.bars * seconds)
 
     def _impossible(self, book: Book, flow: Flow) -> Iterator[Finding]:
-        """A book that no venue can have: crossed at rest, or traded with where it is empty."""
+        """Find books that no venue can have: crossed at rest, or with trades on an empty side."""
         state = self.state
         bids, asks = book.bids.prices, book.asks.prices
         crossed = bool(bids and asks and bids[-1] >= -asks[-1])
         empty = (not bids and flow.near_traded_bid > 0.0) or (
             not asks and flow.near_traded_ask > 0.0
         )
-        state.crossed = state.crossed + 1.0 if crossed else max(0.0, state.crossed - FORGIVEN)
-        state.empty = state.empty + 1.0 if empty else max(0.0, state.empty - FORGIVEN)
-        for what, bars, words in (
+        state.crossed = state.crossed + 1.0 if crossed else max(0.0, state.crossed - RECOVERY)
+        state.empty = state.empty + 1.0 if empty else max(0.0, state.empty - RECOVERY)
+        for condition, bars, template in (
             ("crossed", state.crossed, "the book keeps crossing, {:.0f} s of late"),
             ("empty", state.empty, "trades meet an empty side of the book, {:.0f} s of late"),
         ):
@@ -262,36 +282,36 @@ class Feed:
                 seconds = bars * self._bar_ns / 1e9
                 score = bars / IMPOSSIBLE_BARS
                 yield Finding(
-                    f"{what}_book_seconds", seconds, 0.0, score, 0.0, words.format(seconds)
+                    f"{condition}_book_seconds", seconds, 0.0, score, 0.0, template.format(seconds)
                 )
 
     def _delayed(self, delays: Mapping[str, float]) -> Iterator[Finding]:
         limits, transport = self._limits, self.state.transport
         for stream, delay in delays.items():
-            rate = transport.setdefault(stream, Transport())
-            rate.close_bar(delay, limits.delay_seconds, limits.skew_seconds)
-        late = {stream: its for stream, its in transport.items() if its.late}
+            known = transport.setdefault(stream, Transport())
+            known.close_bar(delay, limits.delay_seconds, limits.skew_seconds)
+        late = {stream: known for stream, known in transport.items() if known.late}
         if late:
-            stream, its = max(late.items(), key=lambda pair: pair[1].last - pair[1].usual)
-            score = (its.last - its.usual) / limits.delay_seconds
-            words = f"{stream} take {its.last:.1f} s to arrive (usually {its.usual:.1f})"
-            yield Finding("transport_delay_seconds", its.last, its.usual, score, 0.0, words)
-        skewed = {stream: its for stream, its in transport.items() if its.skewed}
+            stream, worst = max(late.items(), key=lambda pair: pair[1].last - pair[1].usual)
+            score = (worst.last - worst.usual) / limits.delay_seconds
+            text = f"{stream} take {worst.last:.1f} s to arrive (usually {worst.usual:.1f})"
+            yield Finding("transport_delay_seconds", worst.last, worst.usual, score, 0.0, text)
+        skewed = {stream: known for stream, known in transport.items() if known.skewed}
         if skewed:
-            stream, its = min(skewed.items(), key=lambda pair: pair[1].last)
-            score = -its.last / limits.skew_seconds
-            words = f"{stream} are dated {-its.last:.1f} s after they were logged"
-            yield Finding("clock_skew_seconds", -its.last, 0.0, score, 0.0, words)
+            stream, worst = min(skewed.items(), key=lambda pair: pair[1].last)
+            score = -worst.last / limits.skew_seconds
+            text = f"{stream} are dated {-worst.last:.1f} s after they were logged"
+            yield Finding("clock_skew_seconds", -worst.last, 0.0, score, 0.0, text)
 
 
 def _silent(found: Silent, seconds: float) -> Finding:
     name = _STREAMS[found.kind]
     p_value = math.exp(-found.improbability)
     score = found.improbability / SILENT
-    if found.came > 0.0:
-        ratio = found.came / found.expected
-        words = f"{ratio:.0%} of the usual {name} for {seconds:.0f} s"
-        return Finding(_THROTTLED[found.kind], ratio, 1.0, score, p_value, words)
-    what = "stale" if found.kind is Kind.REFERENCE else "frozen"
-    words = f"{name} {what} for {seconds:.0f} s"
-    return Finding(_FROZEN[found.kind], seconds, 0.0, score, p_value, words)
+    if found.received > 0.0:
+        ratio = found.received / found.expected
+        text = f"{ratio:.0%} of the usual {name} for {seconds:.0f} s"
+        return Finding(_THROTTLED[found.kind], ratio, 1.0, score, p_value, text)
+    condition = "stale" if found.kind is Kind.REFERENCE else "frozen"
+    text = f"{name} {condition} for {seconds:.0f} s"
+    return Finding(_FROZEN[found.kind], seconds, 0.0, score, p_value, text)

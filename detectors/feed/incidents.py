@@ -1,7 +1,7 @@
-"""Findings about a symbol's feed as incidents of their own, apart from the market's.
+"""Feed incidents: findings about a symbol's feed, separate from the market's incidents.
 
-An incident opens with the first finding, becomes critical when another check joins or when it
-lasts, and resolves after a quiet time: a feed that comes and goes is one incident.
+An incident opens with the first finding. It becomes critical when another check joins or when it
+lasts. It resolves after a quiet time, so an intermittent fault is one incident.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from detectors.incidents.suppression import Window
 VERSION = 1
 
 LASTING_BARS = 60
-"""Bars with a finding that make an incident critical."""
+"""The number of bars with a finding that makes an incident critical."""
 
-JUST_NOW_NS = 5_000_000_000
-"""What was found no longer ago than this is told as if it were going on."""
+ONGOING_NS = 5_000_000_000
+"""A finding younger than this is described as ongoing, without its age."""
 
 
 class StandingFinding(Struct):
-    """A finding that stands, in words, and when it was last found."""
+    """An active finding: its description, and the event time when it was last found."""
 
     description: str = field(name="words")
     last_ns: int
 
 
 class FeedIncident(Struct):
-    """An open incident; ``alert`` is the last that was raised for it."""
+    """An open feed incident. ``alert`` is its last alert."""
 
     alert: Alert
     checks: list[str]
@@ -39,7 +39,7 @@ class FeedIncident(Struct):
 
 
 class FeedFindings(Struct):
-    """What stands against a symbol's feed; a snapshot keeps it as it is."""
+    """The open incident and the active findings of a symbol's feed; part of a snapshot."""
 
     open: FeedIncident | None = None
     standing: dict[str, StandingFinding] = {}
@@ -51,11 +51,11 @@ class FeedIncidents:
     Parameters
     ----------
     symbol
-        Whose they are.
+        The symbol of the incidents.
     quiet_ns
-        An incident resolves after so much event time without a finding.
+        The event time without a finding after which an incident resolves, in nanoseconds.
     windows
-        Maintenance, in which none is opened, escalated or prolonged.
+        The maintenance windows, in which no incident is opened, escalated or prolonged.
     """
 
     __slots__ = ("_quiet_ns", "_symbol", "findings", "windows")
@@ -67,42 +67,42 @@ class FeedIncidents:
         self.findings = FeedFindings()
 
     def inputs(self, ts_event: int) -> list[str]:
-        """Why the symbol's inputs are not to be trusted at ``ts_event``; nothing where they are.
+        """Return the active findings about the symbol's inputs at ``ts_event``; empty without any.
 
-        What was found a while ago stands as long as the incident: a book that lost an event goes
-        on without it.
+        A finding stays active for the quiet time of the incident, because a lost event leaves the
+        book wrong.
         """
         return [
-            its.description if (ago := ts_event - its.last_ns) < JUST_NOW_NS
-            else f"{its.description}, {ago // 10**9} s ago"
-            for its in self.findings.standing.values()
+            finding.description if (age := ts_event - finding.last_ns) < ONGOING_NS
+            else f"{finding.description}, {age // 10**9} s ago"
+            for finding in self.findings.standing.values()
         ]  # fmt: skip
 
     @property
     def active(self) -> bool:
-        """Whether an incident is open or something stands."""
+        """Whether an incident is open or a finding is active."""
         return self.findings.open is not None or bool(self.findings.standing)
 
     def in_maintenance(self, ts_event: int) -> bool:
-        """Whether findings of the bar that ends now are to have no effect on incidents."""
+        """Whether findings of the bar that ends at ``ts_event`` have no effect on incidents."""
         return any(window.covers(ts_event - 1) for window in self.windows)
 
     def step(
         self, ts_event: int, found: Sequence[Finding], starts_at: int | None = None
     ) -> list[Alert]:
-        """Take in what was found at ``ts_event``; the alerts it gives rise to.
+        """Process the findings of ``ts_event`` and return their alerts.
 
-        An incident that opens starts at ``starts_at``, or at ``ts_event`` if None.
+        A new incident starts at ``starts_at``, or at ``ts_event`` if ``starts_at`` is None.
         """
         alerts = self.resolve(ts_event)
         if not found:
             return alerts
         findings = self.findings
-        for its in found:
-            findings.standing[its.feature] = StandingFinding(its.description, ts_event)
+        for finding in found:
+            findings.standing[finding.feature] = StandingFinding(finding.description, ts_event)
         if self.in_maintenance(ts_event):
             return alerts
-        names = [its.feature for its in found]
+        names = [finding.feature for finding in found]
         incident = findings.open
         if incident is None:
             begins = ts_event if starts_at is None else starts_at
@@ -120,7 +120,7 @@ class FeedIncidents:
         return alerts
 
     def resolve(self, ts_event: int) -> list[Alert]:
-        """Forget what has not been found for long enough; resolve the incident with the last."""
+        """Drop findings after their quiet time, and resolve the incident after its quiet time."""
         findings = self.findings
         for name, standing in list(findings.standing.items()):
             if ts_event >= standing.last_ns + self._quiet_ns:
@@ -138,9 +138,9 @@ class FeedIncidents:
     def _raise(
         self, severity: Severity, starts_at: int, ts_event: int, found: Sequence[Finding]
     ) -> Alert:
-        found = sorted(found, key=lambda its: -its.score)[:MAX_EVIDENCE]
+        found = sorted(found, key=lambda finding: -finding.score)[:MAX_EVIDENCE]
         inputs = self.inputs(ts_event)
-        total = sum(its.score for its in found)
+        total = sum(finding.score for finding in found)
         return firing(
             self._symbol,
             FEED_INTEGRITY,
@@ -149,10 +149,10 @@ class FeedIncidents:
             starts_at,
             ts_event,
             score=found[0].score,
-            p_value=min(its.p_value for its in found),
+            p_value=min(finding.p_value for finding in found),
             evidence=[
-                Evidence(FEED_INTEGRITY, its.feature, its.value, its.expected, its.score / total)
-                for its in found
+                Evidence(FEED_INTEGRITY, f.feature, f.value, f.expected, f.score / total)
+                for f in found
             ],
             summary=f"{self._symbol}: {'; '.join(inputs)}",
             inputs=inputs,

@@ -1,4 +1,4 @@
-"""One symbol's feed at work: what the hot path writes, what is found in it, told of and counted."""
+"""The feed monitor of one symbol: inputs from the hot path, checks, incidents and counters."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,9 +17,10 @@ MAINTENANCE: tuple[str, ReasonKind] = (FEED_INTEGRITY, "maintenance")
 
 
 class FeedCounts(Struct):
-    """What was found against the feeds of some symbols; it only grows.
+    """Counters of the feed findings of some symbols; they only grow.
 
-    ``findings`` are bars with a finding, by check; ``lost_events`` are missing by their numbers.
+    ``findings`` counts bars with a finding, by check. ``lost_events`` counts events that are
+    missing by their sequence numbers.
     """
 
     findings: dict[str, int] = {}
@@ -27,27 +28,28 @@ class FeedCounts(Struct):
 
 
 class FeedMonitor:
-    """The feed of one symbol, and what stands against it.
+    """The feed of one symbol, and its findings.
 
     Parameters
     ----------
     symbol
-        Whose it is.
+        The symbol of the feed.
     bar_ns
         The length of a bar, in nanoseconds.
     feed_limits
-        What counts against a feed.
+        The limits of the feed checks.
     suppression
-        Whose maintenance windows suppress incidents of the feed.
+        The suppression whose maintenance windows apply to feed incidents.
     counts, suppressed
-        Where to count; symbols may share it.
+        The counters to increment; symbols may share them.
 
     Attributes
     ----------
     checks, incidents
-        What is known of it, and what stands against it.
+        The checks of the feed, and its incidents.
     numbering, seen
-        What events write to: their numbers, and a count by `Kind` of what no bar's flow has.
+        The state that event handlers update: the sequence numbers, and the corrections to the
+        event counts by `Kind`, see `FeedState`.
     """
 
     __slots__ = (
@@ -78,56 +80,56 @@ class FeedMonitor:
 
     @property
     def state(self) -> FeedState:
-        """What is known of the feed; a snapshot keeps it."""
+        """The state of the feed; part of a snapshot."""
         return self.checks.state
 
     @property
     def findings(self) -> FeedFindings:
-        """What stands against it; a snapshot keeps it."""
+        """The open incident and the active findings; part of a snapshot."""
         return self.incidents.findings
 
     @property
     def active(self) -> bool:
-        """Whether an incident is open or something stands."""
+        """Whether an incident is open or a finding is active."""
         return self.incidents.active
 
     def restore(self, state: FeedState, findings: FeedFindings) -> None:
-        """Take over what a snapshot knew."""
+        """Continue from the state of a snapshot."""
         self.checks.restore(state)
         self.incidents.findings = findings
         self.numbering, self.seen = state.numbering, state.seen
 
     def reconfigure(self, symbol: str, feed_limits: FeedLimits, suppression: Suppression) -> None:
-        """Check by other limits and windows from now on; what was found stays."""
+        """Use other limits and windows from now on; the findings stay."""
         self.checks.limit(feed_limits)
         self.incidents.windows = _windows(symbol, suppression)
 
     def inputs(self, ts_event: int) -> list[str]:
-        """Why the symbol's inputs are not to be trusted at ``ts_event``; nothing where they are."""
+        """Return the active findings about the symbol's inputs, see `FeedIncidents.inputs`."""
         return self.incidents.inputs(ts_event)
 
     def close_bar(
         self, ends_at: int, elapsed: int, book: Book, flow: Flow, delays: Mapping[str, float]
     ) -> list[Alert]:
-        """Check the bar that ends at ``ends_at``, see `Feed.close_bar`; the alerts it gives."""
+        """Check the bar that ends at ``ends_at`` and return its alerts, see `Feed.close_bar`."""
         return self._found(ends_at, self.checks.close_bar(ends_at, elapsed, book, flow, delays))
 
     def check_silence(self, at_ns: int, others_since_ns: int) -> list[Alert]:
-        """See whether the symbol is silent at ``at_ns`` while others have moved since then."""
+        """Check whether the symbol is silent at ``at_ns``, see `Feed.silent`; return its alerts."""
         finding = self.checks.silent(at_ns, others_since_ns)
         if finding is None:
             return []
-        # The same incident begins where its silence does, whenever that is noticed.
+        # The incident starts with the silence, not with its detection: the id stays the same.
         return self._found(at_ns, [finding], self.state.last_bar_ns + self._bar_ns)
 
     def _found(
         self, ts_event: int, findings: Sequence[Finding], starts_at: int | None = None
     ) -> list[Alert]:
         counts = self._counts
-        for its in findings:
-            counts.findings[its.feature] = counts.findings.get(its.feature, 0) + 1
-            if its.feature == LOST:
-                counts.lost_events += round(its.value)
+        for finding in findings:
+            counts.findings[finding.feature] = counts.findings.get(finding.feature, 0) + 1
+            if finding.feature == LOST:
+                counts.lost_events += round(finding.value)
         if findings and self.incidents.in_maintenance(ts_event):
             self._suppressed[MAINTENANCE] = self._suppressed.get(MAINTENANCE, 0) + 1
         return self.incidents.step(ts_event, findings, starts_at)

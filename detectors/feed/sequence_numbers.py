@@ -1,9 +1,9 @@
-"""How a venue numbers a symbol's events, learned by looking, and the numbers that are missing.
+"""Learn how a venue numbers a symbol's events, and find missing numbers.
 
-Some venues number a symbol's events one by one over all streams, some each stream of it, some the
-whole market; some only break ties. Only what has been consecutive for a thousand events in a row is
-taken to be so, and only there is a missing number an event that got lost. An event that comes late
-or out of order fills its place: a number counts as lost when it is still missing a bar later.
+Some venues number the events of a symbol consecutively over all streams. Others number each stream
+of the symbol, or the whole market, or only break ties. Foreshock accepts numbers as consecutive
+after a thousand consecutive events. Only then does a missing number mean a lost event. A late or
+out-of-order event fills its gap. A number counts as lost if it is still missing one bar later.
 """
 
 from typing import Literal
@@ -13,25 +13,27 @@ from msgspec import Struct
 from detectors.market_data.events import Event, Kind, Late
 
 LEARNED = 1_000
-"""So many events in a row without a missing number show that numbers are consecutive."""
+"""The number of events in a row without a gap from which numbers count as consecutive."""
 
-DECLARED_LOST = 1_000
-"""So many breaks without such a run show that they are not, as far as that was tried."""
+REJECT_BREAKS = 1_000
+"""The number of breaks without such a run after which the mode being learned is rejected."""
 
-TRIED_AGAIN = 100_000
-"""Breaks after which a numbering that was given up is tried again."""
+RETRY_BREAKS = 100_000
+"""The number of breaks in mode ``none`` after which learning starts again."""
 
-NOT_THE_NUMBERING = 10_000
-"""So many breaks without a run of `LEARNED`: what was learned is no longer so."""
+RELEARN_BREAKS = 10_000
+"""The number of breaks without a run of `LEARNED` after which a learned mode is dropped."""
 
-RESTARTED = 10
-"""So many consecutive numbers below the newest, none of them late: the venue numbers anew."""
+RESTART_EVENTS = 10
+"""The number of consecutive numbers below the newest, without a late event, that shows a restart of
+the numbering."""
 
 MAX_RANGES = 256
-"""Ranges of missing numbers that wait for late events; one beyond it is lost at once."""
+"""The number of ranges of missing numbers that wait for late events. A further range counts as lost
+at once."""
 
-NEVER = -1
-"""No event has this number: every one is looked at."""
+NO_NUMBER = -1
+"""A number that no event has, so that ``broken`` is called for every event."""
 
 _LATE = Kind.LATE
 
@@ -39,7 +41,7 @@ Mode = Literal["learning", "symbol", "learning_streams", "stream", "none"]
 
 
 class Missing(Struct):
-    """The numbers [first, after) of one stream, or of all (None), that have not been seen."""
+    """The missing numbers [first, after) of one stream, or of all streams (None)."""
 
     stream: int | None
     first: int
@@ -47,11 +49,11 @@ class Missing(Struct):
 
 
 class Numbering(Struct):
-    """The numbering of one symbol; a snapshot keeps it as it is.
+    """The numbering of one symbol; part of a snapshot.
 
-    ``next`` is the number expected of the next event: the caller compares, counts on where they are
-    equal, and calls ``broken`` where they are not. So a venue with consecutive numbers pays one
-    comparison an event.
+    ``next`` is the expected number of the next event. The caller compares the numbers. If they are
+    equal, the caller increments ``next``; otherwise it calls ``broken``. Consecutive numbers
+    therefore cost one comparison per event.
 
     Examples
     --------
@@ -65,7 +67,7 @@ class Numbering(Struct):
     """
 
     mode: Mode = "learning"
-    next: int = NEVER
+    next: int = NO_NUMBER
     nexts: dict[int, int] = {}
     unbroken_since: int = 0
     unbroken: int = 0
@@ -73,7 +75,7 @@ class Numbering(Struct):
     fresh: list[Missing] = []
     waiting: list[Missing] = []
     overflowed: int = 0
-    restart_next: int = NEVER
+    restart_next: int = NO_NUMBER
     restart_run: int = 0
 
     @property
@@ -82,17 +84,20 @@ class Numbering(Struct):
         return self.mode in ("symbol", "stream")
 
     def broken(self, event: Event | Late, sequence: int) -> bool:
-        """Take the number of an event that is not ``next``; whether it is lower than before."""
+        """Process the number of an event that is not ``next``.
+
+        Returns whether the number is lower than an earlier number.
+        """
         kind = event.kind
         if kind is _LATE:
-            return self._late(event, sequence)  # type: ignore[arg-type]  # its kind says so
+            return self._late(event, sequence)  # type: ignore[arg-type]  # kind LATE means Late
         mode = self.mode
-        # Where numbers are not consecutive, or not over all streams, every event comes here.
+        # Called for every event if numbers are not consecutive, or not over all streams.
         if mode in ("none", "learning"):
             before = self.next
             self.next = sequence + 1
             self.unbroken_since = sequence
-            if before == NEVER:
+            if before == NO_NUMBER:
                 return False
             self.breaks += 1
             return sequence < before - 1
@@ -112,14 +117,14 @@ class Numbering(Struct):
         return sequence < before - 1
 
     def close_bar(self) -> int:
-        """How many events were found to be lost for good, now that a bar ends."""
-        lost = self.overflowed + sum(its.after - its.first for its in self.waiting)
+        """End a bar and return the number of events that are lost for good."""
+        lost = self.overflowed + sum(missing.after - missing.first for missing in self.waiting)
         self.overflowed, self.waiting, self.fresh = 0, self.fresh, []
         self._learn()
         return lost
 
     def _step(self, stream: int | None, expected: int, sequence: int) -> int:
-        """The number expected after ``sequence``."""
+        """Return the expected number after ``sequence``."""
         if sequence >= expected:
             if sequence > expected:
                 self.breaks += 1
@@ -128,7 +133,7 @@ class Numbering(Struct):
             return sequence + 1
         self.restart_run = self.restart_run + 1 if sequence == self.restart_next else 1
         self.restart_next = sequence + 1
-        if self.restart_run < RESTARTED:
+        if self.restart_run < RESTART_EVENTS:
             return expected
         self.restart_run, self.unbroken_since = 0, sequence
         return sequence + 1
@@ -140,50 +145,50 @@ class Numbering(Struct):
             self.overflowed += missing.after - missing.first
 
     def _late(self, late: Late, sequence: int) -> bool:
-        """A late event fills its place, and is no reason to expect another number."""
+        """Fill the gap of a late event; the expected number stays."""
         stream = None if self.mode == "symbol" else int(late.event.kind)
         for ranges in (self.fresh, self.waiting):
-            for i, its in enumerate(ranges):
-                if its.first <= sequence < its.after and its.stream == stream:
+            for i, missing in enumerate(ranges):
+                if missing.first <= sequence < missing.after and missing.stream == stream:
                     self._fill(ranges, i, sequence)
                     return True
         return sequence < self.next - 1
 
-    def _fill(self, ranges: list[Missing], place: int, sequence: int) -> None:
-        """Take a number out of the range at a place; what is left may be none, one or two."""
-        its = ranges[place]
-        after = its.after
-        if sequence == its.first:
-            its.first += 1
+    def _fill(self, ranges: list[Missing], index: int, sequence: int) -> None:
+        """Remove a number from the range at ``index``; zero, one or two ranges remain."""
+        missing = ranges[index]
+        after = missing.after
+        if sequence == missing.first:
+            missing.first += 1
         else:
-            its.after = sequence
+            missing.after = sequence
             if sequence + 1 < after:
                 if len(ranges) < MAX_RANGES:
-                    ranges.insert(place + 1, Missing(its.stream, sequence + 1, after))
+                    ranges.insert(index + 1, Missing(missing.stream, sequence + 1, after))
                 else:
                     self.overflowed += after - sequence - 1
-        if its.first == its.after:
-            del ranges[place]
+        if missing.first == missing.after:
+            del ranges[index]
 
     def _learn(self) -> None:
-        """Decide, at the end of a bar, what the numbering is."""
-        run = self.unbroken if self.next == NEVER else self.next - self.unbroken_since
+        """Update the mode at the end of a bar."""
+        run = self.unbroken if self.next == NO_NUMBER else self.next - self.unbroken_since
         if run >= LEARNED:
             self.breaks = 0
             if self.mode == "learning":
                 self.mode = "symbol"
             elif self.mode == "learning_streams":
                 self.mode = "stream"
-        elif self.mode == "learning" and self.breaks >= DECLARED_LOST:
+        elif self.mode == "learning" and self.breaks >= REJECT_BREAKS:
             self._try("learning_streams")
-        elif self.mode == "learning_streams" and self.breaks >= DECLARED_LOST:
+        elif self.mode == "learning_streams" and self.breaks >= REJECT_BREAKS:
             self._try("none")
-        elif (self.known and self.breaks >= NOT_THE_NUMBERING) or (
-            self.mode == "none" and self.breaks >= TRIED_AGAIN
+        elif (self.known and self.breaks >= RELEARN_BREAKS) or (
+            self.mode == "none" and self.breaks >= RETRY_BREAKS
         ):
             self._try("learning")
 
     def _try(self, mode: Mode) -> None:
         self.mode = mode
-        self.next, self.nexts = NEVER, {}
+        self.next, self.nexts = NO_NUMBER, {}
         self.unbroken_since = self.unbroken = self.breaks = 0

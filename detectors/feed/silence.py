@@ -1,10 +1,10 @@
-"""Streams of a symbol that fell silent, or nearly so, while the others went on.
+"""Find streams of a symbol that are silent, or nearly silent, while its other streams have events.
 
-How much of a stream is to be expected in a bar follows from its own recent rate and from its recent
-share of what the symbol's other streams bring. The smallest counts, over several spans, so that
-neither a lull nor a flood in another stream makes silence out of what is none. What was expected
-and did not come adds up over the bars in which others moved: of a Poisson stream nothing at all
-comes with the chance exp(-expected).
+The expected events of a stream in a bar are computed from the stream's recent rate, and from its
+recent share of the symbol's other events. The smallest value over several spans is used. A lull, or
+a flood in another stream, therefore does not make a stream appear silent. The expected but missing
+events add up over the bars in which other streams have events. A Poisson stream has no event with
+probability exp(-expected).
 """
 
 import math
@@ -16,54 +16,57 @@ from msgspec import Struct
 from detectors.market_data.events import Kind
 
 WATCHED = (Kind.ORDER, Kind.CANCEL, Kind.TRADE, Kind.REFERENCE)
-"""Margins and positions come when somebody does something: their silence says nothing. Of
-references only those count that have another price than the one before."""
+"""The streams that are checked. Margins and positions are irregular, so their silence is no
+evidence. A reference counts only if its prices differ from the previous reference."""
 
 SPANS_SECONDS = (15.0, 60.0, 300.0)
-"""The spans over which rates and shares are recent."""
+"""The spans of the recent rates and shares."""
 
 SILENT = 30.0
-"""So many events expected and none come. If they came independently it would be a chance of 1e-13;
-flow comes in clusters, and 17 were seen on healthy feeds, simulated and recorded."""
+"""The number of expected but missing events from which a stream is silent. For independent events
+the probability is 1e-13. Real flow is clustered: healthy feeds, simulated and recorded, reached
+17."""
 
 THROTTLE = 10.0
-"""A stream is throttled when it brings a tenth of what is expected, or less."""
+"""The factor of throttling: a throttled stream has a tenth of the expected events, or less."""
 
 THROTTLED = 40.0
-"""Page's statistic (log-likelihood ratio of a tenth of the usual to the usual) from which a stream
-is taken for throttled; 15 was seen on healthy feeds."""
+"""Page's statistic (log-likelihood ratio of a tenth of the usual rate to the usual rate) from which
+a stream is throttled. Healthy feeds reached 15."""
 
 THROTTLED_BARS = 10
-"""A stream is not taken for throttled any sooner."""
+"""The smallest number of bars of a throttled stream."""
 
 LEARNED_BARS = 240
-"""A stream's habit is known so many bars after its first event."""
+"""The number of bars after a stream's first event from which its rate is known."""
 
-NOTHING = (0.0,) * len(SPANS_SECONDS)
+NO_EVENTS = (0.0,) * len(SPANS_SECONDS)
 
 
 class Silent(NamedTuple):
-    """A stream that is silent, or nearly: for how long, and what came of what was expected."""
+    """A silent or throttled stream: the number of bars, and its received and expected events."""
 
     kind: Kind
     bars: int
-    came: float
+    received: float
     expected: float
     improbability: float
 
 
 class StreamRate(Struct):
-    """What is usual of one stream, and what of it has lately failed to come.
+    """The usual rate of one stream, and its recent missing events.
 
-    ``own`` and ``others`` are its and the others' events, forgotten exponentially over each of
-    `SPANS_SECONDS`. They stand still while it is silent: ``idle_bars`` and ``idle_others`` passed
-    since. ``missed`` events were expected since it was last heard, in ``silent_bars`` bars;
-    ``deficit`` is Page's statistic for a tenth of the usual, ``deficit_bars`` and
-    ``deficit_events`` what came since it left zero.
+    ``own`` counts the events of the stream and ``others`` those of the other streams, with
+    exponential forgetting over each of `SPANS_SECONDS`. Both stay constant while the stream is
+    silent; ``idle_bars`` and ``idle_others`` count the bars and the other events since.
+    ``missed`` is the number of expected events since the last event of the stream, in
+    ``silent_bars`` bars. ``deficit`` is Page's statistic for a tenth of the usual rate.
+    ``deficit_bars``, ``deficit_events`` and ``deficit_expected`` count the bars, the received
+    events and the expected events since ``deficit`` was last zero.
     """
 
-    own: tuple[float, ...] = NOTHING
-    others: tuple[float, ...] = NOTHING
+    own: tuple[float, ...] = NO_EVENTS
+    others: tuple[float, ...] = NO_EVENTS
     bars: int = 0
     idle_bars: int = 0
     idle_others: float = 0.0
@@ -76,7 +79,7 @@ class StreamRate(Struct):
 
 
 class Silence:
-    """The habits of one symbol's streams.
+    """The silence checks of one symbol's streams.
 
     Parameters
     ----------
@@ -91,22 +94,27 @@ class Silence:
         self.rates = tuple(StreamRate() for _ in WATCHED)
 
     def close_bar(self, seen: Sequence[int], elapsed: int) -> None:
-        """Take a bar with events: how many of each of `WATCHED`.
+        """Process a bar with events.
 
-        It is ``elapsed`` bars after the last one.
+        Parameters
+        ----------
+        seen
+            The number of events of each of `WATCHED`.
+        elapsed
+            The number of bars since the last bar with events.
         """
         flow = seen[Kind.ORDER] + seen[Kind.CANCEL] + seen[Kind.TRADE]
         for kind, rate in zip(WATCHED, self.rates, strict=True):
-            came = seen[kind]
-            others = flow - came if kind is not Kind.REFERENCE else flow
-            self._follow(rate, came, others)
+            events = seen[kind]
+            others = flow - events if kind is not Kind.REFERENCE else flow
+            self._follow(rate, events, others)
             rate.idle_bars += elapsed
             rate.idle_others += others
-            if came:
-                self._learn(rate, came)
+            if events:
+                self._learn(rate, events)
 
     def found(self, least_bars: float) -> Iterator[Silent]:
-        """The streams that are silent or throttled, in at least so many bars."""
+        """Yield the silent streams, silent for at least ``least_bars``, and the throttled ones."""
         for kind, rate in zip(WATCHED, self.rates, strict=True):
             if rate.missed >= SILENT and rate.silent_bars >= least_bars:
                 yield Silent(kind, rate.silent_bars, 0.0, rate.missed, rate.missed)
@@ -119,40 +127,40 @@ class Silence:
                     rate.deficit,
                 )
 
-    def _follow(self, rate: StreamRate, came: int, others: int) -> None:
-        """Add up what was expected in this bar and did not come."""
+    def _follow(self, rate: StreamRate, events: int, others: int) -> None:
+        """Add the expected but missing events of this bar."""
         expected = self._expected(rate, others) if rate.bars >= LEARNED_BARS else 0.0
-        if came:
+        if events:
             if rate.missed >= SILENT:
-                _forget_deficit(rate)  # it was silent, and that was told
+                _forget_deficit(rate)  # the silence has been reported
             rate.missed, rate.silent_bars = 0.0, 0
         else:
             rate.missed += expected
             rate.silent_bars += 1
-        rise = expected * (1.0 - 1.0 / THROTTLE) - came * math.log(THROTTLE)
-        # No higher than what is found: so it falls with the first bar that is as usual.
+        rise = expected * (1.0 - 1.0 / THROTTLE) - events * math.log(THROTTLE)
+        # Capped at the limit: the first usual bar brings the deficit below the limit.
         rate.deficit = min(THROTTLED, rate.deficit + rise)
         if rate.deficit <= 0.0:
             _forget_deficit(rate)
         else:
             rate.deficit_bars += 1
-            rate.deficit_events += came
+            rate.deficit_events += events
             rate.deficit_expected += expected
-        rate.bars += bool(rate.bars or came)
+        rate.bars += bool(rate.bars or events)
 
     def _expected(self, rate: StreamRate, others: int) -> float:
-        """How much was to be expected of a stream in a bar in which ``others`` came of the rest."""
+        """Return the expected events of a stream in a bar with ``others`` events of the others."""
         expected = math.inf
         for decay, own, rest in zip(self._decays, rate.own, rate.others, strict=True):
             share = own / rest if rest > 0.0 else 0.0
             expected = min(expected, own * (1.0 - decay), share * others)
         return expected
 
-    def _learn(self, rate: StreamRate, came: int) -> None:
-        left = [decay**rate.idle_bars for decay in self._decays]
-        rate.own = tuple(o * f + came for o, f in zip(rate.own, left, strict=True))
+    def _learn(self, rate: StreamRate, events: int) -> None:
+        factors = [decay**rate.idle_bars for decay in self._decays]
+        rate.own = tuple(o * f + events for o, f in zip(rate.own, factors, strict=True))
         rate.others = tuple(
-            o * f + rate.idle_others for o, f in zip(rate.others, left, strict=True)
+            o * f + rate.idle_others for o, f in zip(rate.others, factors, strict=True)
         )
         rate.idle_bars, rate.idle_others = 0, 0.0
 

@@ -1,31 +1,32 @@
-"""How long records are under way: a delay that grew, and a clock that runs apart.
+"""Transport delays of records: growing delays and clock skew.
 
-The delay of a record is its timestamp in the log less its event time: both are in the log, so a
-replay finds the same. Of a stream the fastest record of a bar counts, which no straggler moves.
+The delay of a record is its timestamp in the log minus its event time. Both are in the log, so a
+replay gives the same delays. The delay of a stream in a bar is the delay of the fastest record,
+which single late records do not change.
 """
 
 from msgspec import Struct
 
 NOT_LIVE_SECONDS = 3_600.0
-"""Records that far from their events are played back: their delay says nothing."""
+"""The absolute delay above which records count as a playback: their delay is ignored."""
 
 LEARNED_BARS = 60
-"""The usual delay is known after so many bars."""
+"""The number of bars after which the usual delay is known."""
 
 LASTING_BARS = 5
-"""A delay counts when so many bars with records in a row have it."""
+"""The number of consecutive bars with records after which a delay or a skew counts."""
 
 NEW_BASELINE_BARS = 1_800
-"""A delay that has lasted for so many bars is the new usual one."""
+"""The number of bars after which a lasting delay becomes the usual delay."""
 
 MEMORY_BARS = 300.0
 DEVIATIONS = 8.0
 
 
 class Transport(Struct):
-    """What is usual of the delays of one stream; a snapshot keeps it as it is.
+    """The delay baseline of one stream; part of a snapshot.
 
-    ``usual``, its mean absolute ``deviation`` and the ``last`` are in seconds.
+    The ``usual`` delay, its mean absolute ``deviation`` and the ``last`` delay are in seconds.
     """
 
     usual: float = 0.0
@@ -37,30 +38,31 @@ class Transport(Struct):
 
     @property
     def known(self) -> bool:
-        """Whether there are delays at all."""
+        """Whether a delay has been learned."""
         return self.bars > 0
 
     @property
     def late(self) -> bool:
-        """Whether records have been under way for longer than usual for some bars now."""
+        """Whether the delay has been above the usual delay for `LASTING_BARS` bars."""
         return self.late_bars >= LASTING_BARS
 
     @property
     def skewed(self) -> bool:
-        """Whether records have been logged before their events took place for some bars now."""
+        """Whether records have had log times before their event times for `LASTING_BARS` bars."""
         return self.skewed_bars >= LASTING_BARS
 
     def close_bar(self, delay: float, rise_seconds: float, skew_seconds: float) -> None:
-        """Take the delay of a bar.
+        """Process the delay of a bar.
 
         Parameters
         ----------
         delay
-            Of the bar's fastest record, in seconds.
+            The delay of the bar's fastest record, in seconds.
         rise_seconds
-            More than so much above the usual is late, if it is out of the ordinary as well.
+            The rise above the usual delay from which a delay is late. The rise must also exceed
+            `DEVIATIONS` mean absolute deviations.
         skew_seconds
-            A record logged so long before its event is a clock that is wrong.
+            The time by which a log time before the event time shows a wrong clock.
         """
         if abs(delay) > NOT_LIVE_SECONDS:
             self.bars = self.late_bars = self.skewed_bars = 0

@@ -1,5 +1,6 @@
-"""From alarms to incidents: open, escalate, resolve; across symbols; suppressed; the kill switch.
+"""Incidents of symbols and of the market, suppression, and the kill switch.
 
-May import ``judging``, ``market_data`` and the readings of ``scorer``. Readings of closed bars
-enter; alerts and kill switches leave, each with an id that follows from what triggered it.
+This package may import ``judging``, ``market_data`` and the readings of ``scorer``. Its inputs are
+readings of closed bars. Its outputs are alerts and kill switches. Each has an id that is computed
+from its trigger.
 """

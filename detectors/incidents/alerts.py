@@ -1,4 +1,4 @@
-"""What is published about an incident: an alert, its evidence, and its identity."""
+"""Alerts: the published records of an incident, their evidence and their ids."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -8,14 +8,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 MAX_EVIDENCE = 6
-"""The features that an alert names, the largest contributions first."""
+"""The largest number of features in an alert, the largest contributions first."""
 
 Severity = Literal["info", "warning", "critical"]
-"""``info`` tells of a drift: nothing to act on at once."""
+"""``info`` reports a drift: no immediate action is needed."""
 
 
 class Evidence(Struct, frozen=True):
-    """One feature behind an alert: ``contribution`` is its share of the squared score."""
+    """One feature behind an alert. ``contribution`` is the feature's share of the squared score."""
 
     detector: str
     feature: str
@@ -25,12 +25,11 @@ class Evidence(Struct, frozen=True):
 
 
 class Alert(Struct, frozen=True):
-    """What is published when an incident opens, escalates or resolves.
+    """The record that is published when an incident opens, escalates or resolves.
 
-    Times are nanoseconds of event time; ``ts_event`` is the close of the bar that caused it.
-    A repeat of an alert has the same ``alert_id``, ``status`` and ``severity``. ``inputs`` says, in
-    words, why what the alert rests on is not to be trusted; it is empty where nothing is known
-    against it.
+    Times are nanoseconds of event time. ``ts_event`` is the close of the bar that caused the alert.
+    A repeat of an alert has the same ``alert_id``, ``status`` and ``severity``. ``inputs``
+    describes the faults of the feed that make the alert unreliable; it is empty without faults.
     """
 
     alert_id: str
@@ -50,13 +49,15 @@ class Alert(Struct, frozen=True):
 
 
 def alert_id(symbol: str, detector: str, version: int, starts_at: int) -> str:
-    """The same incident has the same id, wherever and whenever it is computed.
+    """Return the alert id of an incident.
+
+    The id depends on the arguments alone: every process computes the same id for an incident.
 
     >>> alert_id("BTC-PERP", "cancel_burst", 1, 1_700_000_000_000_000_000)
     '78f06c56d9142a041e179255dbf2eb1b'
     """
-    made_of = f"{symbol}\\0{detector}\\0{version}\\0{starts_at}"
-    return blake2b(made_of.encode(), digest_size=16).hexdigest()
+    key = f"{symbol}\\0{detector}\\0{version}\\0{starts_at}"
+    return blake2b(key.encode(), digest_size=16).hexdigest()
 
 
 def firing(
@@ -73,7 +74,7 @@ def firing(
     summary: str,
     inputs: Sequence[str],
 ) -> Alert:
-    """What is published when an incident that starts at ``starts_at`` opens or escalates."""
+    """Return the alert for an incident that starts at ``starts_at`` and opens or escalates."""
     return Alert(
         alert_id=alert_id(symbol, detector, version, starts_at),
         symbol=symbol,
@@ -93,12 +94,12 @@ def firing(
 
 
 def resolved(fired: Alert, ends_at: int, summary: str) -> Alert:
-    """What is published when the incident of a firing alert has ended."""
+    """Return the alert for the end of the incident of a firing alert."""
     return replace(fired, status="resolved", ends_at=ends_at, ts_event=ends_at, summary=summary)
 
 
 def distrusted(summary: str, inputs: Sequence[str]) -> str:
-    """An alert's sentence, with what is known against its inputs.
+    """Return the summary of an alert, with the faults of its inputs.
 
     >>> distrusted("BTC-PERP: the book is thin", ["cancels frozen for 12 s"])
     'BTC-PERP: the book is thin; do not trust it: cancels frozen for 12 s'

@@ -1,7 +1,7 @@
-"""A lasting change of a symbol's market as an incident of its own, of low severity.
+"""Drift incidents: a lasting change of a symbol's market, with low severity.
 
-Several detectors usually see the same change within minutes: they join the incident that is open,
-which ends once none has found another for a while.
+Several detectors usually detect the same change within minutes. They join the open incident. The
+incident ends after a time without a further drift.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ from detectors.scorer import Reading
 
 VERSION = 1
 QUIET_NS = 1_800_000_000_000
-"""The incident ends so long after the last detector found a change."""
+"""The time without a further drift after which the incident ends."""
 
 
 class DriftIncident(Struct):
-    """A drift that was told of; ``last_ns`` is when a detector last found one."""
+    """An open drift incident. ``last_ns`` is the time of the last drift, in event time."""
 
     alert: Alert
     last_ns: int
 
 
 class DriftIncidents:
-    """The drifts of one symbol, one incident at a time."""
+    """The drift incidents of one symbol, one at a time."""
 
     __slots__ = ("open", "symbol")
 
@@ -41,9 +41,9 @@ class DriftIncidents:
         readings: Mapping[str, Reading],
         inputs: Sequence[str] = (),
     ) -> list[Alert]:
-        """Take in a bar that closed at ``ts_event``; the alerts it gives rise to.
+        """Process a bar that closed at ``ts_event`` and return its alerts.
 
-        ``inputs`` is what is known against the symbol's feed.
+        ``inputs`` holds the current findings about the symbol's feed.
         """
         alerts = self.resolve(ts_event)
         drifted = [
@@ -61,7 +61,7 @@ class DriftIncidents:
         return [*alerts, alert]
 
     def resolve(self, ts_event: int) -> list[Alert]:
-        """Resolve what has been quiet for long enough at ``ts_event``."""
+        """Resolve the incident if its quiet time is over at ``ts_event``."""
         incident = self.open
         if incident is None or ts_event < incident.last_ns + QUIET_NS:
             return []

@@ -1,4 +1,4 @@
-"""The kill switch of a symbol: whether trading should be held while its incident is critical."""
+"""The kill switch of a symbol: whether to hold trading while the symbol's incident is critical."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,8 +12,9 @@ from detectors.incidents.symbol_incidents import Incident
 class KillSwitch(Struct, frozen=True):
     """Whether trading in a symbol should be held, for an order gateway that chooses to listen.
 
-    ``tripped`` while an incident is critical, renewed as long as it alarms; it lapses at
-    ``until`` (nanoseconds of event time) by itself, so that it never outlives its sender.
+    The state is ``tripped`` while an incident is critical. Foreshock renews it while alarms
+    continue. It expires by itself at ``until`` (nanoseconds of event time), also if Foreshock
+    stops.
     """
 
     symbol: str
@@ -31,14 +32,14 @@ def kill_switch(
     alerts: Sequence[Alert],
     quiet_ns: int,
 ) -> KillSwitch | None:
-    """What the kill switch should show after the ``alerts`` of a bar; None for no change.
+    """Return the kill switch after the ``alerts`` of a bar; None if it does not change.
 
     Parameters
     ----------
     symbol
-        The symbol whose kill switch it is.
+        The symbol of the kill switch.
     incident
-        The symbol's open incident. A trip is recorded in it.
+        The symbol's open incident. The function records a trip in it.
     ts_event
         The close of the bar, in nanoseconds of event time.
     alerts
@@ -48,7 +49,7 @@ def kill_switch(
     """
     if incident is not None and incident.alert.severity == "critical":
         alert = incident.alert
-        # Renewed by half-time, so that it covers the quiet time that resolves the incident.
+        # Renewed after half of its time: it always covers the quiet time of the incident.
         if incident.last_alarm_ns < ts_event:
             return None
         if incident.tripped_until_ns >= ts_event + quiet_ns:

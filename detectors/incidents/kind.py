@@ -1,4 +1,4 @@
-"""What an alert is about: the market, or the feed that tells of it."""
+"""The subject of an alert: the market, or the feed."""
 
 from typing import Literal
 
@@ -8,16 +8,16 @@ DRIFT = "drift"
 """The detector name of incidents that report a lasting change of a symbol's market."""
 
 FEED_INTEGRITY = "feed_integrity"
-"""The detector name of incidents that report a fault of a symbol's feed."""
+"""The detector name of incidents that report faults of a symbol's feed."""
 
 Kind = Literal["alarm", "change", "feed"]
-"""An alarm, a lasting change of a market, or what is found against a feed."""
+"""An alarm, a lasting change of a market, or a fault of a feed."""
 
 
 def of_market(detector: str) -> bool:
-    """Whether what a detector finds is about the market: a feed is no reason to act in it.
+    """Whether the incidents of a detector are about the market.
 
-    Nor is a feed part of the budget of false alarms.
+    A faulty feed is no reason to act in the market, and is not part of the false-alarm budget.
 
     >>> of_market("thin_book"), of_market("drift"), of_market("feed_integrity")
     (True, True, False)
@@ -26,7 +26,7 @@ def of_market(detector: str) -> bool:
 
 
 def kind(detector: str, severity: Severity) -> Kind:
-    """What kind of incident an alert tells of.
+    """Return the kind of incident that an alert reports.
 
     >>> kind("thin_book", "critical"), kind("drift", "info"), kind("feed_integrity", "warning")
     ('alarm', 'change', 'feed')

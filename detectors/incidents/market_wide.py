@@ -1,9 +1,10 @@
-"""What only shows across symbols: incidents that open together more often than chance has it.
+"""Market-wide incidents: incidents of several symbols that open together by more than chance.
 
-Incidents of single symbols open now and then, also on calm days: as often as the budget of false
-alarms has it, or as the last day has shown. If they know nothing of each other, a window of a
-minute that holds several is rare, and how rare follows from that rate (a scan statistic). What
-chance would bring about less than once a month is one incident of the whole market.
+Incidents of single symbols open also on calm days. Their rate is the false-alarm budget, or the
+rate of the last day if that is higher. If these incidents are independent, several of them rarely
+open within one window of a minute. The rate gives the probability of such a window (a scan
+statistic). A window that chance produces less than once a month is one incident of the whole
+market.
 """
 
 from bisect import bisect_left, insort
@@ -21,23 +22,23 @@ NAME = "market_wide"
 VERSION = 1
 
 MARKET = "*"
-"""Stands for the whole market where an alert names its symbol; no symbol may have this name."""
+"""The symbol in alerts about the whole market; no real symbol may have this name."""
 
-LEAST_PER_DAY = 1.0
-"""The openings a day that are expected where nothing at all is known."""
+MIN_PER_DAY = 1.0
+"""The smallest expected number of openings a day."""
 
 CHANCE_DAYS = 30.0
-"""Chance alone opens an incident of the market less than once in so many days."""
+"""Chance alone opens a market-wide incident less than once in this number of days."""
 
 MAX_NAMED = 2
-"""The symbols that an alert names; of the others it gives the number."""
+"""The number of symbols that an alert names; it gives the number of further symbols."""
 
 MAX_INPUTS = 3
-"""The doubts about members' inputs that an alert repeats."""
+"""The largest number of faults of the members' inputs that an alert repeats."""
 
 
 class Opening(NamedTuple):
-    """An incident of one symbol: when it opened (nanoseconds of event time), and which it is."""
+    """The opening of an incident of one symbol; ``at_ns`` is in nanoseconds of event time."""
 
     at_ns: int
     symbol: str
@@ -49,10 +50,10 @@ _at = attrgetter("at_ns")
 
 
 class MarketIncident(Struct):
-    """An open incident of the market, and the alert that told of it.
+    """An open market-wide incident, and its last alert.
 
-    ``members`` are the incidents of symbols that are part of it and still open, by alert id;
-    ``symbols`` are all that it has had.
+    ``members`` holds the open incidents of symbols that belong to it, by alert id. ``symbols``
+    holds every symbol that has belonged to it.
     """
 
     alert: Alert
@@ -61,7 +62,7 @@ class MarketIncident(Struct):
 
 
 def named(symbols: Sequence[str]) -> str:
-    """Symbols, at least one, for a sentence: the first few, and how many more.
+    """Return symbols (at least one) as a phrase: the first few, and the number of further ones.
 
     >>> named(["BTC-PERP", "ETH-PERP", "SOL-PERP"])
     'BTC-PERP, ETH-PERP and SOL-PERP'
@@ -75,48 +76,48 @@ def named(symbols: Sequence[str]) -> str:
 
 
 class MarketMonitor:
-    """Finds market-wide incidents among the alerts of all symbols.
+    """Detects market-wide incidents in the alerts of all symbols.
 
-    Alerts may come in any order within a window; a repeat changes nothing.
+    Alerts may arrive in any order within a window. A repeated alert has no effect.
 
     Parameters
     ----------
     min_symbols
-        Fewer symbols at once are never the market, however rare.
+        The smallest number of symbols in a market-wide incident.
     window_ns
-        How close together in event time their incidents must open.
+        The event time within which the incidents of the symbols must open, in nanoseconds.
 
     Attributes
     ----------
     open
-        The incident that is open.
+        The open market-wide incident; None without one.
     """
 
     def __init__(self, min_symbols: int, window_ns: int) -> None:
         self._min_symbols = min_symbols
         self._window_ns = window_ns
         self._newest_ns = 0
-        # When every incident began that was heard of in the last day, by id, as they were heard of.
+        # The start of every incident of the last day by alert id, in order of arrival.
         self._known: dict[str, int] = {}
-        self._over: set[str] = set()
-        # Those among them that opened in no incident of the market, in order of time.
-        self._apart: list[Opening] = []
-        # From when to when the incident of the market lasted that was the last to end.
+        self._resolved: set[str] = set()
+        # The openings that belong to no market-wide incident, in order of time.
+        self._openings: list[Opening] = []
+        # The start and end of the last resolved market-wide incident.
         self._last_ns = (0, -1)
         self.open: MarketIncident | None = None
 
     def step(self, alert: Alert, budget_per_day: float) -> list[Alert]:
-        """Take in an alert; the market's alerts that it gives rise to.
+        """Process an alert and return the market-wide alerts that it causes.
 
-        Alerts of the market itself are taken for what they say; drifts and feeds are passed over.
+        A market-wide alert sets the state of the monitor. Alerts of drifts and feeds are ignored.
 
         Parameters
         ----------
         alert
-            The next one, of any symbol.
+            The next alert, of any symbol.
         budget_per_day
-            The incidents a day that may open by chance in all symbols together: what is expected
-            while the last day has not shown more.
+            The number of incidents a day that may open by chance in all symbols together. This is
+            the expected rate unless the last day had more.
         """
         if alert.detector in (FEED_INTEGRITY, DRIFT):
             return []
@@ -127,9 +128,9 @@ class MarketMonitor:
         new = alert.alert_id not in self._known
         if new:
             self._known[alert.alert_id] = alert.starts_at
-            self._forget()
+            self._expire()
         if alert.status == "resolved":
-            self._over.add(alert.alert_id)
+            self._resolved.add(alert.alert_id)
             if self.open is not None:
                 self.open.members.pop(alert.alert_id, None)
         ended = self._end(alert.ts_event)
@@ -139,39 +140,41 @@ class MarketMonitor:
         first_ns, last_ns = self._last_ns
         if self.open is not None and opening.at_ns >= self.open.alert.starts_at:
             self._join(self.open, opening)
-        elif not first_ns <= opening.at_ns <= last_ns:  # else it was part of that
-            insort(self._apart, opening)
+        elif not first_ns <= opening.at_ns <= last_ns:  # else the last incident includes it
+            insort(self._openings, opening)
             if self.open is None:
-                return [*ended, *self._look(opening, budget_per_day)]
+                return [*ended, *self._detect(opening, budget_per_day)]
         return ended
 
     def expected(self, at_ns: int, budget_per_day: float) -> float:
-        """The openings a day that chance brings, seen from a window that ends at ``at_ns``.
+        """Return the expected number of chance openings a day, for a window that ends at ``at_ns``.
 
-        What is in the window itself says nothing about that.
+        Openings in the window itself do not count.
         """
         until = at_ns - self._window_ns
-        return max(LEAST_PER_DAY, budget_per_day, len(self._between(until - DAY_NS, until)))
+        return max(MIN_PER_DAY, budget_per_day, len(self._between(until - DAY_NS, until)))
 
-    def _look(self, opening: Opening, budget_per_day: float) -> list[Alert]:
+    def _detect(self, opening: Opening, budget_per_day: float) -> list[Alert]:
         """Open an incident if this opening completes a window that chance does not explain."""
         for last in self._between(opening.at_ns, opening.at_ns + self._window_ns + 1):
             cluster = self._between(last.at_ns - self._window_ns, last.at_ns + 1)
-            symbols = dict.fromkeys(its.symbol for its in cluster)
+            symbols = dict.fromkeys(member.symbol for member in cluster)
             if len(symbols) < self._min_symbols:
                 continue
             usual = self.expected(last.at_ns, budget_per_day)
-            by_chance = clusters_per_day(len(symbols), usual, self._window_ns)
-            if by_chance * CHANCE_DAYS < 1.0:
-                # It may be found late, when its members are over.
+            chance_per_day = clusters_per_day(len(symbols), usual, self._window_ns)
+            if chance_per_day * CHANCE_DAYS < 1.0:
+                # The detection may be late: the members may already be resolved.
                 return [self._open(cluster, usual), *self._end(self._newest_ns)]
         return []
 
     def _open(self, cluster: Sequence[Opening], openings_per_day: float) -> Alert:
         starts_at, ts_event = cluster[0].at_ns, cluster[-1].at_ns
-        symbols = dict.fromkeys(its.symbol for its in cluster)
+        symbols = dict.fromkeys(member.symbol for member in cluster)
         mean = openings_per_day * self._window_ns / DAY_NS
-        inputs = list(dict.fromkeys(words for its in cluster for words in its.inputs))[:MAX_INPUTS]
+        inputs = list(dict.fromkeys(text for member in cluster for text in member.inputs))[
+            :MAX_INPUTS
+        ]
         alert = firing(
             MARKET,
             NAME,
@@ -198,28 +201,28 @@ class MarketMonitor:
         self._known[alert.alert_id] = alert.starts_at
         for opening in members:
             self._join(self.open, opening)
-        taken = set(members)
-        self._apart = [its for its in self._apart if its not in taken]
+        joined = set(members)
+        self._openings = [opening for opening in self._openings if opening not in joined]
 
     def _join(self, incident: MarketIncident, opening: Opening) -> None:
-        if opening.alert_id not in self._over:
+        if opening.alert_id not in self._resolved:
             incident.members[opening.alert_id] = opening
         incident.symbols[opening.symbol] = None
 
     def _end(self, ts_event: int) -> list[Alert]:
-        """Resolve the market's incident where fewer than two of its members are still open.
+        """Resolve the market-wide incident if fewer than two of its members are still open.
 
-        Each ended after a quiet time of its own; there is no other to wait for.
+        Each member ends after its own quiet time, so no further quiet time is needed.
         """
         incident = self.open
         if incident is None or len(incident.members) > 1:
             return []
         ends_at = max(ts_event, incident.alert.ts_event)
         self._close(incident.alert.starts_at, ends_at)
-        left = "".join(f"; {its.symbol} still is" for its in incident.members.values())
-        # What was told before a restart may be of symbols that the log tells nothing of any more.
+        remaining = "".join(f"; {member.symbol} still is" for member in incident.members.values())
+        # After a restart, the log may have no records of the symbols of an earlier alert.
         symbols = named(list(incident.symbols) or ["the symbols"])
-        summary = f"{symbols} are no longer under stress at once{left}"
+        summary = f"{symbols} are no longer under stress at once{remaining}"
         return [resolved(incident.alert, ends_at, summary)]
 
     def _close(self, starts_at: int, ends_at: int) -> None:
@@ -227,7 +230,7 @@ class MarketMonitor:
         self._last_ns = (starts_at, ends_at)
 
     def _adopt(self, alert: Alert) -> None:
-        """Go on from what was told before: by this monitor, or by the one before a restart."""
+        """Continue from a published market-wide alert, of this monitor or before a restart."""
         is_open = self.open is not None and self.open.alert.alert_id == alert.alert_id
         if alert.status == "resolved":
             self._known[alert.alert_id] = alert.starts_at
@@ -236,23 +239,23 @@ class MarketMonitor:
         elif is_open and self.open is not None:
             self.open.alert = alert
         elif alert.alert_id not in self._known:
-            before = list(self.open.members.values()) if self.open is not None else []
-            since = self._between(alert.starts_at, alert.ts_event + 1)
-            self._begin(alert, [*before, *since])
+            members = list(self.open.members.values()) if self.open is not None else []
+            openings = self._between(alert.starts_at, alert.ts_event + 1)
+            self._begin(alert, [*members, *openings])
 
-    def _forget(self) -> None:
-        """Drop what lies more than a day back, and take what is open for so long for over."""
+    def _expire(self) -> None:
+        """Drop incidents and openings of more than a day ago; such members count as resolved."""
         oldest = self._newest_ns - DAY_NS - 2 * self._window_ns
-        while self._known and self._known[its_id := next(iter(self._known))] < oldest:
-            del self._known[its_id]
-            self._over.discard(its_id)
-        del self._apart[: bisect_left(self._apart, oldest, key=_at)]
+        while self._known and self._known[known_id := next(iter(self._known))] < oldest:
+            del self._known[known_id]
+            self._resolved.discard(known_id)
+        del self._openings[: bisect_left(self._openings, oldest, key=_at)]
         if self.open is not None:
             members = self.open.members
-            for its_id in [i for i, its in members.items() if its.at_ns < oldest]:
-                del members[its_id]
+            for member_id in [i for i, member in members.items() if member.at_ns < oldest]:
+                del members[member_id]
 
     def _between(self, first_ns: int, end_ns: int) -> list[Opening]:
-        """The openings apart from the market's incidents from one time to before another."""
-        start = bisect_left(self._apart, first_ns, key=_at)
-        return self._apart[start : bisect_left(self._apart, end_ns, lo=start, key=_at)]
+        """Return the openings outside market-wide incidents in [``first_ns``, ``end_ns``)."""
+        start = bisect_left(self._openings, first_ns, key=_at)
+        return self._openings[start : bisect_left(self._openings, end_ns, lo=start, key=_at)]

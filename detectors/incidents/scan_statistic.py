@@ -1,4 +1,4 @@
-"""How often chance alone puts so many events into one short window (a scan statistic)."""
+"""The rate at which chance alone puts several events into one short window (a scan statistic)."""
 
 import math
 
@@ -6,7 +6,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def at_least(events: int, mean: float) -> float:
-    """The probability that a Poisson variable with this mean is ``events`` or more.
+    """Return the probability that a Poisson variable with this mean is at least ``events``.
 
     >>> round(at_least(2, 0.5), 6)  # 1 - exp(-0.5) (1 + 0.5)
     0.090204
@@ -15,7 +15,7 @@ def at_least(events: int, mean: float) -> float:
         return 1.0
     if mean <= 0.0:
         return 0.0
-    if events <= mean:  # the smaller part is below
+    if events <= mean:  # the lower tail is the smaller one
         below = [_poisson(count, mean) for count in range(events)]
         return max(0.0, 1.0 - math.fsum(below))
     total, count, term = 0.0, events, _poisson(events, mean)
@@ -31,7 +31,7 @@ def _poisson(count: int, mean: float) -> float:
 
 
 def deviation(events: int, mean: float) -> float:
-    """How many standard deviations a count is from a Poisson mean below it: its deviance residual.
+    """Return the deviance residual of a count with a smaller Poisson mean, in standard deviations.
 
     >>> round(deviation(5, 0.1), 2)
     5.41
@@ -45,11 +45,11 @@ def deviation(events: int, mean: float) -> float:
 
 
 def clusters_per_day(events: int, events_per_day: float, window_ns: int) -> float:
-    """How many events a day are the last of so many or more in a window, by chance alone.
+    """Return the chance events a day that are the last of at least ``events`` in a window.
 
-    Exact for a Poisson process: how many of its points lie in the window before one of them does
-    not depend on that one. A cluster is completed by at least one of them, so there are no more
-    clusters than this: it bounds the rate of upcrossings of the scan statistic.
+    The rate is exact for a Poisson process: the number of points in the window before a point does
+    not depend on that point. At least one event completes each cluster. The number of clusters is
+    therefore at most this rate, which bounds the rate of upcrossings of the scan statistic.
 
     >>> round(clusters_per_day(3, 24.0, 60_000_000_000), 6)  # one in ten months
     0.003297

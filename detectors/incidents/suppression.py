@@ -1,8 +1,8 @@
-"""Alarms that a team has said it does not want: small ones, the other direction, planned work.
+"""Suppression of alarms: small deviations, the unwanted direction, maintenance windows.
 
-A suppressed alarm opens, escalates and prolongs nothing, and is still told of on the signals topic
-with the reason. What the detectors learn does not change by it: when a window is over, or a rule
-is taken back, they judge as if it had never been there.
+A suppressed alarm does not open, escalate or prolong an incident. The signals topic still reports
+the alarm with the reason. Suppression does not change what the detectors learn. After the end of a
+window, or the removal of a rule, they judge as without it.
 """
 
 import math
@@ -19,20 +19,20 @@ Direction = Literal["rise", "fall", "either"]
 
 ReasonKind = Literal["maintenance", "direction", "min_relative_deviation"]
 REASON_KINDS: tuple[ReasonKind, ...] = get_args(ReasonKind)
-"""Why an alarm may be suppressed, in the order in which the reasons are looked for."""
+"""The reasons for a suppression, in the order in which they are checked."""
 
 WEEK_NS = 7 * 86_400 * 1_000_000_000
 
-LEAST_EXPECTED = 0.01
-"""A feature's deviation is relative to what was expected of it, and to no less than this: a share
-or a rate of which nothing was expected has no other measure."""
+MIN_EXPECTED = 0.01
+"""The smallest divisor of a relative deviation. The divisor is the expected value, which may be
+zero for a share or a rate."""
 
 
 class Override(Struct, frozen=True, kw_only=True):
-    """What applies to some symbols' alarms instead of what applies to all; None changes nothing.
+    """Settings for the alarms of some symbols. None keeps the general setting.
 
-    ``symbols`` are patterns such as ``BTC-*``; ``detectors`` are names, none for all. The budget of
-    false alarms is a symbol's, whatever the detectors.
+    ``symbols`` holds patterns such as ``BTC-*``. ``detectors`` holds names; empty means all. The
+    false-alarm budget applies to a symbol, whatever the detectors.
     """
 
     symbols: tuple[str, ...]
@@ -43,10 +43,10 @@ class Override(Struct, frozen=True, kw_only=True):
 
 
 class Window(Struct, frozen=True, kw_only=True):
-    """A time of planned work, in which some symbols' alarms say nothing.
+    """A maintenance window, in which the alarms of some symbols are suppressed.
 
-    It lasts ``length_ns`` from each of ``begins_ns`` (nanoseconds since the Unix epoch), without
-    its end; a ``weekly`` one also from every whole number of weeks before and after.
+    It lasts ``length_ns`` from each of ``begins_ns`` (nanoseconds since the Unix epoch); its end is
+    exclusive. A ``weekly`` window repeats every week, before and after.
     """
 
     symbols: tuple[str, ...]
@@ -73,14 +73,14 @@ class Window(Struct, frozen=True, kw_only=True):
 
 
 class Suppression(Struct, frozen=True):
-    """Every override, the last that sets a value wins, and every window."""
+    """All overrides and all windows. The last override that sets a value takes effect."""
 
     overrides: tuple[Override, ...] = ()
     windows: tuple[Window, ...] = ()
 
 
 class Limits(Struct, frozen=True):
-    """What applies to the alarms of one detector in one symbol."""
+    """The suppression settings for one detector and one symbol."""
 
     min_relative_deviation: float = 0.0
     only: Direction = "either"
@@ -88,14 +88,14 @@ class Limits(Struct, frozen=True):
 
 
 class Suppressed(NamedTuple):
-    """Why an alarm is suppressed: the kind to count it under, and the words for a person."""
+    """Why an alarm is suppressed: the kind for the counters, and the reason for a reader."""
 
     kind: ReasonKind
     reason: str
 
 
 def budget_per_day(suppression: Suppression, symbol: str, default: float) -> float:
-    """The false alarms a day that one symbol is allowed, where ``default`` is what all are.
+    """Return the false-alarm budget of one symbol; ``default`` is the general budget.
 
     >>> quieter = Override(symbols=("DOGE-*",), false_alarms_per_day=0.2)
     >>> budget_per_day(Suppression((quieter,)), "DOGE-PERP", 1.0)
@@ -108,7 +108,7 @@ def budget_per_day(suppression: Suppression, symbol: str, default: float) -> flo
 
 
 def limits(suppression: Suppression, symbol: str, detector: str) -> Limits:
-    """What applies to the alarms of one detector in one symbol."""
+    """Return the suppression settings for one detector and one symbol."""
     least, only = 0.0, Limits().only
     for override in suppression.overrides:
         if _concerns(override, symbol, detector):
@@ -121,48 +121,51 @@ def limits(suppression: Suppression, symbol: str, detector: str) -> Limits:
 
 
 def relative_deviation(detector: Detector, top: Contribution) -> float:
-    """How far a feature is from what was expected of it, as a share of that.
+    """Return the deviation of a feature from its expected value, as a share of that value.
 
-    For a logarithm it is the larger of the two levels over the smaller, less one: both twice as
-    much and half as much deviate by 1.
+    For a logarithm it is the larger level divided by the smaller level, minus one: twice the level
+    and half the level both deviate by 1.
     """
     distance = abs(top.value - top.expected)
     if top.feature in detector.logarithms:
         return math.expm1(min(50.0, distance))
-    return distance / max(abs(top.expected), LEAST_EXPECTED)
+    return distance / max(abs(top.expected), MIN_EXPECTED)
 
 
 def direction(detector: Detector, top: Contribution) -> Direction:
-    """Whether what a feature measures has risen or fallen: a shallow book's depth has fallen."""
+    """Return the direction of the quantity that a feature measures.
+
+    A feature in ``detector.turned`` rises when its quantity falls, such as depth.
+    """
     rose = top.value >= top.expected
     return "rise" if rose != (top.feature in detector.turned) else "fall"
 
 
 def suppressed_because(
-    its: Limits, detector: Detector, top: Contribution, ts_ns: int
+    settings: Limits, detector: Detector, top: Contribution, ts_ns: int
 ) -> Suppressed | None:
-    """Why an alarm is suppressed, None where it is not.
+    """Return why an alarm is suppressed; None if it is not.
 
     Parameters
     ----------
-    its
-        What applies to the detector in the symbol.
+    settings
+        The suppression settings for the detector and the symbol.
     detector
-        Whose alarm it is.
+        The detector that raised the alarm.
     top
         The feature that contributes most to the alarm.
     ts_ns
         The beginning of the alarmed bar, in nanoseconds since the Unix epoch.
     """
-    for window in its.windows:
+    for window in settings.windows:
         if window.covers(ts_ns):
             return Suppressed("maintenance", f"maintenance: {window.reason}")
-    if its.only not in ("either", direction(detector, top)):
-        return Suppressed("direction", f"not a {its.only}")
-    if relative_deviation(detector, top) < its.min_relative_deviation:
+    if settings.only not in ("either", direction(detector, top)):
+        return Suppressed("direction", f"not a {settings.only}")
+    if relative_deviation(detector, top) < settings.min_relative_deviation:
         return Suppressed(
             "min_relative_deviation",
-            f"below min_relative_deviation {its.min_relative_deviation:g}",
+            f"below min_relative_deviation {settings.min_relative_deviation:g}",
         )
     return None
 

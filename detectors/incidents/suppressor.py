@@ -1,4 +1,4 @@
-"""Suppression at work on one symbol: what nobody wants to hear is marked, counted and kept."""
+"""Suppression for one symbol: suppressed alarms are marked and counted, and stay in the signals."""
 
 from msgspec.structs import replace
 
@@ -10,22 +10,22 @@ from detectors.market_data.bar import Bar
 from detectors.scorer import Reading
 
 SuppressedAlarms = dict[tuple[str, ReasonKind], int]
-"""How many alarms were suppressed, by detector and kind of reason."""
+"""The number of suppressed alarms, by detector and kind of reason."""
 
 
 class Suppressor:
-    """SymbolProgress the alarms and drifts of one symbol that are to have no effect.
+    """Marks the suppressed alarms and drifts of one symbol.
 
     Parameters
     ----------
     symbol
-        Whose they are.
+        The symbol whose alarms it marks.
     suppression
-        What a team does not want to hear.
+        The overrides and maintenance windows.
     detectors
-        The detectors that watch the symbol.
+        The detectors that run on the symbol.
     counts
-        Where to count; symbols may share it.
+        The counters to increment; symbols may share them.
     """
 
     __slots__ = ("_counts", "_detectors", "_limits")
@@ -43,20 +43,20 @@ class Suppressor:
         self._counts = counts
 
     def mark(self, bar: Bar, readings: dict[str, Reading]) -> None:
-        """Give the readings of a bar that are to have no effect the reason why."""
+        """Add the reason of the suppression to the suppressed readings of a bar."""
         for detector in self._detectors:
             name = detector.name
             reading = readings[name]
             if reading.alarm:
-                why = self._why(name, detector, reading.contributions[0], bar)
-                readings[name] = reading = replace(reading, suppressed=why)
+                reason = self._reason(name, detector, reading.contributions[0], bar)
+                readings[name] = reading = replace(reading, suppressed=reason)
             if reading.drift:
-                why = self._why(DRIFT, detector, reading.drift[0], bar)
-                readings[name] = replace(reading, drift_suppressed=why)
+                reason = self._reason(DRIFT, detector, reading.drift[0], bar)
+                readings[name] = replace(reading, drift_suppressed=reason)
 
-    def _why(self, name: str, detector: Detector, top: Contribution, bar: Bar) -> str | None:
-        why = suppressed_because(self._limits[name], detector, top, bar.starts_at)
-        if why is None:
+    def _reason(self, name: str, detector: Detector, top: Contribution, bar: Bar) -> str | None:
+        suppressed = suppressed_because(self._limits[name], detector, top, bar.starts_at)
+        if suppressed is None:
             return None
-        self._counts[name, why.kind] = self._counts.get((name, why.kind), 0) + 1
-        return why.reason
+        self._counts[name, suppressed.kind] = self._counts.get((name, suppressed.kind), 0) + 1
+        return suppressed.reason

@@ -1,4 +1,4 @@
-"""From alarms to incidents: a line of alerts that opens, escalates and resolves; not a storm.
+"""Incidents of one symbol: alarms become a few alerts that open, escalate and resolve.
 
 A symbol has at most one incident at a time. It opens on the first alarm, becomes critical when the
 alarm persists or a second detector joins, and resolves after a quiet time.
@@ -21,11 +21,11 @@ from detectors.incidents.alerts import (
 from detectors.scorer import Reading
 
 PERSISTENT_BARS = 10
-"""Alarmed bars within an incident that make it critical."""
+"""The number of alarmed bars that makes an incident critical."""
 
 
 class Incident(Struct):
-    """An open incident; ``alert`` is the last that was raised for it."""
+    """An open incident. ``alert`` is its last alert."""
 
     alert: Alert
     detectors: list[str]
@@ -35,7 +35,7 @@ class Incident(Struct):
 
 
 def escalation(incident: Incident) -> str | None:
-    """Why an incident is critical, None where it is not."""
+    """Return why an incident is critical; None if it is not."""
     if len(incident.detectors) > 1:
         return f"{' and '.join(incident.detectors)} agree"
     if incident.alarmed_bars >= PERSISTENT_BARS:
@@ -49,9 +49,9 @@ class Incidents:
     Parameters
     ----------
     symbol
-        Whose incidents they are.
+        The symbol of the incidents.
     quiet_ns
-        An incident resolves after so much event time without an alarm.
+        The event time without an alarm after which an incident resolves, in nanoseconds.
     """
 
     __slots__ = ("open", "quiet_ns", "symbol")
@@ -68,9 +68,9 @@ class Incidents:
         readings: Mapping[str, Reading],
         inputs: Sequence[str] = (),
     ) -> list[Alert]:
-        """Take in a bar that closed at ``ts_event``; the alerts it gives rise to.
+        """Process a bar that closed at ``ts_event`` and return its alerts.
 
-        ``inputs`` is what is known against the symbol's feed.
+        ``inputs`` holds the current findings about the symbol's feed.
         """
         alerts = self.resolve(ts_event)
         alarmed = [d for d in detectors if readings[d.name].effective]
@@ -97,12 +97,12 @@ class Incidents:
         return alerts
 
     def resolve(self, ts_event: int) -> list[Alert]:
-        """Resolve what has been quiet for long enough at ``ts_event``."""
+        """Resolve the incident if its quiet time is over at ``ts_event``."""
         incident = self.open
         if incident is None or ts_event < incident.last_alarm_ns + self.quiet_ns:
             return []
         self.open = None
-        # Its end follows from its last alarm, not from when somebody looked.
+        # The end depends on the last alarm, not on the time of this call.
         ends_at = incident.last_alarm_ns + self.quiet_ns
         summary = (
             f"{self.symbol}: quiet for {self.quiet_ns // 10**9} s after"

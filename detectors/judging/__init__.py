@@ -1,5 +1,5 @@
-"""How surprising a number is: baselines, tails, the budget of false alarms, drift, peer priors.
+"""Statistics: baselines, tails, the false-alarm budget, drift and peer priors.
 
-Statistics only: imports nothing else of the project and knows no market. Features and scores enter;
-deviations, p-values and alarms leave.
+This package imports nothing else of the project and contains nothing about markets. Its inputs are
+features and scores. Its outputs are deviations, p-values and alarms.
 """

@@ -1,10 +1,11 @@
-"""From a score of any scale to an alarm, under a budget of false alarms.
+"""Turn a score of any scale into an alarm, under a budget of false alarms.
 
-Peaks over threshold on the stream itself: the score's high quantile is tracked, exceedances of it
-that stand close together are one episode, and a generalised Pareto tail is fitted to the episodes'
-highest scores. From the tail follows how many episodes a day reach a score by chance alone, and
-an alarm is a score that fewer reach than the budget allows. What is far out in the tail teaches
-nothing, unless it lasts: then it is the new normal. What is learned does not depend on the budget.
+The method is peaks over threshold on the stream of scores. The threshold is a high quantile of
+the scores. Exceedances of the threshold that are close together form one episode. A generalised
+Pareto tail is fitted to the highest score of each episode. The tail gives the number of episodes a
+day that reach a score by chance alone. A score is an alarm if this number is within the budget.
+Scores far out in the tail are not learned, unless they last: then they are the new normal. The
+learned state does not depend on the budget.
 """
 
 import math
@@ -16,35 +17,39 @@ DAY_SECONDS = 86_400.0
 YOUNG_SHAPE = 0.1
 PRIOR_SHAPE = 0.0
 PRIOR_EXCESS_RATIO = 0.35
-"""Of the tail where no peers have taught another: its shape, at first and later on, and its mean
-excess as a share of the threshold. All were chosen on the scorecard's tuning seeds."""
+"""The prior of the tail without peer priors: its shape in the first two hours, its shape later,
+and its mean excess as a share of the threshold. Chosen on the scorecard's tuning seeds."""
 PRIOR_EPISODES = 10
 PEER_EPISODES = 60
-"""A tail is drawn towards its prior as if it had been seen in so many episodes: towards what the
-peers have taught, more."""
+"""The weight of the tail's prior, in episodes: without peer priors, and with them."""
 SHAPE_EPISODES = 50
-"""The shape is drawn towards its prior by at least so many: it is the hardest to know."""
+"""The least weight of the shape's prior, in episodes: the shape is the hardest to estimate."""
 PEER_BARS = 600
-"""What peers have taught of the threshold weighs like so many bars of the warm-up."""
+"""The weight of the peers' threshold, in bars of the warm-up."""
 SHAPES = (-0.07, 0.5)
-"""A very negative shape is a largest possible score, which nobody knows; far above, no mean."""
+"""The range of the shape. A very negative shape implies a largest possible score, which is
+unknown. A shape far above the range has no mean."""
 LEARN_BARS = 60
-"""Settled scores are learned so many at a time."""
+"""The number of settled scores that are learned at a time."""
 QUANTILE_STEP = 0.005
 FIRST_STEPS = 5.0
-"""Of the threshold's approximation, as shares of the tail's scale: the least step and, over the
-bars seen, the first ones. Scores stay high for minutes: larger steps would follow each time."""
+"""Step sizes of the threshold's approximation, as shares of the tail's scale: the smallest step,
+and the numerator of the first steps (divided by the number of bars). Scores stay high for minutes.
+With larger steps the threshold would follow them each time."""
 UNUSUAL_PER_DAY = 1.0
-"""A score that fewer episodes a day reach is not learned, whatever the budget: of some hundred
-episodes a day that is so little of the tail that its fit is hardly shorter for it."""
+"""A score that at most this number of episodes a day reach is not learned, whatever the budget. A
+day has on the order of a hundred episodes, so this hardly shortens the fitted tail."""
 YOUNG_BARS = 3_600
-"""The first hour's scores come from baselines that still know little. They are forgotten once as
-many others have been learned."""
-LEAST_P_VALUE = 1e-12
+"""The scores of the first hour come from baselines with few observations. They are forgotten after
+the same number of later scores has been learned."""
+MIN_P_VALUE = 1e-12
 
 
 class Verdict(NamedTuple):
-    """What a score means: ``p_value`` is the chance that one bar starts an episode as extreme."""
+    """The result for a score.
+
+    ``p_value`` is the probability that one bar starts an episode as extreme as the score.
+    """
 
     p_value: float
     expected_per_day: float
@@ -61,25 +66,25 @@ class Tail(NamedTuple):
 
     @property
     def mean_excess(self) -> float:
-        """The mean of what episodes exceed the threshold by."""
+        """The mean excess of episodes over the threshold."""
         return self.scale / (1.0 - self.shape)
 
     def episodes_beyond(self, score: float) -> float:
-        """Expected episodes a bar that reach a score above the threshold."""
+        """Return the expected number of episodes per bar that reach a score above the threshold."""
         excess = (score - self.threshold) / self.scale
         if abs(self.shape) < 1e-6:
             beyond = math.exp(-excess)
         else:
             beyond = max(0.0, 1.0 + self.shape * excess) ** (-1.0 / self.shape)
-        return max(LEAST_P_VALUE, self.episodes_per_bar * beyond)
+        return max(MIN_P_VALUE, self.episodes_per_bar * beyond)
 
 
 class CalibrationState(Struct):
-    """All that a calibration has learned; a snapshot keeps it and puts it back.
+    """The learned state of a calibration; part of a snapshot.
 
-    ``waiting`` are the scores that have not settled; ``peaks`` holds each remembered episode's
-    first bar and highest score; ``unusual_bars`` says how long scores have been far out;
-    ``prior`` is the tail that peers have taught.
+    ``waiting`` holds the scores that have not settled. ``peaks`` holds the first bar and the
+    highest score of each remembered episode. ``unusual_bars`` counts the bars for which scores
+    have been far out. ``prior`` is the tail learned from peer symbols.
     """
 
     bars: int = 0
@@ -93,29 +98,29 @@ class CalibrationState(Struct):
 
 
 class TailCalibration:
-    """Peaks over threshold, the peaks being the highest scores of episodes.
+    """Peaks over threshold. The peaks are the highest scores of episodes.
 
     Parameters
     ----------
     budget_per_day
-        The false alarms a day that this stream of scores may raise.
+        The number of false alarms a day that this stream of scores may raise.
     bar_seconds
         The length of a bar.
     warmup_bars
-        Bars learned before anything is judged.
+        The number of bars that are learned before the first score is judged.
     level
         The quantile of the scores above which the tail begins.
     run_bars
-        So many bars below the threshold end an episode (runs declustering).
+        The number of bars below the threshold that ends an episode (runs declustering).
     max_peaks
-        Episodes remembered, the latest.
+        The number of episodes to remember; older ones are dropped.
     settle_bars
-        A score is learned only after so many bars in which none was far out: what leads up to an
-        alarm belongs to it and is forgotten with it.
+        The number of bars without a far-out score before a score is learned. The scores before
+        an alarm belong to the alarm and are dropped with it.
     relearn_bars
-        What has been far out for this long is learned like anything else.
+        Scores that have been far out for this number of bars are learned like any other.
     prior
-        The tail that peers have taught; None where there are none.
+        The tail learned from peer symbols; None without peers.
 
     Examples
     --------
@@ -164,16 +169,16 @@ class TailCalibration:
 
     @property
     def warming_up(self) -> bool:
-        """Whether too little has been learned to judge a score."""
+        """Whether too few bars have been learned to judge a score."""
         return self.state.bars < self.warmup_bars
 
     @property
-    def _grown_up(self) -> bool:
-        """Whether what was learned in the first hour has been forgotten."""
+    def _mature(self) -> bool:
+        """Whether the scores of the first hour have been forgotten."""
         return self.state.bars >= 2 * YOUNG_BARS
 
     def judge(self, score: float) -> Verdict:
-        """What a score means by what was learned so far; not to be asked while warming up."""
+        """Judge a score by the learned tail. Do not call this while warming up."""
         assert not self.warming_up
         bars_per_day = DAY_SECONDS / self.bar_seconds
         tail = self.state.tail
@@ -181,20 +186,25 @@ class TailCalibration:
             beyond = tail.episodes_beyond(score)
             expected_per_day = beyond * bars_per_day
             return Verdict(beyond, expected_per_day, expected_per_day <= self.budget_per_day)
-        # Below the tail only the order matters: geometric from 1 to the tail's start.
+        # Below the tail only the order matters: the p-value falls geometrically from 1 to the
+        # start of the tail.
         p_value = tail.episodes_per_bar ** (score / tail.threshold) if tail.threshold > 0.0 else 1.0
         return Verdict(p_value, p_value * bars_per_day, alarm=False)
 
     def stress_ratio(self, p_value: float) -> float:
-        """Where a p-value lies between no surprise (0) and an alarm (1), in log probability."""
+        """Return the place of a p-value between no surprise (0) and an alarm (1).
+
+        The scale is log probability.
+        """
         bars_per_day = DAY_SECONDS / self.bar_seconds
         at_alarm = min(0.5, self.budget_per_day / bars_per_day)
         return min(1.0, math.log(max(p_value, 1e-300)) / math.log(at_alarm))
 
     def learn(self, score: float) -> None:
-        """Take a bar's score, to be learned once it has settled.
+        """Take the score of a bar. It is learned after it has settled.
 
-        What is far out is left out until it has lasted, and so is what led up to it.
+        A far-out score, and the unsettled scores before it, are dropped until far-out scores have
+        lasted for ``relearn_bars``.
         """
         state = self.state
         if self.warming_up:
@@ -217,14 +227,14 @@ class TailCalibration:
             self._fit()
 
     def _begin(self) -> None:
-        """Place the threshold by the warm-up's scores and the peers', and learn the scores."""
+        """Set the threshold from the warm-up's scores and the peers' prior. Learn the scores."""
         state = self.state
         ordered = sorted(state.waiting)
         n = len(ordered)
         state.threshold = ordered[int(self.level * (n - 1))]
         if state.prior is not None:
-            prior_squares = PEER_BARS * state.prior.threshold
-            state.threshold = (n * state.threshold + prior_squares) / (n + PEER_BARS)
+            prior_sum = PEER_BARS * state.prior.threshold
+            state.threshold = (n * state.threshold + prior_sum) / (n + PEER_BARS)
         for score in state.waiting:
             self._observe(score)
         state.waiting = []
@@ -251,8 +261,8 @@ class TailCalibration:
     def _fit(self) -> None:
         """Fit the tail by probability-weighted moments (Hosking and Wallis, 1987, section 3.2).
 
-        A few episodes say little, so what they say is drawn towards a prior: the peers' tail, or a
-        mild one where there are no peers.
+        The estimate is shrunk towards a prior, because a few episodes are little evidence. The
+        prior is the peers' tail, or a mild tail without peers.
         """
         state = self.state
         threshold, prior = state.threshold, state.prior
@@ -260,32 +270,35 @@ class TailCalibration:
         n = len(excesses)
         if prior is None:
             weight = PRIOR_EPISODES
-            shape = PRIOR_SHAPE if self._grown_up else YOUNG_SHAPE
+            shape = PRIOR_SHAPE if self._mature else YOUNG_SHAPE
             mean = PRIOR_EXCESS_RATIO * max(threshold, 1.0)
         else:
             weight = PEER_EPISODES
             shape, mean = prior.shape, prior.mean_excess
         if n >= 10 and (moments := _shape_by_moments(excesses)) is not None:
-            drawn = max(weight, SHAPE_EPISODES)
-            shape = (n * moments + drawn * shape) / (n + drawn)
+            shape_weight = max(weight, SHAPE_EPISODES)
+            shape = (n * moments + shape_weight * shape) / (n + shape_weight)
         shape = min(max(shape, SHAPES[0]), SHAPES[1])
         mean = (sum(excesses) + weight * mean) / (n + weight)
         state.tail = Tail(threshold, self._episodes_per_bar(n), shape, mean * (1.0 - shape))
 
     def _episodes_per_bar(self, episodes: int) -> float:
         state = self.state
-        first = YOUNG_BARS if self._grown_up else 0
+        first = YOUNG_BARS if self._mature else 0
         if len(state.peaks) == self.max_peaks:
             first = state.peaks[0][0]
         bars = state.bars - first
         if state.prior is None:
             return min(1.0, (episodes + 1) / (bars + self.run_bars))
-        prior_squares = PEER_EPISODES / state.prior.episodes_per_bar
-        return min(1.0, (episodes + PEER_EPISODES) / (bars + prior_squares))
+        prior_bars = PEER_EPISODES / state.prior.episodes_per_bar
+        return min(1.0, (episodes + PEER_EPISODES) / (bars + prior_bars))
 
 
 def _shape_by_moments(excesses: list[float]) -> float | None:
-    """A generalised Pareto distribution's shape from sorted excesses; None if undefined."""
+    """Return the shape of a generalised Pareto distribution from sorted excesses.
+
+    Returns None if the shape is undefined.
+    """
     n = len(excesses)
     first = sum(excesses) / n
     second = sum(x * (n - 1 - i) for i, x in enumerate(excesses)) / (n * (n - 1))

@@ -1,9 +1,10 @@
-"""A lasting change in what a detector sees: told of once, and the end of an old habit.
+"""Detect a lasting change of a detector's features (drift).
 
-Each feature's deviation from its baseline, in standard deviations, is averaged over blocks of a
-minute. The largest of a block's averages stays where chance keeps it while the baseline fits; when
-it has been above that for minutes on end, river's Page-Hinkley test says so. An incident that comes
-and goes does not add up to it; what lasts does, whatever its direction.
+The deviation of each feature from its baseline, in standard deviations, is averaged over blocks of
+one minute. The value of a block is its largest average. While the baseline fits, this value varies
+by chance alone. River's Page-Hinkley test detects that it has been higher for minutes. A passing
+incident is too short for the test. A lasting change is detected in either direction, and reported
+once; the old baseline then ends.
 """
 
 from collections.abc import Mapping
@@ -14,22 +15,23 @@ from river.drift import PageHinkley
 
 BLOCK_BARS = 60
 LARGEST_DEVIATION = 4.0
-"""A bar's deviation counts for at most so many standard deviations: a drift is long, not large."""
+"""The largest deviation of a bar that counts, in standard deviations: a drift is long, not
+large."""
 
 MIN_BLOCKS = 10
 TOLERATED_RISE = 0.2
 CUMULATED_RISE = 9.5
 ALARMING_RISE = 24.0
-"""The test's parameters, in standard deviations and minutes of them: of a change of three standard
-deviations about seven minutes. Where a detector raises alarms it takes much more, so that a drain
-or a build-up has been told of as what it is by then."""
+"""The parameters of the test, in minutes (blocks) and standard deviations. A change of three
+standard deviations is detected after about seven minutes. `ALARMING_RISE` is for detectors that
+raise alarms: it is much higher, so that an alarm reports a drain or a build-up first."""
 
 MAX_BLOCKS = 120
-"""So many blocks make up the test's memory; half of them are kept when it is full."""
+"""The number of blocks that the test remembers. When they are full, the newer half is kept."""
 
 
 class DriftState(Struct):
-    """All that a watch has learned; a snapshot keeps it and puts it back."""
+    """The learned state of a DriftWatch; part of a snapshot."""
 
     bars: int = 0
     sums: dict[str, float] = {}
@@ -37,12 +39,12 @@ class DriftState(Struct):
 
 
 class DriftWatch:
-    """Watches one detector's features in one symbol for a change that lasts.
+    """Detects drift in the features of one detector for one symbol.
 
     Parameters
     ----------
     cumulated_rise
-        How much the blocks' largest averages must have risen in sum.
+        The cumulated rise of the block values from which a drift is detected.
 
     Examples
     --------
@@ -67,16 +69,16 @@ class DriftWatch:
         self.restore(DriftState())
 
     def learn(self, deviations: Mapping[str, float]) -> dict[str, float]:
-        """Take a bar's deviations, in standard deviations of either sign.
+        """Take the deviations of a bar, in standard deviations of either sign.
 
-        Where they show a drift: the features' mean deviations over the last block, and the watch
-        begins anew. Nothing otherwise.
+        If a drift is detected, this returns the mean deviation of each feature over the last
+        block and resets the watch. Otherwise it returns an empty dict.
         """
         state = self.state
         state.bars += 1
         for feature, deviation in deviations.items():
-            counted = min(LARGEST_DEVIATION, max(-LARGEST_DEVIATION, deviation))
-            state.sums[feature] = state.sums.get(feature, 0.0) + counted
+            clipped = min(LARGEST_DEVIATION, max(-LARGEST_DEVIATION, deviation))
+            state.sums[feature] = state.sums.get(feature, 0.0) + clipped
         if state.bars < BLOCK_BARS:
             return {}
         means = {feature: total / state.bars for feature, total in state.sums.items()}
@@ -93,7 +95,7 @@ class DriftWatch:
         return means
 
     def restore(self, state: DriftState) -> None:
-        """Take over what a snapshot's watch had learned."""
+        """Continue from the state of a snapshot."""
         self.state = state
         self._begin_test()
 
@@ -105,8 +107,9 @@ class DriftWatch:
             alpha=1.0,
             mode="up",
         )
-        # River keeps a method of the test in the test. Only a full collection of garbage, hours
-        # apart, would free such a cycle, and every symbol that is forgotten leaves some.
+        # River stores a bound method of the test in the test: a reference cycle. Only a full
+        # garbage collection frees a cycle, and full collections are hours apart. Every evicted
+        # symbol would leave some cycles in memory.
         self._test._test_drift = partial(_risen_beyond, self.cumulated_rise)  # noqa: SLF001
         for block in self.state.blocks:
             self._test.update(block)  # type: ignore[no-untyped-call]  # river's own

@@ -1,4 +1,4 @@
-"""How surprising a bar's features are for this symbol: an online, one-sided distance."""
+"""The surprise of a bar's features for a symbol: an online, one-sided distance."""
 
 import math
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from msgspec import Struct
 from river import base, stats
 
 LARGEST_DEVIATION = 1_000.0
-"""A feature's deviation counts for at most this many standard deviations."""
+"""The largest deviation of a feature that counts, in standard deviations."""
 
 
 class Contribution(Struct, frozen=True):
-    """One feature's part in a score: shares of all features' parts add up to one."""
+    """The contribution of one feature to a score. The shares of all features add up to one."""
 
     feature: str
     value: float
@@ -21,21 +21,21 @@ class Contribution(Struct, frozen=True):
 
 TYPICAL_BARS = 300
 PEER_BARS = 600
-"""What is known of a feature's deviation beforehand weighs like so many bars: a few minutes of a
-feature that is smoothed over a minute say next to nothing of how it varies."""
+"""The weight of a feature's prior deviation, in bars: of a typical deviation, and of a peer prior.
+A few minutes of a feature that is smoothed over a minute are little evidence of its variance."""
 
 SurpriseState = dict[str, tuple[int, float, float, int]]
-"""A feature's observations, mean, mean squared deviation, and the bars that what was known of the
-latter beforehand weighs like."""
+"""By feature: the number of observations, the mean, the mean squared deviation, and the weight of
+the prior of the mean squared deviation in bars."""
 
 
 class Baseline:
-    """What is normal for one feature: its mean and its mean squared deviation.
+    """The baseline of one feature: its mean and its mean squared deviation.
 
-    River's running means for the first ``grace`` observations, when exponential weights would
-    give the very first ones too much say; its exponentially weighted means from then on.
-    ``expected`` and ``deviation`` are what they come to. ``square`` is what is known of the mean
-    squared deviation beforehand, and weighs like ``prior_bars``.
+    The first ``grace`` observations use river's running means, because exponential weights would
+    give the very first observations too much weight. Later observations use river's exponentially
+    weighted means. ``expected`` and ``deviation`` are the resulting mean and standard deviation.
+    ``square`` is the prior of the mean squared deviation. It has the weight of ``prior_bars`` bars.
     """
 
     __slots__ = (
@@ -51,7 +51,7 @@ class Baseline:
         self.square: stats.Mean | stats.EWMean = _plain(square, prior_bars)
 
     def update(self, x: float, deviation: float, grace: int, min_deviation: float) -> None:
-        """Learn a value and its deviation from what was expected of it."""
+        """Learn a value and its deviation from the expected value."""
         if self.observations == grace:
             self.mean = _exponential(self.mean.get(), grace)
             self.square = _exponential(self.square.get(), grace)
@@ -61,10 +61,13 @@ class Baseline:
         self.settle(min_deviation)
 
     def settle(self, min_deviation: float) -> None:
-        """Take up what was learned; no deviation is below the least, absolute or relative."""
+        """Update ``expected`` and ``deviation`` from the means.
+
+        ``min_deviation`` is the smallest deviation, absolute and relative to the mean.
+        """
         self.expected = expected = self.mean.get()
         floor = min_deviation * max(1.0, abs(expected))
-        # A value differs from a mean of few bars by the noise of both.
+        # The difference between a value and a mean of few bars has the noise of both.
         noise = 1.0 + self.noise_bars / self.observations
         self.deviation = max(floor, math.sqrt(self.square.get() * noise))
 
@@ -77,26 +80,26 @@ class Surprise(base.AnomalyDetector):
     $$s = \sqrt{\sum_j \max(0, z_j)^2}, \qquad z_j = \frac{x_j - \mu_j}{\max(\sigma_j, m,
     m |\mu_j|)}$$
 
-    so that only a rise counts; a feature whose fall is the finding is given with its sign turned.
-    Squares add up, so each feature's share of $s^2$ is its contribution. The floor $m$ keeps a
-    feature that hardly moved from turning the least change into a finding; what is learned is cut
-    at ``clip`` standard deviations, so that an anomaly moves the baseline slowly but a lasting
-    change does become the new normal.
+    Only a rise counts. If the fall of a quantity is the finding, its feature has the opposite
+    sign. The contribution of a feature is its share of $s^2$, because squares add up. The floor
+    $m$ prevents a finding from a tiny change of a feature that hardly moved before. Learned values
+    are clipped at ``clip`` standard deviations: an anomaly moves the baseline slowly, and a
+    lasting change becomes the new normal.
 
     Parameters
     ----------
     memory
-        The number of bars over which the baseline forgets (its fading factor is the inverse).
+        The number of bars over which the baseline forgets (the inverse of the fading factor).
     min_deviation
-        The least standard deviation, absolute and relative to the mean. Features are expected to
-        be ratios, shares or logarithms: dimensionless, of order one.
+        The smallest standard deviation, absolute and relative to the mean. Features should be
+        ratios, shares or logarithms: dimensionless, of order one.
     clip
-        Values are learned as if at most this many standard deviations from the mean.
+        The largest distance from the mean at which values are learned, in standard deviations.
     typical
-        Each feature's standard deviation as far as it is known beforehand: it keeps a baseline
-        that has seen little from taking the ordinary for a surprise.
+        The prior standard deviation of each feature for which one is known. It prevents false
+        surprises from a baseline with few observations.
     mean_noise_bars
-        The mean of n bars is as uncertain as that of n / ``mean_noise_bars`` independent ones.
+        The mean of n bars is as uncertain as the mean of n / ``mean_noise_bars`` independent bars.
 
     Examples
     --------
@@ -136,7 +139,7 @@ class Surprise(base.AnomalyDetector):
         self.prior_squares: dict[str, float] = {}
 
     def set_prior_squares(self, squares: Mapping[str, float]) -> None:
-        """Take what peers have learned of each feature's mean squared deviation beforehand."""
+        """Set the prior of each feature's mean squared deviation, learned from peer symbols."""
         self.prior_squares = dict(squares)
 
     def _begin(self, feature: str) -> Baseline:
@@ -147,7 +150,7 @@ class Surprise(base.AnomalyDetector):
         return Baseline(self.mean_noise_bars)
 
     def learn_one(self, x: dict[str, float]) -> None:  # type: ignore[override]  # names are str
-        """Learn one bar's features; values that are not finite are passed over."""
+        """Learn the features of one bar. Values that are not finite are ignored."""
         baselines = self._baselines
         for feature, value in x.items():
             if not math.isfinite(value):
@@ -158,13 +161,13 @@ class Surprise(base.AnomalyDetector):
                 baseline.expected = value
             deviation = value - baseline.expected
             if baseline.observations + baseline.prior_bars > self.memory // 10:
-                most = self.clip * baseline.deviation
-                deviation = min(most, max(-most, deviation))
+                limit = self.clip * baseline.deviation
+                deviation = min(limit, max(-limit, deviation))
             x_learned = baseline.expected + deviation
             baseline.update(x_learned, deviation, self.memory, self.min_deviation)
 
     def deviations_one(self, x: dict[str, float]) -> dict[str, float]:
-        """Each feature's deviation from what is expected of it, in standard deviations."""
+        """Return the deviation of each feature from its expected value, in standard deviations."""
         deviations = {}
         for feature, value in x.items():
             baseline = self._baselines.get(feature)
@@ -174,11 +177,11 @@ class Surprise(base.AnomalyDetector):
         return deviations
 
     def score_one(self, x: dict[str, float]) -> float:  # type: ignore[override]  # names are str
-        """The distance in standard deviations; 0 where nothing rose or nothing was learned."""
+        """Return the distance in standard deviations; 0 if no feature rose or none was learned."""
         return distance(self.deviations_one(x))
 
     def explain_one(self, x: dict[str, float]) -> list[Contribution]:
-        """Each risen feature's share of the squared score, the largest first."""
+        """Return the share of each risen feature in the squared score, the largest first."""
         rises = {feature: z for feature, z in self.deviations_one(x).items() if z > 0.0}
         total = sum(z * z for z in rises.values())
         contributions = [
@@ -188,31 +191,31 @@ class Surprise(base.AnomalyDetector):
         return sorted(contributions, key=lambda c: (-c.share, c.feature))
 
     def state(self) -> SurpriseState:
-        """What is known of each feature, for a snapshot."""
+        """Return the baseline of each feature, for a snapshot."""
         return {
             feature: (b.observations, b.mean.get(), b.square.get(), b.prior_bars)
             for feature, b in self._baselines.items()
         }
 
     def expected(self, feature: str) -> float:
-        """What is expected of a feature that has been learned."""
+        """Return the expected value of a feature that has been learned."""
         return self._baselines[feature].expected
 
     def deviation(self, feature: str) -> float:
-        """The standard deviation of a feature that has been learned."""
+        """Return the standard deviation of a feature that has been learned."""
         return self._baselines[feature].deviation
 
     def relearn(self) -> None:
-        """Forget what is expected of every feature, but not by how much it varies."""
+        """Forget the mean of every feature. Keep the mean squared deviations as priors."""
         self.prior_squares = self.squares()
         self._baselines = {}
 
     def squares(self) -> dict[str, float]:
-        """Each feature's mean squared deviation: what peers may borrow."""
+        """Return the mean squared deviation of each feature, for a peer prior."""
         return {feature: b.square.get() for feature, b in self._baselines.items()}
 
     def restore(self, state: SurpriseState) -> None:
-        """Take over the baselines of a snapshot."""
+        """Continue from the baselines of a snapshot."""
         for feature, (observations, mean, square, prior_bars) in state.items():
             baseline = Baseline(self.mean_noise_bars, 0.0, prior_bars)
             self._baselines[feature] = baseline
@@ -227,7 +230,7 @@ class Surprise(base.AnomalyDetector):
 
 
 def distance(deviations: Mapping[str, float]) -> float:
-    """How far what rose is from what is expected of it; what fell does not count.
+    """Return the distance of the risen features from their expected values. Falls do not count.
 
     >>> distance({"hazard": 3.0, "spread": 4.0, "depth": -9.0})
     5.0
@@ -236,14 +239,14 @@ def distance(deviations: Mapping[str, float]) -> float:
 
 
 def _exponential(start: float, grace: int) -> stats.EWMean:
-    """An exponentially weighted mean that stands at ``start``."""
+    """Return an exponentially weighted mean with the value ``start``."""
     mean = stats.EWMean(fading_factor=1.0 / grace)
     mean.update(start)
     return mean
 
 
 def _plain(start: float, observations: int) -> stats.Mean:
-    """A plain mean of so many observations that stands at ``start``."""
+    """Return a plain mean of ``observations`` observations with the value ``start``."""
     mean = stats.Mean()
     if observations:
         mean.update(start, observations)

@@ -1,5 +1,5 @@
-"""The market as it is: events, the order book, bars, and what is usual of accounts.
+"""Market data: events, the order book, bars and account baselines.
 
-Imports nothing else of the project. Events enter one by one; a closed bar leaves, with the sums and
-the depth that the detectors read.
+This package imports nothing else of the project. Its inputs are single events. Its output is a
+closed bar with the sums and the depth that the detectors read.
 """

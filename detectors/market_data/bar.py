@@ -1,9 +1,9 @@
-"""What happened in one symbol in one interval, and over the last few.
+"""Bars: the flow of one symbol in one interval and over recent spans, and the state of its book.
 
-A bar holds sums of what flowed and the state of the book at its ends. So that a detector can look
-over several spans at once, the sums are also kept with exponential forgetting: a span of tau
-seconds weighs what happened t seconds ago by exp(-t / tau). That takes one row of numbers a span
-whatever its length, and an interval without events costs nothing.
+A bar holds sums of the flow, and the state of the book at both ends. Sums with exponential
+forgetting cover longer spans: a span of tau seconds weights an event of t seconds ago by
+exp(-t / tau). Each span takes one row of numbers, whatever its length. An interval without events
+costs nothing.
 """
 
 import math
@@ -15,40 +15,42 @@ from msgspec import Struct
 from detectors.market_data.book import DEPTH_BANDS_BPS, Book
 
 SPANS_SECONDS = (5, 15, 60)
-"""The spans over which flow is kept besides the bar itself: no single scale suffices."""
+"""The spans of the flow sums, in addition to the bar itself: no single scale suffices."""
 
 DEPTH_SPANS_SECONDS = (15, 60, 300)
-"""The spans over which depth is smoothed: a quote that moves, a maker that left, a drain."""
+"""The spans over which depth is smoothed: for a moving quote, a maker that left, a drain."""
 
 NEAR_BPS = 25.0
 """Flow within this distance of the mid price is "near" the touch."""
 
 NEAR_BAND = DEPTH_BANDS_BPS.index(NEAR_BPS)
-"""The place of the same distance among the bands of a book state's depths."""
+"""The index of this distance in the depth bands of a book state."""
 
 YOUNG_NS = 50_000_000
-"""An order cancelled within this time of its arrival was "young": nobody could have traded with it
-who had not already decided to (fleeting orders: Hasbrouck and Saar, 2009, use two seconds; stuffing
-is a matter of milliseconds: Egginton, Van Ness and Van Ness, 2016)."""
+"""The largest age of a "young" order at its cancellation. Only a trader who had already decided to
+trade could have traded with it (short-lived orders: Hasbrouck and Saar, 2009, use two seconds;
+quote stuffing takes milliseconds: Egginton, Van Ness and Van Ness, 2016)."""
 
 FLEETING_NS = 1_000_000_000
 FLEETING_SHARE = 0.1
-"""An order withdrawn within a second is fleeting (Hasbrouck and Saar, 2009, took two seconds, when
-markets were slower). One of at least this share of the usual depth is meant to be seen."""
+"""An order withdrawn within a second is short-lived (Hasbrouck and Saar, 2009, used two seconds,
+when markets were slower). A short-lived order is large from this share of the usual depth: it is
+meant to be seen."""
 
 WIDEST_SPREAD_BPS = 1_000.0
-"""The spread of a book with an empty side, and the most that any spread counts for."""
+"""The spread of a book with an empty side, and the upper limit of any spread."""
 
 
 @dataclass(slots=True)  # written with every event, which costs a Struct twice as much
 class Flow:
     """Sums over an interval, or over a span with exponential forgetting.
 
-    Counts are numbers of events; the rest is notional in the quote currency. ``bid`` and ``ask``
-    name the side of the book where the order rested. ``leveraged`` is the notional of new orders
-    that state a leverage and do not only reduce, ``leverage_excess_weighted`` weighs it by the
-    excess of the leverage's logarithm over the account's own habit. ``large_fleeting`` is what was
-    withdrawn of orders as large as `FLEETING_SHARE` within `FLEETING_NS` of their arrival.
+    Counts are numbers of events. All other fields are notional in the quote currency. ``bid`` and
+    ``ask`` name the side of the book where the order rested. ``leveraged`` is the notional of new
+    orders that state a leverage and are not reduce-only. ``leverage_excess_weighted`` is this
+    notional, weighted by the excess of the log leverage over the account's own baseline.
+    ``large_fleeting`` is the notional withdrawn within `FLEETING_NS` of arrival, from orders of at
+    least `FLEETING_SHARE` of the usual depth.
     """
 
     orders: float = 0.0
@@ -72,7 +74,7 @@ _amounts = attrgetter(*(field.name for field in fields(Flow)))
 
 
 class BookState(Struct, frozen=True, gc=False):
-    """The book at one moment; depths are notional within 10, 25 and 50 bps of the mid price."""
+    """The book at one moment. Depths are notional within 10, 25 and 50 bps of the mid price."""
 
     mid: float
     spread_bps: float
@@ -81,20 +83,20 @@ class BookState(Struct, frozen=True, gc=False):
 
     @property
     def depth(self) -> tuple[float, float, float]:
-        """Both sides' depth within each band."""
+        """The depth of both sides within each band."""
         (a, b, c), (d, e, f) = self.bid_depth, self.ask_depth
         return (a + d, b + e, c + f)
 
 
 class Bar(Struct, frozen=True):
-    """One interval of one symbol, closed: [starts_at, ends_at), with what led up to it.
+    """A closed bar of one symbol, for the interval [starts_at, ends_at).
 
-    ``spans`` has a Flow for each of SPANS_SECONDS, this interval included. ``opened`` and
-    ``closed`` are None until the book has had both sides once. ``usual_depth`` is the habitual
-    notional within 25 bps of the mid on both sides, 0 while unknown; ``smooth_log_depth`` the
-    logarithm of depth over the usual, smoothed over DEPTH_SPANS_SECONDS. ``one_sided`` is
-    how much one account has lately placed on one side, see OneSidedAccounts; 0 where accounts are
-    not told.
+    ``spans`` has a Flow for each of SPANS_SECONDS, including this interval. ``opened`` and
+    ``closed`` are None until the book has had both sides once. ``usual_depth`` is the baseline of
+    the notional within 25 bps of the mid on both sides; 0 while unknown. ``smooth_log_depth`` is
+    the logarithm of depth over usual depth, smoothed over DEPTH_SPANS_SECONDS. ``one_sided`` is
+    the recent one-sided placement of one account, see OneSidedAccounts; 0 if events state no
+    accounts.
     """
 
     symbol: str
@@ -110,7 +112,7 @@ class Bar(Struct, frozen=True):
 
 
 class Spans:
-    """The flow sums of SPANS_SECONDS, forgotten exponentially.
+    """The flow sums of SPANS_SECONDS, with exponential forgetting.
 
     Parameters
     ----------
@@ -125,23 +127,24 @@ class Spans:
         self.sums = tuple(Flow() for _ in SPANS_SECONDS)
 
     def add(self, flow: Flow, bars: int) -> tuple[Flow, ...]:
-        """Let ``bars`` intervals pass, the last of which saw ``flow``; the sums after it."""
+        """Let ``bars`` intervals pass, the last of them with ``flow``, and return the new sums."""
         amounts = _amounts(flow)
         sums = []
         for decay, before in zip(self._decay, self.sums, strict=True):
-            left = decay**bars
+            factor = decay**bars
             pairs = zip(_amounts(before), amounts, strict=True)
-            sums.append(Flow(*[total * left + amount for total, amount in pairs]))
+            sums.append(Flow(*[total * factor + amount for total, amount in pairs]))
         self.sums = tuple(sums)
         return self.sums
 
 
-LEAST_BASELINE = 1e-90
-"""Less than any depth of one order: what is left of a habit after weeks of an empty book."""
+MIN_BASELINE = 1e-90
+"""The smallest usual depth; a smaller one counts as zero. It is below the depth of any single
+order: a baseline falls below it only after weeks of an empty book."""
 
 
 class DepthState(Struct):
-    """What a DepthBaseline has learned; a snapshot keeps it and puts it back."""
+    """The learned state of a DepthBaseline; part of a snapshot."""
 
     bars: int = 0
     usual: float = 0.0
@@ -149,7 +152,7 @@ class DepthState(Struct):
 
 
 class DepthBaseline:
-    """How deep the book usually is, and how deep it has been lately.
+    """The usual depth of the book, and its smoothed recent depth.
 
     Parameters
     ----------
@@ -167,12 +170,12 @@ class DepthBaseline:
         self.state = DepthState()
 
     def learn(self, depth: float) -> None:
-        """Learn a bar's depth, as notional within 25 bps of the mid on both sides."""
+        """Learn the depth of a bar: the notional within 25 bps of the mid on both sides."""
         state = self.state
         state.bars += 1
-        # A plain mean at first, so that the first bar has no lasting say.
+        # A plain mean at first: the first bar has no lasting weight.
         state.usual += max(self._fading, 1.0 / state.bars) * (depth - state.usual)
-        if state.usual < LEAST_BASELINE:
+        if state.usual < MIN_BASELINE:
             state.usual = 0.0
         if state.usual > 0.0:
             log_depth = math.log(max(depth, 1e-3 * state.usual) / state.usual)
@@ -186,7 +189,10 @@ class DepthBaseline:
 
 
 def book_state(book: Book, last_mid: float | None) -> BookState | None:
-    """Measure a book; the mid of a book with an empty side is its last."""
+    """Return the state of a book.
+
+    A book with an empty side has the mid ``last_mid``. Without a last mid the state is None.
+    """
     mid, spread_bps = book.mid, book.spread_bps
     if mid is None or spread_bps is None:
         if last_mid is None:

@@ -1,8 +1,9 @@
-"""One symbol's order book, order by order.
+"""The order book of one symbol, order by order.
 
-Orders rest by id; price levels hold what rests at a price. The prices of each side are kept in a
-sorted list, so that the touch is its last entry and depth is a walk inwards from there. The book
-takes events as they come: what names an unknown order changes nothing and says so.
+The book stores orders by id, and the total quantity of each price level. The prices of each side
+are in a sorted list: the touch is the last entry, and depth is computed by a walk from there. The
+book accepts events in any state: an event for an unknown order changes nothing, and the result
+reports it.
 """
 
 from bisect import bisect_left, insort
@@ -15,11 +16,11 @@ DEPTH_BANDS_BPS = (10.0, 25.0, 50.0)
 """The distances from the mid price within which depth is measured."""
 
 ALMOST_ALL = 1.0 - 1e-12
-"""A share of an order above this is all of it: what is left would be rounding."""
+"""A share of an order above this counts as the whole order: the remainder is rounding."""
 
 
 class RestingOrder(Struct, gc=False):
-    """What is left of an order in the book."""
+    """The remaining part of an order in the book."""
 
     is_buy: bool
     price: float
@@ -29,7 +30,7 @@ class RestingOrder(Struct, gc=False):
 
 @dataclass(slots=True)  # written with every event, which costs a Struct twice as much
 class Level:
-    """All that rests at one price."""
+    """The total of the orders that rest at one price."""
 
     quantity: float = 0.0
     orders: int = 0
@@ -49,22 +50,22 @@ class BookSide:
         self.prices: list[float] = []
 
     def open(self, price: float, quantity: float) -> None:
-        """Open a level with its first order."""
+        """Add a price level with its first order."""
         self.levels[price] = Level(quantity, 1)
         insort(self.prices, self.sign * price)
 
     def close(self, price: float) -> None:
-        """Close a level that has no order left."""
+        """Remove a price level without orders."""
         del self.levels[price]
         del self.prices[bisect_left(self.prices, self.sign * price)]
 
     @property
     def best(self) -> float | None:
-        """The best price, None where the side is empty."""
+        """The best price; None if the side is empty."""
         return self.sign * self.prices[-1] if self.prices else None
 
     def depth(self, mid: float, bands_bps: tuple[float, ...] = DEPTH_BANDS_BPS) -> list[float]:
-        """Notional within each band (ascending, in bps) of the mid price, cumulative."""
+        """Return the cumulative notional within each band (ascending, in bps) of the mid price."""
         limits = [self.sign * mid * (1.0 - self.sign * band / 1e4) for band in bands_bps]
         depths: list[float] = []
         total = 0.0
@@ -89,8 +90,8 @@ class Book:
     Parameters
     ----------
     max_orders
-        The most orders that rest; beyond it those that have rested longest are evicted, a
-        sixty-fourth at once.
+        The largest number of resting orders. Above this limit the oldest orders are evicted, one
+        sixty-fourth of the limit at once.
 
     Examples
     --------
@@ -117,11 +118,12 @@ class Book:
     def add(
         self, order_id: str, is_buy: bool, price: float, quantity: float, ts_event: int
     ) -> None:
-        """Rest an order. The id must not rest already: ``take`` it first."""
+        """Add a resting order. Its id must not rest already: ``take`` that order first."""
         orders = self.orders
         assert order_id not in orders, order_id
         if len(orders) >= self.max_orders:
-            # Some at once: a dict that loses its first entry is slow to find its next one.
+            # Several at once: after the deletion of its first entry, a dict is slow to find the
+            # next one.
             self.evict(max(1, self.max_orders // 64))
         orders[order_id] = RestingOrder(is_buy, price, quantity, ts_event)
         side = self.bids if is_buy else self.asks
@@ -133,9 +135,9 @@ class Book:
             level.orders += 1
 
     def take(self, order_id: str, quantity: float | None) -> tuple[RestingOrder, float] | None:
-        """Take ``quantity``, or all that is left, from an order.
+        """Take ``quantity`` from an order, or the whole remaining quantity if None.
 
-        Returns the order and how much was taken; None where no such order rests.
+        Returns the order and the quantity taken; None if no order with this id rests.
         """
         order = self.orders.get(order_id)
         if order is None:
@@ -151,27 +153,28 @@ class Book:
             return order, quantity
         del self.orders[order_id]
         level.quantity -= left
-        # Beside a huge order a small one is lost in rounding, and would be missing afterwards.
+        # Next to a huge order, rounding loses the quantity of a small order: the level may become
+        # negative.
         if level.quantity < 0.0:  # noqa: PLR1730 - as above
             level.quantity = 0.0
         level.orders -= 1
-        # Emptiness is decided by the count: a sum of floats need not return to zero.
+        # The count decides whether the level is empty: a sum of floats may not return to zero.
         if level.orders == 0:
             side.close(order.price)
         return order, left
 
     def evict(self, count: int) -> None:
-        """Drop the orders that have rested longest."""
+        """Drop the ``count`` oldest orders."""
         for order_id in list(islice(self.orders, count)):
             self.take(order_id, None)
             self.evicted += 1
 
     def uncross(self, before_ns: int) -> None:
-        """Drop what a matching venue cannot have: orders that cross the other side's touch.
+        """Drop the oldest crossing orders until the book is no longer crossed.
 
-        A crossed book at rest means that the feed lost the end of an order. Of the orders that
-        cross, the oldest are the ghosts; only orders placed before ``before_ns`` are dropped, so
-        that an order whose trades are still on their way is left alone.
+        A matching venue cannot have a crossed book at rest: the feed lost the end of an order. The
+        oldest crossing orders are the stale ones. Only orders placed before ``before_ns`` are
+        dropped, because the trades of a newer order may still be in transit.
         """
         bids, asks = self.bids.prices, self.asks.prices
         if not bids or not asks or bids[-1] < -asks[-1]:
@@ -191,14 +194,14 @@ class Book:
 
     @property
     def mid(self) -> float | None:
-        """The mid price, None where a side is empty."""
+        """The mid price; None if a side is empty."""
         if not self.bids.prices or not self.asks.prices:
             return None
         return (self.bids.prices[-1] - self.asks.prices[-1]) / 2.0
 
     @property
     def spread_bps(self) -> float | None:
-        """The spread in basis points of the mid; not below zero; None where a side is empty."""
+        """The spread in basis points of the mid, at least zero; None if a side is empty."""
         mid = self.mid
         if mid is None:
             return None

@@ -1,9 +1,9 @@
-"""The vocabulary of the market: what an exchange tells Foreshock, as immutable records.
+"""The events that an exchange sends to Foreshock, as immutable records.
 
-Times are integer nanoseconds since the Unix epoch, UTC, taken at the matching engine; prices are
-in the quote currency, quantities in the contract's base unit. ``sequence`` orders the events of
-one symbol that share a ``ts_event``. The bounds stand in the types, so that a decoder that knows
-the types refuses what is outside them and names the field.
+Times are integer nanoseconds since the Unix epoch, UTC, taken at the matching engine. Prices are in
+the quote currency, quantities in the contract's base unit. ``sequence`` orders the events of one
+symbol that share a ``ts_event``. The types contain the bounds of each field: a decoder that uses
+the types rejects values outside the bounds and names the field.
 """
 
 import enum
@@ -12,19 +12,19 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, Struct
 
 EARLIEST_NS = 946_684_800_000_000_000
-"""2000-01-01T00:00:00Z: an older time is a mistaken unit, not an event."""
+"""2000-01-01T00:00:00Z: an earlier time is a time in a wrong unit."""
 
 LATEST_NS = 2**63 - 1
 """The last nanosecond of a signed 64-bit integer (in the year 2262)."""
 
 MAX_NAME_LENGTH = 64
-"""Symbols, accounts and ids are at most this many characters long."""
+"""The largest number of characters of symbols, accounts and ids."""
 
 MAX_NUMBER = 1e15
-"""No price or quantity is larger: a product of two still fits a float with room to spare."""
+"""The largest price or quantity: a product of two fits a float with a wide margin."""
 
 MIN_NUMBER = 1e-30
-"""No price or quantity is smaller: a product of two is still a float of full precision."""
+"""The smallest price or quantity: a product of two is a float of full precision."""
 
 Nanoseconds = Annotated[int, Meta(ge=EARLIEST_NS, le=LATEST_NS)]
 Sequence = Annotated[int, Meta(ge=0, le=LATEST_NS)]
@@ -36,7 +36,7 @@ Side = Literal["buy", "sell"]
 
 
 class Kind(enum.IntEnum):
-    """Which stream an event belongs to; the order is also the order of ties between streams."""
+    """The stream of an event. The order of the members also breaks ties between streams."""
 
     ORDER = 0
     CANCEL = 1
@@ -48,7 +48,7 @@ class Kind(enum.IntEnum):
 
 
 class Order(Struct, frozen=True, kw_only=True, gc=False):
-    """A new order, or the replacement of the resting one with the same id."""
+    """A new order, or the replacement of the resting order with the same id."""
 
     kind: ClassVar[Kind] = Kind.ORDER
 
@@ -66,7 +66,7 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Cancel(Struct, frozen=True, kw_only=True, gc=False):
-    """The withdrawal of a resting order: of ``quantity``, or of all that is left."""
+    """The cancellation of ``quantity`` of a resting order, or of its whole remaining quantity."""
 
     kind: ClassVar[Kind] = Kind.CANCEL
 
@@ -79,7 +79,7 @@ class Cancel(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Trade(Struct, frozen=True, kw_only=True, gc=False):
-    """An execution; ``side`` is the aggressor's. It reduces both orders that it names."""
+    """An execution, which reduces both orders that it names; ``side`` is the aggressor's side."""
 
     kind: ClassVar[Kind] = Kind.TRADE
 
@@ -98,7 +98,7 @@ class Trade(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Reference(Struct, frozen=True, kw_only=True, gc=False):
-    """The prices and rates that the venue itself computes."""
+    """The prices and rates that the venue computes."""
 
     kind: ClassVar[Kind] = Kind.REFERENCE
 
@@ -126,7 +126,7 @@ class Margin(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Position(Struct, frozen=True, kw_only=True, gc=False):
-    """An account's position after it changed; ``quantity`` is signed, long above zero."""
+    """An account's position after a change. ``quantity`` is signed; long is positive."""
 
     kind: ClassVar[Kind] = Kind.POSITION
 
@@ -145,7 +145,10 @@ Event = Order | Cancel | Trade | Reference | Margin | Position
 
 
 class Late(Struct, frozen=True, kw_only=True, gc=False):
-    """An event that comes too late for its place; ``ts_event`` is the place that it takes."""
+    """An event that arrives too late for its place in event time.
+
+    ``ts_event`` is the place that it takes.
+    """
 
     kind: ClassVar[Kind] = Kind.LATE
 

@@ -1,7 +1,7 @@
-"""Each account's own habit of leverage, so that a jump is a jump for that account.
+"""The leverage baseline of each account: a jump is measured against the account itself.
 
-Mean leverage needed three times as long to show a leverage jump on recorded flow as the account's
-own baseline did: a market of many accounts hides the one that changed.
+On recorded flow, mean leverage needed three times as long as the account's own baseline to show a
+leverage jump: a market of many accounts hides the account that changed.
 """
 
 import math
@@ -10,16 +10,16 @@ from collections.abc import Iterable
 from detectors.market_data.bar import Flow
 
 LeveragedOrder = tuple[str | None, float, float]
-"""What is kept of a new order that states a leverage: account, notional, leverage."""
+"""The account, notional and leverage of a new order that states a leverage."""
 
 LeverageBaseline = tuple[float, int]
-"""The mean log leverage of an account, and over how many orders."""
+"""The mean log leverage of an account, and its number of orders."""
 
 
 def excess_ratio(flow: Flow) -> float:
-    """How far new orders are above their accounts' habits: 0.1 by a tenth.
+    """Return the excess of new orders over their accounts' leverage baselines; 0.1 is 10%.
 
-    It is the geometric mean, weighted by notional; NaN where no order states a leverage.
+    The result is the geometric mean, weighted by notional; NaN if no order states a leverage.
     """
     if flow.leveraged <= 0.0:
         return math.nan
@@ -27,7 +27,10 @@ def excess_ratio(flow: Flow) -> float:
 
 
 def near_maximum_ratio(flow: Flow) -> float:
-    """The share of new leveraged notional near the venue's maximum; NaN where there is none."""
+    """Return the share of new leveraged notional near the venue's maximum leverage.
+
+    Returns NaN without new leveraged notional.
+    """
     return flow.near_maximum_leverage / flow.leveraged if flow.leveraged > 0.0 else math.nan
 
 
@@ -37,18 +40,18 @@ class LeverageBaselines:
     Parameters
     ----------
     max_accounts
-        The most accounts remembered, at least two: those seen since half as many others were, and
-        some seen before.
+        The largest number of remembered accounts, at least two: the most recently active half, and
+        some accounts that were active before.
     fading_factor
-        The weight of an account's newest order; its first ones weigh alike. Leverage is a
-        setting that an account keeps, so a habit is slow.
+        The weight of an account's newest order. The first orders have equal weights. Accounts
+        rarely change their leverage setting, so the baseline adapts slowly.
 
     Examples
     --------
-    >>> habits = LeverageBaselines(max_accounts=10)
+    >>> baselines = LeverageBaselines(max_accounts=10)
     >>> def excess(leverage):
     ...     flow = Flow()
-    ...     habits.learn([("a", 100.0, leverage)], high_leverage=100.0, flow=flow)
+    ...     baselines.learn([("a", 100.0, leverage)], high_leverage=100.0, flow=flow)
     ...     return flow.leverage_excess_weighted
     >>> excess(5.0), excess(5.0), round(excess(50.0) / 100.0, 3)
     (0.0, 0.0, 2.303)
@@ -59,17 +62,18 @@ class LeverageBaselines:
     def __init__(self, max_accounts: int, fading_factor: float = 0.02) -> None:
         self._generation = max(1, max_accounts // 2)
         self.fading_factor = fading_factor
-        # Two generations: when the recent one is full it becomes the older one, and what was not
-        # seen again of that is forgotten. Keeping all in the order of last activity costs twice.
+        # Two generations: when the recent one is full, it replaces the older one. Accounts of the
+        # older one without new orders are dropped. Keeping all accounts in the order of their last
+        # activity costs twice as much.
         self.recent: dict[str, LeverageBaseline] = {}
         self.older: dict[str, LeverageBaseline] = {}
         self.evicted = 0
 
     def learn(self, orders: Iterable[LeveragedOrder], high_leverage: float, flow: Flow) -> None:
-        """Sum a bar's leveraged orders up into ``flow``, and learn each account's habit from them.
+        """Add a bar's leveraged orders to ``flow``, and learn each account's baseline from them.
 
-        An account seen for the first time has no habit to exceed. Leverage of ``high_leverage``
-        and above is near the venue's maximum; 0 where that is not known.
+        A new account has no baseline to exceed. Leverage of ``high_leverage`` and above is near
+        the venue's maximum; ``high_leverage`` is 0 if the maximum is unknown.
         """
         recent = self.recent
         fading_factor = self.fading_factor
@@ -89,15 +93,15 @@ class LeverageBaselines:
                 if baseline is None:
                     recent[account] = (log_leverage, 1)
                     continue
-            usual, seen = baseline
-            excess = log_leverage - usual
+            mean, count = baseline
+            excess = log_leverage - mean
             if excess > 0.0:
                 excess_weighted += notional * excess
-            seen += 1
-            weight = 1.0 / seen
+            count += 1
+            weight = 1.0 / count
             if weight < fading_factor:  # noqa: PLR1730 - a call to max is a quarter of this loop
                 weight = fading_factor
-            recent[account] = (usual + weight * excess, seen)
+            recent[account] = (mean + weight * excess, count)
         flow.leveraged += leveraged
         flow.leverage_excess_weighted += excess_weighted
         flow.near_maximum_leverage += near_maximum
@@ -108,7 +112,7 @@ class LeverageBaselines:
         return self.recent
 
     def introduce(self, account: str, leverage: float) -> None:
-        """Tell the leverage of an account that has not ordered yet; others keep their habit."""
+        """Set the baseline of an account without orders; a known account keeps its baseline."""
         known = account in self.recent or account in self.older
         if not known and len(self.older) < self._generation:
             self.older[account] = (math.log(leverage), 1)

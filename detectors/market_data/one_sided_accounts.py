@@ -1,35 +1,35 @@
-"""Accounts that place on one side of the book only: what layering looks like, whoever trades.
+"""Accounts that place large orders on one side of the book only (layering).
 
-Summed over accounts a layer drowns in everybody's flow; account by account it stands out, for a
-market maker's quotes balance, an ordinary order is small, and what trades with an account's orders
-was meant to trade: it is taken off, so that who puts back what a large sale took is no layer. What
-is withdrawn within a second is taken off too: who moves one quote all the time has no layers.
+A layer is not visible in sums over all accounts, but it is visible per account. A market maker's
+quotes balance, and an ordinary order is small. Fills are subtracted, because a filled order was
+meant to trade: an account that refills the book after a large sale is no layer. Orders withdrawn
+within a second are subtracted too: an account that keeps moving one quote has no layers.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 
 LARGE_SHARE = 0.02
-"""Orders of at least this share of the usual depth are looked at: a layer is meant to be seen."""
+"""The smallest share of the usual depth of a large order: a layer is meant to be seen."""
 
 COUNTED_SHARE = 0.1
-"""No order counts for more than this share of the usual depth: one large order is no layer."""
+"""The largest share of the usual depth that one order counts for: one large order is no layer."""
 
 MEMORY_SECONDS = 15.0
 
 MAX_ACCOUNTS = 64
-"""The most accounts remembered; beyond it the least one-sided is forgotten."""
+"""The largest number of remembered accounts. Above it, only the more one-sided half is kept."""
 
 LargeOrder = tuple[str, float]
-"""What an account's order adds to its side of the book, as it counts, below zero on the ask side;
-or what a trade or a withdrawal at once takes from it, with the opposite sign."""
+"""An account, and the counted share of its order in the usual depth: positive on the bid side,
+negative on the ask side. A fill or an immediate withdrawal has the opposite sign."""
 
 
 def counted(share: float) -> float:
-    """What an order of this share of the usual depth counts for.
+    """Return the counted share of an order with this share of the usual depth.
 
-    A trade takes off what the order counts for less by, so that an order that is filled counts for
-    nothing, however many trades it took.
+    A fill subtracts the decrease of the counted share. A filled order therefore counts for
+    nothing, whatever the number of its fills.
 
     >>> counted(0.01), counted(0.05), counted(0.5)
     (0.0, 0.05, 0.1)
@@ -38,7 +38,7 @@ def counted(share: float) -> float:
 
 
 class OneSidedAccounts:
-    """What each account has lately placed, net of trades and the other side, in large orders.
+    """The recent placement of each account in large orders, net of fills and of the other side.
 
     Parameters
     ----------
@@ -61,21 +61,22 @@ class OneSidedAccounts:
         self.gross = 0.0
 
     def tracks(self, account: str) -> bool:
-        """Whether an account has lately placed large orders."""
+        """Whether an account has recently placed large orders."""
         return account in self.placed
 
     def learn(self, orders: Iterable[LargeOrder], bars: int) -> float:
-        """Let ``bars`` intervals pass, the last of which saw ``orders``; the most of any account.
+        """Let ``bars`` intervals pass, the last of them with ``orders``; return the maximum.
 
-        Returned is max |net| / sqrt(1 + gross) in shares of the usual depth, gross over all
-        accounts: what chance makes of balanced quotes grows with the square root of their number.
+        The result is max |net| / sqrt(1 + gross) in shares of the usual depth. The maximum is over
+        accounts, and gross is the sum over all accounts. The divisor corrects for chance: the net
+        of balanced quotes grows with the square root of their number.
         """
         placed = self.placed
         if placed:
-            left = self._decay**bars
-            self.gross *= left
+            factor = self._decay**bars
+            self.gross *= factor
             for account in placed:
-                placed[account] *= left
+                placed[account] *= factor
         for account, share in orders:
             placed[account] = placed.get(account, 0.0) + share
             self.gross += abs(share)

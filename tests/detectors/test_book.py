@@ -1,4 +1,4 @@
-"""The order book against a naive one that recomputes everything from a list of orders."""
+"""Compare the order book with a naive book that recomputes everything from a list of orders."""
 
 import math
 
@@ -26,7 +26,7 @@ operations = st.lists(
 
 
 class NaiveBook:
-    """Resting orders in a list; every question walks through all of them."""
+    """Resting orders in a list; every query reads all of them."""
 
     def __init__(self):
         self.orders = []

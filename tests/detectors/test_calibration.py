@@ -1,4 +1,4 @@
-"""Thresholds follow the budget, and alarms do not teach."""
+"""Thresholds follow the budget, and alarms are not learned."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""On the simulated exchange: warned before the cascade, and silent when nothing is wrong."""
+"""On the simulated exchange: a warning before a cascade, and no alarm in a calm market."""
 
 import pytest
 from msgspec.structs import replace
@@ -8,15 +8,15 @@ from service.exchange.simulation import START_NS
 from tests.simulated import watched
 
 SECOND = 1_000_000_000
-PROVOKED_NS = START_NS + 840 * SECOND  # nothing is provoked earlier
+INJECTED_NS = START_NS + 840 * SECOND  # no episode is injected earlier
 
 
 def watch(name, seed, change=lambda event: event):
-    """The firing alerts over half an hour of one symbol, changed, and the ground truth."""
+    """Return the firing alerts over half an hour of one changed symbol, and the ground truth."""
     output, truths = watched(name, seed=seed, seconds=1_800, change=change)
     firing = [alert for alert in output.alerts if alert.status == "firing"]
-    # Makers that leave by themselves are told of too, and are no matter here.
-    left = [t for t in truths if t.kind == "makers_left" and t.starts_at < PROVOKED_NS]
+    # The ground truth also lists makers that leave spontaneously; these are excluded here.
+    left = [t for t in truths if t.kind == "makers_left" and t.starts_at < INJECTED_NS]
     others = [
         alert
         for alert in firing
@@ -51,14 +51,14 @@ def test_new_accounts_near_the_maximum_are_noticed_though_they_have_no_habit(see
         nonlocal most
         if isinstance(event, Margin):
             most = event.max_leverage
-        elif isinstance(event, Order) and event.leverage and event.ts_event >= PROVOKED_NS:
+        elif isinstance(event, Order) and event.leverage and event.ts_event >= INJECTED_NS:
             return replace(event, account=f"new-{event.order_id}", leverage=most)
         return event
 
     alerts, _ = watch("calm", seed, change)
     assert alerts[0].detector == "leverage_jump"
     assert alerts[0].evidence[0].feature == "near_maximum_60s"
-    assert PROVOKED_NS <= alerts[0].ts_event <= PROVOKED_NS + 60 * SECOND
+    assert INJECTED_NS <= alerts[0].ts_event <= INJECTED_NS + 60 * SECOND
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])

@@ -1,4 +1,4 @@
-"""A change that lasts is told of once, and the baseline moves on."""
+"""A lasting change is reported once, and the baseline is learned again."""
 
 import random
 

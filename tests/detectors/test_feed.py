@@ -1,4 +1,4 @@
-"""What lies in a feed is found, told of once, and stands in the market's alerts."""
+"""Faults of a feed are found, reported once, and listed in the market's alerts."""
 
 import random
 
@@ -37,7 +37,7 @@ def cancel(sequence, kind=Cancel):
 
 
 def take(numbering, event):
-    """As the hot path does."""
+    """Process an event's number as the hot path does."""
     if event.sequence == numbering.next:
         numbering.next += 1
         return False
@@ -53,7 +53,7 @@ def learned(numbers=range(LEARNED + 1)):
 
 
 def lost(numbering):
-    """What is lost once two bars have passed."""
+    """Return the number of lost events after two bars."""
     return numbering.close_bar() + numbering.close_bar()
 
 
@@ -97,7 +97,7 @@ def test_a_gap_that_falls_into_too_many_pieces_is_lost_at_once_and_takes_no_more
     for place in range(2, gap, 2):
         fill(numbering, LEARNED + place)
     assert len(numbering.fresh) == MAX_RANGES
-    # What fell off at the last split is given up, though half of it came.
+    # The range that was dropped at the last split counts as lost, although half of it arrived.
     assert lost(numbering) == MAX_RANGES + gap - 2 * MAX_RANGES
     assert len(numbering.waiting) == 0
 
@@ -144,7 +144,7 @@ def test_streams_that_are_numbered_each_by_itself_are_understood():
 
 
 class Market:
-    """A feed that is fed bar by bar: so many orders, cancels and trades a second."""
+    """A feed with given numbers of orders, cancels and trades a second, bar by bar."""
 
     def __init__(self, seed, **limits):
         self.rng = random.Random(seed)
@@ -161,7 +161,7 @@ class Market:
         return self.feed.close_bar(at, 1, Book(100), flow, dict(delays))
 
     def run(self, seconds, **rates):
-        """The features found, each with the second in which it was first."""
+        """Return the features found, each with the second in which it was found first."""
         first = {}
         for second in range(seconds):
             for problem in self.bar(**rates):

@@ -1,4 +1,4 @@
-"""The life of an incident, as a user sees it: opens, escalates, resolves; never a storm."""
+"""The life of an incident: it opens, escalates and resolves, without an alert storm."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ def readings(*alarmed):
 
 
 def play(bars):
-    """Alerts of a symbol whose bars have the given detectors alarmed."""
+    """Return the alerts of a symbol in whose bars the given detectors alarm."""
     incidents = Incidents("BTC-PERP", QUIET)
     alerts = []
     for number, alarmed in enumerate(bars, start=1):

@@ -1,4 +1,4 @@
-"""What one account does on one side of the book: what is a layer, what is a spoof, and what not."""
+"""Orders of one account on one side of the book: layers, spoofs, and ordinary orders."""
 
 import pytest
 
@@ -15,7 +15,7 @@ DEPTH = 200 * 100.0  # what rests, in quote currency
 
 
 class Market:
-    """A quiet book of one symbol with 100 units on either side; it closes a bar every second."""
+    """A quiet book of one symbol with 100 units on each side; it closes a bar every second."""
 
     def __init__(self) -> None:
         self.monitor = SymbolMonitor("S", Parameters(), CATALOGUE, Counts())

@@ -1,4 +1,4 @@
-"""Incidents of several symbols at once: the market's, or chance."""
+"""Incidents of several symbols at once: market-wide or by chance."""
 
 import random
 
@@ -16,8 +16,8 @@ BEGIN = 1_700_000_000 * SECOND
 BUDGET = 10.0  # ten symbols at one a day
 
 
-def told(symbol, at, *, since=None, status="firing", severity="warning", **other):
-    """An alert about a symbol, ``at`` seconds after the beginning."""
+def alert_of(symbol, at, *, since=None, status="firing", severity="warning", **other):
+    """Return an alert about a symbol, ``at`` seconds after the beginning."""
     detector = other.pop("detector", "thin_book")
     ts_event = BEGIN + round(at * SECOND)
     starts_at = ts_event if since is None else BEGIN + round(since * SECOND)
@@ -30,7 +30,7 @@ def told(symbol, at, *, since=None, status="firing", severity="warning", **other
 
 
 def over(symbol, at, since):
-    return told(symbol, at, since=since, status="resolved")
+    return alert_of(symbol, at, since=since, status="resolved")
 
 
 def play(alerts, budget=BUDGET, monitor=None):
@@ -40,7 +40,7 @@ def play(alerts, budget=BUDGET, monitor=None):
 
 def test_several_symbols_at_once_are_one_incident_of_the_market():
     names = ["BTC-PERP", "ETH-PERP", "SOL-PERP", "XRP-PERP", "ADA-PERP"]
-    alerts = play(told(name, 10 * i) for i, name in enumerate(names))
+    alerts = play(alert_of(name, 10 * i) for i, name in enumerate(names))
     (opened,) = alerts
     assert (opened.symbol, opened.detector, opened.severity) == (MARKET, NAME, "critical")
     assert opened.starts_at == BEGIN
@@ -57,8 +57,13 @@ def test_several_symbols_at_once_are_one_incident_of_the_market():
 
 
 def test_it_ends_when_fewer_than_two_are_left():
-    alerts = [told(name, i) for i, name in enumerate("ABC")]
-    alerts += [told("D", 300), over("A", 400, 0), over("B", 410, 1), told("C", 415, since=2)]
+    alerts = [alert_of(name, i) for i, name in enumerate("ABC")]
+    alerts += [
+        alert_of("D", 300),
+        over("A", 400, 0),
+        over("B", 410, 1),
+        alert_of("C", 415, since=2),
+    ]
     monitor = MarketMonitor(3, WINDOW)
     assert len(play(alerts, monitor=monitor)) == 1
     assert list(monitor.open.symbols) == list("ABCD")
@@ -66,8 +71,8 @@ def test_it_ends_when_fewer_than_two_are_left():
     assert resolved.status == "resolved"
     assert resolved.ends_at == resolved.ts_event == BEGIN + 500 * SECOND
     assert resolved.summary == "A, B and 2 more are no longer under stress at once; C still is"
-    # What was part of it does not open the next one.
-    assert play([told("E", 501), told("F", 502)], monitor=monitor) == []
+    # A member of the incident does not open the next one.
+    assert play([alert_of("E", 501), alert_of("F", 502)], monitor=monitor) == []
 
 
 @pytest.mark.parametrize(
@@ -82,27 +87,27 @@ def test_it_ends_when_fewer_than_two_are_left():
 )
 def test_what_does_not_make_a_market(others):
     third = {"symbol": "C", "at": 2, **others}
-    assert play([told("A", 0), told("B", 1), told(**third)]) == []
-    assert play([told("A", 0), told("B", 1), told("C", 2)]) != []
+    assert play([alert_of("A", 0), alert_of("B", 1), alert_of(**third)]) == []
+    assert play([alert_of("A", 0), alert_of("B", 1), alert_of("C", 2)]) != []
 
 
 def test_what_is_found_late_is_one_incident_all_the_same():
-    """A partition that is far ahead of another has told of its incidents' ends already."""
-    ahead = [told("A", 0), told("B", 1), over("A", 90, 0), over("B", 91, 1)]
-    behind = [told("C", 2), told("D", 3), told("E", 4), told("F", 5)]
+    """A partition that is far ahead of another has already reported the end of its incidents."""
+    ahead = [alert_of("A", 0), alert_of("B", 1), over("A", 90, 0), over("B", 91, 1)]
+    behind = [alert_of("C", 2), alert_of("D", 3), alert_of("E", 4), alert_of("F", 5)]
     opened, resolved = play([*ahead, *behind])
     assert (opened.status, opened.ts_event) == ("firing", BEGIN + 2 * SECOND)
     assert (resolved.status, resolved.ends_at) == ("resolved", BEGIN + 91 * SECOND)
 
 
 def test_an_escalation_and_a_repeat_are_no_openings():
-    first = told("A", 0)
-    worse = told("A", 30, since=0, severity="critical")
-    assert play([first, worse, first, told("B", 31), worse]) == []
+    first = alert_of("A", 0)
+    worse = alert_of("A", 30, since=0, severity="critical")
+    assert play([first, worse, first, alert_of("B", 31), worse]) == []
 
 
 def test_the_more_symbols_open_by_chance_the_more_make_a_market():
-    storm = [told(f"S{i}", i) for i in range(12)]
+    storm = [alert_of(f"S{i}", i) for i in range(12)]
     sizes = {}
     for budget in (10.0, 100.0, 1_000.0):
         (opened,) = play(storm, budget)
@@ -111,28 +116,31 @@ def test_the_more_symbols_open_by_chance_the_more_make_a_market():
 
 
 def test_the_last_day_counts_where_it_was_worse_than_the_budget():
-    calm = [told(f"C{i % 40}", 400 * i) for i in range(215)]  # a day of it
-    storm = [told(f"S{i}", 86_100 + i) for i in range(12)]
+    calm = [alert_of(f"C{i % 40}", 400 * i) for i in range(215)]  # a day of it
+    storm = [alert_of(f"S{i}", 86_100 + i) for i in range(12)]
     (opened,) = play([*calm, *storm])
     assert opened.evidence[0].value == 5
-    # Two days later it is forgotten.
-    later = [told("X", 2 * 86_400 + 86_400), *(told(f"T{i}", 3 * 86_400 + i) for i in range(12))]
+    # Two days later, that day has no effect.
+    later = [
+        alert_of("X", 2 * 86_400 + 86_400),
+        *(alert_of(f"T{i}", 3 * 86_400 + i) for i in range(12)),
+    ]
     alerts = play([*calm, *later])
     assert alerts[0].evidence[0].value == 3
 
 
 def test_what_is_known_against_the_inputs_is_told():
-    alerts = [told(name, i, inputs=["cancels frozen for 12 s"]) for i, name in enumerate("ABC")]
+    alerts = [alert_of(name, i, inputs=["cancels frozen for 12 s"]) for i, name in enumerate("ABC")]
     (opened,) = play(alerts)
     assert opened.inputs == ["cancels frozen for 12 s"]
     assert opened.summary.endswith("; do not trust it: cancels frozen for 12 s")
 
 
 def test_after_a_restart_it_goes_on_from_what_was_told():
-    before = [told(name, i) for i, name in enumerate("ABCD")]
+    before = [alert_of(name, i) for i, name in enumerate("ABCD")]
     (opened,) = play(before)
     monitor = MarketMonitor(3, WINDOW)
-    # With more symbols by now it takes more of them: what was told stands.
+    # More symbols now need a larger cluster; the published incident stays open.
     play([*before, opened], 10 * BUDGET, monitor)
     assert monitor.open.alert == opened
     assert play([over("A", 99, 0), over("B", 99, 1)], monitor=monitor) == []
@@ -143,15 +151,15 @@ def test_after_a_restart_it_goes_on_from_what_was_told():
 
 
 def test_what_was_told_of_symbols_that_are_known_no_more_is_ended():
-    (opened,) = play([told(name, i) for i, name in enumerate("ABC")])
-    (resolved,) = play([opened, told("D", 900)])
+    (opened,) = play([alert_of(name, i) for i, name in enumerate("ABC")])
+    (resolved,) = play([opened, alert_of("D", 900)])
     assert resolved.summary == "the symbols are no longer under stress at once"
 
 
 def test_members_that_never_end_do_not_hold_it_open_for_ever():
     monitor = MarketMonitor(3, WINDOW)
-    play([told(name, i) for i, name in enumerate("ABC")], monitor=monitor)
-    (resolved,) = play([told("D", 1.1 * 86_400)], monitor=monitor)
+    play([alert_of(name, i) for i, name in enumerate("ABC")], monitor=monitor)
+    (resolved,) = play([alert_of("D", 1.1 * 86_400)], monitor=monitor)
     assert resolved.status == "resolved"
 
 
@@ -164,7 +172,7 @@ openings = st.lists(
 
 @given(openings, st.randoms(use_true_random=False), st.sampled_from([1.0, 60.0, 200.0]))
 def test_the_order_of_arrival_within_a_window_does_not_matter(opened, rng, budget):
-    alerts = [told(symbol, at) for symbol, at in opened]
+    alerts = [alert_of(symbol, at) for symbol, at in opened]
     in_order = play(sorted(alerts, key=lambda its: its.ts_event), budget)
     rng.shuffle(alerts)
     assert len(play(alerts, budget)) == len(in_order) <= 1
@@ -176,7 +184,7 @@ def test_the_order_of_arrival_within_a_window_does_not_matter(opened, rng, budge
 )
 def test_never_below_the_least_number_of_symbols(opened, least):
     monitor = MarketMonitor(least, WINDOW)
-    for alert in play((told(symbol, at) for symbol, at in opened), 1.0, monitor):
+    for alert in play((alert_of(symbol, at) for symbol, at in opened), 1.0, monitor):
         if alert.status == "firing":
             assert alert.evidence[0].value >= least
             within = {s for s, at in opened if 0 <= BEGIN + at * SECOND - alert.starts_at <= WINDOW}
@@ -184,7 +192,7 @@ def test_never_below_the_least_number_of_symbols(opened, least):
 
 
 def poisson_process(rng, per_day, days):
-    """Event times in seconds."""
+    """Return event times in seconds."""
     at = 0.0
     while (at := at + rng.expovariate(per_day / 86_400)) < days * 86_400:
         yield at
@@ -209,7 +217,7 @@ def test_the_tail_of_a_poisson_distribution():
 
 @pytest.mark.parametrize("symbols", [50, 140, 500])
 def test_independent_openings_at_the_budget_are_seldom_a_market(symbols):
-    """At most once a month, also with a day's count in place of the true rate."""
+    """At most once a month, also with the count of one day instead of the true rate."""
     rng = random.Random(symbols)
     days = 60_000 // symbols
     monitor = MarketMonitor(3, WINDOW)
@@ -220,14 +228,14 @@ def test_independent_openings_at_the_budget_are_seldom_a_market(symbols):
             monitor.step(over(open_until[0][1], *open_until.pop(0)[::2]), symbols)
         symbol = f"S{rng.randrange(symbols)}"
         open_until.append((at + 90, symbol, at))
-        opened += len(monitor.step(told(symbol, at), symbols))
+        opened += len(monitor.step(alert_of(symbol, at), symbols))
     assert opened <= days / CHANCE_DAYS
 
 
 def test_nothing_is_kept_for_longer_than_needed():
     monitor = MarketMonitor(3, WINDOW)
     for i in range(3_000):
-        monitor.step(told(f"S{i}", 600 * i), BUDGET)
+        monitor.step(alert_of(f"S{i}", 600 * i), BUDGET)
     kept = (DAY_NS + 3 * WINDOW) // (600 * SECOND) + 1
     assert len(monitor._known) <= kept
-    assert len(monitor._apart) <= kept
+    assert len(monitor._openings) <= kept

@@ -1,4 +1,4 @@
-"""A new symbol borrows what its peers have learned, and always the same."""
+"""A new symbol starts from the priors of its peers, and always from the same ones."""
 
 import msgspec
 import pytest
@@ -37,7 +37,7 @@ def test_two_peers_may_both_be_odd():
 
 
 def test_what_is_given_in_an_hour_is_lent_from_the_next_on():
-    """So it does not matter how far the others have come within the hour."""
+    """The progress of the peers within the hour has no effect."""
     assert priors_from_peers(given(3.0, 4.0, 5.0, hour=HOUR), HOUR) == {}
     assert priors_from_peers(given(3.0, 4.0, 5.0, hour=HOUR), HOUR + 1) != {}
 
@@ -94,7 +94,7 @@ def test_a_borrowed_tail_is_kept_with_the_symbols_own_state():
     (other,) = (s for s in fresh.scorers if s.detector.name == "thin_book")
     other.restore(state)
     assert other.calibration.state.prior == peer_prior(4.0).tail
-    # Also for a feature that had not been met when the state was saved.
+    # Also for a feature without a value at the time of the snapshot.
     for model in (scorer.model, other.model):
         for spread in (1.0, 1.5):
             model.learn_one({"spread": spread})

@@ -1,4 +1,4 @@
-"""Other parameters for a symbol that is watched: what judges changes, what was learned stays."""
+"""New parameters for a running symbol: judgement changes, the learned state stays."""
 
 import pytest
 from msgspec import msgpack
@@ -24,7 +24,7 @@ def new(parameters=BASE):
 
 
 def play(monitor, begin=BEGIN, end=END):
-    """The signals and alerts of the bars from one time to another."""
+    """Return the signals and alerts of the bars from ``begin`` to ``end``."""
     events = iter([event for event in EVENTS if begin <= event.ts_event < end])
     event = next(events)
     signals, alerts = [], []
@@ -39,7 +39,7 @@ def play(monitor, begin=BEGIN, end=END):
 
 
 def learned(monitor):
-    """What the detectors have learned, to the byte."""
+    """Return the learned state of the detectors, as bytes."""
     return msgpack.encode(capture(monitor, None).scorers)
 
 
@@ -136,6 +136,6 @@ def test_a_snapshot_made_by_one_budget_goes_on_by_another():
 def test_what_was_learned_under_other_parameters_is_refused(after):
     monitor = new()
     assert not judged_alike(BASE, after)
-    with pytest.raises(ValueError, match="AAA cannot go from"):
+    with pytest.raises(ValueError, match="cannot reconfigure AAA from"):
         reconfigure(monitor, after)
     assert monitor.parameters == BASE

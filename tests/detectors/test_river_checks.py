@@ -1,4 +1,4 @@
-"""River's own checks on each detector's model; the data set is made here, not downloaded."""
+"""Run river's checks on each detector's model; the data set is generated, not downloaded."""
 
 import random
 
@@ -9,7 +9,7 @@ from detectors.catalogue import CATALOGUE
 
 
 class CardPayments:
-    """In the shape of the data set that river would download: ordinary rows and a few far out."""
+    """A replacement for the data set that river would download: ordinary rows and few outliers."""
 
     def __init__(self):
         rng = random.Random(7)

@@ -1,4 +1,4 @@
-"""What a team may silence, how exactly, and that nothing else is silenced with it."""
+"""The suppression rules and windows of a team, and that they suppress no other alarms."""
 
 import math
 import re
@@ -156,7 +156,7 @@ def test_a_symbols_budget_is_what_its_detectors_share():
     for monitor, budget in ((a, 0.3), (b, 1.0)):
         shares = [s.calibration.budget_per_day for s in monitor.scorers if s.detector.alarms]
         assert len(shares) == len(ALARMING)
-        # They coincide and some never alarm in calm, so that together they may have more than it.
+        # Alarms coincide, and some detectors never alarm in calm markets: the sum may be larger.
         assert shares == [pytest.approx(budget / 3)] * len(ALARMING)
 
 
@@ -203,11 +203,11 @@ def test_a_window_is_for_the_symbols_and_detectors_that_it_names():
     assert limits(suppression, "ETH-PERP", "cancel_burst").windows == ()
 
 
-# What a suppressed alarm does.
+# The effects of a suppressed alarm.
 
 
 class Player:
-    """A symbol whose detectors say what a test wants them to, bar by bar."""
+    """A symbol whose detectors alarm in the bars that a test chooses."""
 
     def __init__(self, *windows, overrides=()):
         parameters = Parameters(quiet_ns=QUIET, suppression=Suppression(overrides, windows))
@@ -218,10 +218,11 @@ class Player:
         self.switches = []
 
     def play(self, bars, *alarmed):
-        """Let some bars close in which the named detectors alarm; the last one's signal."""
+        """Close some bars in which the named detectors alarm; return the last signal."""
         monitor = self.monitor
         monitor.scorers = [
-            _Said(s.detector, s.calibration, s.detector.name in alarmed) for s in monitor.scorers
+            _PresetScorer(s.detector, s.calibration, s.detector.name in alarmed)
+            for s in monitor.scorers
         ]
         for _ in range(bars):
             self.bar += SECOND
@@ -234,8 +235,8 @@ class Player:
         return signal
 
 
-class _Said:
-    """A scorer that says what it is told to."""
+class _PresetScorer:
+    """A scorer with preset readings."""
 
     def __init__(self, detector, calibration, alarm):
         self.detector = detector

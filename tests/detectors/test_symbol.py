@@ -1,4 +1,4 @@
-"""What a symbol's monitor makes of each kind of event, ordinary or not."""
+"""The effect of each kind of event on a symbol's monitor, ordinary or not."""
 
 import gc
 import math
@@ -168,7 +168,7 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     monitor.close_bar(BEGIN + SECOND)
     monitor.apply(cancel("s", at=SECOND))
     monitor.close_bar(BEGIN + 2 * SECOND)
-    # What is gone at one end of a bar may be on its way; at both ends it is gone.
+    # Depth missing at one end of a bar may be in transit; depth missing at both ends is gone.
     signal, _ = monitor.close_bar(BEGIN + 3 * SECOND)
     features = signal.detectors["thin_book"].features
     assert features["shallow_side_25bps"] == pytest.approx(math.log(20.0))
