@@ -26,7 +26,7 @@ DETECTOR = Detector(
     name="activity",
     version=1,
     features=features,
-    phrases={"events": "{level:.0f} events come in a bar (usually {usual:.0f})"},
+    phrases={"events": "there are {level:.0f} events per bar (usually {usual:.0f})"},
     model=partial(Surprise, min_deviation=0.1, typical={"events": 0.6}),
     logarithms=frozenset({"events"}),
     alarms=False,

@@ -57,20 +57,24 @@ def features(bar: Bar) -> Features | None:
     return x
 
 
-_net = "cancels outnumber new orders by {value:.1f} standard deviations"
+_net = "cancels exceed new orders by {value:.1f} standard deviations"
 
 DETECTOR = Detector(
     name="cancel_burst",
     version=3,
     features=features,
+    headline="liquidity is being withdrawn",
+    headlines={
+        "young_cancels_per_trade_15s": "the book is stuffed with orders that are cancelled at once",
+        "one_account_one_side_15s": "one side of the book is being layered",
+    },
     phrases={
         "net_withdrawal_5s": _net + " over 5 s (usually {expected:.1f})",
         "net_withdrawal_15s": _net + " over 15 s (usually {expected:.1f})",
         "net_withdrawal_60s": _net + " over 60 s (usually {expected:.1f})",
-        "young_cancels_per_trade_15s": "orders cancelled within 50 ms are {times:.1f} times as many"
-        " a trade as usual over 15 s",
-        "one_account_one_side_15s": "one account keeps placing large orders on one side of the"
-        " book only",
+        "young_cancels_per_trade_15s": "cancels within 50 ms per trade are {times:.1f} times the"
+        " usual number over 15 s",
+        "one_account_one_side_15s": "one account keeps placing large orders on one side only",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
     logarithms=frozenset({"young_cancels_per_trade_15s", "one_account_one_side_15s"}),

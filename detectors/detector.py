@@ -20,8 +20,10 @@ Features = dict[str, float]
 class Detector(Struct, frozen=True):
     """A detector of one kind of stress.
 
-    ``features`` returns None for a bar without the inputs that it needs. ``phrases`` holds the
-    phrase of each feature in the sentence of an alert; see ``phrase`` for the placeholders.
+    ``features`` returns None for a bar without the inputs that it needs. ``headline`` says what is
+    wrong in the market when the detector alarms; ``headlines`` holds other headlines, by the
+    feature that contributes most. ``phrases`` holds the phrase of each feature in the sentence of
+    an alert; see ``phrase`` for the placeholders.
     ``logarithms`` names the features that are natural logarithms. ``turned`` names the features
     with the opposite sign: the measured quantity falls when the feature rises. ``version`` is part
     of every alert id: raise it when the features or the model change. A detector without
@@ -33,6 +35,8 @@ class Detector(Struct, frozen=True):
     features: Callable[[Bar], Features | None]
     phrases: Mapping[str, str]
     model: Callable[[], Surprise]
+    headline: str = ""
+    headlines: Mapping[str, str] = {}
     logarithms: frozenset[str] = frozenset()
     turned: frozenset[str] = frozenset()
     alarms: bool = True
@@ -55,6 +59,13 @@ def phrase(template: str, value: float, expected: float) -> str:
         level=math.exp(min(50.0, value)),
         usual=math.exp(min(50.0, expected)),
     )
+
+
+def sentence(detector: Detector, feature: str, value: float, expected: float) -> str:
+    """Say what is wrong in the market, and the feature that shows it."""
+    headline = detector.headlines.get(feature, detector.headline)
+    said = phrase(detector.phrases[feature], value, expected)
+    return f"{headline}: {said}" if headline else said
 
 
 def ratio(part: float, whole: float, floor: float) -> float:

@@ -32,6 +32,7 @@ DETECTOR = Detector(
     name="fading_book",
     version=1,
     features=features,
+    headline="the order book is losing depth",
     phrases={
         "shallow_60s": _smooth + "a minute",
         "shallow_300s": _smooth + "five minutes",

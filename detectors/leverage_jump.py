@@ -31,15 +31,16 @@ def features(bar: Bar) -> Features | None:
     return x
 
 
-_above_baseline = "leverage is {value:.1%} above the accounts' own habits (usually {expected:.1%})"
+_above_baseline = "new orders have {value:.1%} more leverage than is usual for their accounts"
 
 DETECTOR = Detector(
     name="leverage_jump",
     version=3,
     features=features,
+    headline="accounts are taking on leverage",
     phrases={
         "leverage_over_habit": _above_baseline,
-        "leverage_over_habit_5s": "over 5 s " + _above_baseline,
+        "leverage_over_habit_5s": _above_baseline + " over 5 s",
         "near_maximum_60s": "{value:.0%} of new leveraged orders are near the venue's maximum"
         " (usually {expected:.0%})",
     },

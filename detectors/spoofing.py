@@ -50,9 +50,10 @@ DETECTOR = Detector(
     name="spoofing",
     version=2,
     features=features,
+    headline="large orders appear and vanish",
     phrases={
-        "large_fleeting_15s": "large orders on one side of the book keep being withdrawn within a"
-        " second",
+        "large_fleeting_15s": "large orders on one side of the book are cancelled within a second,"
+        " again and again",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0, min_deviation=ONE_ORDER),
     logarithms=frozenset(TYPICAL),

@@ -59,19 +59,20 @@ def features(bar: Bar) -> Features | None:
     }
 
 
-_shallow = "depth within {band} bps of the mid is {{times:.1f}} times less than usual"
+_shallow = "depth within {band} bps of the mid price is {{times:.1f}} times less than usual"
 
 DETECTOR = Detector(
     name="thin_book",
     version=5,
     features=features,
+    headline="the order book is thin",
     phrases={
         "shallow_10bps": _shallow.format(band=10),
         "shallow_25bps": _shallow.format(band=25),
-        "shallow_side_25bps": "depth of the thinner side within 25 bps of the mid is {times:.1f}"
-        " times less than usual",
+        "shallow_side_25bps": "depth of the thinner side within 25 bps of the mid price is"
+        " {times:.1f} times less than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
-        "spread": "the spread is {level:.1f} bps (usually {usual:.1f})",
+        "spread": "the spread is {level:.1f} bps (usually {usual:.1f} bps)",
     },
     model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
     logarithms=SHALLOW | {"spread"},

@@ -224,7 +224,7 @@ class Feed:
         if state.bars < LEARNED_BARS or seconds < least or expected < SILENT:
             return None
         silent = (at_ns - state.last_bar_ns) / 1e9
-        text = f"nothing for {silent:.0f} s while other symbols move"
+        text = f"no events for {silent:.0f} s while other symbols are active"
         p_value = math.exp(-expected)
         return Finding("symbol_frozen_seconds", silent, 0.0, expected / SILENT, p_value, text)
 
@@ -256,7 +256,7 @@ class Feed:
     def _lost(self) -> Iterator[Finding]:
         lost = self.state.numbering.close_bar()
         if lost:
-            text = f"{lost:,} events missing by their numbers"
+            text = f"{lost:,} events are missing (gap in the sequence numbers)"
             yield Finding(LOST, float(lost), 0.0, float(lost), 0.0, text)
 
     def _silent(self) -> Iterator[Finding]:
@@ -275,8 +275,8 @@ class Feed:
         state.crossed = state.crossed + 1.0 if crossed else max(0.0, state.crossed - RECOVERY)
         state.empty = state.empty + 1.0 if empty else max(0.0, state.empty - RECOVERY)
         for condition, bars, template in (
-            ("crossed", state.crossed, "the book keeps crossing, {:.0f} s of late"),
-            ("empty", state.empty, "trades meet an empty side of the book, {:.0f} s of late"),
+            ("crossed", state.crossed, "the book was crossed in {:.0f} of the last seconds"),
+            ("empty", state.empty, "trades met an empty book side in {:.0f} of the last seconds"),
         ):
             if bars >= IMPOSSIBLE_BARS:
                 seconds = bars * self._bar_ns / 1e9

@@ -130,8 +130,7 @@ class FeedIncidents:
             return []
         findings.open = None
         summary = (
-            f"{self._symbol}: the feed is sound again, nothing found for"
-            f" {self._quiet_ns // 10**9} s"
+            f"{self._symbol}: the feed is sound again: no finding for {self._quiet_ns // 10**9} s"
         )
         return [resolved(incident.alert, incident.last_ns + self._quiet_ns, summary)]
 

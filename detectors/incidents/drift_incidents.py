@@ -79,7 +79,9 @@ class DriftIncidents:
         top = evidence[0]
         sentence = phrase(detector.phrases[top.feature], top.value, top.expected)
         assert reading.score is not None
-        sentence = f"{self.symbol}: for minutes now {sentence}; what is usual is learned anew"
+        sentence = (
+            f"{self.symbol}: the usual level has changed: {sentence}; the baseline is learned again"
+        )
         return firing(
             self.symbol,
             DRIFT,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from detectors.detector import Detector, phrase
+from detectors.detector import Detector, sentence
 from detectors.incidents.alerts import (
     MAX_EVIDENCE,
     Alert,
@@ -37,9 +37,9 @@ class Incident(Struct):
 def escalation(incident: Incident) -> str | None:
     """Return why an incident is critical; None if it is not."""
     if len(incident.detectors) > 1:
-        return f"{' and '.join(incident.detectors)} agree"
+        return f"{' and '.join(incident.detectors)} confirm it"
     if incident.alarmed_bars >= PERSISTENT_BARS:
-        return f"the alarm persisted for {incident.alarmed_bars} bars"
+        return f"it has lasted for {incident.alarmed_bars} bars"
     return None
 
 
@@ -104,9 +104,10 @@ class Incidents:
         self.open = None
         # The end depends on the last alarm, not on the time of this call.
         ends_at = incident.last_alarm_ns + self.quiet_ns
+        bars = f"{incident.alarmed_bars} bar{'s' if incident.alarmed_bars > 1 else ''}"
         summary = (
-            f"{self.symbol}: quiet for {self.quiet_ns // 10**9} s after"
-            f" {incident.alarmed_bars} alarmed bars ({', '.join(incident.detectors)})"
+            f"{self.symbol}: the stress is over: no alarm for {self.quiet_ns // 10**9} s after"
+            f" {bars} with an alarm ({', '.join(incident.detectors)})"
         )
         return [resolved(incident.alert, ends_at, summary)]
 
@@ -129,8 +130,8 @@ class Incidents:
             for c in reading.contributions[:MAX_EVIDENCE]
         ]
         top = evidence[0]
-        sentence = phrase(worst.phrases[top.feature], top.value, top.expected)
-        sentence = f"{self.symbol}: {sentence}" + (f"; {reason}" if reason else "")
+        text = sentence(worst, top.feature, top.value, top.expected)
+        text = f"{self.symbol}: {text}" + (f"; {reason}" if reason else "")
         return firing(
             self.symbol,
             detector.name,
@@ -141,7 +142,7 @@ class Incidents:
             score=reading.score,
             p_value=reading.p_value,
             evidence=evidence,
-            summary=distrusted(sentence, inputs),
+            summary=distrusted(text, inputs),
             inputs=inputs,
         )
 

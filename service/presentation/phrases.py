@@ -9,10 +9,10 @@ _FEED = {
     **{f"{stream}_frozen_seconds": f"{stream} frozen for {{value:.0f}} s" for stream in _STREAMS},
     **{f"{stream}_throttled_ratio": f"{{value:.0%}} of the usual {stream}" for stream in _STREAMS},
     "stale_reference_seconds": "references stale for {value:.0f} s",
-    "sequence_gap_events": "{value:,.0f} events missing by their numbers",
-    "symbol_frozen_seconds": "nothing for {value:.0f} s while other symbols move",
-    "crossed_book_seconds": "the book keeps crossing, {value:.0f} s of late",
-    "empty_book_seconds": "trades meet an empty side of the book, {value:.0f} s of late",
+    "sequence_gap_events": "{value:,.0f} events are missing (gap in the sequence numbers)",
+    "symbol_frozen_seconds": "no events for {value:.0f} s while other symbols are active",
+    "crossed_book_seconds": "the book was crossed in {value:.0f} of the last seconds",
+    "empty_book_seconds": "trades met an empty book side in {value:.0f} of the last seconds",
     "transport_delay_seconds": "records take {value:.1f} s to arrive (usually {expected:.1f})",
     "clock_skew_seconds": "records are dated {value:.1f} s after they were logged",
 }
@@ -26,9 +26,9 @@ def words(detector: str, feature: str, value: float, expected: float) -> str:
     """A feature's value as an alert would put it; its name where nothing better is known.
 
     >>> words("leverage_jump", "leverage_over_habit", 0.5, 0.0)
-    "leverage is 50.0% above the accounts' own habits (usually 0.0%)"
+    'new orders have 50.0% more leverage than is usual for their accounts'
     >>> words("feed_integrity", "sequence_gap_events", 1200.0, 0.0)
-    '1,200 events missing by their numbers'
+    '1,200 events are missing (gap in the sequence numbers)'
     """
     phrases = _PHRASES.get(detector, {})
     if feature not in phrases:

@@ -111,7 +111,9 @@ async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_pat
     assert seen["calm"][0] == "calm"
     assert "no incident is open" in seen["calm"][1]
     assert seen["stress"][0] == "warning"
-    assert "BTC-PERP leverage is 5.8% above the accounts' own habits" in seen["stress"][1]
+    assert (
+        "BTC-PERP accounts are taking on leverage: new orders have 5.8% more" in seen["stress"][1]
+    )
     assert "since 08:07:56 UTC, for 25 s" in seen["stress"][1]
     assert seen["cascade"][0] == "critical"
     assert "CRITICAL" in seen["cascade"][1]
@@ -214,7 +216,7 @@ async def test_an_alarm_is_not_told_with_the_evidence_of_its_feed(chrome: Browse
         await expect(of_market).to_contain_text("it ends after")
         await expect(of_market).not_to_contain_text("missing")
         await expect(of_feed).to_contain_text("feed, critical")
-        await expect(of_feed).to_contain_text("12 events missing by their numbers")
+        await expect(of_feed).to_contain_text("12 events are missing (gap in the sequence numbers)")
         await expect(of_feed).not_to_contain_text("it ends after")
         await expect(page.locator("#verdict")).to_have_attribute("data-state", "warning")
 

@@ -25,7 +25,7 @@ def test_a_symbol_is_shown_with_all_its_incidents_and_the_evidence_of_each():
     told = {its.kind: [cause.words for cause in its.causes] for its in shown.incidents}
     assert told == {
         "alarm": ["depth near the touch has been 7.4 times less than usual over 15 s"],
-        "feed": ["12 events missing by their numbers"],
+        "feed": ["12 events are missing (gap in the sequence numbers)"],
     }
 
 

@@ -51,7 +51,7 @@ def test_an_alarm_that_persists_is_critical():
         ("firing", "warning"),
         ("firing", "critical"),
     ]
-    assert "persisted" in alerts[1].summary
+    assert "lasted" in alerts[1].summary
 
 
 def test_a_second_detector_that_joins_makes_it_critical():
@@ -61,7 +61,7 @@ def test_a_second_detector_that_joins_makes_it_critical():
         ("thin_book", "critical"),
     ]
     assert alerts[0].alert_id == alerts[1].alert_id
-    assert "agree" in alerts[1].summary
+    assert "confirm it" in alerts[1].summary
 
 
 def test_an_alert_explains_itself():

@@ -18,7 +18,7 @@ const PANELS = [
   {
     title: "leverage",
     lines: [
-      ["leverage_excess_ratio", "above the accounts' habits"],
+      ["leverage_excess_ratio", "above the accounts' baselines"],
       ["near_maximum_ratio", "share near the venue's maximum"],
     ],
     tickformat: ".0%",
