@@ -221,9 +221,9 @@ class Service:
         lags = {}
         for partition in partitions.values():
             for tp, read in partition.read().items():
-                cancel_and_wait = consumer.highwater(tp) if consumer is not None else None
-                if cancel_and_wait is not None:
-                    lags[tp.topic, tp.partition] = max(0, cancel_and_wait - read)
+                end = consumer.highwater(tp) if consumer is not None else None
+                if end is not None:
+                    lags[tp.topic, tp.partition] = max(0, end - read)
         connected = session is not None and session.joined
         view = View(
             self._counters,
