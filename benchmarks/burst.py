@@ -1,9 +1,9 @@
-"""More than can be scored: a burst of twenty times the flow for a minute, and the way back.
+"""Overload: a burst of twenty times the flow for a minute, and the recovery.
 
 ``make burst`` runs this file. Order flow comes at a steady rate, then twenty times as fast for a
-minute, then steadily again. The service's memory, lag and delay are sampled all along. Afterwards a
-second group reads the same log at its own speed, and what both told is compared, record by record.
-Written to build/burst.json.
+minute, then at the steady rate again. The service's memory, lag and delay are sampled throughout.
+Afterwards a second group reads the same log at its own speed, and the outputs of both are compared
+record by record. Results go to build/burst.json.
 """
 
 import argparse
@@ -27,13 +27,13 @@ sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 
 from deploy.kafka.kafka import KafkaServer, free_port
 
-TOLD = ("alerts", "signals", "killswitch", "deadletters")
+COMPARED_TOPICS = ("alerts", "signals", "killswitch", "deadletters")
 SAMPLE_SECONDS = 1.0
 TICK_SECONDS = 0.05
 
 
 class Burst(NamedTuple):
-    """How many events a second come, and for how long; event time is the clock's."""
+    """Event rate over time. Event time runs with the clock."""
 
     rate: float
     factor: float = 20.0
@@ -43,18 +43,18 @@ class Burst(NamedTuple):
     symbols: int = 64
 
     def due(self, seconds: float) -> int:
-        """How many events have come after so many seconds."""
+        """The number of events that are due after this many seconds."""
         burst = min(max(0.0, seconds - self.before_seconds), self.burst_seconds)
         return int(self.rate * (seconds + (self.factor - 1.0) * burst))
 
     @property
     def seconds(self) -> float:
-        """How long all of it takes."""
+        """Total duration."""
         return self.before_seconds + self.burst_seconds + self.after_seconds
 
 
 def timed(burst: Burst) -> Iterator[list[Message]]:
-    """The messages of each tick, with the event times that they come at."""
+    """The messages of each tick, with their event times."""
     messages = addressed(generate(Load(burst.due(burst.seconds), symbols=burst.symbols)))
     ticks = round(burst.seconds / TICK_SECONDS)
     for tick in range(ticks):
@@ -68,14 +68,14 @@ def timed(burst: Burst) -> Iterator[list[Message]]:
 
 
 def paced(ticks: list[list[Message]], began: float) -> Iterator[Message]:
-    """The messages as they become due."""
+    """The messages at the times when they are due."""
     for number, messages in enumerate(ticks):
         time.sleep(max(0.0, began + number * TICK_SECONDS - time.monotonic()))
         yield from messages
 
 
 def sample(service: ServiceProcess, began: float) -> Sample:
-    """Memory, lag and delay, now."""
+    """Current memory, lag and delay."""
     scrape = service.scrape()
     return {
         "seconds": round(scrape.at - began, 1),
@@ -89,16 +89,16 @@ def sample(service: ServiceProcess, began: float) -> Sample:
 
 
 def _behind(scrape: Scrape, began: float) -> float:
-    # Event time begins at a fixed date here: the delay that is exported counts from there.
+    # Event time begins at a fixed date here, and the exported delay counts from that date.
     exported = scrape.largest("foreshock_watermark_delay_seconds")
     return exported - (time.time() - START_NS / 1e9 - (scrape.at - began)) if exported else 0.0
 
 
-def told(servers: str, run: str) -> dict[str, Counter[bytes]]:
-    """Everything that was told, by topic; signals and alerts to the last bit."""
+def published_records(servers: str, run: str) -> dict[str, Counter[bytes]]:
+    """All published records, by topic; signals and alerts are compared byte by byte."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "reads", "log_level": 0})
-    found: dict[str, Counter[bytes]] = {}
-    for name in TOLD:
+    by_topic: dict[str, Counter[bytes]] = {}
+    for name in COMPARED_TOPICS:
         counts: Counter[bytes] = Counter()
         for number in range(PARTITIONS):
             tp = TopicPartition(topic_name(run, name), number, OFFSET_BEGINNING)
@@ -109,16 +109,16 @@ def told(servers: str, run: str) -> dict[str, Counter[bytes]]:
                 for message in consumer.consume(1_000, timeout=1.0):
                     position = message.offset() + 1
                     counts[message.value()] += 1
-        found[name] = counts
+        by_topic[name] = counts
     consumer.close()
-    return found
+    return by_topic
 
 
 def measure(burst: Burst) -> dict[str, Any]:
-    """Run it; what was sampled, and what differs from an undisturbed reading."""
+    """Run it; return the samples, and the differences from an undisturbed reading."""
     ticks = list(timed(burst))
     total = sum(map(len, ticks))
-    found: dict[str, Any] = {"burst": burst._asdict(), "records": total}
+    results: dict[str, Any] = {"burst": burst._asdict(), "records": total}
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
         servers = server.bootstrap_servers
@@ -126,44 +126,49 @@ def measure(burst: Burst) -> dict[str, Any]:
             "LOG__LEVEL": "warning",
             "DETECTION__WARMUP_BARS": "30",
             "DETECTION__FALSE_ALARMS_PER_DAY": "1000",
-            # The generator shares the machine: its pauses are not the market's.
+            # The generator shares the machine, so its pauses are not pauses of the market.
             "TIME__IDLE_AFTER_MS": "60000",
         }
-        its = variables(servers, "run", **pace)
-        create_topics(its, PARTITIONS)
-        with ServiceProcess(its, Path(folder, "service.log"), free_port()) as service:
+        environment = variables(servers, "run", **pace)
+        create_topics(environment, PARTITIONS)
+        with ServiceProcess(environment, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
             began = time.monotonic()
             with sending(servers, "run", paced(ticks, began)) as sender:
-                for seen in watch(service, sender, began, sample, SAMPLE_SECONDS):
-                    samples.append(seen)
-                    if seen["records"] >= total:
+                for sampled in watch(service, sender, began, sample, SAMPLE_SECONDS):
+                    samples.append(sampled)
+                    if sampled["records"] >= total:
                         break
             last = service.scrape()
-        found["late"] = last.total("foreshock_events_total", outcome="late")
-        with ServiceProcess(cold(its, servers), Path(folder, "cold.log"), free_port()) as service:
+        results["late"] = last.total("foreshock_events_total", outcome="late")
+        with ServiceProcess(
+            cold(environment, servers), Path(folder, "cold.log"), free_port()
+        ) as service:
             service.until(lambda s: s.total("foreshock_records_total") > 0)
             start = service.scrape()
             end = service.until(lambda s: s.total("foreshock_records_total") >= total, 1_800)
             read = total - start.total("foreshock_records_total")
-            found["cold_events_per_second"] = round(read / (end.at - start.at))
-        mine, undisturbed = told(servers, "run"), told(servers, "cold")
+            results["cold_events_per_second"] = round(read / (end.at - start.at))
+        disturbed, undisturbed = (
+            published_records(servers, "run"),
+            published_records(servers, "cold"),
+        )
     if not undisturbed["signals"]:
-        raise SystemExit("nothing can be compared: no signals were told")
-    found["compared"] = {
+        raise SystemExit("nothing to compare: no signals were published")
+    results["compared"] = {
         name: {
-            "told": its.total(),
-            "lost": len(undisturbed[name] - its),
-            "unexpected": len(its - undisturbed[name]),
+            "published": counts.total(),
+            "lost": len(undisturbed[name] - counts),
+            "unexpected": len(counts - undisturbed[name]),
         }
-        for name, its in mine.items()
+        for name, counts in disturbed.items()
     }
-    found |= _summary(burst, samples) | {"samples": samples}
-    return found
+    results |= _summary(burst, samples) | {"samples": samples}
+    return results
 
 
 def _summary(burst: Burst, samples: list[Sample]) -> dict[str, Any]:
-    """Before, at the worst, and how it came back."""
+    """Figures before the burst, at the worst point, and of the recovery."""
     calm_until, over_at = burst.before_seconds, burst.before_seconds + burst.burst_seconds
     before = [s for s in samples if s["seconds"] <= calm_until]
     behind = [s for s in samples if s["seconds"] > over_at and s["lag_records"] > 0]
@@ -182,14 +187,14 @@ def _summary(burst: Burst, samples: list[Sample]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, show, and keep."""
+    """Measure, print, and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=2_000.0, help="in events a second")
     arguments = parser.parse_args()
-    found = measure(Burst(arguments.rate))
-    keep("burst", found)
-    del found["samples"]
-    print(json.dumps(found, indent=2))
+    results = measure(Burst(arguments.rate))
+    keep("burst", results)
+    del results["samples"]
+    print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

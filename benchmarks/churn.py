@@ -1,4 +1,4 @@
-"""Order flow without end: symbols listed and delisted, accounts and orders always new."""
+"""Endless order flow: symbols are listed and delisted, accounts and orders are always new."""
 
 import time
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from load import START_NS, Load, Record, at_time, generate, symbol_name
 
 _NAME = f'"{symbol_name(0)}"'.encode()
 _WITHOUT_END = 10**12
-_DRAWN_AT_ONCE = 500  # of one symbol: many are drawn side by side
+_DRAWN_AT_ONCE = 500  # per symbol, because many symbols are drawn in parallel
 _TICKS_PER_SECOND = 20
 
 
 class Churn(NamedTuple):
-    """What is produced, by event time, which passes ``speed`` times as fast as the clock.
+    """The produced flow. Event time runs ``speed`` times as fast as the clock.
 
-    ``lasting`` symbols are always there. Each of ``changing`` places lists a new symbol every
-    ``life_seconds``, in turns: less than the warm-up, after which a symbol is kept for a day.
-    ``rate`` is in events a second, all symbols together. Each symbol draws evenly from
-    ``accounts``: a service that remembers fewer meets new ones all the time.
+    ``lasting`` symbols are always listed. Each of ``changing`` slots lists a new symbol every
+    ``life_seconds``, in turns. That is less than the warm-up, after which a symbol is kept for a
+    day. ``rate`` is in events per second, all symbols together. Each symbol draws evenly from
+    ``accounts``; a service that remembers fewer accounts meets new ones all the time.
     """
 
     lasting: int = 12
@@ -31,12 +31,12 @@ class Churn(NamedTuple):
 
     @property
     def symbols(self) -> int:
-        """How many are traded at any moment."""
+        """The number of symbols traded at any time."""
         return self.lasting + self.changing
 
 
 class Produced(NamedTuple):
-    """A record, the place of its symbol among those traded, and the symbol's name."""
+    """A record, the slot of its symbol, and the symbol's name."""
 
     stream: int
     place: int
@@ -45,35 +45,35 @@ class Produced(NamedTuple):
 
 
 def records(churn: Churn) -> Iterator[Produced]:
-    """Every record, in the order of event time. The same churn is the same records."""
+    """Every record in event-time order. The same churn gives the same records."""
     listed = count()
     places = [_listing(churn, next(listed)) for _ in range(churn.symbols)]
-    life = churn.life_seconds * churn.rate  # in records, like all that follows
+    life_records = churn.life_seconds * churn.rate  # in records, like the variables below
     delisted_at = [
-        float("inf") if place < 0 else life * (place + 1) / churn.changing
+        float("inf") if place < 0 else life_records * (place + 1) / churn.changing
         for place in range(-churn.lasting, churn.changing)
     ]
     for number in count():
         place = number % churn.symbols
         if number >= delisted_at[place]:
             places[place] = _listing(churn, next(listed))
-            delisted_at[place] += life
-        symbol, its = places[place]
-        record = next(its)
+            delisted_at[place] += life_records
+        symbol, listing = places[place]
+        record = next(listing)
         ts_event = START_NS + int(number / churn.rate * 1e9)
         value = at_time(record.value, ts_event).replace(_NAME, f'"{symbol}"'.encode(), 1)
         yield Produced(record.stream, place, symbol, value)
 
 
 def flow(churn: Churn) -> Iterator[Produced]:
-    """The same as they become due, some twenty times a second; it paces itself."""
+    """The same records at the times when they are due, some twenty times per second."""
     produced = records(churn)
     rate = churn.rate * churn.speed
     began = time.monotonic()
     sent = 0
     while True:
         time.sleep(1 / _TICKS_PER_SECOND)
-        # Not more than a second's at once: a machine that stood still is no burst.
+        # At most one second's records at once: a pause of the machine must not cause a burst.
         due = min(int((time.monotonic() - began) * rate) - sent, int(rate))
         yield from islice(produced, due)
         sent += due

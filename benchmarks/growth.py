@@ -1,8 +1,8 @@
-"""What still grows after hours of event time: the soak's flow through the core, without Kafka.
+"""Growth of state over hours of event time: the soak's flow through the core, without Kafka.
 
 ``python benchmarks/growth.py --hours 72`` runs this file: days of event time in minutes, in one
-process. Every hour of event time the resident memory is printed, and what the parts of all symbols'
-state come to in bytes, encoded as in a snapshot.
+process. Every hour of event time it prints the resident memory, and the bytes of each part of all
+symbols' state, encoded as in a snapshot.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from service.settings.assembly import decoders, partition_task
 from service.settings.types import LimitSettings, Settings
 
 PARTITIONS = 4
-AT_ONCE = 500
+BATCH_RECORDS = 500
 
-# The soak's: reached within minutes.
+# The soak's bounds, reached within minutes.
 BOUNDS = LimitSettings(symbols=8, resting_orders=150, accounts=256)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -40,20 +40,24 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def sizes(tasks: Sequence[PartitionTask]) -> Counter[str]:
     """The bytes of each part of the state, summed over symbols."""
-    found: Counter[str] = Counter()
+    bytes_by_part: Counter[str] = Counter()
     for task in tasks:
         for monitor in task.monitors.values():
             state: dict[str, Any] = msgspec.to_builtins(capture(monitor, None))
             for scorer in state.pop("scorers").values():
-                for part, its in scorer.items():
-                    fields = its if isinstance(its, dict) else {"": its}
-                    found.update({f"{part}.{name}": len(_encode(v)) for name, v in fields.items()})
-            found.update({part: len(_encode(its)) for part, its in state.items()})
-    return found
+                for part, part_state in scorer.items():
+                    fields = part_state if isinstance(part_state, dict) else {"": part_state}
+                    bytes_by_part.update(
+                        {f"{part}.{name}": len(_encode(v)) for name, v in fields.items()}
+                    )
+            bytes_by_part.update(
+                {part: len(_encode(part_state)) for part, part_state in state.items()}
+            )
+    return bytes_by_part
 
 
 def grow(churn: Churn, hours: int) -> None:
-    """Run it, with a line an hour of event time."""
+    """Run the flow; print a line per hour of event time."""
     settings = replace(Settings(), limits=BOUNDS)
     tasks = [partition_task(settings, STREAMS, Tally()) for _ in range(PARTITIONS)]
     by_stream = decoders(settings, dict.fromkeys(STREAMS))
@@ -63,12 +67,12 @@ def grow(churn: Churn, hours: int) -> None:
     flow = records(churn)
     began = time.monotonic()
     for hour in range(1, hours + 1):
-        left = round(churn.rate * 3_600)
-        while left:
+        remaining = round(churn.rate * 3_600)
+        while remaining:
             batches: dict[tuple[int, str], list[bytes]] = defaultdict(list)
-            for record in islice(flow, min(AT_ONCE, left)):
+            for record in islice(flow, min(BATCH_RECORDS, remaining)):
                 batches[record.place % PARTITIONS, STREAMS[record.stream]].append(record.value)
-            left -= min(AT_ONCE, left)
+            remaining -= min(BATCH_RECORDS, remaining)
             for (number, stream), values in batches.items():
                 events = by_stream[stream].decode(values, time.time_ns()).events
                 first = fed[number, stream]
@@ -87,16 +91,18 @@ def grow(churn: Churn, hours: int) -> None:
 
 
 def main() -> None:
-    """Take the options, and run."""
+    """Parse the options, and run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--hours", type=int, default=24, help="of event time; default 24")
     parser.add_argument("--symbols", type=int, default=8, help="half of them change; default 8")
     parser.add_argument("--rate", type=float, default=20.0, help="events a second; default 20")
-    its = parser.parse_args()
-    if its.hours < 1 or its.symbols < 2 or its.rate <= 0:
+    options = parser.parse_args()
+    if options.hours < 1 or options.symbols < 2 or options.rate <= 0:
         parser.error("--hours and --rate must be positive, --symbols at least 2")
-    lasting = its.symbols // 2
-    grow(Churn(lasting=lasting, changing=its.symbols - lasting, rate=its.rate), its.hours)
+    lasting = options.symbols // 2
+    grow(
+        Churn(lasting=lasting, changing=options.symbols - lasting, rate=options.rate), options.hours
+    )
 
 
 if __name__ == "__main__":

@@ -13,17 +13,17 @@ OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
 
 
 def topic_name(run: str, name: str) -> str:
-    """A topic of one run: loads of several runs may be in one broker."""
+    """A topic of one run. One broker can hold the loads of several runs."""
     return f"{run}.{name}"
 
 
 def input_partitions(run: str) -> list[TopicPartition]:
-    """Every partition that the load of a run is in."""
+    """Every partition that holds the load of a run."""
     return [TopicPartition(topic_name(run, s), n) for s in STREAMS for n in range(PARTITIONS)]
 
 
 class Message(NamedTuple):
-    """A record of a stream, by the stream's number, and where it goes in its topic."""
+    """A record of a stream (by number), its partition, key and value."""
 
     stream: int
     partition: int
@@ -32,7 +32,7 @@ class Message(NamedTuple):
 
 
 def addressed(records: Iterable[Record]) -> Iterator[Message]:
-    """Each symbol's records, in every stream, to the same partition number."""
+    """Send each symbol's records, in every stream, to the same partition number."""
     for record in records:
         key = symbol_name(record.symbol).encode()
         yield Message(record.stream, record.symbol % PARTITIONS, key, record.value)
@@ -41,12 +41,12 @@ def addressed(records: Iterable[Record]) -> Iterator[Message]:
 def produce(servers: str, run: str, messages: Iterable[Message]) -> None:
     """Produce messages as they come, uncompressed.
 
-    Raises SystemExit when one is not delivered.
+    Raises SystemExit if a message is not delivered.
     """
     producer = Producer(
         {
             "bootstrap.servers": servers,
-            "enable.idempotence": True,  # without it a retry changes the order
+            "enable.idempotence": True,  # otherwise a retry changes the order
             "linger.ms": 50,
             "batch.size": 131_072,
             "queue.buffering.max.messages": 1_000_000,
@@ -56,7 +56,7 @@ def produce(servers: str, run: str, messages: Iterable[Message]) -> None:
 
     def delivered(error: object, _message: object) -> None:
         if error is not None:  # raised by poll and flush
-            raise SystemExit(f"the load could not be produced: {error}")
+            raise SystemExit(f"cannot produce the load: {error}")
 
     for number, message in enumerate(messages):
         if number % 1_000 == 0:
@@ -73,12 +73,12 @@ def produce(servers: str, run: str, messages: Iterable[Message]) -> None:
                 break
             except BufferError:
                 producer.poll(0.1)
-    if left := producer.flush(60):
-        raise SystemExit(f"the load could not be produced: {left:,} records wait after 60 s")
+    if undelivered := producer.flush(60):
+        raise SystemExit(f"cannot produce the load: {undelivered:,} records undelivered after 60 s")
 
 
 def write_files(directory: Path, load: Load) -> None:
-    """Write a load as ``foreshock replay`` reads it."""
+    """Write a load as files for ``foreshock replay``."""
     directory.mkdir(parents=True)
     files = [(directory / f"{stream}.ndjson").open("wb") for stream in STREAMS]
     for record in generate(load):

@@ -1,8 +1,8 @@
-"""Order flow to measure with: a zero-intelligence market, seeded, fast to generate.
+"""Order flow for measurements: a zero-intelligence market, seeded, fast to generate.
 
-Orders come at a geometric distance from the other side's best price, cancels take any resting
-order, trades the oldest order at the best price (Smith, Farmer, Gillemot and Krishnamurthy, 2003).
-So every cancel and trade names an order that rests, the book is never crossed, and the price
+Orders come at a geometric distance from the other side's best price. Cancels take any resting
+order. Trades take the oldest order at the best price (Smith, Farmer, Gillemot and Krishnamurthy,
+2003). So every cancel and trade names a resting order, the book is never crossed, and the price
 drifts because trades empty its levels. Half of the events are orders, 45 % cancels, 5 % trades.
 """
 
@@ -16,21 +16,21 @@ SIDES = ("sell", "buy")
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 CANCELS_FROM = 0.50
 TRADES_FROM = 0.95
-RESTING_ORDERS = 100  # of each symbol, before the mix begins
+RESTING_ORDERS = 100  # per symbol, before cancels and trades begin
 TICK_BPS = 1.0
 MEAN_DISTANCE_TICKS = 8
-RANKS_APART = 7_919  # of neighbouring symbols: each has busy accounts of its own
+RANKS_APART = 7_919  # between neighbouring symbols, so that each has its own busy accounts
 CHUNK = 50_000
 _TIME_DIGITS = slice(len('{"ts_event":'), len('{"ts_event":') + len(str(START_NS)))
 
 
 class Load(NamedTuple):
-    """What is generated. The same load is the same records, byte for byte.
+    """The generated load. The same load gives the same records, byte for byte.
 
     ``events_per_symbol_second`` is in event time: bars cost per symbol and second. Every order
-    states a leverage and an account. The accounts' shares of a symbol's orders fall off as
-    1 / rank ** ``account_skew``, with ranks of each symbol's own; 0 spreads them evenly, which
-    makes the most state.
+    states a leverage and an account. The accounts' shares of a symbol's orders decrease as
+    1 / rank ** ``account_skew``, with separate ranks for each symbol. 0 spreads them evenly, which
+    gives the largest state.
     """
 
     records: int
@@ -55,7 +55,7 @@ class Record(NamedTuple):
 
 
 class _Resting(NamedTuple):
-    """An order in the book. Bids (side 1) have negated ticks: the best of a side is its least."""
+    """An order in the book. Bids (side 1) have negated ticks: a side's best tick is its minimum."""
 
     order_id: str
     account: int
@@ -72,18 +72,18 @@ class _Book:
 
     def __init__(self, start_tick: int) -> None:
         self.resting: list[_Resting] = []
-        self.place_of: dict[str, int] = {}
+        self.position_of: dict[str, int] = {}
         self.levels: tuple[dict[int, dict[str, _Resting]], ...] = ({}, {})
         self.best = [start_tick, 1 - start_tick]
 
     def add(self, side: int, distance: int, order_id: str, account: int, quantity: int) -> _Resting:
-        """Rest an order ``distance`` ticks, at least one, from the other side's best."""
+        """Rest an order ``distance`` ticks (at least one) from the other side's best."""
         tick = distance - self.best[1 - side]
         levels = self.levels[side]
         self.best[side] = min(self.best[side], tick) if levels else tick
         order = _Resting(order_id, account, side, tick, quantity)
         levels.setdefault(tick, {})[order_id] = order
-        self.place_of[order_id] = len(self.resting)
+        self.position_of[order_id] = len(self.resting)
         self.resting.append(order)
         return order
 
@@ -99,15 +99,15 @@ class _Book:
             del levels[order.tick]
             if order.tick == self.best[order.side] and levels:
                 self.best[order.side] = min(levels)
-        place = self.place_of.pop(order.order_id)
+        position = self.position_of.pop(order.order_id)
         last = self.resting.pop()
         if last is not order:
-            self.resting[place] = last
-            self.place_of[last.order_id] = place
+            self.resting[position] = last
+            self.position_of[last.order_id] = position
 
 
 class _Draws(NamedTuple):
-    """What chance decides for a chunk of events, drawn at once."""
+    """The random values of a chunk of events, drawn at once."""
 
     kind: list[float]
     symbol: list[int]
@@ -146,7 +146,7 @@ def symbol_name(number: int) -> str:
 
 
 def generate(load: Load, chunk: int = CHUNK) -> Iterator[Record]:
-    """The records in event-time order; the books are filled first. ``chunk`` are drawn at once."""
+    """The records in event-time order, after filling the books. ``chunk`` are drawn at once."""
     random = np.random.default_rng(load.seed)
     shares = np.cumsum(np.arange(1, load.accounts + 1) ** -load.account_skew)
     books = [_Book(10_000) for _ in range(load.symbols)]

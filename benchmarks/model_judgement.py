@@ -1,4 +1,4 @@
-"""From every bar's scores to what a model finds, at the threshold that calm markets allow it."""
+"""From every bar's scores to a model's recall, at the threshold that calm markets allow."""
 
 import statistics
 from bisect import bisect
@@ -19,15 +19,15 @@ from service.scorecard.score import GRACE_NS, MEASURED, QUIET_NS, RECOVERY_NS, S
 Alarms = NDArray[np.bool_]
 
 FIRST_NS = START_NS + round(START_SECONDS * SECOND)
-"""Before this, half an hour after the beginning, nothing is judged."""
+"""Nothing is judged before this time, half an hour after the start."""
 
 
 class Tape(Struct):
-    """One symbol of one market: when its bars closed and every model's scores of them.
+    """One symbol of one market: its bar times and every model's scores.
 
-    ``counted`` marks the bars in which an alarm is false, if nothing was provoked: those after the
-    first half hour that are not under the impression of makers that left or of a cascade.
-    ``sought`` is the time in which an alarm finds what was provoked.
+    ``counted`` marks the bars in which an alarm is false, if nothing was injected: bars after the
+    first half hour, outside the effect of makers that left or of a cascade. ``sought`` is the time
+    in which an alarm finds the injection.
     """
 
     scenario: str
@@ -39,31 +39,31 @@ class Tape(Struct):
 
 
 class Result(Struct):
-    """What one model, or one set of features, came to at its thresholds."""
+    """The result of one model, or one set of features, at its thresholds."""
 
     sought: Counter[str]
     delays: dict[str, list[float]]
     false: Counter[str]
 
     def recall(self, kinds: Iterable[str]) -> tuple[int, int]:
-        """Episodes of these kinds that were found, and all of them."""
+        """The number of found episodes of these kinds, and of all episodes of these kinds."""
         kinds = tuple(kinds)
         return sum(len(self.delays[k]) for k in kinds), sum(self.sought[k] for k in kinds)
 
     def delay(self, kinds: Iterable[str]) -> float | None:
-        """The median delay, in seconds, of those of these kinds that were found."""
+        """The median delay, in seconds, of the found episodes of these kinds."""
         delays = [delay for kind in kinds for delay in self.delays[kind]]
         return statistics.median(delays) if delays else None
 
 
 def tapes(market: Market, arrays: dict[str, Scores]) -> list[Tape]:
     """A market's symbols, ready to be judged."""
-    found = []
+    all_tapes = []
     for symbol in market.symbols:
         times = np.array(symbol.times)
         counted = times > FIRST_NS
-        its = [truth for truth in market.truths if truth.symbol == symbol.symbol]
-        for truth in its:
+        symbol_truths = [truth for truth in market.truths if truth.symbol == symbol.symbol]
+        for truth in symbol_truths:
             if truth.kind in MEASURED:
                 counted &= (times < truth.starts_at) | (times > truth.ends_at + RECOVERY_NS)
         own = {
@@ -72,19 +72,21 @@ def tapes(market: Market, arrays: dict[str, Scores]) -> list[Tape]:
             if name.startswith(f"{symbol.symbol} ")
         }
         features = {name: track.features for name, track in symbol.tracks.items()}
-        found.append(
-            Tape(market.trial.scenario, times, own, features, counted, _sought(market, its))
+        all_tapes.append(
+            Tape(
+                market.trial.scenario, times, own, features, counted, _sought(market, symbol_truths)
+            )
         )
-    return found
+    return all_tapes
 
 
 def _sought(market: Market, truths: Sequence[Truth]) -> tuple[int, int]:
-    """From when to when an alarm finds what was provoked; nothing where no cascade came of it."""
-    provoked = [truth for truth in truths if truth.kind not in MEASURED]
+    """The time span in which an alarm finds the injection; (0, 0) if no cascade followed."""
+    injected = [truth for truth in truths if truth.kind not in MEASURED]
     if market.trial.scenario not in MUST_ALARM:
         return 0, 0
-    starts_at = min(truth.starts_at for truth in provoked)
-    ends_at = max(truth.ends_at for truth in provoked)
+    starts_at = min(truth.starts_at for truth in injected)
+    ends_at = max(truth.ends_at for truth in injected)
     if market.trial.scenario == "cascade":
         onsets = [t for t in truths if t.kind == "cascade" and t.starts_at > starts_at]
         if not onsets:
@@ -94,56 +96,58 @@ def _sought(market: Market, truths: Sequence[Truth]) -> tuple[int, int]:
 
 
 def level(judged: Sequence[tuple[NDArray[np.int64], Scores]], allowed: int) -> float:
-    """The least score such that all scores above it make no more than so many incidents.
+    """The smallest score such that all scores above it make at most ``allowed`` incidents.
 
-    Bars are taken in the order of their scores, the highest first, until there is one incident too
-    many: a bar begins one, joins one, or joins two to one.
+    Bars are taken in descending order of their scores, until there is one incident too many. A bar
+    begins an incident, joins one, or merges two.
     """
     scores = np.concatenate([s for _, s in judged])
     times = np.concatenate([t for t, _ in judged])
-    of = np.repeat(np.arange(len(judged)), [len(t) for t, _ in judged])
+    tape_of = np.repeat(np.arange(len(judged)), [len(t) for t, _ in judged])
     alarms: list[list[int]] = [[] for _ in judged]
     incidents = 0
     for bar in np.argsort(-scores, kind="stable"):
-        its, at = alarms[of[bar]], int(times[bar])
-        place = bisect(its, at)
-        before = place > 0 and at - its[place - 1] <= QUIET_NS
-        after = place < len(its) and its[place] - at <= QUIET_NS
-        together = before and after and its[place] - its[place - 1] <= QUIET_NS
+        alarm_times, at = alarms[tape_of[bar]], int(times[bar])
+        position = bisect(alarm_times, at)
+        before = position > 0 and at - alarm_times[position - 1] <= QUIET_NS
+        after = position < len(alarm_times) and alarm_times[position] - at <= QUIET_NS
+        together = (
+            before and after and alarm_times[position] - alarm_times[position - 1] <= QUIET_NS
+        )
         incidents += 1 - before - after + together
         if incidents > allowed:
             return float(scores[bar])
-        its.insert(place, at)
+        alarm_times.insert(position, at)
     return -np.inf
 
 
 def threshold(all_tapes: Sequence[Tape], scores: Sequence[Scores], allowed: int) -> float:
     """The level that calm markets allow."""
     judged = []
-    for tape, its in zip(all_tapes, scores, strict=True):
+    for tape, tape_scores in zip(all_tapes, scores, strict=True):
         if tape.scenario == "calm":
-            counted = tape.counted & ~np.isnan(its)
-            judged.append((tape.times[counted], its[counted]))
+            counted = tape.counted & ~np.isnan(tape_scores)
+            judged.append((tape.times[counted], tape_scores[counted]))
     return level(judged, allowed)
 
 
 def alarms(all_tapes: Sequence[Tape], scores: Sequence[Scores], allowed: int) -> list[Alarms]:
-    """Which bars of each tape are alarms, at the threshold that calm allows."""
+    """The alarm bars of each tape, at the threshold that calm markets allow."""
     least = threshold(all_tapes, scores, allowed)
-    return [its > least for its in scores]
+    return [tape_scores > least for tape_scores in scores]
 
 
 def judge(all_tapes: Sequence[Tape], raised: Sequence[Alarms]) -> Result:
-    """What alarms come to in the markets in which something was provoked."""
+    """The alarms' results in the markets with injections."""
     result = Result(Counter(), defaultdict(list), Counter())
-    for tape, its in zip(all_tapes, raised, strict=True):
+    for tape, alarm_bars in zip(all_tapes, raised, strict=True):
         if tape.scenario in MUST_ALARM and tape.sought[1]:
             starts_at, ends_at = tape.sought
             result.sought[tape.scenario] += 1
-            inside = tape.times[its & (tape.times > starts_at) & (tape.times <= ends_at)]
+            inside = tape.times[alarm_bars & (tape.times > starts_at) & (tape.times <= ends_at)]
             if len(inside):
                 result.delays[tape.scenario].append((int(inside[0]) - starts_at) / SECOND)
         elif tape.scenario not in MUST_ALARM and tape.scenario != "calm":
-            at = tape.times[its & tape.counted]
+            at = tape.times[alarm_bars & tape.counted]
             result.false[tape.scenario] += int(len(at) > 0) + int(np.sum(np.diff(at) > QUIET_NS))
     return result

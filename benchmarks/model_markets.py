@@ -1,7 +1,7 @@
-"""The tuning markets that models are compared on: simulated once, their features kept bar by bar.
+"""The tuning markets on which models are compared: simulated once, features stored bar by bar.
 
-Only what the models see is kept, in build/models, in a folder named after the code that it came
-out of: where the detectors or the simulated exchange have changed, everything is simulated anew.
+Only the models' inputs are stored, in build/models, in a folder named after a digest of the code.
+Where the detectors or the simulated exchange have changed, everything is simulated again.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ BUILD = ROOT / "build" / "models"
 
 
 class Track(msgspec.Struct):
-    """What one detector's model sees of one symbol.
+    """The inputs of one detector's model for one symbol.
 
-    Its features' names and their values in every bar; None where a bar lacks what they need.
+    The names of the features and their values per bar; None for a bar without the inputs.
     """
 
     features: list[str] = []
@@ -47,7 +47,7 @@ class Track(msgspec.Struct):
 
 
 class Recorded(msgspec.Struct):
-    """One symbol of a market: when its bars closed, and what each detector made of them."""
+    """One symbol of a market: its bar times, and each detector's inputs."""
 
     symbol: str
     times: list[int]
@@ -55,9 +55,9 @@ class Recorded(msgspec.Struct):
 
 
 class Market(msgspec.Struct):
-    """One trial's symbols and what truly took place.
+    """One trial's symbols and ground truth.
 
-    Of a provoked market there is only the symbol that was provoked.
+    If the trial has an injection, only the affected symbols are included.
     """
 
     trial: Trial
@@ -78,13 +78,13 @@ def tuning_trials(seeds: int, calm_days: int) -> list[Trial]:
 
 
 def cached_at(trial: Trial) -> Path:
-    """Where a trial's market is kept."""
+    """The file of a trial's market."""
     name = f"{trial.scenario}-{trial.seed}-{trial.events_per_second:g}.msgpack"
     return BUILD / _code() / name
 
 
 def markets(chosen: Sequence[Trial]) -> Iterator[tuple[Path, Market]]:
-    """The trials' markets and where they are kept, simulated where they are not kept yet."""
+    """The trials' markets and their files. Markets without a file are simulated."""
     for trial in chosen:
         path = cached_at(trial)
         if not path.exists():
@@ -96,7 +96,7 @@ def markets(chosen: Sequence[Trial]) -> Iterator[tuple[Path, Market]]:
 
 
 def record(trial: Trial) -> Market:
-    """Simulate a trial and watch it through the path that replay takes."""
+    """Simulate a trial and process it as replay does."""
     with tempfile.TemporaryDirectory(prefix="foreshock-models-") as folder:
         directory = Path(folder)
         truths = simulate_to_directory(
@@ -109,17 +109,17 @@ def record(trial: Trial) -> Market:
             duration_seconds=trial.seconds,
             events_per_second=trial.events_per_second,
         ).truths
-        provoked = {truth.symbol for truth in truths if truth.kind not in MEASURED}
+        injected = {truth.symbol for truth in truths if truth.kind not in MEASURED}
         recorded: dict[str, Recorded] = {}
         for signal in _signals(directory):
-            if provoked and signal.symbol not in provoked:
+            if injected and signal.symbol not in injected:
                 continue
-            of = recorded.get(signal.symbol)
-            if of is None:
+            symbol_record = recorded.get(signal.symbol)
+            if symbol_record is None:
                 tracks = {name: Track() for name in ALARMING}
-                of = recorded[signal.symbol] = Recorded(signal.symbol, [], tracks)
-            of.times.append(signal.ts_event)
-            for name, track in of.tracks.items():
+                symbol_record = recorded[signal.symbol] = Recorded(signal.symbol, [], tracks)
+            symbol_record.times.append(signal.ts_event)
+            for name, track in symbol_record.tracks.items():
                 track.append(signal.detectors[name].features)
     return Market(trial, list(truths), list(recorded.values()))
 
@@ -133,7 +133,7 @@ def _signals(directory: Path) -> Iterator[Signal]:
 
 
 def _code() -> str:
-    """A digest of the code that a market's features come out of."""
+    """A digest of the code that produces a market's features."""
     digest = hashlib.sha256()
     for folder in ("detectors", "service/demo", "service/scorecard"):
         for path in sorted((ROOT / folder).glob("*.py")):

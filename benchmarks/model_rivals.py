@@ -1,7 +1,7 @@
-"""The models that are compared, and what each makes of a recorded market, online.
+"""The compared models, and their online scores on a recorded market.
 
-All but the robust z begin with the deviations that the code's own model finds (in standard
-deviations from its baseline): none is at a disadvantage because of how its inputs are scaled.
+All models except the robust z start from the deviations of the service's model (in standard
+deviations from the baseline), so that no model is at a disadvantage because of input scaling.
 """
 
 import hashlib
@@ -27,11 +27,12 @@ Scores = NDArray[np.float64]
 SEED = 1
 
 MOST_DEVIATION = 10.0
-"""Standard deviations that are 1 to a model whose inputs lie in [0, 1]; what fell is 0."""
+"""The deviation, in standard deviations, that maps to 1 for models with inputs in [0, 1]; falls map
+to 0."""
 
 
 class Model(Protocol):
-    """What river asks of an anomaly detector."""
+    """River's interface of an anomaly detector."""
 
     def score_one(self, x: Features) -> float:
         """How anomalous a bar's features are."""
@@ -45,8 +46,9 @@ class Model(Protocol):
 class Mahalanobis:
     """One-sided exponentially weighted Mahalanobis distance.
 
-    The length of the deviations' risen part under the inverse of their correlations, which begin
-    as none, weighing like ``PRIOR_BARS``, and are kept from being singular by ``RIDGE``.
+    The length of the positive part of the deviations under the inverse of their correlations. The
+    correlations start at the identity with a weight of ``PRIOR_BARS`` bars. ``RIDGE`` keeps them
+    from being singular.
     """
 
     PRIOR_BARS = 300
@@ -58,7 +60,7 @@ class Mahalanobis:
         self.correlations: NDArray[np.float64] | None = None
 
     def score_one(self, x: Features) -> float:
-        """The distance; 0 while nothing has been learned."""
+        """The distance; 0 before anything has been learned."""
         z = self._deviations(x)
         if self.correlations is None or len(z) != len(x):
             return 0.0
@@ -84,17 +86,17 @@ class Mahalanobis:
 
 
 class RobustZ:
-    """The largest rise over a running median, in running median absolute deviations.
+    """The largest rise above a running median, in running median absolute deviations.
 
-    Both follow by stochastic approximation: a step up or down at each bar, as long as a share of
-    the deviation (Robbins and Monro, 1951).
+    Both use stochastic approximation: a step up or down at each bar, proportional to the deviation
+    (Robbins and Monro, 1951).
     """
 
     def __init__(self, detector: Detector) -> None:
         model = detector.model()
         self.step = 10.0 / model.memory
         self.floor = model.min_deviation
-        self.habits: dict[str, tuple[float, float, int]] = {}
+        self.baselines: dict[str, tuple[float, float, int]] = {}
 
     def score_one(self, x: Features) -> float:
         """The largest deviation of a feature."""
@@ -103,19 +105,19 @@ class RobustZ:
     def learn_one(self, x: Features) -> None:
         """Take a step towards the values."""
         for name, value in x.items():
-            median, spread, bars = self.habits.get(name, (value, self.floor, 0))
+            median, spread, bars = self.baselines.get(name, (value, self.floor, 0))
             step = max(self.step, 1.0 / (1.0 + bars)) * spread
             spread += math.copysign(step, abs(value - median) - spread)
             median += math.copysign(step, value - median) if value != median else 0.0
-            self.habits[name] = median, max(spread, self.floor), bars + 1
+            self.baselines[name] = median, max(spread, self.floor), bars + 1
 
     def _z(self, name: str, value: float) -> float:
-        habit = self.habits.get(name)
-        return max(0.0, (value - habit[0]) / (1.4826 * habit[1])) if habit else 0.0
+        baseline = self.baselines.get(name)
+        return max(0.0, (value - baseline[0]) / (1.4826 * baseline[1])) if baseline else 0.0
 
 
 class Standardised:
-    """One of river's models on the deviations; where it needs inputs in [0, 1], on what rose."""
+    """One of river's models on the deviations, or on their positive part in [0, 1]."""
 
     def __init__(self, detector: Detector, model: Model, *, risen: bool) -> None:
         self.baseline: Surprise = detector.model()
@@ -128,7 +130,7 @@ class Standardised:
         return self.model.score_one(z) if len(z) == len(x) else 0.0
 
     def learn_one(self, x: Features) -> None:
-        """Teach the model the deviations, then the baseline the features."""
+        """Learn the deviations in the model, then the features in the baseline."""
         z = self._inputs(x)
         if len(z) == len(x):
             self.model.learn_one(z)
@@ -148,7 +150,7 @@ def half_space_trees(detector: Detector) -> Model:
 
 
 def loda(detector: Detector) -> Model:
-    """River's LODA: twenty projections instead of a hundred, which cost five times as much."""
+    """River's LODA with twenty projections; a hundred cost five times as much."""
     return Standardised(detector, anomaly.LODA(n_random_cuts=20, seed=SEED), risen=False)
 
 
@@ -163,25 +165,25 @@ PARTS = "parts"
 
 
 def scored(path: Path, market: Market) -> dict[str, NDArray[np.float64]]:
-    """What every model makes of a market's bars, by symbol and `key`; kept beside the market.
+    """Every model's scores of a market's bars, by symbol and `key`; stored next to the market.
 
-    NaN where nothing is judged: the bar lacks its inputs, or the symbol settles after a lull.
+    NaN where nothing is judged: the bar lacks inputs, or the symbol settles after a lull.
     """
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    kept = path.with_suffix(f".{code}.npz")
-    if not kept.exists():
+    cache = path.with_suffix(f".{code}.npz")
+    if not cache.exists():
         arrays = {}
         for symbol in market.symbols:
             arrays |= {f"{symbol.symbol} {at}": a for at, a in _scored(symbol).items()}
-        unfinished = kept.with_suffix(".unfinished.npz")
+        unfinished = cache.with_suffix(".unfinished.npz")
         np.savez(unfinished, **arrays)
-        unfinished.rename(kept)
-    with np.load(kept) as arrays:
+        unfinished.rename(cache)
+    with np.load(cache) as arrays:
         return dict(arrays)
 
 
 def key(detector: str, model: str) -> str:
-    """A model's scores; with "seconds" after it the processor time that they took."""
+    """The key of a model's scores; with " seconds" appended, of their processor time."""
     return f"{detector} {model}"
 
 
@@ -197,12 +199,12 @@ def _scored(symbol: Recorded) -> dict[str, NDArray[np.float64]]:
             for bar in track.bars
         ]
         for name, make in MODELS.items():
-            at = key(detector.name, name)
+            array_key = key(detector.name, name)
             began = time.process_time()
             scores = _online(make(detector), xs)
-            arrays[f"{at} seconds"] = np.array(time.process_time() - began)
+            arrays[f"{array_key} seconds"] = np.array(time.process_time() - began)
             scores[settling] = np.nan
-            arrays[at] = scores
+            arrays[array_key] = scores
         parts = _parts(detector.model(), xs, len(track.features))
         parts[settling] = np.nan
         arrays[key(detector.name, PARTS)] = parts
@@ -219,7 +221,7 @@ def _online(model: Model, xs: list[Features | None]) -> Scores:
 
 
 def _parts(model: Surprise, xs: list[Features | None], features: int) -> Scores:
-    """Each feature's square in the code's score: they add up, and no feature minds the others."""
+    """Each feature's square in the service's score. The squares add up and are independent."""
     parts = np.full((len(xs), features), np.nan)
     for bar, x in enumerate(xs):
         if x is not None:
@@ -230,7 +232,7 @@ def _parts(model: Surprise, xs: list[Features | None], features: int) -> Scores:
 
 
 def _settling(times: list[int]) -> NDArray[np.bool_]:
-    """The bars after a lull in which nothing is judged."""
+    """The bars after a lull that are not judged."""
     settling = np.zeros(len(times), dtype=bool)
     after = 0
     for bar, at in enumerate(times):

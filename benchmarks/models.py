@@ -1,10 +1,9 @@
-"""Which model finds most, and which features earn their place: on tuning markets, never others.
+"""Comparison of models and features on tuning markets.
 
-``make models`` runs this file. Markets are simulated once and kept in build/models; every model
-then scores every bar as the service would, score first and learn afterwards. A detector's
-threshold is set on the calm markets as they are, anew for each model and each set of features, so
-that all raise as many false alarms there. What it finds goes to stdout and to
-build/models/models.md.
+``make models`` runs this file. Markets are simulated once and kept in build/models. Every model
+then scores every bar as the service would: score first, learn afterwards. A detector's threshold is
+set on the calm markets, separately for each model and each set of features, so that all have the
+same number of false alarms there. Results go to stdout and to build/models/models.md.
 """
 
 import argparse
@@ -20,7 +19,7 @@ from model_rivals import MODELS, PARTS, Scores, key, scored
 from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES
 
 BUDGET = 0.2
-"""A detector's false alarms a symbol-day, if nothing else is asked for: five of them share one."""
+"""Default budget of a detector, in false alarms per symbol-day: five detectors share one."""
 
 OWN = {
     "cancel_burst": ("cancel_burst", "quote_stuffing", "layering"),
@@ -43,56 +42,58 @@ OWN = {
     "fading_book": ("draining_book",),
     "spoofing": ("spoofing",),
 }
-"""What each detector is for."""
+"""The scenarios that each detector is designed for."""
 
 Row = list[str]
 
 MODELS_HEAD = [
     "detector",
     "model",
-    "finds of its own kinds",
-    "of all kinds",
+    "recall, own kinds",
+    "recall, all kinds",
     "median delay, s",
-    "alarms where none should be",
-    "microseconds a bar",
+    "false alarms",
+    "microseconds per bar",
 ]
 ABLATION_HEAD = [
     "detector",
     "left out",
-    "finds of its own kinds",
+    "recall, own kinds",
     "change",
-    "of all kinds",
-    "alarms where none should be",
+    "recall, all kinds",
+    "false alarms",
     "change",
 ]
 
 
 def models_table(all_tapes: Sequence[Tape], allowed: int) -> list[Row]:
-    """How every model does in every detector, and in all of them together."""
+    """The results of every model in every detector, and in all detectors together."""
     rows = []
     bars = sum(len(tape.times) for tape in all_tapes)
     together: dict[str, list[list[Alarms]]] = defaultdict(list)
-    spent: Counter[str] = Counter()
-    for detector, own in OWN.items():
+    micros_by_model: Counter[str] = Counter()
+    for detector, own_kinds in OWN.items():
         for model in MODELS:
             at = key(detector, model)
             raised = alarms(all_tapes, [tape.arrays[at] for tape in all_tapes], allowed)
             micros = sum(float(t.arrays[f"{at} seconds"]) for t in all_tapes) / bars * 1e6
-            rows.append(_model_row(detector, model, own, judge(all_tapes, raised), micros))
+            rows.append(_model_row(detector, model, own_kinds, judge(all_tapes, raised), micros))
             together[model].append(raised)
-            spent[model] += micros
+            micros_by_model[model] += micros
     for model, of_each in together.items():
         result = judge(all_tapes, _together(of_each))
-        rows.append(_model_row("all", model, MUST_ALARM, result, spent[model]))
+        rows.append(_model_row("all", model, MUST_ALARM, result, micros_by_model[model]))
     return rows
 
 
-def _model_row(detector: str, model: str, own: Sequence[str], result: Result, micros: float) -> Row:
-    delay = result.delay(own)
+def _model_row(
+    detector: str, model: str, own_kinds: Sequence[str], result: Result, micros: float
+) -> Row:
+    delay = result.delay(own_kinds)
     return [
         detector,
         model,
-        _share(*result.recall(own)),
+        _share(*result.recall(own_kinds)),
         _share(*result.recall(MUST_ALARM)),
         "" if delay is None else f"{delay:.0f}",
         _false(result),
@@ -101,21 +102,21 @@ def _model_row(detector: str, model: str, own: Sequence[str], result: Result, mi
 
 
 def ablation_table(all_tapes: Sequence[Tape], allowed: int) -> list[Row]:
-    """What becomes of the code's model where it lacks one of a detector's features."""
+    """The results of the service's model without one of a detector's features."""
     rows = []
-    for detector, own in OWN.items():
+    for detector, own_kinds in OWN.items():
         features = next(tape.features[detector] for tape in all_tapes if tape.features[detector])
         at = key(detector, PARTS)
-        whole = _without(all_tapes, at, None, allowed)
-        rows.append(_ablation_row(detector, "nothing", own, whole, whole))
-        for place, feature in enumerate(features):
-            left = _without(all_tapes, at, place, allowed)
-            rows.append(_ablation_row(detector, f"`{feature}`", own, left, whole))
+        complete = _without(all_tapes, at, None, allowed)
+        rows.append(_ablation_row(detector, "nothing", own_kinds, complete, complete))
+        for position, feature in enumerate(features):
+            reduced = _without(all_tapes, at, position, allowed)
+            rows.append(_ablation_row(detector, f"`{feature}`", own_kinds, reduced, complete))
     return rows
 
 
 def detectors_table(all_tapes: Sequence[Tape], allowed: int) -> list[Row]:
-    """What becomes of all detectors together where one of them is missing."""
+    """The results of all detectors together without one of them."""
     model = next(iter(MODELS))
     raised = {
         detector: alarms(
@@ -123,42 +124,44 @@ def detectors_table(all_tapes: Sequence[Tape], allowed: int) -> list[Row]:
         )
         for detector in OWN
     }
-    whole = judge(all_tapes, _together(raised.values()))
-    rows = [_ablation_row("all", "nothing", MUST_ALARM, whole, whole)]
+    complete = judge(all_tapes, _together(raised.values()))
+    rows = [_ablation_row("all", "nothing", MUST_ALARM, complete, complete)]
     for left_out in OWN:
-        kept = _together(its for detector, its in raised.items() if detector != left_out)
-        row = _ablation_row("all", f"`{left_out}`", MUST_ALARM, judge(all_tapes, kept), whole)
+        kept = _together(
+            alarms_by_tape for detector, alarms_by_tape in raised.items() if detector != left_out
+        )
+        row = _ablation_row("all", f"`{left_out}`", MUST_ALARM, judge(all_tapes, kept), complete)
         rows.append(row)
     return rows
 
 
 def _together(raised: Iterable[list[Alarms]]) -> list[Alarms]:
-    """The bars in which any detector alarms."""
-    return [np.logical_or.reduce(its) for its in zip(*raised, strict=True)]
+    """The bars in which any detector has an alarm."""
+    return [np.logical_or.reduce(tape_alarms) for tape_alarms in zip(*raised, strict=True)]
 
 
-def _without(all_tapes: Sequence[Tape], at: str, place: int | None, allowed: int) -> Result:
+def _without(all_tapes: Sequence[Tape], at: str, position: int | None, allowed: int) -> Result:
     scores: list[Scores] = []
     for tape in all_tapes:
         parts = tape.arrays[at]
-        kept = parts if place is None else np.delete(parts, place, axis=1)
+        kept = parts if position is None else np.delete(parts, position, axis=1)
         scores.append(np.sqrt(kept.sum(axis=1)))
     return judge(all_tapes, alarms(all_tapes, scores, allowed))
 
 
 def _ablation_row(
-    detector: str, left_out: str, own: Sequence[str], result: Result, whole: Result
+    detector: str, left_out: str, own_kinds: Sequence[str], result: Result, complete: Result
 ) -> Row:
-    found, sought = result.recall(own)
+    found, sought = result.recall(own_kinds)
     false = result.false.total()
     return [
         detector,
         left_out,
         _share(found, sought),
-        "" if result is whole else f"{(found - whole.recall(own)[0]) / sought:+.2f}",
+        "" if result is complete else f"{(found - complete.recall(own_kinds)[0]) / sought:+.2f}",
         _share(*result.recall(MUST_ALARM)),
         _false(result),
-        "" if result is whole else f"{false - whole.false.total():+d}",
+        "" if result is complete else f"{false - complete.false.total():+d}",
     ]
 
 
@@ -167,19 +170,19 @@ def _share(found: int, sought: int) -> str:
 
 
 def _false(result: Result) -> str:
-    """How many, and the kinds of market they were raised in."""
+    """The number of false alarms, and the kinds of market in which they occurred."""
     kinds = ", ".join(f"{kind} {n}" for kind, n in result.false.most_common() if n)
     return f"{result.false.total()} ({kinds})" if kinds else "0"
 
 
 def _table(head: Row, rows: Sequence[Row], numbers: int) -> str:
-    """A table in Markdown, whose last columns are numbers."""
+    """A Markdown table with numbers in the last columns."""
     rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
 def page(all_tapes: Sequence[Tape], seeds: int, calm_days: int, budget: float) -> str:
-    """Both tables, and what they were made of."""
+    """Both tables, with the parameters of the run."""
     allowed = max(1, round(budget * calm_days))
     counted = sum(int(tape.counted.sum()) for tape in all_tapes if tape.scenario == "calm")
     return f"""\
@@ -189,8 +192,7 @@ def page(all_tapes: Sequence[Tape], seeds: int, calm_days: int, budget: float) -
 * Markets of each other kind at each activity: {seeds}.
 * Must alarm: {", ".join(MUST_ALARM)}.
 * Must not alarm: {", ".join((*MUST_NOT_ALARM, *REGIMES))}.
-* Thresholds: the least score above which the calm markets have no more than this many incidents:
-  {allowed}.
+* Thresholds: the smallest score above which the calm markets have at most {allowed} incidents.
 
 ## Models
 
@@ -214,7 +216,7 @@ def main() -> None:
         "--budget",
         type=float,
         default=BUDGET,
-        help=f"a detector's false alarms a calm symbol-day (default {BUDGET}); at least one in all",
+        help=f"a detector's false alarms per calm symbol-day (default {BUDGET}); at least 1 in all",
     )
     chosen = parser.parse_args()
     if chosen.seeds < 1 or chosen.calm_days < 1:

@@ -1,7 +1,7 @@
-"""One measurement, in a process of its own, so that its memory and its caches are its own.
+"""One measurement in a separate process, so that its memory and caches are its own.
 
-``run.py`` starts ``python benchmarks/phases.py NAME JSON``; the result is the last line that is
-printed, as JSON.
+``run.py`` starts ``python benchmarks/phases.py NAME JSON``. The last printed line is the result, as
+JSON.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ ENOUGH_IDLE_SECONDS = 30.0
 
 
 class Task(msgspec.Struct):
-    """What to measure on: a run's topics on a broker, or a directory of files."""
+    """The data to measure on: a run's topics on a broker, or a directory of files."""
 
     records: int
     servers: str = ""
@@ -42,7 +42,7 @@ class Task(msgspec.Struct):
 
 
 class Result(msgspec.Struct):
-    """What a phase came to. Seconds are from the first record to the last."""
+    """The result of a phase. Seconds are from the first record to the last."""
 
     events: int
     seconds: float
@@ -52,21 +52,21 @@ class Result(msgspec.Struct):
 
 
 class Stopwatch:
-    """Wall and process time since it was made."""
+    """Wall and process time since creation."""
 
     def __init__(self) -> None:
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
     def result(self, events: int, details: dict[str, float] | None = None) -> Result:
-        """The times until now, and the most memory that the process has had."""
+        """The times until now, and the peak memory of the process."""
         seconds = time.perf_counter() - self.wall
         cpu_seconds = time.process_time() - self.cpu
         return Result(events, seconds, cpu_seconds, peak_memory_bytes(), details or {})
 
 
 def peak_memory_bytes() -> int:
-    """The most resident memory that this process has had."""
-    # The usage of resources includes what the parent had before it started this program.
+    """The peak resident memory of this process."""
+    # getrusage includes the parent's memory before it started this program.
     status = Path("/proc/self/status")
     if status.exists():
         line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
@@ -76,7 +76,7 @@ def peak_memory_bytes() -> int:
 
 
 def settings_of(task: Task) -> Settings:
-    """The service's settings: everything on, everything else at its default."""
+    """The service's settings: all outputs on, everything else at its default."""
     names = {name: topic_name(task.run, name) for name in (*STREAMS, *OUTPUTS)}
     tree = {
         "kafka": {
@@ -119,14 +119,14 @@ async def drain(task: Task, take: Callable[[str, list[bytes | None]], object] | 
 
 
 async def drain_and_decode(task: Task) -> Result:
-    """The drain, every record decoded into an event."""
+    """The drain, with every record decoded into an event."""
     by_stream = decoders(settings_of(task), dict.fromkeys(STREAMS))
-    by_topic = {topic_name(task.run, stream): its for stream, its in by_stream.items()}
+    by_topic = {topic_name(task.run, stream): decoder for stream, decoder in by_stream.items()}
     return await drain(task, lambda topic, values: by_topic[topic].decode(values, time.time_ns()))
 
 
 async def whole_service(task: Task) -> Result:
-    """The service as ``foreshock run`` runs it, from its first poll until it has read all."""
+    """The service as ``foreshock run`` runs it, from its first poll to the last record."""
     settings = settings_of(task)
     service = Service(settings, {s: topic_name(task.run, s) for s in STREAMS})
     running = asyncio.create_task(service.run())
@@ -143,7 +143,7 @@ async def whole_service(task: Task) -> Result:
             break
     assert watch is not None
     result = watch.result(read)
-    # What still waits for its place in the sequence is released once its topics are idle.
+    # Records that still wait for alignment are released once their topics are idle.
     deadline = time.monotonic() + ENOUGH_IDLE_SECONDS
     tally = view.counters.tally
     while tally.scored + tally.late < read and time.monotonic() < deadline:
@@ -176,15 +176,15 @@ async def stages(task: Task) -> Result:
 
 
 def read_files(task: Task, decode: bool) -> Result:
-    """Read a directory's lines as replay does, and decode them if asked to."""
-    its = decoders(settings_of(task), dict.fromkeys(STREAMS))
+    """Read a directory's lines as replay does, and decode them if ``decode``."""
+    by_stream = decoders(settings_of(task), dict.fromkeys(STREAMS))
     watch = Stopwatch()
     events = 0
     for stream in STREAMS:
         for lines in BatchReader(Path(task.directory, f"{stream}.ndjson")):
             events += len(lines)
             if decode:
-                its[stream].decode(lines, time.time_ns())
+                by_stream[stream].decode(lines, time.time_ns())
     return watch.result(events)
 
 

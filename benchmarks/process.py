@@ -1,4 +1,4 @@
-"""The service as a process of its own, watched from outside."""
+"""The service as a separate process, observed from outside."""
 
 import os
 import subprocess
@@ -18,11 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 2**20
 
-_T = TypeVar("_T")
+_Result = TypeVar("_Result")
 
 
 class Scrape:
-    """What /metrics said, and when (monotonic seconds)."""
+    """One response of /metrics, and its time (monotonic seconds)."""
 
     def __init__(self, text: str) -> None:
         self.at = time.monotonic()
@@ -31,7 +31,7 @@ class Scrape:
         ]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum over a metric's label sets that agree with the given labels."""
+        """The sum over a metric's label sets that match these labels."""
         return sum(
             sample.value
             for sample in self._samples
@@ -39,14 +39,16 @@ class Scrape:
         )
 
     def largest(self, name: str) -> float:
-        """The largest over a metric's label sets, 0 if there are none."""
+        """The maximum over a metric's label sets; 0 if there are none."""
         return max((sample.value for sample in self._samples if sample.name == name), default=0.0)
 
 
 def variables(servers: str, run: str, **settings: str) -> dict[str, str]:
     """The environment of a service that reads and writes the topics of a run."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORESHOCK_")}
-    ours = {
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("FORESHOCK_")
+    }
+    foreshock_variables = {
         "KAFKA__BOOTSTRAP_SERVERS": servers,
         "KAFKA__GROUP_ID": run,
         "KAFKA__START": "earliest",
@@ -56,42 +58,50 @@ def variables(servers: str, run: str, **settings: str) -> dict[str, str]:
         "LOG__FORMAT": "json",
         **settings,
     }
-    python_path = os.pathsep.join([str(ROOT), kept.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return kept | {"PYTHONPATH": python_path} | {f"FORESHOCK_{k}": v for k, v in ours.items()}
+    python_path = os.pathsep.join([str(ROOT), inherited.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return (
+        inherited
+        | {"PYTHONPATH": python_path}
+        | {f"FORESHOCK_{k}": v for k, v in foreshock_variables.items()}
+    )
 
 
-def create_topics(its: Mapping[str, str], partitions: int) -> None:
-    """Make the topics that the variables name, as an operator would.
+def create_topics(environment: Mapping[str, str], partitions: int) -> None:
+    """Create the topics that the variables name, as an operator would.
 
-    Raises SystemExit with what was said if they cannot be made.
+    Raises SystemExit with the command's output if they cannot be created.
     """
     command = [sys.executable, "-m", "service", "topics", "--create", "--partitions"]
-    made = subprocess.run(
-        [*command, str(partitions)], env=dict(its), check=False, capture_output=True, text=True
+    result = subprocess.run(
+        [*command, str(partitions)],
+        env=dict(environment),
+        check=False,
+        capture_output=True,
+        text=True,
     )
-    if made.returncode:
-        raise SystemExit(f"the topics could not be made:\n{made.stdout}{made.stderr}")
+    if result.returncode:
+        raise SystemExit(f"cannot create the topics:\n{result.stdout}{result.stderr}")
 
 
-def cold(its: Mapping[str, str], servers: str) -> dict[str, str]:
-    """The variables of a second group, which reads the same inputs anew; makes its outputs."""
+def cold(environment: Mapping[str, str], servers: str) -> dict[str, str]:
+    """The variables of a second group that reads the same inputs; creates its output topics."""
     outputs = {k: v for k, v in variables(servers, "cold").items() if "OUTPUTS__" in k}
-    second = {**its, **outputs, "FORESHOCK_KAFKA__GROUP_ID": "cold"}
+    second = {**environment, **outputs, "FORESHOCK_KAFKA__GROUP_ID": "cold"}
     create_topics(second, PARTITIONS)
     return second
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory that a process has resident now."""
+    """The current resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class ServiceProcess:
-    """``foreshock run`` as a process; a context that ends it in order."""
+    """``foreshock run`` as a process; the context stops it in order."""
 
-    def __init__(self, its: Mapping[str, str], log: Path, port: int) -> None:
-        self._variables = {**its, "FORESHOCK_HTTP__PORT": str(port)}
+    def __init__(self, environment: Mapping[str, str], log: Path, port: int) -> None:
+        self._variables = {**environment, "FORESHOCK_HTTP__PORT": str(port)}
         self._url = f"http://127.0.0.1:{port}"
         self._log = log
 
@@ -114,30 +124,30 @@ class ServiceProcess:
             self.process.kill()
 
     def kill(self) -> None:
-        """As a crash would."""
+        """Kill it, as a crash would."""
         self.process.kill()
         self.process.wait()
 
     def failed(self, why: str) -> SystemExit:
-        """What to raise: why, and the end of the service's log."""
+        """An exception with the reason and the end of the service's log."""
         return SystemExit(f"{why}:\n{self._log.read_text()[-4000:]}")
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of a GET. Raises OSError while nobody answers."""
+        """Status and body of a GET. Raises OSError while the service does not answer."""
         if self.process.poll() is not None:
             raise self.failed("the service ended")
         try:
-            with urllib.request.urlopen(self._url + path, timeout=10) as answer:  # noqa: S310 - ours
+            with urllib.request.urlopen(self._url + path, timeout=10) as answer:  # noqa: S310 - a local URL
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
     def scrape(self) -> Scrape:
-        """What /metrics says now. Raises OSError while nobody answers."""
+        """The current metrics. Raises OSError while the service does not answer."""
         return Scrape(self.get("/metrics")[1])
 
     def until(self, condition: Callable[[Scrape], object], seconds: float = 600.0) -> Scrape:
-        """Scrape until a condition holds. Raises SystemExit if it does not in so many seconds."""
+        """Scrape until a condition holds. Raises SystemExit if it does not within ``seconds``."""
 
         def holds() -> Scrape | None:
             scrape = self.scrape()
@@ -146,22 +156,24 @@ class ServiceProcess:
         return self._until(holds, 0.1, seconds)
 
     def until_ready(self, seconds: float = 600.0) -> float:
-        """Wait until it is ready; when that was. Raises SystemExit as ``until`` does."""
+        """Wait until the service is ready; return the time. Raises SystemExit as ``until`` does."""
 
         def ready_at() -> float | None:
             return time.monotonic() if self.get("/readyz")[0] == 200 else None
 
         return self._until(ready_at, 0.05, seconds)
 
-    def _until(self, found: Callable[[], _T | None], pause_seconds: float, seconds: float) -> _T:
+    def _until(
+        self, attempt: Callable[[], _Result | None], pause_seconds: float, seconds: float
+    ) -> _Result:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with suppress(OSError):  # nobody answers, yet
-                if (its := found()) is not None:
-                    return its
+            with suppress(OSError):  # no answer yet
+                if (result := attempt()) is not None:
+                    return result
             time.sleep(pause_seconds)
-        raise self.failed(f"not within {seconds:.0f} s")
+        raise self.failed(f"condition not met within {seconds:.0f} s")
 
     def resident_bytes(self) -> int:
-        """The memory that it has resident now."""
+        """Its current resident memory."""
         return resident_bytes(self.process.pid)

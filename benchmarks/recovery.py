@@ -1,9 +1,9 @@
-"""How soon a killed service is back: a thousand symbols restored and caught up.
+"""Recovery time of a killed service: a thousand symbols restored and caught up.
 
-``make recovery`` runs this file. A log is read to nearly its end and the service killed; the rest
-is produced, the service started again, and timed until it is ready and until it has read all of it.
-Then another group reads the same log from its beginning: the cold replay that a restoration saves.
-Written to build/recovery.json.
+``make recovery`` runs this file. The service reads nearly all of a log and is killed. The rest is
+produced, the service started again, and timed until it is ready and has read everything. Then
+another group reads the same log from the start: the cold replay that a restore avoids. Results go
+to build/recovery.json.
 """
 
 import argparse
@@ -30,7 +30,7 @@ READ_BEFORE = 0.95
 
 
 def _timed(service: ServiceProcess, records: float) -> tuple[float, float, Scrape]:
-    """Seconds until it is ready, until so many records are read, and the last scrape."""
+    """Seconds until ready, seconds until this many records are read, and the last scrape."""
     began = time.monotonic()
     ready = service.until_ready() - began
     last = service.until(
@@ -43,9 +43,9 @@ def _timed(service: ServiceProcess, records: float) -> tuple[float, float, Scrap
 
 
 def recover(load: Load) -> dict[str, Any]:
-    """Read, kill, produce the rest, start again; then replay cold."""
+    """Read, kill, produce the rest, restart; then replay cold."""
     before = int(load.records * READ_BEFORE)
-    found: dict[str, Any] = {"load": load._asdict()}
+    results: dict[str, Any] = {"load": load._asdict()}
     with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
         servers = server.bootstrap_servers
         pace = {
@@ -53,22 +53,22 @@ def recover(load: Load) -> dict[str, Any]:
             "LOG__LEVEL": "warning",
             "DETECTION__WARMUP_BARS": "30",
         }
-        its = variables(servers, "run", **pace)
-        create_topics(its, PARTITIONS)
+        environment = variables(servers, "run", **pace)
+        create_topics(environment, PARTITIONS)
         messages = addressed(generate(load))
         produce(servers, "run", islice(messages, before))
-        with ServiceProcess(its, Path(folder, "first.log"), free_port()) as service:
+        with ServiceProcess(environment, Path(folder, "first.log"), free_port()) as service:
             _timed(service, before)
             service.until(lambda s: s.total("foreshock_snapshots_written_total") >= load.symbols)
-            seen = service.scrape().total("foreshock_commits_total")
-            # Twice: the second begins after the last of those snapshots was acknowledged.
-            service.until(lambda s: s.total("foreshock_commits_total") >= seen + 2)
+            commits = service.scrape().total("foreshock_commits_total")
+            # Wait for two commits: the second begins after the acknowledgement of those snapshots.
+            service.until(lambda s: s.total("foreshock_commits_total") >= commits + 2)
             service.kill()
         produce(servers, "run", messages)
-        time.sleep(2 * SESSION_SECONDS)  # else it waits for the killed one's membership to end
-        with ServiceProcess(its, Path(folder, "second.log"), free_port()) as service:
+        time.sleep(2 * SESSION_SECONDS)  # until the killed member's session has expired
+        with ServiceProcess(environment, Path(folder, "second.log"), free_port()) as service:
             ready, caught_up, last = _timed(service, load.records - before)
-            found["recovery"] = {
+            results["recovery"] = {
                 "ready_seconds": round(ready, 2),
                 "caught_up_seconds": round(caught_up, 2),
                 "restore_records": last.total("foreshock_restore_records_total"),
@@ -78,29 +78,31 @@ def recover(load: Load) -> dict[str, Any]:
                 "symbols": last.total("foreshock_tracked_symbols"),
                 "resident_mib": round(service.resident_bytes() / MIB),
             }
-        with ServiceProcess(cold(its, servers), Path(folder, "cold.log"), free_port()) as service:
+        with ServiceProcess(
+            cold(environment, servers), Path(folder, "cold.log"), free_port()
+        ) as service:
             ready, caught_up, last = _timed(service, load.records)
-            found["cold"] = {
+            results["cold"] = {
                 "ready_seconds": round(ready, 2),
                 "caught_up_seconds": round(caught_up, 2),
                 "records": last.total("foreshock_records_total"),
             }
-    share = found["recovery"]["caught_up_seconds"] / found["cold"]["caught_up_seconds"]
-    found["share_of_cold"] = round(share, 3)
-    return found
+    share = results["recovery"]["caught_up_seconds"] / results["cold"]["caught_up_seconds"]
+    results["share_of_cold"] = round(share, 3)
+    return results
 
 
 def main() -> None:
-    """Measure, show, and keep."""
+    """Measure, print, and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=2_000_000)
     parser.add_argument("--symbols", type=int, default=1_000)
     arguments = parser.parse_args()
-    found = recover(
+    results = recover(
         Load(arguments.records, symbols=arguments.symbols, events_per_symbol_second=10.0)
     )
-    print(json.dumps(found, indent=2))
-    keep("recovery", found)
+    print(json.dumps(results, indent=2))
+    keep("recovery", results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The figures as tables for a person, and kept as JSON."""
+"""Results as tables for people, and as JSON files."""
 
 import json
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from process import ROOT
 from rich.table import Table
 
 
-def keep(name: str, found: Mapping[str, Any]) -> None:
-    """Write what was found to build/NAME.json, and say so."""
+def keep(name: str, results: Mapping[str, Any]) -> None:
+    """Write the results to build/NAME.json and print the path."""
     out = ROOT / "build" / f"{name}.json"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n")
+    out.write_text(json.dumps(results, indent=2) + "\n")
     print(f"written to {out.relative_to(ROOT)}")
 
 
 def throughput(title: str, phases: dict[str, Any]) -> Table:
-    """Phases in turns: their speed, and their share of the bare one."""
+    """Phases measured in turns: their speed, and their share of the bare phase."""
     table = Table(title=title, title_justify="left")
     table.add_column("phase")
     for column in ("events/s", "share of bare", "by CPU", "CPU us/event", "peak memory MB"):
@@ -35,23 +35,23 @@ def throughput(title: str, phases: dict[str, Any]) -> Table:
 
 
 def stages(seconds: dict[str, float], events: int) -> Table:
-    """Where the service's own time goes, the drain apart."""
+    """CPU time of the service's stages, without the drain."""
     total = sum(seconds.values())
-    table = Table(title="where the time goes (the drain apart)", title_justify="left")
+    table = Table(title="CPU time by stage (without the drain)", title_justify="left")
     table.add_column("stage")
     table.add_column("CPU us/event", justify="right")
     table.add_column("share", justify="right")
-    for name, its in sorted(seconds.items(), key=lambda item: -item[1]):
-        table.add_row(name, f"{its / events * 1e6:.2f}", f"{its / total:.0%}")
+    for name, cpu_seconds in sorted(seconds.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{cpu_seconds / events * 1e6:.2f}", f"{cpu_seconds / total:.0%}")
     table.add_row("all", f"{total / events * 1e6:.2f}", "100%")
     return table
 
 
 def sizes(rows: list[dict[str, Any]]) -> Table:
-    """How symbols and accounts change the figures."""
+    """Throughput and memory by number of symbols and accounts."""
     table = Table(title="symbols and accounts", title_justify="left")
     for column in (
-        "records", "symbols", "accounts", "events/s a symbol", "bars",
+        "records", "symbols", "accounts", "events/s per symbol", "bars",
         "events/s", "share of bare", "peak memory MB",
     ):  # fmt: skip
         table.add_column(column, justify="right")

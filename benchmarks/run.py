@@ -1,8 +1,8 @@
-"""How fast the service is, how much memory it takes, and where the time goes.
+"""Throughput, memory, and CPU time by stage.
 
-``make bench`` runs this file: it starts a real Kafka, fills it with order flow, and measures the
-bare drain of the records, the drain with decoding, and the whole service, in turns; see
-docs/performance.md. Every measurement is a process of its own. What it finds is shown as tables
+``make bench`` runs this file: it starts a real Kafka, fills it with order flow, and measures in
+turns the bare drain of the records, the drain with decoding, and the whole service; see
+docs/performance.md. Every measurement is a process of its own. The results are printed as tables
 and written to build/bench.json.
 """
 
@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
 from deploy.kafka.kafka import KafkaServer
 
 WARMUP_BARS = 30
-"""So few that most bars of a run are scored and judged: a bar of the warm-up costs less."""
+"""Small, so that most bars of a run are scored and judged. Warm-up bars cost less."""
 
 console = Console(width=None if sys.stdout.isatty() else 110)  # as wide as the tables
 
@@ -51,7 +51,7 @@ def measure(phase: str, task: Task) -> Result:
 
 
 def in_turns(phases: tuple[str, ...], task: Task, rounds: int) -> dict[str, Any]:
-    """Each phase as often as there are rounds, in turns; the medians, and the ratios' too."""
+    """Run the phases in turns, ``rounds`` times each; return medians, also of the ratios."""
     results: dict[str, list[Result]] = {phase: [] for phase in phases}
     for number in range(rounds):
         for phase in phases:
@@ -63,7 +63,7 @@ def in_turns(phases: tuple[str, ...], task: Task, rounds: int) -> dict[str, Any]
 
 
 def _summary(results: list[Result], bare: list[Result]) -> dict[str, Any]:
-    """Medians over the rounds; shares are of the bare phase of the same round."""
+    """Medians over the rounds. Shares are relative to the bare phase of the same round."""
     pairs = list(zip(results, bare, strict=True))
     return {
         "events_per_second": statistics.median(r.events / r.seconds for r in results),
@@ -76,7 +76,7 @@ def _summary(results: list[Result], bare: list[Result]) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine and software of the measurement."""
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "cpus": os.cpu_count(),
@@ -96,13 +96,13 @@ SIZES = (
         5_000_000, symbols=2_000, accounts=200_000, events_per_symbol_second=5.0, account_skew=0.0
     ),
 )
-"""More symbols share the market's flow: with 2,000 each has a fifth of the default rate. The last
-is for its memory: its accounts are spread evenly, so that every symbol remembers as many as it
-may."""
+"""More symbols share the same market flow: with 2,000 symbols, each has a fifth of the default
+rate. The last load is for memory: its accounts are spread evenly, so every symbol remembers as many
+accounts as it may."""
 
 
 def on_kafka(server: KafkaServer, load: Load, rounds: int, phases: tuple[str, ...]) -> Any:
-    """Produce a load under a name of its own and measure phases on it."""
+    """Produce a load to topics of its own and measure phases on it."""
     run = f"bench-{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
     with console.status(f"producing {load.records:,} records, {load.symbols} symbols"):
         create_topics(variables(server.bootstrap_servers, run), PARTITIONS)
@@ -112,7 +112,7 @@ def on_kafka(server: KafkaServer, load: Load, rounds: int, phases: tuple[str, ..
 
 
 def main() -> None:
-    """Measure everything, show it, and keep it."""
+    """Measure everything; print and store the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth of the records, one round")
     parser.add_argument("--rounds", type=int, default=3, help="default 3; medians are reported")
@@ -120,30 +120,30 @@ def main() -> None:
     rounds = 1 if arguments.quick else arguments.rounds
     scale = 5 if arguments.quick else 1
     default = Load(1_500_000 // scale)
-    found: dict[str, Any] = {"machine": machine(), "load": default._asdict(), "rounds": rounds}
+    results: dict[str, Any] = {"machine": machine(), "load": default._asdict(), "rounds": rounds}
     busy = default._replace(events_per_symbol_second=1_000.0)
     with KafkaServer(heap="1g") as server:
-        task, found["service"] = on_kafka(server, default, rounds, ("drain", "decode", "service"))
-        console.print(report.throughput("the service on Kafka", found["service"]))
-        turn = msgspec.structs.replace(task, group="bench-stages")
-        found["stages"] = measure("stages", turn).details
-        console.print(report.stages(found["stages"], default.records))
-        _, found["busy"] = on_kafka(server, busy, rounds, ("drain", "service"))
-        console.print(report.throughput("ten times the events a second", found["busy"]))
-        found["sizes"] = []
+        task, results["service"] = on_kafka(server, default, rounds, ("drain", "decode", "service"))
+        console.print(report.throughput("the service on Kafka", results["service"]))
+        stages_task = msgspec.structs.replace(task, group="bench-stages")
+        results["stages"] = measure("stages", stages_task).details
+        console.print(report.stages(results["stages"], default.records))
+        _, results["busy"] = on_kafka(server, busy, rounds, ("drain", "service"))
+        console.print(report.throughput("ten times the events a second", results["busy"]))
+        results["sizes"] = []
         for size in SIZES:
             load = size._replace(records=size.records // scale)
-            _, measured = on_kafka(server, load, 1, ("drain", "service"))
-            found["sizes"].append({**load._asdict(), **measured})
-        console.print(report.sizes(found["sizes"]))
+            _, phases = on_kafka(server, load, 1, ("drain", "service"))
+            results["sizes"].append({**load._asdict(), **phases})
+        console.print(report.sizes(results["sizes"]))
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder, "load")
         with console.status("writing files"):
             write_files(directory, default)
         files = Task(default.records, directory=str(directory), warmup_bars=WARMUP_BARS)
-        found["replay"] = in_turns(("read files", "decode files", "replay"), files, rounds)
-        console.print(report.throughput("replay from files", found["replay"]))
-    report.keep("bench", found)
+        results["replay"] = in_turns(("read files", "decode files", "replay"), files, rounds)
+        console.print(report.throughput("replay from files", results["replay"]))
+    report.keep("bench", results)
 
 
 if __name__ == "__main__":

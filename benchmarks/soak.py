@@ -1,9 +1,9 @@
-"""Whether memory stays flat: the service for a long time on order flow in which all is always new.
+"""Memory stability: a long run on order flow with ever new symbols, orders and accounts.
 
-``make soak MINUTES=30`` runs this file: a real Kafka, the service as a process of its own, symbols
-listed and delisted all the time, every order with a new id and mostly a new account, event time
-twenty times as fast as the clock. After a warm-up, in which what is bounded reaches its bound, the
-resident memory is sampled and a line is fitted. Written to build/soak.json.
+``make soak MINUTES=30`` runs this file: a real Kafka, and the service as a separate process.
+Symbols are listed and delisted all the time. Every order has a new id and mostly a new account.
+Event time runs twenty times as fast as the clock. In a warm-up, bounded state reaches its bounds.
+Afterwards the resident memory is sampled and a line is fitted. Results go to build/soak.json.
 """
 
 import argparse
@@ -30,10 +30,10 @@ from deploy.kafka.kafka import KafkaServer, free_port
 PARTITIONS = 4
 SAMPLE_SECONDS = 10.0
 
-# Bounds that are reached in the warm-up, so that it is they that keep memory flat.
+# These bounds are reached in the warm-up, so that they keep the memory flat.
 BOUNDS = {"LIMITS__SYMBOLS": "8", "LIMITS__RESTING_ORDERS": "150", "LIMITS__ACCOUNTS": "256"}
 
-# The broker's disk, not the service: hours of records need not be kept.
+# Limits the broker's disk use: hours of records need not be kept.
 RETENTION = """
 log.segment.bytes=16777216
 log.retention.bytes=67108864
@@ -55,14 +55,14 @@ COUNTED = {
 
 
 def messages(churn: Churn) -> Iterator[Message]:
-    """The flow without end, as it becomes due."""
+    """The endless flow, at the times when records are due."""
     for record in flow(churn):
         partition = record.place % PARTITIONS
         yield Message(record.stream, partition, record.symbol.encode(), record.value)
 
 
 def sample(service: ServiceProcess, began: float) -> Sample:
-    """Memory and what it is made of, now."""
+    """The current memory and its contents."""
     scrape = service.scrape()
     evictions = {
         f"evicted_{what}": scrape.total("foreshock_evictions_total", what=what) for what in EVICTED
@@ -76,21 +76,23 @@ def sample(service: ServiceProcess, began: float) -> Sample:
 
 
 def require_used(samples: list[Sample]) -> None:
-    """Raise SystemExit unless there are enough samples, between which all that is new came."""
+    """Raise SystemExit unless there are enough samples, and all counters grew between them."""
     if len(samples) < LEAST_SAMPLES:
         raise SystemExit(
-            f"{len(samples)} samples after the warm-up say nothing; {LEAST_SAMPLES} are the least"
+            f"{len(samples)} samples after the warm-up; at least {LEAST_SAMPLES} are needed"
         )
-    grows = ("records", "bars", "snapshots", *(f"evicted_{what}" for what in EVICTED))
-    still = [name for name in grows if samples[-1][name] <= samples[0][name]]
-    if still:
-        raise SystemExit(f"nothing was measured: after the warm-up no more {', '.join(still)}")
+    counters = ("records", "bars", "snapshots", *(f"evicted_{what}" for what in EVICTED))
+    constant = [name for name in counters if samples[-1][name] <= samples[0][name]]
+    if constant:
+        raise SystemExit(
+            f"nothing was measured: no growth after the warm-up in {', '.join(constant)}"
+        )
 
 
 def slope(samples: list[Sample]) -> dict[str, float]:
-    """The line of least squares through the resident memory, and how sure it is.
+    """The least-squares line through the resident memory, with its standard error.
 
-    The standard error takes the residuals' correlation from one sample to the next into account.
+    The standard error accounts for the residuals' correlation from one sample to the next.
     """
     hours = np.array([s["seconds"] for s in samples]) / 3_600
     memory = np.array([s["resident_mib"] for s in samples])
@@ -104,27 +106,29 @@ def slope(samples: list[Sample]) -> dict[str, float]:
         "standard_error": round(error * max(1.0, inflation), 2),
         "first_mib": round(float(memory[: len(memory) // 10 + 1].mean()), 1),
         "last_mib": round(float(memory[-(len(memory) // 10 + 1) :].mean()), 1),
-        "lag_records_most": max(s["lag_records"] for s in samples),  # what waits takes memory too
+        "lag_records_most": max(
+            s["lag_records"] for s in samples
+        ),  # waiting records take memory too
         "samples": len(samples),
         "sample_seconds": SAMPLE_SECONDS,
     }
 
 
 def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
-    """Run it, with a line to read every minute."""
+    """Run the soak; print a line every minute."""
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as folder, KafkaServer(properties=RETENTION) as server:
-        its = variables(server.bootstrap_servers, "soak", LOG__LEVEL="warning", **BOUNDS)
-        create_topics(its, PARTITIONS)
-        with ServiceProcess(its, Path(folder, "service.log"), free_port()) as service:
+        environment = variables(server.bootstrap_servers, "soak", LOG__LEVEL="warning", **BOUNDS)
+        create_topics(environment, PARTITIONS)
+        with ServiceProcess(environment, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
             began = time.monotonic()
             with sending(server.bootstrap_servers, "soak", messages(churn)) as sender:
-                for seen in watch(service, sender, began, sample, SAMPLE_SECONDS):
-                    samples.append(seen)
+                for sampled in watch(service, sender, began, sample, SAMPLE_SECONDS):
+                    samples.append(sampled)
                     if len(samples) % 6 == 0:
-                        print(json.dumps(seen), flush=True)
-                    if seen["seconds"] >= (warmup_minutes + minutes) * 60:
+                        print(json.dumps(sampled), flush=True)
+                    if sampled["seconds"] >= (warmup_minutes + minutes) * 60:
                         break
     after = [s for s in samples if s["seconds"] >= warmup_minutes * 60]
     require_used(after)
@@ -139,15 +143,15 @@ def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Soak, show what was found, and keep it."""
+    """Soak, print the result, and store it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="after the warm-up; default 30")
     parser.add_argument("--warmup-minutes", type=float, default=10.0, help="default 10")
     parser.add_argument("--speed", type=float, default=20.0, help="of event time; default 20")
     arguments = parser.parse_args()
-    found = soak(arguments.minutes, arguments.warmup_minutes, Churn(speed=arguments.speed))
-    print(json.dumps(found["slope"]))
-    keep("soak", found)
+    results = soak(arguments.minutes, arguments.warmup_minutes, Churn(speed=arguments.speed))
+    print(json.dumps(results["slope"]))
+    keep("soak", results)
 
 
 if __name__ == "__main__":

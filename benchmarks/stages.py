@@ -1,9 +1,9 @@
-"""Where the service's time goes: the same session over recorded polls, stage by stage.
+"""CPU time of the service's stages: the same session over recorded polls, stage by stage.
 
 The polls of a drain are kept in memory and given to a real session, which publishes, saves and
-commits to a real broker; only its consumer is a recording, so that nothing but the session and its
-producer runs. What is timed is process time, exclusive of the stages within. The clock is read a
-few dozen times a poll and a bar, never per event.
+commits to a real broker. Only its consumer is a recording, so that nothing but the session and its
+producer runs. The measured time is process time, without nested stages. The clock is read a few
+dozen times per poll and per bar, never per event.
 """
 
 import asyncio
@@ -47,11 +47,11 @@ TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
     "publish": ((Publisher, "publish"),),
     "snapshot": ((Session, "_save"), (Session, "_commit")),
 }
-"""The functions of each stage; coroutines among them wait for nothing but the producer."""
+"""The functions of each stage. Coroutines among them wait only for the producer."""
 
 
 class Stages:
-    """Process time by stage, each without the stages within it."""
+    """Process time by stage, without nested stages."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -66,7 +66,7 @@ class Stages:
 
     @contextmanager
     def of(self, stage: str) -> Iterator[None]:
-        """Time what happens within as part of a stage."""
+        """Count the enclosed time as part of a stage."""
         self._switch()
         self._running.append(stage)
         try:
@@ -76,7 +76,7 @@ class Stages:
             self._running.pop()
 
     def timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
-        """The function with its time counted; a coroutine function stays one."""
+        """The function with its time counted; a coroutine function remains one."""
         if asyncio.iscoroutinefunction(function):
 
             async def waiting(*args: Any, **kwargs: Any) -> Any:
@@ -99,7 +99,7 @@ class Stages:
 
 
 class Recording:
-    """A consumer that has been assigned everything and polls what was recorded."""
+    """A consumer that is assigned all partitions and returns recorded polls."""
 
     def __init__(self, polls: Polls, stages: Stages) -> None:
         self._polls = iter(polls)
@@ -109,17 +109,17 @@ class Recording:
         self._listener: Any = None
 
     def subscribe(self, *, listener: Any, **_topics: Any) -> None:
-        """Remember whom to tell of the assignment."""
+        """Store the listener for the assignment."""
         self._listener = listener
 
     async def getmany(self, **_options: Any) -> dict[TopicPartition, list[Any]]:
-        """The next recorded poll; at the first call the assignment."""
+        """The next recorded poll; the first call makes the assignment."""
         if self._listener is not None:
             listener, self._listener = self._listener, None
             await listener.on_partitions_assigned(self._inputs)
             return {}
         with self._stages.of("publish"):
-            await asyncio.sleep(0)  # only the producer has anything to do
+            await asyncio.sleep(0)  # lets the producer run
         poll = next(self._polls, None)
         if poll is None:
             assert self.session is not None
@@ -128,19 +128,19 @@ class Recording:
         return poll
 
     def highwater(self, _tp: TopicPartition) -> None:
-        """Unknown: no topic is taken for idle."""
+        """Unknown: no topic is considered idle."""
 
     def pause(self, *_tps: TopicPartition) -> None:
-        """Everything is in memory already."""
+        """Nothing: everything is in memory already."""
 
     def resume(self, *_tps: TopicPartition) -> None:
-        """As pause."""
+        """Nothing, as for pause."""
 
     def seek(self, _tp: TopicPartition, _offset: int) -> None:
-        """It begins where the recording begins."""
+        """Nothing: the recording starts at its beginning."""
 
     async def commit(self, _offsets: object) -> None:
-        """Nobody carries on from it."""
+        """Nothing: no consumer continues from it."""
 
 
 async def record(settings: Settings, partitions: list[TopicPartition], records: int) -> Polls:
@@ -165,7 +165,7 @@ async def record(settings: Settings, partitions: list[TopicPartition], records: 
 async def measure_stages(
     settings: Settings, topics: Mapping[str, str], polls: Polls
 ) -> dict[str, float]:
-    """Process seconds of each stage for the recorded polls, the rest of the loop as "loop"."""
+    """Process seconds of each stage for the recorded polls; the rest of the loop is "loop"."""
     options = client_options(settings.kafka)
     producer = AIOKafkaProducer(**producer_options(settings.kafka))
     reader = AIOKafkaConsumer(**consumer_options(settings.kafka))

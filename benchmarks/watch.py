@@ -1,4 +1,4 @@
-"""Producing beside a measurement, and sampling the service for as long as it goes on at all."""
+"""Produce during a measurement, and sample the service as long as it makes progress."""
 
 import threading
 import time
@@ -13,20 +13,19 @@ from process import ServiceProcess
 STALLED_SECONDS = 60.0
 
 Sample = dict[str, float]
-"""What was seen at once: the ``records`` that had been read, and ``seconds`` since the beginning,
-among others."""
+"""One sample: among others the ``records`` read, and the ``seconds`` since the start."""
 
 
 @contextmanager
 def sending(servers: str, run: str, messages: Iterable[Message]) -> Iterator[Future[None]]:
-    """Produce in a thread of its own until the messages or the context end.
+    """Produce in a separate thread until the messages or the context end.
 
-    The future holds what ended the thread. It is raised at the end, if nothing else is.
+    The future holds the thread's failure. It is raised at the end, unless another exception is.
     """
     stop = threading.Event()
-    wanted = takewhile(lambda _: not stop.is_set(), messages)
+    until_stop = takewhile(lambda _: not stop.is_set(), messages)
     with ThreadPoolExecutor(1) as thread:
-        sender = thread.submit(produce, servers, run, wanted)
+        sender = thread.submit(produce, servers, run, until_stop)
         try:
             yield sender
         finally:
@@ -41,21 +40,21 @@ def watch(
     take: Callable[[ServiceProcess, float], Sample],
     every_seconds: float,
 ) -> Iterator[Sample]:
-    """Sample a service, regularly and without end, while records are sent to it.
+    """Sample a service at regular intervals, without end, while records are sent to it.
 
-    A machine too busy to answer is one sample less.
+    A sample is skipped if the machine is too busy to answer.
 
     Parameters
     ----------
     began
-        The beginning, in monotonic seconds.
+        The start, in monotonic seconds.
     take
-        Takes a sample, given the service and the beginning. It may raise OSError.
+        Takes a sample, given the service and the start. It may raise OSError.
 
     Raises
     ------
     SystemExit
-        The service has read nothing more for `STALLED_SECONDS`, or has ended; or the sender has
+        If the service has read nothing for `STALLED_SECONDS`, or has ended, or if the sender has
         failed.
     """
     records, since = 0.0, 0.0
@@ -72,5 +71,7 @@ def watch(
             if sample["records"] > records:
                 records, since = sample["records"], sample["seconds"]
             yield sample
-        if (silent := time.monotonic() - began - since) > STALLED_SECONDS:
-            raise service.failed(f"{records:,.0f} records read, and none for {silent:.0f} s")
+        if (stalled_seconds := time.monotonic() - began - since) > STALLED_SECONDS:
+            raise service.failed(
+                f"{records:,.0f} records read, none in the last {stalled_seconds:.0f} s"
+            )

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Build the container image, or test the built one, with the container engine that is there.
+# Build the container image, or test the built image, with the available container engine.
 #
-#   deploy/image.sh build    docker, podman or buildah: the first that works
+#   deploy/image.sh build    docker, podman or buildah: the first available engine
 #   deploy/image.sh test     run the built image against a real Kafka (tests/deploy/run_image.py)
 #
 # ENGINE=docker|podman|buildah chooses one; IMAGE names the image (default foreshock:VERSION);
-# BASE_IMAGE replaces the Dockerfile's base. The host's pip configuration and PIP_CERT are lent to
-# the build as secrets; they stay out of the image.
+# BASE_IMAGE replaces the Dockerfile's base. The build receives the host's pip configuration and
+# PIP_CERT as secrets; the image does not contain them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,13 +26,13 @@ choose_engine() {
   fi
 }
 
-# Storage of its own: the stand-in for the base image shall not mix with the user's images.
+# Separate storage: keeps the substitute base image apart from the user's images.
 buildah() {
   command buildah --root "$store/root" --runroot "$store/run" --storage-driver vfs "$@"
 }
 
-# Where no registry can be reached, a minimal system of the host's own Debian release stands in for
-# the base image. Packages come from wherever the host's apt takes them.
+# Without access to a registry, a minimal system of the host's Debian release replaces the base
+# image. Packages come from the host's apt sources.
 make_local_base() {
   buildah inspect --type image "$local_base" >/dev/null 2>&1 && return
   [ "$(id -u)" = 0 ] || fail "without a registry the base is made with debootstrap, as root"
@@ -76,9 +76,9 @@ build() {
         make_local_base
         arguments+=(--build-arg "BASE_IMAGE=$local_base")
       fi
-      # The docker format, because the OCI one has no place for HEALTHCHECK.
+      # The docker format, because the OCI format does not support HEALTHCHECK.
       buildah build --format docker --isolation chroot "${arguments[@]}" .
-      buildah rmi --prune >/dev/null  # what the new image replaced
+      buildah rmi --prune >/dev/null  # remove the replaced image
       ;;
     *) fail "unknown engine: $engine" ;;
   esac

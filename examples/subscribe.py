@@ -1,10 +1,10 @@
-"""Subscribe to Foreshock: alerts as they come, alerts of the past, and the kill switch.
+"""Subscribe to Foreshock: new alerts, past alerts, and the kill switch.
 
     python examples/subscribe.py alerts
     python examples/subscribe.py replay --since 2026-03-07T21:00:00+00:00
     python examples/subscribe.py killswitch
 
-Needs aiokafka and nothing of Foreshock. docs/subscribing.md explains it.
+Needs aiokafka and no part of Foreshock. docs/subscribing.md explains it.
 """
 
 import argparse
@@ -26,18 +26,18 @@ Act = Callable[[Alert], Awaitable[None]]
 
 
 def identity(alert: Alert) -> tuple[str, str, str]:
-    """What two records of the same alert have in common.
+    """The key that two records of the same alert share.
 
-    An incident keeps its ``alert_id``; its opening, its escalation and its end are three alerts.
+    An incident keeps its ``alert_id``. Its opening, its escalation and its end are three alerts.
     """
     return alert["alert_id"], alert["status"], alert["severity"]
 
 
 @asynccontextmanager
 async def started(consumer: AIOKafkaConsumer) -> AsyncIterator[None]:
-    """Start a consumer, and stop it in the end.
+    """Start a consumer, and stop it at the end.
 
-    Its own ``async with`` leaves it open when it is cancelled, or fails, while it starts.
+    The consumer's own ``async with`` leaves it open if it is cancelled, or fails, during start.
     """
     try:
         await consumer.start()
@@ -47,11 +47,11 @@ async def started(consumer: AIOKafkaConsumer) -> AsyncIterator[None]:
 
 
 class Seen:
-    """Remembers the latest alerts, as many as ``most``, until the program ends.
+    """Remembers the latest ``most`` alerts until the program ends.
 
-    After a restart it knows none, and a repeat of an alert from before is acted on again.
-
-    Where acting twice would do harm, remember them with what was done, in the same transaction.
+    After a restart it is empty, so an alert that is repeated from before is acted on again. If
+    acting twice would do harm, store the identities with the results of the action, in one
+    transaction.
     """
 
     def __init__(self, most: int = 10_000) -> None:
@@ -62,7 +62,7 @@ class Seen:
         return identity(alert) in self._known
 
     def add(self, alert: Alert) -> None:
-        """Remember one; the oldest is forgotten when there are too many."""
+        """Remember an alert; forget the oldest when there are too many."""
         self._known[identity(alert)] = None
         if len(self._known) > self._most:
             self._known.popitem(last=False)
@@ -71,18 +71,18 @@ class Seen:
 async def follow_alerts(
     servers: str, group: str, act: Act, *, topic: str = "foreshock.alerts"
 ) -> None:
-    """Act on each alert, from where the group stopped; run until cancelled.
+    """Act on each alert, starting where the group stopped; run until cancelled.
 
-    An offset is committed after ``act`` has returned, never before: whatever happens, no alert is
-    passed over. What was acted on and not yet committed comes again after a crash, so ``act`` must
-    stand being called twice with the same ``identity``.
+    An offset is committed after ``act`` has returned, never before, so no alert is skipped. After a
+    crash, alerts that were acted on but not committed arrive again. ``act`` must therefore tolerate
+    two calls with the same ``identity``.
     """
     consumer = AIOKafkaConsumer(
         topic,
         bootstrap_servers=servers,
         group_id=group,
         enable_auto_commit=False,
-        # A new group begins with what is kept; "latest" begins with what is to come.
+        # A new group starts at the oldest retained alert; "latest" starts at the next new one.
         auto_offset_reset="earliest",
     )
     seen = Seen()
@@ -93,8 +93,8 @@ async def follow_alerts(
                 await act(alert)
                 seen.add(alert)
             tp = TopicPartition(record.topic, record.partition)
-            # Refused where another member of the group has got the partition meanwhile: it begins
-            # with this alert.
+            # Kafka refuses the commit if another member of the group now owns the partition. That
+            # member starts with this alert.
             with suppress(CommitFailedError, IllegalStateError):
                 await consumer.commit({tp: record.offset + 1})
 
@@ -102,10 +102,10 @@ async def follow_alerts(
 async def replay_alerts(
     servers: str, act: Act, *, since_ns: int, topic: str = "foreshock.alerts"
 ) -> None:
-    """Act on each alert that was published since a time, up to now, and return.
+    """Act on each alert that was published between a time and now, and return.
 
-    ``since_ns`` is compared with the time of publication, in nanoseconds since 1970. Without a
-    group, and without commits: it disturbs nobody, and can be done again.
+    ``since_ns`` is compared with the time of publication, in nanoseconds since 1970. The replay
+    uses no group and no commits, so it does not affect other consumers and can be repeated.
     """
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, enable_auto_commit=False)
     seen = Seen()
@@ -114,7 +114,7 @@ async def replay_alerts(
         ends = await consumer.end_offsets(tps)
         starts = await consumer.offsets_for_times(dict.fromkeys(tps, since_ns // 1_000_000))
         for tp in tps:
-            # None: nothing was published there since. To read from a known offset, seek to that.
+            # None: no record since then. To start at a known offset, seek to that offset.
             consumer.seek(tp, ends[tp] if starts[tp] is None else starts[tp].offset)
         for tp in tps:
             while await consumer.position(tp) < ends[tp]:
@@ -132,8 +132,8 @@ async def _records(consumer: AIOKafkaConsumer, tp: TopicPartition) -> list[Any]:
 class KillSwitches:
     """The state of every symbol's kill switch, from the compacted topic.
 
-    ``read`` is set when all that the topic held at the start has been read. Before that, nothing is
-    known: ``holds`` says so by an error, rather than that trading may go on.
+    ``read`` is set once everything that the topic held at the start has been read. Before that, the
+    state is unknown: ``holds`` raises an error instead of reporting that trading may continue.
     """
 
     def __init__(self) -> None:
@@ -141,19 +141,23 @@ class KillSwitches:
         self._switches: dict[str, dict[str, Any]] = {}
 
     def holds(self, symbol: str, now_ns: int) -> bool:
-        """Whether trading in a symbol should be held at a time of the exchange's clock."""
+        """Whether trading in a symbol must be held at this time of the exchange's clock."""
         if not self.read.is_set():
-            raise RuntimeError("the kill switches have not been read yet")
+            raise RuntimeError(
+                "the kill switches have not been read completely; wait for KillSwitches.read"
+            )
         switch = self._switches.get(symbol)
         return switch is not None and switch["state"] == "tripped" and now_ns < switch["until"]
 
     def held(self, now_ns: int) -> dict[str, str]:
-        """The symbols in which trading should be held, and why."""
-        return {s: its["reason"] for s, its in self._switches.items() if self.holds(s, now_ns)}
+        """The symbols in which trading must be held, with the reasons."""
+        return {
+            s: switch["reason"] for s, switch in self._switches.items() if self.holds(s, now_ns)
+        }
 
     async def follow(self, servers: str, *, topic: str = "foreshock.killswitch") -> None:
-        """Keep the state as the topic has it; run until cancelled."""
-        # No group: every program reads all of the topic, from its beginning.
+        """Keep the state equal to the topic's; run until cancelled."""
+        # No group: every program reads the whole topic from the beginning.
         consumer = AIOKafkaConsumer(
             topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
         )
@@ -166,8 +170,10 @@ class KillSwitches:
                     for record in records:
                         self._take(record.key.decode(), record.value)
                 if not self.read.is_set():
-                    places = [await consumer.position(tp) for tp in tps]
-                    if all(at >= ends[tp] for at, tp in zip(places, tps, strict=True)):
+                    positions = [await consumer.position(tp) for tp in tps]
+                    if all(
+                        position >= ends[tp] for position, tp in zip(positions, tps, strict=True)
+                    ):
                         self.read.set()
 
     def _take(self, symbol: str, value: bytes | None) -> None:
@@ -178,12 +184,12 @@ class KillSwitches:
 
 
 async def show(alert: Alert) -> None:
-    """Print an alert; a program of your own does more."""
+    """Print an alert. Replace it with your own action."""
     print(alert["status"], alert["severity"], alert["summary"], flush=True)
 
 
 async def show_switches(servers: str, topic: str) -> None:
-    """Print every second the symbols in which trading should be held."""
+    """Print, every second, the symbols in which trading must be held."""
     switches = KillSwitches()
     following = asyncio.create_task(switches.follow(servers, topic=topic))
     while not following.done():
@@ -194,27 +200,27 @@ async def show_switches(servers: str, topic: str) -> None:
 
 
 def main() -> None:
-    """Run one of the three."""
+    """Run one of the three examples."""
     parser = argparse.ArgumentParser(description="Subscribe to Foreshock.")
     parser.add_argument("what", choices=["alerts", "replay", "killswitch"])
     parser.add_argument("--servers", default="localhost:9092")
     parser.add_argument("--group", default="foreshock-example", help="for alerts")
     parser.add_argument("--topic", help="default: foreshock.alerts or foreshock.killswitch")
     parser.add_argument("--since", type=datetime.fromisoformat, help="for replay; default: all")
-    its = parser.parse_args()
-    topic = its.topic or (
-        "foreshock.killswitch" if its.what == "killswitch" else "foreshock.alerts"
+    options = parser.parse_args()
+    topic = options.topic or (
+        "foreshock.killswitch" if options.what == "killswitch" else "foreshock.alerts"
     )
-    since_ns = round(its.since.timestamp() * 1e9) if its.since else 0
+    since_ns = round(options.since.timestamp() * 1e9) if options.since else 0
     try:
-        if its.what == "alerts":
-            asyncio.run(follow_alerts(its.servers, its.group, show, topic=topic))
-        elif its.what == "replay":
-            asyncio.run(replay_alerts(its.servers, show, since_ns=since_ns, topic=topic))
+        if options.what == "alerts":
+            asyncio.run(follow_alerts(options.servers, options.group, show, topic=topic))
+        elif options.what == "replay":
+            asyncio.run(replay_alerts(options.servers, show, since_ns=since_ns, topic=topic))
         else:
-            asyncio.run(show_switches(its.servers, topic))
+            asyncio.run(show_switches(options.servers, topic))
     except KafkaError as error:
-        sys.exit(f"{topic} on {its.servers}: {error}")
+        sys.exit(f"{topic} on {options.servers}: {error}")
     except KeyboardInterrupt:
         pass
 

@@ -1,19 +1,19 @@
-"""Ending tasks for good."""
+"""Cancellation of tasks that may ignore a single request."""
 
 import asyncio
 
-AGAIN_SECONDS = 2.0
+RETRY_SECONDS = 2.0
 
 
-async def cancel_and_wait(*tasks: asyncio.Task[None], again_seconds: float = AGAIN_SECONDS) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[None], retry_seconds: float = RETRY_SECONDS) -> None:
     """Cancel tasks until they have ended.
 
-    One cancellation may not be enough: an error in a clean-up takes its place and is answered by
-    trying again, and a library may lose it (`asyncio.wait_for` does before Python 3.12 where what
-    it waits for is done at that moment). Then it is repeated after ``again_seconds``.
+    One cancellation may not be enough. An error in a clean-up replaces it, and the task then tries
+    again. A library may lose it: before Python 3.12, `asyncio.wait_for` does if its awaitable is
+    done at that moment. So the cancellation is repeated every ``retry_seconds``.
     """
-    left = set(tasks)
-    while left:
-        for task in left:
+    remaining = set(tasks)
+    while remaining:
+        for task in remaining:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=again_seconds)
+        _, remaining = await asyncio.wait(remaining, timeout=retry_seconds)

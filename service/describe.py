@@ -1,4 +1,4 @@
-"""What a value should have been, in words: for settings and for events alike."""
+"""Describes values and expected values in words, for settings and for events."""
 
 import re
 from datetime import date, time
@@ -8,14 +8,14 @@ import msgspec
 from msgspec import inspect
 
 MAX_SHOWN = 60
-"""A value in a message is cut to this many characters."""
+"""The largest number of characters of a value in a message."""
 
 
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 def shortened(text: str) -> str:
-    """The text, cut where it is too long for a message, and without a URL's credentials.
+    """Return the text without the credentials of a URL, cut to the length allowed in a message.
 
     >>> shortened("http://me:secret@example.com")
     'http://…@example.com'
@@ -27,7 +27,7 @@ def shortened(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""The text with escapes in place of what does not print as itself.
+    r"""Return the text with unprintable characters replaced by escapes.
 
     >>> printable("BTC\x1b[2J\u202e")
     'BTC\\x1b[2J\\u202e'
@@ -38,12 +38,12 @@ def printable(text: str) -> str:
 
 
 def shown_safely(text: str) -> str:
-    """Somebody else's text, fit for a message: printable and not too long."""
+    """Return external text in a form fit for a message: printable and not too long."""
     return shortened(printable(text[: MAX_SHOWN + 1]))
 
 
 def shown(value: Any) -> str:
-    """A value as TOML writes it; the one place through which settings are printed.
+    """Return a value as TOML writes it; all printed settings pass through this function.
 
     >>> shown(["BTC-*", True, {"from": 1}])
     '["BTC-*", true, {from = 1}]'
@@ -58,13 +58,13 @@ def shown(value: Any) -> str:
         case list() | tuple():
             return f"[{', '.join(map(shown, value))}]"
         case dict():
-            return f"{{{', '.join(f'{key} = {shown(its)}' for key, its in value.items())}}}"
+            return f"{{{', '.join(f'{key} = {shown(item)}' for key, item in value.items())}}}"
         case _:
             return str(value)
 
 
 def expected(annotation: Any) -> str:
-    """What a value of this annotated type is: its kind and its bounds.
+    """Describe the values that an annotated type allows: their kind and their bounds.
 
     >>> from typing import Annotated, Literal
     >>> from msgspec import Meta

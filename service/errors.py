@@ -1,10 +1,10 @@
-"""Failures that the operator can mend: told in a sentence, never as a traceback."""
+"""Failures that the operator can fix: reported as a sentence, never as a traceback."""
 
 
 class OperatorError(Exception):
-    """What is wrong and what to do about it, for the person who started the command.
+    """A problem and its fix, for the person who started the command.
 
-    ``exit_code`` is what the command ends with: 1 for a failure, 2 for a mistake in the command
+    ``exit_code`` is the exit status of the command: 1 for a failure, 2 for an error in the command
     line or in the configuration.
     """
 

@@ -1,7 +1,7 @@
-"""The log: structured, one line an event, on standard error unless it is told otherwise.
+"""The log: structured, one line per event, on standard error by default.
 
-What this project logs through structlog and what its libraries log through ``logging`` come out
-in the same form.
+Messages of this project (through structlog) and of its libraries (through ``logging``) have the
+same form.
 """
 
 import logging
@@ -27,12 +27,12 @@ def configure(
     Parameters
     ----------
     level
-        "debug", "info", "warning" or "error": the least that is written.
+        The lowest level that is written: "debug", "info", "warning" or "error".
     format
-        "json": an object a line. "console": for people. "auto": "console" if it goes to a
-        terminal, "json" if not.
+        "json": one object per line. "console": for people. "auto": "console" on a terminal, "json"
+        otherwise.
     stream
-        Where it goes; standard error if None.
+        The output stream; None for standard error.
     """
     stream = sys.stderr if stream is None else stream
     to_terminal = stream.isatty()
@@ -44,7 +44,7 @@ def configure(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    # What others wrote must not move the cursor of who reads it; JSON escapes it by itself.
+    # Text from outside must not move the cursor of the reader. JSON escapes such text by itself.
     closing: list[structlog.typing.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta
     ]
@@ -76,12 +76,12 @@ def configure(
     root.setLevel(level.upper())
     logging.getLogger("aiokafka.conn").addFilter(_without_credentials)
     if level == "info":
-        # Its information is about its own inner life; ask for "debug" to have it all.
+        # The info messages of aiokafka concern its internals; level "debug" shows them.
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
 
 
 def _without_credentials(record: logging.LogRecord) -> bool:
-    """Leave out what aiokafka tells, for debugging, of requests that carry passwords or tokens."""
+    """Drop aiokafka's debug messages about requests that carry passwords or tokens."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     return not any(type(value).__name__.startswith("SaslAuth") for value in arguments)
 
@@ -90,20 +90,20 @@ def _printable(
     _logger: Any, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     return {
-        key: printable(its) if isinstance(its, str) and key != "stack" else its
-        for key, its in event.items()
+        key: printable(value) if isinstance(value, str) and key != "stack" else value
+        for key, value in event.items()
     }
 
 
 @contextmanager
 def muted(*names: str) -> Iterator[None]:
-    """Silence the named loggers for a while, where a sentence of our own says what went wrong."""
+    """Silence the named loggers while an error message of Foreshock describes the failure."""
     loggers = [logging.getLogger(name) for name in names]
-    before = [logger.level for logger in loggers]
+    previous_levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in zip(loggers, previous_levels, strict=True):
             logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""The service: sessions on Kafka one after the other, HTTP beside them, and a clean end."""
+"""The service: consecutive Kafka sessions, the HTTP server, and an orderly shutdown."""
 
 import asyncio
 import gc
@@ -41,17 +41,18 @@ from service.web.view import View
 from service.web.web_config import WebConfig, load_web_config
 
 STOP_SECONDS = 4.5
-"""What saving and committing may take when asked to stop; orchestrators kill after a while."""
+"""The time limit of saving and committing at shutdown, in seconds; orchestrators kill a process
+that takes much longer."""
 
 STALLED_SECONDS = 60.0
-"""A loop that has not come round for so long is not alive."""
+"""The time without an iteration of the loop after which the service is not alive, in seconds."""
 
 READER_WAIT_MILLISECONDS = 10
-"""A broker answers a connection's requests in turn: while it waits for records to come, with the
-default of 500 ms, it holds up the requests that restoring a partition is made of."""
+"""The fetch wait of the reader. A broker answers the requests of a connection in order. While it
+waits for records (500 ms by default), it delays the requests that restore a partition."""
 
 GC_THRESHOLDS = (100_000, 50, 100)
-"""Collections over many long-lived models pause for long: let them be rare."""
+"""Garbage collections over many long-lived models cause long pauses, so they must be rare."""
 
 log = structlog.get_logger("foreshock")
 
@@ -59,17 +60,17 @@ log = structlog.get_logger("foreshock")
 def consumer_options(
     kafka: KafkaSettings, options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What every consumer is made with; ``options`` are ``client_options`` made before."""
+    """Return the options of every consumer; ``options`` is a result of ``client_options``."""
     return {**(options or client_options(kafka)), "auto_offset_reset": "earliest"}
 
 
 def producer_options(
     kafka: KafkaSettings, options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What the producer is made with; ``options`` as above.
+    """Return the options of the producer; ``options`` as in ``consumer_options``.
 
-    A batch of signals waits until the one before it has gone out, and the loop waits with it: so
-    nothing lingers, and a batch has room for all the signals of a poll.
+    A batch of signals waits until the previous batch is sent, and the loop waits with it. So there
+    is no linger time, and a batch has room for all signals of a poll.
     """
     return {
         **(options or client_options(kafka)),
@@ -81,19 +82,19 @@ def producer_options(
 
 
 class Service:
-    """Keeps a session on Kafka, anew whenever one fails, until asked to stop.
+    """Runs Kafka sessions until asked to stop; a failed session is replaced by a new one.
 
     Parameters
     ----------
     settings
-        The service's.
+        The settings of the service.
     topics
         The topic of each stream that is read.
 
     Attributes
     ----------
     history
-        What is remembered for the console; None where the settings do without one.
+        The data that the console shows; None if the settings disable the console.
     """
 
     def __init__(self, settings: Settings, topics: Mapping[str, str]) -> None:
@@ -109,13 +110,13 @@ class Service:
         self._notifier = Notifier(settings.alertmanager, lambda: self.view().open_alerts)
 
     def stop(self) -> None:
-        """Ask ``run`` to save, commit and come to an end."""
+        """Ask ``run`` to save, commit and end."""
         self._stopping.set()
         if self._session is not None:
             self._session.stop()
 
     async def reconfigure(self, settings: Settings) -> None:
-        """Judge by other settings from the next bar on; they may differ in nothing else."""
+        """Apply new settings from the next bar on; only reloadable settings may differ."""
         market_differs = settings.market != self._settings.market
         self._settings = settings
         if self._session is not None:
@@ -124,32 +125,32 @@ class Service:
             self._market.reconfigure(settings)
 
     async def run(self) -> None:
-        """Serve until asked to stop.
+        """Run until asked to stop.
 
         Raises
         ------
         KafkaError, OperatorError
-            The very first session cannot be set up. Later ones are tried until they can.
+            The first session cannot be established. Later sessions are retried until they succeed.
         """
         async with self._notifier.running():
             await self._run()
 
     async def _run(self) -> None:
         waits = delays(random.Random())  # noqa: S311 - it spreads load, it guards nothing
-        served = False
+        connected_once = False
         while not self._stopping.is_set():
             try:
                 async with self._connected() as session:
-                    served = True
+                    connected_once = True
                     waits = delays(random.Random())  # noqa: S311 - as above
                     await session.run()
             except (KafkaError, OSError, OperatorError) as error:
-                if not served:
+                if not connected_once:
                     raise
                 wait = next(waits)
                 reason = await explain(self._settings, error)
                 log.warning(
-                    "session lost, connecting anew", reason=reason, wait_seconds=round(wait, 2)
+                    "session lost, reconnecting", reason=reason, wait_seconds=round(wait, 2)
                 )
                 await self._pause(wait)
 
@@ -161,9 +162,9 @@ class Service:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Session]:
-        """A session on fresh connections, all of which are closed after it."""
+        """Provide a session on new connections, and close all of them after it."""
         kafka = self._settings.kafka
-        options = client_options(kafka)  # once: files are read, and a token is asked for
+        options = client_options(kafka)  # once: this reads files and requests a token
         async with AsyncExitStack() as stack:
             reader = AIOKafkaConsumer(
                 **consumer_options(kafka, options), fetch_max_wait_ms=READER_WAIT_MILLISECONDS
@@ -186,8 +187,8 @@ class Service:
             stack.push_async_callback(consumer.stop)
             producer = AIOKafkaProducer(**producer_options(kafka, options))
             await producer.start()
-            # Stopped before the group is left: what is still on its way must have arrived when a
-            # successor looks for what has been told.
+            # Stopped before the group is left: the sends in flight must arrive before the next
+            # owner reads the alerts topic to see what was published.
             stack.push_async_callback(producer.stop)
             publisher = Publisher(producer, self._settings.outputs, self._published)
             clients = Clients(consumer, reader, admin, publisher, self._notifier.notify)
@@ -215,7 +216,7 @@ class Service:
                 self._session = self._market = self._consumer = None
 
     def view(self) -> View:
-        """What the metrics show at this moment."""
+        """Return the current state for the metrics."""
         session, consumer = self._session, self._consumer
         partitions = dict(session.partitions) if session is not None else {}
         lags = {}
@@ -242,7 +243,7 @@ class Service:
         return view
 
     def health(self) -> Health:
-        """Whether the loop comes round, and whether it owns and has restored its partitions."""
+        """Return whether the loop runs, and whether the session owns restored partitions."""
         session = self._session
         checks = {"kafka": "ok" if session is not None else "connecting"}
         if session is None or not session.joined:
@@ -254,21 +255,21 @@ class Service:
         live = session is None or not stalled
         if not live:
             checks["loop"] = f"stalled for {since_poll:.0f} s"
-        return Health(live, all(word == "ok" for word in checks.values()), checks)
+        return Health(live, all(check == "ok" for check in checks.values()), checks)
 
 
 def _restoring(waiting: int, progress: Progress) -> str:
-    """How far it is, in words.
+    """Describe the progress of a restoration.
 
-    >>> _restoring(9, Progress(partition=4, passed=30, to_pass=120))
-    'restoring partition 4: 25% of 120 records; 9 topic partitions to go'
+    >>> _restoring(9, Progress(partition=4, offsets_done=30, offsets_total=120))
+    'restoring partition 4: 25% of 120 records; 9 topic partitions left'
     """
     if progress.partition is None:
         return f"restoring {waiting} topic partitions"
-    done = progress.passed / progress.to_pass if progress.to_pass else 0.0
+    done = progress.offsets_done / progress.offsets_total if progress.offsets_total else 0.0
     return (
-        f"restoring partition {progress.partition}: {done:.0%} of {progress.to_pass} records; "
-        f"{waiting} topic partitions to go"
+        f"restoring partition {progress.partition}: {done:.0%} of {progress.offsets_total} records"
+        f"; {waiting} topic partitions left"
     )
 
 
@@ -279,9 +280,9 @@ async def start_service_http(
     web_config: WebConfig | None = None,
     collectors: Iterable[Collector] = (),
 ) -> HttpServer:
-    """Serve what a service and other collectors expose on a port.
+    """Serve the console and metrics of a service, and metrics of other collectors, on a port.
 
-    Raises OperatorError where that cannot be.
+    Raises OperatorError if the server cannot start.
     """
     additions = []
     if service.history is not None:
@@ -297,7 +298,7 @@ async def start_service_http(
 
 
 async def serve(settings: Settings, source: Source) -> int:
-    """Run the service until SIGTERM or SIGINT; the exit status."""
+    """Run the service until SIGTERM or SIGINT; return the exit status."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -333,7 +334,9 @@ async def serve(settings: Settings, source: Source) -> int:
             service.stop()
             done, _ = await asyncio.wait({task}, timeout=STOP_SECONDS)
             if not done:
-                log.error("not everything was saved in time; the next start replays what was not")
+                log.error(
+                    "saving timed out; the next start replays the records that were not saved"
+                )
                 task.cancel()
                 return 1
         task.result()
@@ -346,6 +349,6 @@ async def serve(settings: Settings, source: Source) -> int:
 
 
 def run(settings: Settings, source: Source) -> int:
-    """Run the service in a new event loop; the exit status. ``source`` is where to reload from."""
+    """Run the service in a new event loop; return the exit status. ``source`` is for reloads."""
     gc.set_threshold(*GC_THRESHOLDS)
     return asyncio.run(serve(settings, source))

@@ -1,4 +1,4 @@
-"""Certificates of the tests' own, made when they are needed."""
+"""Certificates for the tests, created when needed."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 
 
 class Authority:
-    """A certificate authority of the test's own, and what it signed, in files."""
+    """A certificate authority of the test; the signed certificates are files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -16,7 +16,7 @@ class Authority:
         self._ca.cert_pem.write_to_path(self.ca_file)
 
     def issue(self, name: str, *hosts: str, password: str | None = None) -> tuple[Path, Path]:
-        """The files of a certificate for a common name and hosts, and of its key in PKCS #8."""
+        """Issue a certificate for a common name and hosts; return the certificate and key files."""
         issued = self._ca.issue_cert(*(hosts or (f"{name}@test.invalid",)), common_name=name)
         key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
         encryption = (

@@ -1,4 +1,4 @@
-"""The real browser of the tests: Debian's Chromium, or the one that CHROMIUM names."""
+"""The browser of the tests: Debian's Chromium, or the browser named in CHROMIUM."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from tests.kafka_server import unavailable
 
 MISSING = "no Chromium: install Debian's package chromium, or name a browser in CHROMIUM"
 
-# A busy machine takes its time; what never comes is still told.
+# Long, for busy machines; a condition that never holds is still reported.
 TIMEOUT_MILLISECONDS = 60_000
 expect.set_options(timeout=TIMEOUT_MILLISECONDS)
 
@@ -21,14 +21,14 @@ PHONE = ViewportSize(width=390, height=844)
 
 
 def chromium() -> str | None:
-    """Where the browser is."""
+    """The path of the browser, or None."""
     return (
         os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     )
 
 
 def require_chromium() -> str:
-    """Where the browser is; without one the test is skipped, in CI it fails."""
+    """The path of the browser. Without a browser, skip the test (in CI: fail)."""
     path = chromium()
     if path is None:
         unavailable(MISSING)
@@ -37,41 +37,41 @@ def require_chromium() -> str:
 
 @asynccontextmanager
 async def browser(path: str) -> AsyncIterator[Browser]:
-    """A running browser without a window."""
-    # As root, as in a container, Chromium's own sandbox cannot be had.
+    """A running headless browser."""
+    # Chromium's sandbox is not available to root, as in a container.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
-        its = await playwright.chromium.launch(executable_path=path, args=arguments)
+        running = await playwright.chromium.launch(executable_path=path, args=arguments)
         try:
-            yield its
+            yield running
         finally:
-            await its.close()
+            await running.close()
 
 
-async def new_page(its: Browser, viewport: ViewportSize = WIDE) -> Page:
-    """An empty page, with the patience that a busy machine needs."""
-    page = await its.new_page(viewport=viewport)
+async def new_page(running: Browser, viewport: ViewportSize = WIDE) -> Page:
+    """An empty page with a long timeout for busy machines."""
+    page = await running.new_page(viewport=viewport)
     page.set_default_timeout(TIMEOUT_MILLISECONDS)
     return page
 
 
-def watched(page: Page, allowed: str) -> list[str]:
-    """What is strange about a page from now on: errors, dialogs, requests for other addresses.
+def record_problems(page: Page, allowed: str) -> list[str]:
+    """Collect a page's problems from now on: errors, dialogs, requests to other addresses.
 
-    ``allowed`` is what addresses begin with that it may load from.
+    ``allowed`` is the prefix of the addresses from which the page may load.
     """
-    strange: list[str] = []
-    page.on("pageerror", lambda error: strange.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: strange.append(f"dialog: {dialog.message}"))
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: problems.append(f"dialog: {dialog.message}"))
     page.on(
         "request",
-        lambda r: strange.append(f"request: {r.url}") if not r.url.startswith(allowed) else None,
+        lambda r: problems.append(f"request: {r.url}") if not r.url.startswith(allowed) else None,
     )
-    return strange
+    return problems
 
 
 async def runs_inline_code(page: Page) -> bool:
-    """Whether code that got into a page as text would be run."""
+    """Whether the page executes code that was inserted as text."""
     await page.evaluate(
         """() => {
             const script = document.createElement("script");
@@ -81,5 +81,5 @@ async def runs_inline_code(page: Page) -> bool:
         }"""
     )
     await page.wait_for_selector("body > img", state="attached")
-    await asyncio.sleep(0.2)  # an image that cannot be loaded takes a moment to say so
+    await asyncio.sleep(0.2)  # the error event of a missing image takes a moment
     return await page.evaluate("window.pwned") is not None

@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures for all tests."""
 
 import os
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ import pytest
 from deploy.kafka.kafka import KafkaServer
 from tests.kafka_server import require_broker_tools, session_broker
 
-BESIDE = Path(__file__).parents[2] / "shared" / "data"
+DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
-    """Bootstrap servers (``host:port``) of a real broker, one for the whole session."""
+    """Bootstrap servers (``host:port``) of a real broker, shared by the whole session."""
     yield from session_broker()
 
 
 @pytest.fixture
 def kafka_server() -> Iterator[KafkaServer]:
-    """A running broker of the test's own, to be stopped, killed and started at will."""
+    """A running broker for one test, which may stop, kill and start it."""
     require_broker_tools()
     with KafkaServer() as server:
         yield server
@@ -28,16 +28,16 @@ def kafka_server() -> Iterator[KafkaServer]:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of recorded order flow, one folder in it a recording.
+    """The folder of recorded order flow, with one subfolder per recording.
 
-    ``FORESHOCK_TEST_DATA`` names it, and then it must be there. It is no part of the repository:
-    where neither is, this is the one thing that is skipped in CI too.
+    ``FORESHOCK_TEST_DATA`` names it, and it must then exist. The recordings are not part of the
+    repository. Without them, tests are skipped in CI too.
     """
     if named := os.environ.get("FORESHOCK_TEST_DATA"):
-        assert Path(named).is_dir(), f"FORESHOCK_TEST_DATA={named} is no directory"
+        assert Path(named).is_dir(), f"FORESHOCK_TEST_DATA={named} is not a directory"
         return Path(named)
-    if not BESIDE.is_dir():
+    if not DEFAULT_DATA.is_dir():
         pytest.skip(
-            f"the recorded order flow is not at {BESIDE}; name its folder in FORESHOCK_TEST_DATA"
+            f"no recorded order flow at {DEFAULT_DATA}; set FORESHOCK_TEST_DATA to its folder"
         )
-    return BESIDE
+    return DEFAULT_DATA

@@ -1,4 +1,4 @@
-"""Messages against the schemas of an AsyncAPI document."""
+"""Validation of messages against the schemas of an AsyncAPI document."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from jsonschema import Draft202012Validator
 
 
 def problems(document: dict[str, Any], name: str, payload: Any) -> list[str]:
-    """What is wrong with the payload of a message."""
-    return _wrong(document, document["components"]["messages"][name]["payload"], payload)
+    """The errors of a message's payload."""
+    return _errors(document, document["components"]["messages"][name]["payload"], payload)
 
 
 def header_problems(document: dict[str, Any], name: str, headers: dict[str, str]) -> list[str]:
-    """What is wrong with the headers of a message."""
-    return _wrong(document, document["components"]["messages"][name]["headers"], headers)
+    """The errors of a message's headers."""
+    return _errors(document, document["components"]["messages"][name]["headers"], headers)
 
 
-def _wrong(document: dict[str, Any], schema: dict[str, Any], instance: Any) -> list[str]:
-    whole = {**schema, "components": document["components"]}
+def _errors(document: dict[str, Any], schema: dict[str, Any], instance: Any) -> list[str]:
+    complete_schema = {**schema, "components": document["components"]}
     return [
         f"{error.json_path}: {error.message}"
-        for error in Draft202012Validator(whole).iter_errors(instance)
+        for error in Draft202012Validator(complete_schema).iter_errors(instance)
     ]

@@ -1,4 +1,4 @@
-"""A simulated market of one symbol, and what detectors make of it."""
+"""A simulated market of one symbol, and the detectors' output."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from service.pipeline.wire import STREAMS
 SECOND = 1_000_000_000
 
 
-def watched(
+def run_scenario(
     name: str,
     *,
     seed: int,
@@ -25,7 +25,7 @@ def watched(
     change: Callable[[Event], Event] = lambda event: event,
     **more: float,
 ) -> tuple[Output, list[Truth]]:
-    """What comes of a scenario, each event changed as asked for, and the ground truth."""
+    """The output for a scenario, with each event changed by ``change``, and the ground truth."""
     task = PartitionTask(
         list(STREAMS),
         Parameters(),

@@ -1,4 +1,4 @@
-"""What a step of a partition gives rise to, made by hand."""
+"""Hand-made outputs of a partition's step."""
 
 from msgspec.structs import replace
 
@@ -25,9 +25,9 @@ def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.
     return Output(bars=[(closed, Signal(symbol, ends_at, stress, {}))])
 
 
-def alert(number: int, *, status: str = "firing", at: int = 0, **its: object) -> Alert:
-    """An alert of the incident of that number, of a thin book where nothing else is said."""
-    plain = Alert(
+def alert(number: int, *, status: str = "firing", at: int = 0, **changes: object) -> Alert:
+    """An alert of the incident with this number; a thin-book warning by default."""
+    default = Alert(
         alert_id=str(number),
         symbol="S",
         detector="thin_book",
@@ -42,4 +42,4 @@ def alert(number: int, *, status: str = "firing", at: int = 0, **its: object) ->
         summary="S: thin",
         runbook="docs/runbook.md#thin_book",
     )
-    return replace(plain, **its)
+    return replace(default, **changes)

@@ -1,4 +1,4 @@
-"""A task that is ended ends, also where its cancellation is lost."""
+"""A cancelled task ends, even if its cancellation is lost once."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ async def forever():
     await asyncio.Event().wait()
 
 
-async def again_and_again():
-    """Tries again after every error, and a failing clean-up stands in for its cancellation."""
+async def retrying():
+    """Retries after every error; a failing clean-up replaces its cancellation."""
     failures = 0
     while True:
         try:
@@ -25,20 +25,20 @@ async def again_and_again():
             continue
 
 
-async def once_deaf():
+async def ignoring_once():
     with contextlib.suppress(asyncio.CancelledError):
         await forever()
     await forever()
 
 
 async def test_a_cancellation_that_is_lost_is_repeated():
-    tasks = [asyncio.create_task(its()) for its in (forever, again_and_again, once_deaf)]
+    tasks = [asyncio.create_task(coroutine()) for coroutine in (forever, retrying, ignoring_once)]
     await asyncio.sleep(0)
-    await asyncio.wait_for(cancel_and_wait(*tasks, again_seconds=0.01), 5.0)
+    await asyncio.wait_for(cancel_and_wait(*tasks, retry_seconds=0.01), 5.0)
     assert all(task.cancelled() for task in tasks)
 
 
-async def test_what_has_ended_already_is_no_matter():
+async def test_finished_tasks_are_ignored():
     async def failing():
         raise ValueError
 

@@ -1,4 +1,4 @@
-"""The log: one line an event, whoever wrote it."""
+"""The log: one line per event, for all loggers."""
 
 import json
 import logging

@@ -1,7 +1,7 @@
-"""Write Grafana's dashboards as it is provisioned with them: ``make dashboards``.
+"""Write Grafana's provisioned dashboards: ``make dashboards``.
 
-``python -m deploy.grafana.dashboards [RUNBOOK]`` with the address of the runbook, for links that
-lead elsewhere than to the copy that compose.yaml gives to Grafana.
+``python -m deploy.grafana.dashboards [RUNBOOK]``: pass the address of the runbook if links must not
+point to the copy that compose.yaml mounts into Grafana.
 """
 
 import json
@@ -26,15 +26,15 @@ BUILDERS: dict[str, Callable[[str], Dashboard]] = {
 
 
 def dashboards(runbook: str = RUNBOOK) -> dict[str, str]:
-    """The dashboards as JSON, by the names of their files."""
-    found = {}
+    """The dashboards as JSON, by file name."""
+    documents = {}
     for name, build in BUILDERS.items():
         document = json.loads(JSONEncoder().encode(build(runbook).build()))
         document["annotations"] = {"list": ANNOTATIONS if name == "symbol" else []}
         for number, panel in enumerate(document["panels"], 1):
             panel["id"] = number
-        found[f"foreshock-{name}.json"] = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    return found
+        documents[f"foreshock-{name}.json"] = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    return documents
 
 
 if __name__ == "__main__":

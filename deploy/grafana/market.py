@@ -1,4 +1,4 @@
-"""The market: which symbols, how stressed, since when."""
+"""Market dashboard: stressed symbols, incidents, and their start times."""
 
 from grafana_foundation_sdk.builders import dashboard
 
@@ -16,18 +16,18 @@ from deploy.grafana.panels import (
 
 
 def market(runbook: str) -> dashboard.Dashboard:
-    """The overview that is opened first."""
+    """The overview dashboard."""
     return (
         new_dashboard(
             "foreshock-market",
             "Foreshock: market",
-            "Where stress is building, and since when.",
+            "Stressed symbols, open incidents and their start times.",
             runbook,
         )
         .with_panel(
             number(
                 "Critical",
-                "Incidents that persist, or on which detectors agree.",
+                "Open incidents that persist, or on which several detectors agree.",
                 ('sum(foreshock_incidents_open{severity="critical"}) or vector(0)', ""),
                 steps=ANY_ALARMS,
                 runbook="the-market",
@@ -36,7 +36,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Warnings",
-                "Incidents that opened and have not become critical.",
+                "Open incidents that have not become critical.",
                 ('sum(foreshock_incidents_open{severity="warning"}) or vector(0)', ""),
                 steps=ANY_WARNS,
                 runbook="the-market",
@@ -45,7 +45,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Highest stress",
-                "Of the most stressed symbol's last bar: 0 is ordinary, 1 is an alarm.",
+                "Last bar of the most stressed symbol: 0 is ordinary, 1 is an alarm.",
                 ("max(foreshock_symbol_stress_ratio)", ""),
                 unit="percentunit",
                 steps=AMBER,
@@ -54,7 +54,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Symbols with an incident",
-                "Of those that are judged.",
+                "Share of the symbols that the detectors judge.",
                 ("foreshock:symbols_with_incident:ratio", ""),
                 unit="percentunit",
                 steps=((None, "green"), (0.1, "orange"), (0.25, "red")),
@@ -64,8 +64,8 @@ def market(runbook: str) -> dashboard.Dashboard:
         )
         .with_panel(
             number(
-                "Symbols in stress together",
-                "Whose incidents began at once and are open; 0: no incident of the market.",
+                "Symbols in a market-wide incident",
+                "Symbols with open incidents that began together; 0: no market-wide incident.",
                 ("max(foreshock_market_wide_symbols)", ""),
                 steps=ANY_ALARMS,
                 runbook="foreshockmarketwide",
@@ -75,7 +75,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Warming up",
-                "Symbols none of whose detectors judges yet: nothing is said of them.",
+                "Symbols that no detector judges yet. Foreshock raises no alarm for them.",
                 ("sum(foreshock_warming_up_symbols)", ""),
                 steps=ANY_WARNS,
                 width=3,
@@ -83,8 +83,8 @@ def market(runbook: str) -> dashboard.Dashboard:
         )
         .with_panel(
             number(
-                "Feeds in doubt",
-                "Symbols against whose feed something stands: what is said of them rests on it.",
+                "Suspect feeds",
+                "Symbols whose feed has an open finding. Alerts of these symbols may be wrong.",
                 ("max(sum by (check) (foreshock_feed_suspect_symbols)) or vector(0)", ""),
                 steps=ANY_WARNS,
                 runbook="foreshockfeedsuspect",
@@ -94,7 +94,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             rows(
                 "Open incidents",
-                "The latest first. A row leads to its symbol and to what to do about it.",
+                "Latest first. A row links to its symbol and to the runbook.",
                 (
                     (
                         "sort_desc(max by (symbol, detector, severity)"
@@ -113,7 +113,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Stress by symbol",
-                "The ten most stressed at each moment: 0 is ordinary, 1 is an alarm.",
+                "The ten most stressed symbols at each time: 0 is ordinary, 1 is an alarm.",
                 ("topk(10, max by (symbol) (foreshock_symbol_stress_ratio))", "{{symbol}}"),
                 unit="percentunit",
                 steps=((None, "transparent"), (1.0, "red")),
@@ -123,8 +123,8 @@ def market(runbook: str) -> dashboard.Dashboard:
         )
         .with_panel(
             bars(
-                "Most stressed now",
-                "The last bar of the ten most stressed symbols.",
+                "Most stressed symbols",
+                "Last bar of the ten most stressed symbols.",
                 (
                     "sort_desc(topk(10, max by (symbol) (foreshock_symbol_stress_ratio)))",
                     "{{symbol}}",
@@ -133,11 +133,11 @@ def market(runbook: str) -> dashboard.Dashboard:
                 steps=AMBER,
             )
         )
-        .with_row(row("What it is made of"))
+        .with_row(row("Book, cancels, leverage, incidents"))
         .with_panel(
             bars(
                 "Thinnest books",
-                "What rests near the mid price, against what usually does there.",
+                "Depth near the mid price, relative to its baseline.",
                 (
                     (
                         "sort(bottomk(10, sum by (symbol) (foreshock_symbol_depth_notional)"
@@ -147,15 +147,15 @@ def market(runbook: str) -> dashboard.Dashboard:
                 ),
                 unit="percentunit",
                 steps=((None, "red"), (0.3, "orange"), (0.7, "green")),
-                most=1.5,
+                maximum=1.5,
                 runbook="thin_book",
                 width=8,
             )
         )
         .with_panel(
             bars(
-                "Most cancels for an order",
-                "Cancels for each new order, over about 15 seconds.",
+                "Most cancels per order",
+                "Cancels per new order, over about 15 seconds.",
                 (
                     (
                         "sort_desc(topk(10, max by (symbol)"
@@ -165,15 +165,15 @@ def market(runbook: str) -> dashboard.Dashboard:
                     "{{symbol}}",
                 ),
                 steps=((None, "green"), (2.0, "orange"), (5.0, "red")),
-                most=5.0,
+                maximum=5.0,
                 runbook="cancel_burst",
                 width=8,
             )
         )
         .with_panel(
             bars(
-                "Leverage above habit",
-                "Of a minute's new orders, against the accounts' own habits.",
+                "Leverage above baseline",
+                "New orders of the last minute, relative to the accounts' own baselines.",
                 (
                     "sort_desc(topk(10, max by (symbol) (foreshock_symbol_leverage_excess_ratio)))",
                     "{{symbol}}",
@@ -187,7 +187,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Incidents opened and escalated",
-                "In the five minutes before, by the detector that named them.",
+                "Per five minutes, by detector and severity.",
                 (
                     "sum by (detector, severity) (increase(foreshock_incidents_total[5m]))",
                     "{{detector}} {{severity}}",
@@ -198,7 +198,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Alarms suppressed",
-                "In the five minutes before, by an override or a maintenance window.",
+                "Per five minutes, by an override or a maintenance window.",
                 (
                     (
                         "sum by (detector, reason_kind)"

@@ -1,4 +1,4 @@
-"""Panels in one call each, all alike; on Grafana's own library for dashboards."""
+"""Panels of uniform style, one call each, built with Grafana's dashboard library."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -30,7 +30,7 @@ Steps = Sequence[tuple[float | None, str]]
 
 
 def new_dashboard(uid: str, title: str, description: str, runbook: str) -> dashboard.Dashboard:
-    """An empty dashboard with links to the others and to the runbook, whose address it knows."""
+    """An empty dashboard with links to the other dashboards and to the runbook."""
     return (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -53,7 +53,7 @@ def new_dashboard(uid: str, title: str, description: str, runbook: str) -> dashb
 
 
 def symbol_variable() -> dashboard.QueryVariable:
-    """One symbol out of those that have series."""
+    """A variable that selects one of the symbols with series."""
     return (
         dashboard.QueryVariable("symbol")
         .label("Symbol")
@@ -82,7 +82,7 @@ def number(
     width: int = 4,
     no_value: str = "none",
 ) -> stat.Panel:
-    """One number now, on a ground that says how grave it is."""
+    """One current value, on a background color that shows its severity."""
     panel = (
         stat.Panel()
         .color_mode(commons.BigValueColorMode.BACKGROUND)
@@ -92,7 +92,7 @@ def number(
         .span(width)
         .height(4)
     )
-    return _dressed(panel, title, description, [query], unit, steps, runbook, instant=True)
+    return _configured(panel, title, description, [query], unit, steps, runbook, instant=True)
 
 
 def lines(
@@ -116,9 +116,9 @@ def lines(
         .height(height)
     )
     if steps is not None:
-        drawn = common.GraphThresholdsStyleConfig().mode(commons.GraphThresholdsStyleMode.DASHED)
-        panel = panel.thresholds_style(drawn)
-    return _dressed(panel, title, description, queries, unit, steps, runbook, instant=False)
+        style = common.GraphThresholdsStyleConfig().mode(commons.GraphThresholdsStyleMode.DASHED)
+        panel = panel.thresholds_style(style)
+    return _configured(panel, title, description, queries, unit, steps, runbook, instant=False)
 
 
 def bars(
@@ -128,23 +128,23 @@ def bars(
     *,
     unit: str = "short",
     steps: Steps,
-    most: float = 1.0,
+    maximum: float = 1.0,
     runbook: str = "",
     width: int = 12,
     height: int = 9,
 ) -> bargauge.Panel:
-    """One bar a series, now."""
+    """One bar per series, current values."""
     panel = (
         bargauge.Panel()
         .orientation(commons.VizOrientation.HORIZONTAL)
         .display_mode(commons.BarGaugeDisplayMode.BASIC)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         .min(0)
-        .max(most)
+        .max(maximum)
         .span(width)
         .height(height)
     )
-    return _dressed(panel, title, description, [query], unit, steps, runbook, instant=True)
+    return _configured(panel, title, description, [query], unit, steps, runbook, instant=True)
 
 
 def rows(
@@ -158,7 +158,7 @@ def rows(
     width: int = 24,
     height: int = 7,
 ) -> table.Panel:
-    """A table of series: a column for each label, and one, named ``value``, for the value."""
+    """A table of series: one column per label, and one, named ``value``, for the value."""
     renamed = models.DataTransformerConfig(
         id_val="organize",
         options={"excludeByName": {"Time": True}, "renameByName": {"Value": value}},
@@ -172,15 +172,15 @@ def rows(
         .span(width)
         .height(height)
     )
-    asked = _query("A", query, instant=True).format(_TABLE)
-    built = panel.title(title).description(description).datasource(SOURCE).unit(unit)
-    return built.with_target(asked)
+    dataquery = _query("A", query, instant=True).format(_TABLE)
+    configured = panel.title(title).description(description).datasource(SOURCE).unit(unit)
+    return configured.with_target(dataquery)
 
 
 _TABLE = prometheus.prometheus.PromQueryFormat.TABLE
 
 
-def _dressed(
+def _configured(
     panel: Any,
     title: str,
     description: str,
@@ -196,8 +196,8 @@ def _dressed(
         values = [value for value, _ in steps]
         assert values[0] is None
         assert all(a < b for a, b in pairwise(values[1:]))
-        found = [models.Threshold(value=value, color=color) for value, color in steps]
-        panel = panel.thresholds(dashboard.ThresholdsConfig().steps(found))
+        thresholds = [models.Threshold(value=value, color=color) for value, color in steps]
+        panel = panel.thresholds(dashboard.ThresholdsConfig().steps(thresholds))
         panel = panel.color_scheme(
             dashboard.FieldColor().mode(
                 models.FieldColorModeId.THRESHOLDS
@@ -207,16 +207,16 @@ def _dressed(
         )
     if runbook:
         panel = panel.links([_link("What to do", f"$runbook#{runbook}")])
-    for place, query in enumerate(queries):
-        panel = panel.with_target(_query(chr(ord("A") + place), query, instant=instant))
+    for position, query in enumerate(queries):
+        panel = panel.with_target(_query(chr(ord("A") + position), query, instant=instant))
     return panel
 
 
 def _query(name: str, query: Query, *, instant: bool) -> prometheus.Dataquery:
     expression, legend = query
-    asked = prometheus.Dataquery().ref_id(name).expr(expression).legend_format(legend)
-    asked = asked.datasource(SOURCE)
-    return asked.instant() if instant else asked.range()
+    dataquery = prometheus.Dataquery().ref_id(name).expr(expression).legend_format(legend)
+    dataquery = dataquery.datasource(SOURCE)
+    return dataquery.instant() if instant else dataquery.range()
 
 
 def _link(title: str, url: str) -> dashboard.DashboardLink:

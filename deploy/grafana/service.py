@@ -1,4 +1,4 @@
-"""The service itself: whether it is there, keeps up, can read its feeds, and is heard."""
+"""Service dashboard: instances, lag, feed quality and delivery of alerts."""
 
 from grafana_foundation_sdk.builders import dashboard
 
@@ -14,19 +14,19 @@ from deploy.grafana.panels import (
 
 
 def service(runbook: str) -> dashboard.Dashboard:
-    """Foreshock's own health, summed over its instances or for each."""
-    its = new_dashboard(
-        "foreshock-service", "Foreshock: service", "Whether Foreshock itself is well.", runbook
+    """Foreshock's own health, summed over its instances or per instance."""
+    board = new_dashboard(
+        "foreshock-service", "Foreshock: service", "Health of Foreshock itself.", runbook
     )
-    return _output(_feed(_group(_pace(_now(its)))))
+    return _output(_feed(_group(_pace(_now(board)))))
 
 
-def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
+def _now(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
-        its.with_panel(
+        board.with_panel(
             number(
                 "Instances up",
-                "That Prometheus reaches.",
+                "Instances that Prometheus can scrape.",
                 ('sum(up{job="foreshock"}) or vector(0)', ""),
                 steps=NONE_ALARMS,
                 runbook="foreshockdown",
@@ -44,7 +44,7 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Behind",
-                "How far the furthest partition with records waiting is behind the clock.",
+                "Delay behind the clock of the slowest partition with unread records.",
                 ("max(foreshock_behind_seconds)", ""),
                 unit="s",
                 steps=((None, "green"), (5.0, "orange"), (30.0, "red")),
@@ -54,7 +54,7 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Restoring",
-                "Topic partitions assigned whose state is not restored yet.",
+                "Assigned topic partitions whose state is not restored yet.",
                 ("sum(foreshock_restoring_partitions)", ""),
                 steps=ANY_WARNS,
                 runbook="foreshockrestorestuck",
@@ -63,8 +63,8 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
         )
         .with_panel(
             number(
-                "Market watched",
-                "Instances that look for incidents of several symbols at once: one is enough.",
+                "Market-wide detection",
+                "Instances that detect incidents of several symbols at once. One is enough.",
                 ("sum(foreshock_market_watched)", ""),
                 steps=NONE_ALARMS,
                 runbook="foreshockmarketnotwatched",
@@ -74,7 +74,7 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Alertmanagers down",
-                "Pairs of an instance and an Alertmanager that does not answer it.",
+                "Pairs of an instance and an Alertmanager that does not answer.",
                 ("sum(1 - foreshock_alertmanager_up) or vector(0)", ""),
                 steps=ANY_ALARMS,
                 runbook="foreshockalertmanagerunreachable",
@@ -84,7 +84,7 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Dead letters",
-                "Records of the last hour that could not be read.",
+                "Unreadable records of the last hour.",
                 ("sum(increase(foreshock_dead_letters_total[1h])) or vector(0)", ""),
                 steps=ANY_WARNS,
                 runbook="foreshockdeadletters",
@@ -94,13 +94,13 @@ def _now(its: dashboard.Dashboard) -> dashboard.Dashboard:
     )
 
 
-def _pace(its: dashboard.Dashboard) -> dashboard.Dashboard:
+def _pace(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
-        its.with_row(row("Whether it keeps up"))
+        board.with_row(row("Lag and throughput"))
         .with_panel(
             lines(
                 "Behind the clock",
-                "By partition, where records wait; the five furthest.",
+                "Delay of partitions with unread records; the five slowest.",
                 (
                     "topk(5, max by (partition) (foreshock_behind_seconds))",
                     "partition {{partition}}",
@@ -112,7 +112,7 @@ def _pace(its: dashboard.Dashboard) -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
-                "Records waiting",
+                "Unread records",
                 "By topic.",
                 ("sum by (topic) (foreshock_consumer_lag_records)", "{{topic}}"),
                 runbook="foreshockbehind",
@@ -121,7 +121,7 @@ def _pace(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Watermark delay",
-                "Grows in a quiet market as well; the five furthest partitions.",
+                "The five slowest partitions. It also grows in a quiet market.",
                 (
                     "topk(5, max by (partition) (foreshock_watermark_delay_seconds))",
                     "partition {{partition}}",
@@ -132,7 +132,7 @@ def _pace(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Records read",
-                "A second, by topic.",
+                "Per second, by topic.",
                 ("sum by (topic) (rate(foreshock_records_total[$__rate_interval]))", "{{topic}}"),
                 unit="rps",
                 runbook="foreshockfeedsilent",
@@ -141,15 +141,15 @@ def _pace(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Bars closed",
-                "A second, summed over symbols.",
+                "Per second, summed over symbols.",
                 ("sum(rate(foreshock_bars_total[$__rate_interval]))", "bars"),
                 runbook="foreshocknotscoring",
             )
         )
         .with_panel(
             lines(
-                "Held back",
-                "Events that wait for their turn in time, and topic partitions paused for that.",
+                "Buffered events",
+                "Events that wait for alignment by time, and topic partitions paused for it.",
                 ("sum(foreshock_buffered_events)", "events"),
                 ("sum(foreshock_paused_partitions)", "paused partitions"),
             )
@@ -157,9 +157,9 @@ def _pace(its: dashboard.Dashboard) -> dashboard.Dashboard:
     )
 
 
-def _group(its: dashboard.Dashboard) -> dashboard.Dashboard:
+def _group(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
-        its.with_row(row("The group and its state"))
+        board.with_row(row("Consumer group and state"))
         .with_panel(
             lines(
                 "Partitions owned",
@@ -170,7 +170,7 @@ def _group(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Restore",
-                "The longest that restoring one of the owned partitions took.",
+                "Longest restore of an owned partition.",
                 ("max by (instance) (foreshock_restore_seconds)", "{{instance}}"),
                 unit="s",
                 runbook="foreshockrestorestuck",
@@ -179,7 +179,7 @@ def _group(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Rebalances, commits, snapshots",
-                "In the five minutes before.",
+                "Per five minutes.",
                 ("sum(increase(foreshock_rebalances_total[5m]))", "rebalances"),
                 ("sum(increase(foreshock_commits_total[5m]))", "commits"),
                 ("sum(increase(foreshock_snapshots_written_total[5m]))", "snapshots"),
@@ -188,7 +188,7 @@ def _group(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Cores used",
-                "By instance: one is all that a process can use.",
+                "By instance. A process can use at most one core.",
                 (
                     'rate(process_cpu_seconds_total{job="foreshock"}[$__rate_interval])',
                     "{{instance}}",
@@ -206,24 +206,24 @@ def _group(its: dashboard.Dashboard) -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
-                "Kept in memory",
-                "What there is, and what was forgotten in five minutes because of a bound.",
+                "State in memory",
+                "Current items, and items evicted per five minutes because of a limit.",
                 ("sum(foreshock_tracked_symbols)", "symbols"),
                 ("sum(foreshock_resting_orders)", "resting orders"),
                 ("sum(foreshock_tracked_accounts)", "accounts"),
-                ("sum by (what) (increase(foreshock_evictions_total[5m]))", "forgotten {{what}}"),
+                ("sum by (what) (increase(foreshock_evictions_total[5m]))", "evicted {{what}}"),
             )
         )
     )
 
 
-def _feed(its: dashboard.Dashboard) -> dashboard.Dashboard:
+def _feed(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
-        its.with_row(row("What the feed is worth"))
+        board.with_row(row("Feed quality"))
         .with_panel(
             lines(
-                "Events by what became of them",
-                "A second.",
+                "Events by outcome",
+                "Per second.",
                 (
                     "sum by (outcome) (rate(foreshock_events_total[$__rate_interval]))",
                     "{{outcome}}",
@@ -235,7 +235,7 @@ def _feed(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Dead letters",
-                "In the five minutes before, by topic and reason.",
+                "Per five minutes, by topic and reason.",
                 (
                     "sum by (topic, reason) (increase(foreshock_dead_letters_total[5m]))",
                     "{{topic}} {{reason}}",
@@ -245,8 +245,8 @@ def _feed(its: dashboard.Dashboard) -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
-                "Found against feeds",
-                "Bars of symbols in five minutes, by check.",
+                "Feed findings",
+                "Affected bars per five minutes, by check.",
                 ("sum by (check) (increase(foreshock_feed_findings_total[5m]))", "{{check}}"),
                 runbook="feed_integrity",
             )
@@ -254,7 +254,7 @@ def _feed(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Unknown orders",
-                "Events a second about orders that were never seen.",
+                "Events per second that name an unknown order.",
                 ("sum(rate(foreshock_unknown_orders_total[$__rate_interval]))", "unknown orders"),
                 unit="eps",
                 runbook="foreshockfeedincomplete",
@@ -263,7 +263,7 @@ def _feed(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Out of order",
-                "Events a second whose sequence was lower than the one before.",
+                "Events per second with a lower sequence number than the previous event.",
                 (
                     "sum(rate(foreshock_sequence_regressions_total[$__rate_interval]))",
                     "regressions",
@@ -275,7 +275,7 @@ def _feed(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Transport delay",
-                "From event to log, by stream.",
+                "From event time to the broker's log, by stream.",
                 ("max by (stream) (foreshock_feed_transport_delay_seconds)", "{{stream}}"),
                 unit="s",
                 runbook="feed_integrity",
@@ -284,13 +284,13 @@ def _feed(its: dashboard.Dashboard) -> dashboard.Dashboard:
     )
 
 
-def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
+def _output(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
-        its.with_row(row("Whether it is heard"))
+        board.with_row(row("Delivery of alerts"))
         .with_panel(
             lines(
                 "Published",
-                "Alerts in five minutes, and sends that Kafka did not take.",
+                "Alerts per five minutes, and failed sends to Kafka.",
                 ("sum by (status) (increase(foreshock_alerts_published_total[5m]))", "{{status}}"),
                 ("sum(increase(foreshock_publish_errors_total[5m]))", "errors"),
                 runbook="foreshockpublishfailing",
@@ -299,7 +299,7 @@ def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Pushed to Alertmanager",
-                "Alerts in five minutes by what became of them, and requests that failed.",
+                "Alerts per five minutes by outcome, and failed requests.",
                 (
                     "sum by (outcome) (increase(foreshock_notifications_total[5m]))",
                     "{{outcome}}",
@@ -311,13 +311,13 @@ def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "From bar to Alertmanager",
-                "From a bar's close to Alertmanager's answer, of half and of 99 % of the alerts.",
+                "From a bar's close to Alertmanager's answer: median and 99th percentile.",
                 (
                     (
                         "histogram_quantile(0.5, sum by (le)"
                         " (rate(foreshock_notification_delay_seconds_bucket[1h])))"
                     ),
-                    "half",
+                    "median",
                 ),
                 (
                     (
@@ -332,9 +332,9 @@ def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Incidents against the budget",
-                "A symbol and day, over the last day.",
+                "Per symbol and day, over the last day.",
                 ("foreshock:incidents_per_symbol_day:increase1d", "opened"),
-                ("max(foreshock_false_alarm_budget_per_day)", "budget of false alarms"),
+                ("max(foreshock_false_alarm_budget_per_day)", "false-alarm budget"),
                 runbook="foreshockoverbudget",
                 width=12,
             )
@@ -342,15 +342,15 @@ def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Versions running",
-                "More than one: a rollout is under way, or stuck.",
+                "More than one: a rollout is in progress or stuck.",
                 ("count(count by (version) (foreshock_build_info))", ""),
                 steps=((None, "green"), (2.0, "orange")),
             )
         )
         .with_panel(
             number(
-                "Configuration refused",
-                "Instances that go on with the settings they had, for the file has a mistake.",
+                "Configuration rejected",
+                "Instances that keep their previous settings because the file has an error.",
                 ("sum(1 - foreshock_config_last_reload_successful)", ""),
                 steps=ANY_WARNS,
                 runbook="foreshockconfigreloadfailed",
@@ -358,8 +358,8 @@ def _output(its: dashboard.Dashboard) -> dashboard.Dashboard:
         )
         .with_panel(
             number(
-                "Settings that wait",
-                "Changed in the file, and in force at the next start only.",
+                "Settings that need a restart",
+                "Changed in the file, but effective only after a restart.",
                 ("max(foreshock_config_restart_required_settings)", ""),
                 steps=ANY_WARNS,
             )

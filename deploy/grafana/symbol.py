@@ -1,4 +1,4 @@
-"""One symbol in depth: what its market does, and what the detectors make of it."""
+"""Symbol dashboard: the market of one symbol, and its detectors' results."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from deploy.grafana.panels import (
     symbol_variable,
 )
 
-ITS = '{symbol="$symbol"}'
+SELECTED = '{symbol="$symbol"}'
 
 ANNOTATIONS: list[dict[str, Any]] = [
     {
@@ -22,18 +22,18 @@ ANNOTATIONS: list[dict[str, Any]] = [
         "enable": True,
         "iconColor": "red",
         "expr": "max by (symbol, detector, severity)"
-        f" (foreshock_incident_start_timestamp_seconds{ITS})",
+        f" (foreshock_incident_start_timestamp_seconds{SELECTED})",
         "step": "5s",
         "titleFormat": "{{severity}}: {{detector}}",
         "textFormat": "{{symbol}}",
         "tagKeys": "detector,severity",
     }
 ]
-"""From when to when incidents were open. The library has no words for how they are titled."""
+"""Annotations for open incidents. The library does not support their titles."""
 
 
 def symbol(runbook: str) -> dashboard.Dashboard:
-    """The dashboard of the symbol that is chosen above."""
+    """The dashboard of the selected symbol."""
     return (
         new_dashboard(
             "foreshock-symbol",
@@ -45,8 +45,8 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Stress",
-                "Of the last bar: 0 is ordinary, 1 is an alarm.",
-                (f"max(foreshock_symbol_stress_ratio{ITS})", ""),
+                "Last bar: 0 is ordinary, 1 is an alarm.",
+                (f"max(foreshock_symbol_stress_ratio{SELECTED})", ""),
                 unit="percentunit",
                 steps=AMBER,
                 no_value="warming up",
@@ -55,8 +55,8 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Incidents open",
-                "A drift of severity info is one, too.",
-                (f"count(foreshock_incident_start_timestamp_seconds{ITS}) or vector(0)", ""),
+                "Includes drifts of severity info.",
+                (f"count(foreshock_incident_start_timestamp_seconds{SELECTED}) or vector(0)", ""),
                 steps=((None, "green"), (1.0, "red")),
                 runbook="the-market",
             )
@@ -64,8 +64,8 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Since",
-                "When the incident began that has been open for longest.",
-                (f"min(foreshock_incident_start_timestamp_seconds{ITS}) * 1000", ""),
+                "Start of the oldest open incident.",
+                (f"min(foreshock_incident_start_timestamp_seconds{SELECTED}) * 1000", ""),
                 unit="dateTimeFromNow",
             )
         )
@@ -73,17 +73,17 @@ def symbol(runbook: str) -> dashboard.Dashboard:
             number(
                 "Price",
                 "The mid price.",
-                (f"max(foreshock_symbol_mid_price{ITS})", ""),
+                (f"max(foreshock_symbol_mid_price{SELECTED})", ""),
             )
         )
         .with_panel(
             number(
-                "Depth against usual",
-                "What rests within 25 bps of the mid price, against what usually does.",
+                "Depth relative to baseline",
+                "Depth within 25 bps of the mid price, relative to its baseline.",
                 (
                     (
-                        f"sum(foreshock_symbol_depth_notional{ITS})"
-                        f" / sum(foreshock_symbol_usual_depth_notional{ITS})"
+                        f"sum(foreshock_symbol_depth_notional{SELECTED})"
+                        f" / sum(foreshock_symbol_usual_depth_notional{SELECTED})"
                     ),
                     "",
                 ),
@@ -94,31 +94,31 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         )
         .with_panel(
             number(
-                "Leverage above habit",
-                "Of the last minute's new orders, against the accounts' own habits.",
-                (f"max(foreshock_symbol_leverage_excess_ratio{ITS})", ""),
+                "Leverage above baseline",
+                "New orders of the last minute, relative to the accounts' own baselines.",
+                (f"max(foreshock_symbol_leverage_excess_ratio{SELECTED})", ""),
                 unit="percentunit",
                 steps=((None, "green"), (0.1, "orange"), (0.5, "red")),
                 runbook="leverage_jump",
-                no_value="not told",
+                no_value="unknown",
             )
         )
-        .with_row(row("What its market does"))
+        .with_row(row("Market"))
         .with_panel(
             lines(
                 "Price",
                 "The mid price, in the quote currency.",
-                (f"max(foreshock_symbol_mid_price{ITS})", "mid"),
+                (f"max(foreshock_symbol_mid_price{SELECTED})", "mid"),
                 width=12,
             )
         )
         .with_panel(
             lines(
                 "Depth",
-                "What rests within 25 bps of the mid price, in the quote currency. A side's usual"
-                " is half of both sides'.",
-                (f"sum by (side) (foreshock_symbol_depth_notional{ITS})", "{{side}}"),
-                (f"sum(foreshock_symbol_usual_depth_notional{ITS}) / 2", "a side's usual"),
+                "Depth within 25 bps of the mid price, in the quote currency. The baseline per side"
+                " is half of the baseline of both sides.",
+                (f"sum by (side) (foreshock_symbol_depth_notional{SELECTED})", "{{side}}"),
+                (f"sum(foreshock_symbol_usual_depth_notional{SELECTED}) / 2", "baseline per side"),
                 runbook="thin_book",
                 width=12,
             )
@@ -126,8 +126,8 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Orders, cancels, trades",
-                "A second, of about 15 seconds.",
-                (f"max by (kind) (foreshock_symbol_events_per_second{ITS})", "{{kind}}"),
+                "Per second, averaged over about 15 seconds.",
+                (f"max by (kind) (foreshock_symbol_events_per_second{SELECTED})", "{{kind}}"),
                 runbook="cancel_burst",
                 width=12,
             )
@@ -135,21 +135,24 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Leverage",
-                "Of a minute's new orders: how far above the accounts' own habits, and which share"
-                " near the venue's maximum.",
-                (f"max(foreshock_symbol_leverage_excess_ratio{ITS})", "above habit"),
-                (f"max(foreshock_symbol_near_maximum_leverage_ratio{ITS})", "near the maximum"),
+                "New orders of the last minute: leverage above the accounts' own baselines, and the"
+                " share near the venue's maximum.",
+                (f"max(foreshock_symbol_leverage_excess_ratio{SELECTED})", "above baseline"),
+                (
+                    f"max(foreshock_symbol_near_maximum_leverage_ratio{SELECTED})",
+                    "near the maximum",
+                ),
                 unit="percentunit",
                 runbook="leverage_jump",
                 width=12,
             )
         )
-        .with_row(row("What the detectors make of it"))
+        .with_row(row("Detectors"))
         .with_panel(
             lines(
                 "Stress",
                 "0 is ordinary, 1 is an alarm.",
-                (f"max(foreshock_symbol_stress_ratio{ITS})", "stress"),
+                (f"max(foreshock_symbol_stress_ratio{SELECTED})", "stress"),
                 unit="percentunit",
                 steps=((None, "transparent"), (1.0, "red")),
                 width=12,
@@ -158,9 +161,9 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Scores",
-                "Of each detector, in standard deviations. Each has a threshold of its own, which"
-                " follows from the budget.",
-                (f"max by (detector) (foreshock_detector_score{ITS})", "{{detector}}"),
+                "Score of each detector, in standard deviations. Each detector has its own"
+                " threshold, derived from the budget.",
+                (f"max by (detector) (foreshock_detector_score{SELECTED})", "{{detector}}"),
                 width=12,
             )
         )

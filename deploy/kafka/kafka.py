@@ -1,7 +1,7 @@
 """A single-node Apache Kafka on loopback, from its Maven artifacts.
 
-``make kafka`` runs this file; the Kafka tests, the image test and the benchmark use
-:class:`KafkaServer`, so that there is one way to start a broker. Standard library only.
+``make kafka`` runs this file. The Kafka tests, the image test and the benchmarks use
+:class:`KafkaServer`, so there is one way to start a broker. Standard library only.
 """
 
 import argparse
@@ -32,7 +32,7 @@ STOP_TIMEOUT_SECONDS = 30.0
 POM = Path(__file__).with_name("pom.xml")
 HOME = POM.parents[2] / ".kafka"
 
-# After a crash the controller keeps the broker out until the crashed one's session has ended.
+# After a crash the controller refuses the broker until the crashed broker's session has expired.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -58,11 +58,11 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 class KafkaError(Exception):
-    """The broker cannot be started; the message says why and what to do."""
+    """The broker cannot be started. The message gives the cause and the remedy."""
 
 
 def missing_tools() -> list[str]:
-    """What must be installed before a broker can be started here: sentences, empty if nothing."""
+    """The tools to install before a broker can start, as sentences; empty if none is missing."""
     sentences = []
     if shutil.which("java") is None:
         sentences.append("java is not on the PATH: install a Java runtime, 17 or newer")
@@ -72,7 +72,7 @@ def missing_tools() -> list[str]:
 
 
 def resolve_libraries() -> Path:
-    """Fetch Kafka and what it needs with Maven, once for each version of pom.xml.
+    """Fetch Kafka and its dependencies with Maven, once per version of pom.xml.
 
     Returns
     -------
@@ -90,7 +90,8 @@ def resolve_libraries() -> Path:
     if shutil.which("mvn") is None:
         raise KafkaError("\n".join(missing_tools()))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Filled beside its place and renamed: an interrupted or concurrent fetch leaves no half folder.
+    # Fill a temporary folder and rename it, so an interrupted or concurrent fetch leaves no
+    # incomplete folder.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as scratch:
         filled = Path(scratch, "lib")
         _run(
@@ -100,20 +101,20 @@ def resolve_libraries() -> Path:
                 "-DincludeScope=runtime",
                 f"-DoutputDirectory={filled}",
             ],
-            "Maven could not fetch Kafka",
+            "Maven cannot fetch Kafka",
         )
-        with contextlib.suppress(OSError):  # another process was first: its folder is as good
+        with contextlib.suppress(OSError):  # another process was first
             filled.rename(folder)
     if not folder.is_dir():
-        raise KafkaError(f"Maven fetched nothing into {folder}")
+        raise KafkaError(f"Maven did not create {folder}")
     return folder
 
 
 def free_port() -> int:
-    """A free TCP port on loopback, below the range the kernel gives to outgoing connections.
+    """A free TCP port on loopback, below the kernel's range for outgoing connections.
 
-    From within that range a client that reconnects while the broker is down may be given the
-    broker's own port, connect to itself and keep the broker from coming back.
+    From within that range, a client that reconnects while the broker is down may receive the
+    broker's port, connect to itself, and prevent the broker's restart.
     """
     for _ in range(200):
         port = random.randint(10_000, 30_000)  # noqa: S311 (not a secret)
@@ -125,19 +126,19 @@ def free_port() -> int:
 class KafkaServer:
     """One broker that is its own controller; a context manager that starts and stops it.
 
-    ``stop`` or ``kill`` and then ``start`` is a restart: same port, same data.
+    ``stop`` or ``kill``, then ``start``, is a restart: same port, same data.
 
     Parameters
     ----------
     directory
-        Where settings, log and data are kept. Without one: a temporary folder, removed on leaving
-        the context.
+        Folder of the settings, log and data. None means a temporary folder, removed when the
+        context ends.
     port
-        TCP port on loopback; 0 takes a free one.
+        TCP port on loopback; 0 means any free port.
     heap
-        The Java heap's limit, as for ``-Xmx``.
+        The Java heap limit, as for ``-Xmx``.
     properties
-        Lines for server.properties; they take the place of ours with the same key.
+        Lines for server.properties. They override the defaults with the same key.
     scram_users, java_options
         Passwords for SCRAM-SHA-512, by user; options of the Java runtime (``-Dname=value``).
     """
@@ -166,12 +167,12 @@ class KafkaServer:
 
     @property
     def bootstrap_servers(self) -> str:
-        """``host:port``, as clients want it."""
+        """``host:port``, as clients need it."""
         return f"{HOST}:{self.port}"
 
     @property
     def log_path(self) -> Path:
-        """What the broker writes to its standard output and error."""
+        """The broker's standard output and error."""
         return self.directory / "broker.log"
 
     @property
@@ -197,12 +198,12 @@ class KafkaServer:
         self.close()
 
     def start(self, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
-        """Start the broker and wait until it answers a metadata request with itself in it.
+        """Start the broker and wait until its metadata response contains a broker.
 
         Raises
         ------
         KafkaError
-            If Java, Maven or the port is missing, or the broker does not answer in time.
+            If Java, Maven or the port is unavailable, or the broker does not answer in time.
         """
         if self.pid is not None:
             return
@@ -210,34 +211,34 @@ class KafkaServer:
             raise KafkaError("\n".join(missing))
         if not _port_is_free(self.port):
             raise KafkaError(
-                f"port {self.port} on {HOST} is taken: stop what listens there, or choose another"
+                f"port {self.port} on {HOST} is in use: stop its process, or choose another port"
             )
         libraries = resolve_libraries()
         properties = self._configure(libraries)
         with self.log_path.open("wb") as log:
             java = (*self._java_options, "kafka.Kafka", str(properties))
-            process = self._process = subprocess.Popen(  # noqa: S603 (our own arguments)
+            process = self._process = subprocess.Popen(  # noqa: S603 (fixed arguments)
                 _java(libraries, *java, heap=self.heap),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                process_group=0,  # Ctrl-C reaches the broker through stop(), in order
+                process_group=0,  # Ctrl-C does not reach the broker; stop() stops it in order
             )
-        self._await_answer(process, time.monotonic() + timeout_seconds)
+        self._wait_for_answer(process, time.monotonic() + timeout_seconds)
 
     def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
-        """Stop the broker in order: SIGTERM, and SIGKILL if it takes longer than the timeout."""
+        """Stop the broker with SIGTERM, or with SIGKILL after the timeout."""
         if self._process is None:
             return
         self._process.terminate()
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_seconds)
-        finally:  # also after a second Ctrl-C: never leave the broker behind
+        finally:  # also after a second Ctrl-C, so that no broker is left running
             self.kill()
 
     def kill(self) -> None:
-        """Kill the broker as a crash would: no clean shutdown."""
+        """Kill the broker without a clean shutdown, as in a crash."""
         if self._process is None:
             return
         self._process.kill()
@@ -245,7 +246,7 @@ class KafkaServer:
         self._process = None
 
     def close(self) -> None:
-        """Stop the broker and remove its folder if that is a temporary one."""
+        """Stop the broker, and remove its folder if it is temporary."""
         self.stop()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -255,11 +256,11 @@ class KafkaServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         properties = self.directory / "server.properties"
         settings = {"host": HOST, "port": self.port, "storage": storage}
-        ours = PROPERTIES.format(controller_port=free_port(), **settings)
-        properties.write_text(ours + self._properties)  # of a key that is there twice the last wins
+        defaults = PROPERTIES.format(controller_port=free_port(), **settings)
+        properties.write_text(defaults + self._properties)  # the last of duplicate keys wins
         if not (storage / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            # Java's option parser would take a leading dash for an option.
+            # Java's option parser would treat a leading dash as an option.
             cluster = cluster.replace("-", "_")
             tool = ("kafka.tools.StorageTool", "format", "--config", str(properties))
             users = [
@@ -268,11 +269,11 @@ class KafkaServer:
             ]
             _run(
                 _java(libraries, *tool, "--cluster-id", cluster, *users),
-                "Kafka's storage cannot be formatted",
+                "cannot format Kafka's storage",
             )
         return properties
 
-    def _await_answer(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+    def _wait_for_answer(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         while time.monotonic() < deadline:
             if (code := process.poll()) is not None:
                 self._process = None
@@ -281,11 +282,11 @@ class KafkaServer:
                 return
             time.sleep(0.1)
         self.kill()
-        raise KafkaError(f"the broker does not answer on {self.port}:\n{self._log_tail()}")
+        raise KafkaError(f"the broker does not answer on port {self.port}:\n{self._log_tail()}")
 
     def _log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()[-20:]
-        return "\n".join([*lines, f"(all of it: {self.log_path})"])
+        return "\n".join([*lines, f"(full log: {self.log_path})"])
 
 
 def _library_folder() -> Path:
@@ -304,11 +305,11 @@ def _java(libraries: Path, *arguments: str, heap: str = "256m") -> list[str]:
 
 
 def _run(command: list[str], complaint: str) -> None:
-    """Run a command to its end; on failure raise KafkaError with the end of what it said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
-        raise KafkaError(f"{complaint} (exit code {done.returncode}):\n{said}")
+    """Run a command to its end. Raise KafkaError with the end of its output if it fails."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if result.returncode:
+        output = "\n".join((result.stdout + result.stderr).strip().splitlines()[-20:])
+        raise KafkaError(f"{complaint} (exit code {result.returncode}):\n{output}")
 
 
 def _port_is_free(port: int) -> bool:
@@ -322,9 +323,9 @@ def _port_is_free(port: int) -> bool:
 
 
 def _answers(port: int) -> bool:
-    """Whether the broker names at least one live broker in a metadata response (version 1).
+    """Whether the broker's metadata response (version 1) names at least one live broker.
 
-    An open port is not enough: requests are refused until the broker has joined its controller.
+    An open port is not enough: the broker refuses requests until it has joined its controller.
     """
     body = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)  # no client id, no topics
     try:
@@ -346,49 +347,49 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--heap", default=DEFAULT_HEAP, help="limit of the Java heap (default %(default)s)"
     )
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument(
+    location = parser.add_mutually_exclusive_group()
+    location.add_argument(
         "--data", type=Path, default=HOME / "data", help="folder of the data (default .kafka/data)"
     )
-    place.add_argument(
+    location.add_argument(
         "--temporary", action="store_true", help="keep the data in a folder removed at the end"
     )
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run a broker until SIGTERM or Ctrl-C; the exit code."""
+    """Run a broker until SIGTERM or Ctrl-C; return the exit code."""
     options = _arguments()
 
-    def leave(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, leave)
-    say = sys.stdout.write
+    signal.signal(signal.SIGTERM, interrupt)
+    write = sys.stdout.write
     directory = None if options.temporary else options.data
     try:
         server = KafkaServer(directory, port=options.port, heap=options.heap)
         if not _library_folder().is_dir():
-            say("fetching Kafka with Maven (once)\n")
-        say(f"starting Kafka on {server.bootstrap_servers}\n")
+            write("fetching Kafka with Maven (first start only)\n")
+        write(f"starting Kafka on {server.bootstrap_servers}\n")
         sys.stdout.flush()
         with server:
-            say(
+            write(
                 f"Kafka answers on {server.bootstrap_servers}; its log: {server.log_path}\n"
-                "  make the topics:  "
+                "  create the topics:  "
                 f"FORESHOCK_KAFKA__BOOTSTRAP_SERVERS={server.bootstrap_servers} "
                 ".venv/bin/foreshock topics --create\n"
-                "  run the service:  "
+                "  run the service:    "
                 f"FORESHOCK_KAFKA__BOOTSTRAP_SERVERS={server.bootstrap_servers} make run\n"
-                "Ctrl-C stops it.\n"
+                "Press Ctrl-C to stop it.\n"
             )
             sys.stdout.flush()
             while server.pid is not None:
                 time.sleep(0.2)
-            say(f"the broker ended by itself; its log: {server.log_path}\n")
+            write(f"the broker ended unexpectedly; its log: {server.log_path}\n")
             return 1
     except KeyboardInterrupt:
-        say("stopped\n")
+        write("stopped\n")
         return 0
     except KafkaError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,7 +1,7 @@
-"""Print the Prometheus rules as the Prometheus Operator takes them: ``make kubernetes``.
+"""Print the Prometheus rules as a resource of the Prometheus Operator: ``make kubernetes``.
 
-Kustomize reads nothing outside of its folder, and rules that are kept twice drift apart. Only what
-is around them is added, so comments and line breaks stay.
+Kustomize reads no files outside its folder, and two hand-written copies of the rules would diverge.
+This program adds only the surrounding lines, so comments and line breaks are preserved.
 """
 
 import textwrap
@@ -9,7 +9,7 @@ from pathlib import Path
 
 RULES = Path(__file__).parents[1] / "prometheus" / "foreshock.rules.yml"
 HEADER = """\
-# Made from deploy/prometheus/foreshock.rules.yml by `make kubernetes`: change it there.
+# Generated from deploy/prometheus/foreshock.rules.yml by `make kubernetes`. Edit that file.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:

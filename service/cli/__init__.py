@@ -1,5 +1,5 @@
-"""The command line: arguments, and what each subcommand does.
+"""The command line: its arguments, and the function of each subcommand.
 
-The top of the service: may import everything, and nothing imports it. Arguments enter; an exit code
-and what a person reads leave.
+The top of the service: may import everything, and nothing imports it. Input: arguments. Output: an
+exit code and text for the operator.
 """

@@ -1,4 +1,4 @@
-"""What the command's options take: a text to a value, or a sentence on what would be right."""
+"""Converters for option values: from text to a value, or an error that states the valid values."""
 
 import argparse
 
@@ -6,23 +6,24 @@ from service.exchange.scenarios.catalogue import SCENARIOS
 
 
 def rates(text: str) -> tuple[float, ...]:
-    """Numbers above zero, separated by commas."""
+    """Parse numbers above zero, separated by commas."""
     return tuple(above_zero(part) for part in text.split(","))
 
 
 def scenario_names(text: str) -> list[str]:
-    """Names of scenarios, separated by commas."""
+    """Parse names of scenarios, separated by commas."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in SCENARIOS]
     if unknown or not names:
         raise argparse.ArgumentTypeError(
-            f"no scenario {', '.join(unknown or ['at all'])}; there are {', '.join(SCENARIOS)}"
+            f"unknown scenario {', '.join(unknown or ['(empty)'])}; "
+            f"choose from {', '.join(SCENARIOS)}"
         )
     return names
 
 
 def above_zero(text: str) -> float:
-    """A number above zero."""
+    """Parse a number above zero."""
     try:
         number = float(text)
     except ValueError:
@@ -33,21 +34,21 @@ def above_zero(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """A whole number above zero."""
+    """Parse a whole number above zero."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return int(text)
 
 
 def whole_or_zero(text: str) -> int:
-    """A whole number from 0 on."""
+    """Parse a whole number of at least zero."""
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least zero")
     return int(text)
 
 
 def port(text: str) -> int:
-    """A TCP port."""
+    """Parse a TCP port."""
     if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)

@@ -1,4 +1,4 @@
-"""The command line of ``foreshock``: subcommands, options, and the texts that explain them."""
+"""The command line of ``foreshock``: subcommands, options and help texts."""
 
 import argparse
 import textwrap
@@ -12,25 +12,25 @@ from service.cli.argument_types import above_zero, port, rates, scenario_names, 
 from service.exchange.scenarios.catalogue import SCENARIOS
 
 if TYPE_CHECKING:
-    Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it no better
+    Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
 _EPILOG = """\
 start here:
-  foreshock demo                 watch it warn of a cascade; needs nothing but this command
-  foreshock replay DIR           run it over recorded days
-  foreshock topics --create      prepare a Kafka cluster
-  foreshock run                  watch the cluster's topics
+  foreshock demo                 see a warning of a cascade; needs no setup
+  foreshock replay DIR           run the detection over recorded days
+  foreshock topics --create      create the Kafka topics
+  foreshock run                  watch the topics of the cluster
 
 exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130 interrupted
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser; what it parsed holds the command's function as ``command``."""
+    """Create the parser; its result holds the function of the subcommand as ``command``."""
     top = argparse.ArgumentParser(
         prog="foreshock",
-        description="Watches an exchange's order flow and warns while stress is still building,\n"
-        "before it becomes a liquidation cascade.",
+        description="Watches the order flow of a derivatives exchange and warns while stress is\n"
+        "still building, before it becomes a liquidation cascade.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -73,9 +73,9 @@ def _add_run(subcommands: "Subcommands") -> None:
         "run",
         commands.run,
         summary="watch the topics of a Kafka cluster",
-        description="Reads orders, cancels and trades from Kafka, writes alerts to Kafka, and "
-        "serves the console at /, and /metrics, /healthz and /readyz. Runs until it gets SIGTERM "
-        "or Ctrl-C; what it has learnt is kept in Kafka, so that it carries on where it was. "
+        description="Reads orders, cancels and trades from Kafka and writes alerts to Kafka. "
+        "Serves the console at /, and /metrics, /healthz and /readyz. Runs until SIGTERM or "
+        "Ctrl-C. Kafka stores the learned state, so that a restart continues from there. "
         "Several processes with the same kafka.group_id share the partitions.",
         epilog="""\
 examples:
@@ -92,10 +92,10 @@ def _add_replay(subcommands: "Subcommands") -> None:
         "replay",
         commands.replay,
         summary="run the detection over recorded files",
-        description="Reads DIR/orders.ndjson, cancels.ndjson and trades.ndjson, and where there "
-        "are any references.ndjson, margins.ndjson and positions.ndjson (each may also be "
-        ".ndjson.gz or .ndjson.zst), at full speed. The same files give the same alerts, and "
-        "those that the service would have raised. A table at the end sums up.",
+        description="Reads DIR/orders.ndjson, cancels.ndjson and trades.ndjson at full speed, and "
+        "references.ndjson, margins.ndjson and positions.ndjson if they exist. Each file may also "
+        "be .ndjson.gz or .ndjson.zst. The same files always give the same alerts: those that the "
+        "service would have raised. Prints a summary table at the end.",
         epilog="""\
 examples:
   foreshock simulate day --scenario cascade && foreshock replay day
@@ -103,17 +103,17 @@ examples:
   foreshock replay day --report report.html
 """,
     )
-    command.add_argument("directory", metavar="DIR", type=Path, help="where the files are")
+    command.add_argument("directory", metavar="DIR", type=Path, help="directory of the files")
     command.add_argument("--alerts", metavar="FILE", type=Path, help="write the alerts as NDJSON")
     command.add_argument(
-        "--signals", metavar="FILE", type=Path, help="write each bar's scores as NDJSON"
+        "--signals", metavar="FILE", type=Path, help="write the scores of each bar as NDJSON"
     )
     command.add_argument("--summary", metavar="FILE", type=Path, help="write the table as JSON")
     command.add_argument(
         "--report",
         metavar="FILE",
         type=Path,
-        help="write a page with plots, incidents and their evidence: one HTML file for a browser",
+        help="write one HTML file with plots, incidents and their evidence",
     )
     command.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     _add_config(command)
@@ -124,9 +124,9 @@ def _add_demo(subcommands: "Subcommands") -> None:
         subcommands,
         "demo",
         commands.demo,
-        summary="watch it at work: an embedded broker and a simulated exchange",
+        summary="run the service against an embedded broker and a simulated exchange",
         description="Starts a Kafka broker in memory and a simulated exchange, and runs the "
-        "service against them as `foreshock run` would. Market time runs faster than the clock.",
+        "service against them like `foreshock run`. Market time runs faster than the clock.",
         epilog=f"""\
 scenarios:
 {_scenarios()}
@@ -139,26 +139,26 @@ examples:
         "--seconds",
         type=above_zero,
         default=90.0,
-        help="end after so many seconds (default: %(default)g)",
+        help="duration of the demo in seconds (default: %(default)g)",
     )
     _add_scenario(command, "cascade")
     command.add_argument(
         "--speed",
         type=above_zero,
-        help="seconds of market time a second (default: what makes half an hour of market time "
-        "fit, or as much as the scenario needs; 20 at the default --seconds)",
+        help="market seconds per second (default: enough for half an hour of market time, or "
+        "for the scenario if it is longer; 20 at the default --seconds)",
     )
     command.add_argument(
         "--http-port",
         metavar="PORT",
         type=port,
         default=9464,
-        help="the port of the console and of /metrics; 0 for any free one (default: %(default)s)",
+        help="port of the console and of /metrics; 0 for any free port (default: %(default)s)",
     )
     command.add_argument(
         "--keep",
         action="store_true",
-        help="stay when the market has ended, to look around in the console, until Ctrl-C",
+        help="keep the console running after the market has ended, until Ctrl-C",
     )
 
 
@@ -167,10 +167,11 @@ def _add_simulate(subcommands: "Subcommands") -> None:
         subcommands,
         "simulate",
         commands.simulate,
-        summary="write a simulated exchange's day to files",
+        summary="write the streams of a simulated exchange to files",
         description="Writes the streams of a simulated exchange to OUT, in the format that "
-        "`foreshock replay` reads, and beside them the ground truth: truth.ndjson says what was "
-        "provoked and when, and when a cascade began. The same seed gives the same bytes.",
+        "`foreshock replay` reads. Also writes the ground truth, truth.ndjson: the injected "
+        "episodes with their times, and the start of a cascade. The same seed gives the same "
+        "bytes.",
         epilog=f"""\
 scenarios:
 {_scenarios()}
@@ -179,25 +180,27 @@ examples:
   foreshock simulate calm --scenario calm --duration 86400 --compress zst
 """,
     )
-    command.add_argument("out", metavar="OUT", type=Path, help="the directory; made if need be")
+    command.add_argument(
+        "out", metavar="OUT", type=Path, help="output directory; created if it does not exist"
+    )
     _add_scenario(command, "calm")
     command.add_argument(
         "--strength",
         type=above_zero,
         default=1.0,
-        help="of what is provoked; below 1 it is harder to notice (default: %(default)g)",
+        help="strength of the episode; below 1 it is harder to detect (default: %(default)g)",
     )
     command.add_argument(
         "--start",
         metavar="SECONDS",
         type=above_zero,
-        help="when it is provoked (default: the scenario's own, a quarter of an hour or so)",
+        help="start of the episode (default: by scenario, about a quarter of an hour)",
     )
     command.add_argument(
         "--length",
         metavar="SECONDS",
         type=above_zero,
-        help="how long what is provoked lasts (default: the scenario's own)",
+        help="duration of the episode (default: by scenario)",
     )
     command.add_argument(
         "--symbols",
@@ -211,20 +214,20 @@ examples:
         metavar="SECONDS",
         type=above_zero,
         default=1_800.0,
-        help="market time (default: %(default)g)",
+        help="duration in market time (default: %(default)g)",
     )
     command.add_argument(
         "--events-per-second",
         metavar="X",
         type=above_zero,
         default=30.0,
-        help="of a symbol in calm, on average (default: %(default)g)",
+        help="average rate per symbol in a calm market (default: %(default)g)",
     )
     command.add_argument(
         "--compress",
         choices=["none", "gz", "zst"],
         default="none",
-        help="how to compress the streams (default: %(default)s)",
+        help="compression of the streams (default: %(default)s)",
     )
 
 
@@ -233,12 +236,12 @@ def _add_scorecard(subcommands: "Subcommands") -> None:
         subcommands,
         "scorecard",
         commands.scorecard,
-        summary="measure the detection on labelled markets, beside simple baselines",
-        description="Simulates markets in which it is known what went wrong and when, runs the "
-        "detection over them through the path that replay takes, and counts: what was found, how "
-        "soon, how long before a cascade began, and what was raised for nothing. Naive baselines "
-        "get the same budget of false alarms. Writes scorecard.json, .md and .html to OUT. The "
-        "same options give the same figures.",
+        summary="measure the detection on labelled markets, against simple baselines",
+        description="Simulates markets with a known ground truth and runs the detection over "
+        "them, on the same path as replay. Counts the episodes found, the detection delay, the "
+        "lead time before a cascade, and the false alarms. Naive baselines get the same budget of "
+        "false alarms. Writes scorecard.json, .md and .html to OUT. The same options give the "
+        "same figures.",
         epilog="""\
 examples:
   foreshock scorecard
@@ -250,34 +253,34 @@ examples:
         "--out",
         type=Path,
         default=Path("build/scorecard"),
-        help="the directory to write to (default: %(default)s)",
+        help="output directory (default: %(default)s)",
     )
     command.add_argument(
         "--scenarios",
         metavar="NAMES",
         type=scenario_names,
         default=list(SCENARIOS),
-        help="which, separated by commas (default: all)",
+        help="scenarios, separated by commas (default: all)",
     )
     command.add_argument(
         "--seeds",
         metavar="N",
         type=whole,
         default=5,
-        help="markets of each scenario, strength and activity (default: %(default)s)",
+        help="markets per scenario, strength and activity (default: %(default)s)",
     )
     command.add_argument(
         "--baselines",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="watch with the naive baselines too, which takes half as long again",
+        help="also run the naive baselines, which takes 50 %% longer",
     )
     command.add_argument(
         "--activities",
         metavar="RATES",
         type=rates,
         default=(30.0, 10.0),
-        help="events a second and symbol in calm, separated by commas (default: 30,10)",
+        help="events per second and symbol in a calm market, separated by commas (default: 30,10)",
     )
     command.add_argument(
         "--calm-days",
@@ -291,22 +294,22 @@ examples:
         metavar="X",
         type=above_zero,
         default=1.0,
-        help="false alarms a symbol and day (default: %(default)g)",
+        help="false alarms per symbol and day (default: %(default)g)",
     )
     command.add_argument(
         "--tuning",
         action="store_true",
-        help="use the seeds that constants may be chosen by, not those for reports",
+        help="use the seeds for tuning constants, not those for reports",
     )
     command.add_argument(
         "--recorded",
         metavar="DIR",
         type=Path,
-        help="instead of simulating, put cancel bursts, pulled and draining books, stuffing, "
-        "layering and spoofing into the recorded streams of DIR, which stay as they are",
+        help="do not simulate; inject cancel bursts, pulled and draining books, stuffing, layering "
+        "and spoofing into the recorded streams of DIR; the files stay unchanged",
     )
     command.add_argument(
-        "--jobs", metavar="N", type=whole, help="processes (default: one a processor)"
+        "--jobs", metavar="N", type=whole, help="processes (default: one per processor)"
     )
 
 
@@ -315,10 +318,10 @@ def _add_check_config(subcommands: "Subcommands") -> None:
         subcommands,
         "check-config",
         commands.check_config,
-        summary="show the effective settings and where each is from",
-        description="Reads the settings as `foreshock run` would, says all that is wrong with "
-        "them, and otherwise prints them as a TOML file, each with where it is from: default, "
-        "the file, or the variable. docs/configuration.md explains every setting.",
+        summary="check the settings and show the source of each",
+        description="Reads the settings like `foreshock run` and reports all errors. Without an "
+        "error, prints the settings as a TOML file, each with its source: default, the file, or "
+        "the variable. docs/configuration.md describes every setting.",
         epilog="""\
 examples:
   foreshock check-config --config /etc/foreshock.toml
@@ -333,10 +336,10 @@ def _add_topics(subcommands: "Subcommands") -> None:
         subcommands,
         "topics",
         commands.topics,
-        summary="check the Kafka topics, and create those that are missing",
-        description="Shows the topics that the settings name, and says what is wrong with them "
-        "and how to mend it: missing ones, partition counts that differ, cleanup policies. Exit "
-        "code 1 if there is anything. Never changes or deletes a topic that exists.",
+        summary="check the Kafka topics and create missing ones",
+        description="Shows the topics that the settings name. Reports problems and how to fix "
+        "them: missing topics, different partition counts, cleanup policies. Exit code 1 if there "
+        "is a problem. Never changes or deletes an existing topic.",
         epilog="""\
 examples:
   foreshock topics
@@ -344,19 +347,20 @@ examples:
 """,
     )
     command.add_argument(
-        "--create", action="store_true", help="create the missing ones, inputs and outputs"
+        "--create", action="store_true", help="create missing topics, inputs and outputs"
     )
     command.add_argument(
         "--partitions",
         metavar="N",
         type=whole,
-        help="with --create: of the new topics (default: as the input topics, or 12)",
+        help="with --create: partitions of the new topics (default: as the input topics, or 12)",
     )
     command.add_argument(
         "--replication-factor",
         metavar="R",
         type=whole,
-        help="with --create: of the new topics (default: 3, or the number of brokers if fewer)",
+        help="with --create: replicas of the new topics (default: 3, or the number of brokers if "
+        "fewer)",
     )
     _add_config(command)
 
@@ -366,9 +370,9 @@ def _add_asyncapi(subcommands: "Subcommands") -> None:
         subcommands,
         "asyncapi",
         commands.asyncapi,
-        summary="describe the topics and their records, for programs",
-        description="Prints an AsyncAPI 3.0 document (YAML) of every topic that the settings name, "
-        "with the JSON schema of its records.",
+        summary="print a machine-readable description of the topics and their records",
+        description="Prints an AsyncAPI 3.0 document (YAML) of all topics that the settings name, "
+        "with the JSON schemas of their records.",
         epilog="example:\n  foreshock asyncapi > asyncapi.yaml\n",
     )
     _add_config(command)
@@ -379,8 +383,8 @@ def _add_config(command: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         type=Path,
-        help="settings in TOML (default: $FORESHOCK_CONFIG, or ./foreshock.toml if it is there); "
-        "FORESHOCK_… variables win over it",
+        help="settings in TOML (default: $FORESHOCK_CONFIG, or ./foreshock.toml if it exists); "
+        "FORESHOCK_… variables take precedence over the file",
     )
 
 
@@ -390,10 +394,10 @@ def _add_scenario(command: argparse.ArgumentParser, default: str) -> None:
         metavar="NAME",
         choices=list(SCENARIOS),
         default=default,
-        help="what is provoked; see below (default: %(default)s)",
+        help="scenario, see below (default: %(default)s)",
     )
     command.add_argument(
-        "--seed", type=int, default=1, help="another seed, another market (default: %(default)s)"
+        "--seed", type=int, default=1, help="each seed gives another market (default: %(default)s)"
     )
 
 

@@ -1,7 +1,7 @@
-"""The AsyncAPI document: every topic, what is in its records, and who writes and reads them.
+"""The AsyncAPI document: all topics, their records, and whether Foreshock reads or writes them.
 
-It is made from the types that decode and encode the records, under the names that the settings give
-to topics and fields. AsyncAPI 3.0.0, Kafka bindings 0.5.0.
+It is generated from the types that decode and encode the records, with the names of topics and
+fields from the settings. AsyncAPI 3.0.0, Kafka bindings 0.5.0.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from service.pipeline.wire import STREAMS, event_class
 from service.settings.types import Settings
 
 BINDING = "0.5.0"
-"""The version of AsyncAPI's Kafka bindings."""
+"""Version of the Kafka bindings for AsyncAPI."""
 
 _AS_TEXT = {
     "integer": r"^-?\d+$",
@@ -37,45 +37,46 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
 _SUMMARIES = {
     "alerts": "One record each time an incident opens, escalates or resolves. At least once: the "
     "same alert_id, status and severity are the same alert.",
-    "signals": "One record a symbol and bar with events: what each detector makes of it, and the "
-    "features behind that. After a crash some come again, with the same symbol and ts_event.",
-    "killswitch": "Compacted: the last record of a symbol is its state. Tripped ends at `until` by "
-    "itself, whether or not an armed follows.",
-    "orders": "New orders, and replacements of resting ones. Every order but one of type market "
-    "has a price.",
-    "cancels": "Withdrawals of resting orders.",
+    "signals": "One record per symbol and bar with events: each detector's result, and the "
+    "features behind it. After a crash some records are sent again, with the same symbol and "
+    "ts_event.",
+    "killswitch": "Compacted: the last record of a symbol is its state. The state tripped ends at "
+    "`until`, even if no armed record follows.",
+    "orders": "New orders, and replacements of resting orders. All orders except market orders "
+    "have a price.",
+    "cancels": "Cancels of resting orders.",
     "trades": "Executions.",
     "references": "Prices and rates that the venue computes.",
     "margins": "The venue's margin parameters.",
-    "positions": "Accounts' positions after they changed.",
+    "positions": "Positions of accounts after a change.",
 }
 _DEAD_LETTER_HEADERS: dict[str, Any] = {
-    "foreshock.topic": {"type": "string", "description": "where the record was"},
+    "foreshock.topic": {"type": "string", "description": "topic of the original record"},
     "foreshock.partition": {"type": "string", "pattern": r"^\d+$"},
     "foreshock.offset": {"type": "string", "pattern": r"^\d+$"},
     "foreshock.timestamp_ms": {
         "type": "string",
         "pattern": r"^-?\d+$",
-        "description": "the record's own timestamp",
+        "description": "timestamp of the original record",
     },
     "foreshock.reason": {"type": "string", "enum": list(get_args(Reason))},
-    "foreshock.detail": {"type": "string", "description": "what is wrong and what would be right"},
+    "foreshock.detail": {"type": "string", "description": "the error and the valid values"},
     "foreshock.size": {
         "type": "string",
         "pattern": r"^\d+$",
-        "description": "the bytes that the record had; one too large for a record is cut",
+        "description": "size of the original record in bytes; a record that is too large is cut",
     },
 }
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
-    """The document as YAML, in its own order."""
+    """Return the document as YAML, with its keys in their order."""
     text: str = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=100)
     return text
 
 
 def asyncapi(settings: Settings) -> dict[str, Any]:
-    """The document for topics, names and units as the settings have them."""
+    """Return the document with the topics, names and units of the settings."""
     topics = {topic.key.partition(".")[2]: topic for topic in wanted_topics(settings)}
     wire = settings.wire
     events = {
@@ -95,9 +96,9 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "Foreshock",
             "version": __version__,
-            "description": "The topics that Foreshock reads and writes. All have the same number "
-            "of partitions, and a symbol is in the same partition number of each. Times are whole "
-            "nanoseconds since 1970, UTC, where nothing else is said.",
+            "description": "The topics that Foreshock reads and writes. All topics have the same "
+            "number of partitions. A symbol has the same partition number in each topic. Times are "
+            "whole nanoseconds since 1970, UTC, unless stated otherwise.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -143,15 +144,17 @@ def _channel(name: str, topic: RequiredTopic) -> dict[str, Any]:
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
     }
     if topic.is_input and not topic.is_required:
-        channel["description"] = 'Not required; what needs it says "no_input" without it.'
+        channel["description"] = (
+            'Optional. Without it, the detectors that need it report "no_input".'
+        )
     if name == "snapshots":
-        channel["description"] = "Foreshock's own: its form changes from version to version."
+        channel["description"] = "Internal to Foreshock; the format changes between versions."
         channel["x-internal"] = True
     configuration: dict[str, Any] = {}
     if policy := topic.configs.get("cleanup.policy"):
         configuration["cleanup.policy"] = [policy]
-    if kept := topic.configs.get("retention.ms"):
-        configuration["retention.ms"] = int(kept)
+    if retention := topic.configs.get("retention.ms"):
+        configuration["retention.ms"] = int(retention)
     if configuration:
         channel["bindings"] = {
             "kafka": {"topicConfiguration": configuration, "bindingVersion": BINDING}
@@ -173,8 +176,8 @@ def _message(name: str, kind: type[Struct]) -> dict[str, Any]:
 def _dead_letter() -> dict[str, Any]:
     return {
         "title": "DeadLetter",
-        "summary": "A record that could not be read, byte for byte, with its own key; the headers "
-        "say where it was and why.",
+        "summary": "A record that could not be decoded, with its original bytes and key. The "
+        "headers give its position and the reason.",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
@@ -188,7 +191,7 @@ def _dead_letter() -> dict[str, Any]:
 def _snapshot() -> dict[str, Any]:
     return {
         "title": "Snapshot",
-        "summary": "A part of a symbol's state, in MessagePack. Nobody else should write it.",
+        "summary": "A part of a symbol's state, in MessagePack. Only Foreshock writes it.",
         "contentType": "application/msgpack",
         "headers": {
             "type": "object",
@@ -197,7 +200,7 @@ def _snapshot() -> dict[str, Any]:
                 "foreshock.snapshot": {
                     "type": "string",
                     "contentMediaType": "application/json",
-                    "description": "JSON; its form is the schema Header",
+                    "description": "JSON, as in the schema Header",
                 }
             },
         },
@@ -206,11 +209,11 @@ def _snapshot() -> dict[str, Any]:
 
 
 def _lenient(stream: str, event: type[Struct]) -> dict[str, Any]:
-    """The schema of what is read: a number may also be text that spells it."""
+    """Return the schema of an input event: a number may also be a text that contains it."""
     _, components = msgspec.json.schema_components([event])
     (schema,) = components.values()
-    properties = {name: _or_text(its) for name, its in schema["properties"].items()}
-    # A class of other names has no words of its own.
+    properties = {name: _or_text(field) for name, field in schema["properties"].items()}
+    # A class with mapped field names has no docstring.
     return {**schema, "description": STREAMS[stream].__doc__ or "", "properties": properties}
 
 

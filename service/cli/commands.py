@@ -1,4 +1,4 @@
-"""What each subcommand does, given its parsed arguments; returns the exit code."""
+"""The function of each subcommand: takes the parsed arguments, returns the exit code."""
 
 import argparse
 import asyncio
@@ -7,8 +7,8 @@ import sys
 
 from service.errors import ConfigurationError, OperatorError
 
-# Each command imports what it needs: Kafka, models and simulation take a second to load, which
-# nobody should wait for to see a help text or a mistake in the configuration.
+# Each command imports what it needs. Kafka, models and simulation take a second to load; a help
+# text or a configuration error must not wait for them.
 # ruff: noqa: PLC0415
 
 
@@ -53,7 +53,7 @@ def demo(arguments: argparse.Namespace) -> int:
         if error.name != "confluent_kafka":
             raise
         raise OperatorError(
-            "the demo's embedded broker needs confluent-kafka: pip install 'foreshock[demo]'"
+            "the demo's embedded broker needs confluent-kafka; run: pip install 'foreshock[demo]'"
         ) from None
 
     return run_demo(
@@ -83,8 +83,8 @@ def simulate(arguments: argparse.Namespace) -> int:
     late = [e for e in chosen.episodes if e.start_seconds >= arguments.duration]
     if late:
         raise ConfigurationError(
-            f"{late[0].kind} would begin after {late[0].start_seconds:g} s, but the simulation "
-            f"lasts {arguments.duration:g} s: give it a longer --duration or an earlier --start"
+            f"{late[0].kind} starts after {late[0].start_seconds:g} s, but the simulation lasts "
+            f"{arguments.duration:g} s; set a longer --duration or an earlier --start"
         )
     to_terminal = sys.stderr.isatty()
     with Progress(
@@ -124,7 +124,7 @@ def scorecard(arguments: argparse.Namespace) -> int:
     from service.scorecard.run import scorecard as make_scorecard
 
     if arguments.seeds > SEEDS_APART:
-        raise ConfigurationError(f"--seeds {arguments.seeds}: at most {SEEDS_APART}")
+        raise ConfigurationError(f"--seeds {arguments.seeds}: it must be at most {SEEDS_APART}")
     scenarios = [name for name in arguments.scenarios if name != "calm"]
     purpose: Purpose = "tuning" if arguments.tuning else "reporting"
     if arguments.recorded is not None:
@@ -164,8 +164,10 @@ def check_config(arguments: argparse.Namespace) -> int:
 
     loaded = load(arguments.config, os.environ)
     _say(effective(loaded))
-    _say(f"\n# fingerprint of what changes what is learned: {settings_hash(loaded.settings)}")
-    # What stands in the files that the settings name; a broker or an endpoint is not asked.
+    _say(
+        f"\n# fingerprint of the settings that saved state needs: {settings_hash(loaded.settings)}"
+    )
+    # Check the files that the settings name; do not contact brokers or endpoints.
     client_options(loaded.settings.kafka)
     load_web_config(loaded.settings.http.web_config_file)
     Notifier(loaded.settings.alertmanager, dict)
@@ -195,7 +197,7 @@ def topics(arguments: argparse.Namespace) -> int:
         created = asyncio.run(
             create_missing(settings, arguments.partitions, arguments.replication_factor)
         )
-        _say(f"created {', '.join(created)}\n" if created else "nothing was missing\n")
+        _say(f"created {', '.join(created)}\n" if created else "no topic was missing\n")
     report = asyncio.run(inspect_topics(settings))
     _say(table(settings, report))
     for problem in report.problems:
@@ -203,7 +205,7 @@ def topics(arguments: argparse.Namespace) -> int:
     for hint in report.hints:
         _say(f"\nnote: {hint}")
     if not report.problems:
-        _say("\nall is as it must be")
+        _say("\nno problem found")
     return 1 if report.problems else 0
 
 

@@ -1,4 +1,4 @@
-"""The command ``foreshock``: runs what was asked for, and tells failures in a sentence."""
+"""The command ``foreshock``: runs a subcommand and reports a failure in one sentence."""
 
 import os
 import sys
@@ -8,28 +8,28 @@ from service.cli.arguments import parser
 from service.errors import OperatorError
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+"""The exit code after Ctrl-C, as in shells: 128 plus the number of the signal."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code.
+    """Run the command and return its exit code.
 
     Raises
     ------
     SystemExit
-        From the parser: after ``--help`` and ``--version``, and with 2 on a wrong command line.
+        From the parser: after ``--help`` and ``--version``, and with 2 for a wrong command line.
     """
     arguments = parser().parse_args(argv)
     try:
         code: int = arguments.command(arguments)
         sys.stdout.flush()
     except OperatorError as error:
-        print(f"foreshock: {error}", file=sys.stderr)  # noqa: T201 - what the operator reads
+        print(f"foreshock: {error}", file=sys.stderr)  # noqa: T201 - for the operator
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough; the interpreter must not try to flush the rest.
+        # The reader closed the pipe; the interpreter must not try to flush the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code

@@ -1,4 +1,4 @@
-"""One symbol in depth: its recent bars, what every detector makes of it, and its book."""
+"""One symbol in detail: its recent bars, the readings of its detectors, and its book."""
 
 import math
 from collections.abc import Sequence
@@ -12,27 +12,27 @@ from detectors.scorer import Reading, Scorer
 from detectors.symbol import SymbolMonitor
 from service.console.history import History
 from service.presentation.incidents import IncidentRow, incident_rows
-from service.presentation.phrases import words
+from service.presentation.phrases import describe_feature
 from service.presentation.series import COLUMNS
 from service.web.view import View
 
 SHOWN_INCIDENTS = 40
-"""Of the symbol, the open ones first."""
+"""Incidents shown of the symbol, open ones first."""
 
 LEVELS = 8
-"""Price levels shown of each side."""
+"""Price levels shown per side."""
 
 
 class FeatureView(Struct, frozen=True):
-    """A feature of the last bar; ``deviation`` in standard deviations, positive for a finding."""
+    """A feature of the last bar; a positive ``deviation`` (standard deviations) is unusual."""
 
     feature: str
-    words: str
+    text: str
     deviation: float
 
 
 class DetectorView(Struct, frozen=True):
-    """What a detector makes of the last bar; its features, the most unusual first."""
+    """A detector's reading of the last bar, with its features, the most unusual first."""
 
     name: str
     status: str
@@ -45,7 +45,7 @@ class DetectorView(Struct, frozen=True):
 
 
 class PriceLevel(Struct, frozen=True):
-    """What rests at a price."""
+    """The resting orders at a price."""
 
     price: float
     quantity: float
@@ -53,7 +53,7 @@ class PriceLevel(Struct, frozen=True):
 
 
 class Band(Struct, frozen=True):
-    """Notional within ``bps`` of the mid, on each side."""
+    """Resting notional within ``bps`` of the mid price, per side."""
 
     bps: float
     bid: float
@@ -61,7 +61,7 @@ class Band(Struct, frozen=True):
 
 
 class BookView(Struct, frozen=True):
-    """The book now; ``usual_depth`` is the habitual notional within 25 bps, on both sides."""
+    """The current book; ``usual_depth`` is the baseline of notional within 25 bps, both sides."""
 
     mid: float | None
     spread_bps: float | None
@@ -73,16 +73,17 @@ class BookView(Struct, frozen=True):
 
 
 class Columns(Struct, frozen=True):
-    """Bars as columns: ``ts_ms`` is when each closed, a value that a bar does not have is None."""
+    """Bars as columns. ``ts_ms`` is when each bar closed; a value that a bar lacks is None."""
 
     ts_ms: list[int]
     columns: dict[str, list[float | None]]
 
 
 class Detail(Struct, frozen=True):
-    """A symbol in depth. ``whole``: its bars are all that are kept, else those since the last.
+    """A symbol in detail.
 
-    ``known``: this process watches the symbol. ``kept``: its bars are remembered.
+    ``whole``: ``bars`` holds all kept bars, else only those since the last message. ``known``: this
+    process watches the symbol. ``kept``: the console keeps bars of the symbol.
     """
 
     symbol: str
@@ -96,7 +97,7 @@ class Detail(Struct, frozen=True):
 
 
 def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[Detail, int]:
-    """A symbol, with its bars after ``since_ns`` (0 for all); and the time of its newest bar."""
+    """Return a symbol with its bars after ``since_ns`` (0: all), and the time of its newest bar."""
     monitor = view.monitor(symbol)
     ring = history.rings.get(symbol)
     bars, newest = Columns([], {name: [] for name in COLUMNS}), since_ns
@@ -106,14 +107,14 @@ def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[De
         bars = columns(rows)
         newest = int(rows["ts_event"][-1]) if len(rows) else since_ns
     known = history.known_incidents(view.open_alerts)
-    its = [incident for incident in known if incident.fired.symbol == symbol]
+    incidents = [incident for incident in known if incident.fired.symbol == symbol]
     shown = Detail(
         symbol=symbol,
         known=monitor is not None,
         kept=ring is not None,
         whole=since_ns == 0,
         bars=bars,
-        incidents=incident_rows(its, SHOWN_INCIDENTS),
+        incidents=incident_rows(incidents, SHOWN_INCIDENTS),
         detectors=_detectors(monitor) if monitor is not None else [],
         book=_book(monitor) if monitor is not None else None,
     )
@@ -121,7 +122,7 @@ def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[De
 
 
 def columns(rows: NDArray[Any]) -> Columns:
-    """Rows of a history as columns, with as many digits as a plot shows."""
+    """Return rows of a history as columns, with the digits that a plot can show."""
     return Columns(
         (rows["ts_event"] // 1_000_000).tolist(),
         {name: _rounded(rows[name].tolist()) for name in COLUMNS},
@@ -149,7 +150,7 @@ def _detector(scorer: Scorer, reading: Reading) -> DetectorView:
     features = [
         FeatureView(
             feature,
-            words(name, feature, reading.features[feature], model.expected(feature)),
+            describe_feature(name, feature, reading.features[feature], model.expected(feature)),
             round(deviation, 2),
         )
         for feature, deviation in sorted(deviations.items(), key=lambda pair: -pair[1])
@@ -185,6 +186,6 @@ def _book(monitor: SymbolMonitor) -> BookView:
 
 
 def _levels(side: BookSide) -> list[PriceLevel]:
-    """The best price levels, the best first."""
+    """Return the best price levels, the best first."""
     best = (side.sign * signed for signed in reversed(side.prices[-LEVELS:]))
     return [PriceLevel(p, side.levels[p].quantity, side.levels[p].orders) for p in best]

@@ -1,8 +1,8 @@
-"""The live feed: server-sent events, a few viewers at most, none of whom can hold anything up.
+"""The live feed: server-sent events for a few viewers, who cannot delay the service.
 
-Every second a viewer is sent what is shown now, so what a viewer missed needs no repeating: after
-a reconnection the first message holds everything again. Nothing is queued for anybody: who does not
-take a message in time is dropped.
+Each viewer gets the current state every second. Missed messages need no repetition: after a
+reconnection, the first message is complete. The server queues nothing; it disconnects a viewer that
+does not take a message in time.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from service.console.state import Overview
 TICK_SECONDS = 1.0
 
 VIEWERS = 20
-"""At once; each costs an answer a second."""
+"""Highest number of viewers at once; each costs one message per second."""
 
 SEND_SECONDS = 5.0
-"""Who has not taken a message after so long is dropped."""
+"""The server disconnects a viewer that has not taken a message after this time."""
 
 MAX_SYMBOL = 64
-"""Characters of a symbol, as on the wire."""
+"""Longest symbol in characters, as in the input streams."""
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
-    "X-Accel-Buffering": "no",  # a proxy before it must not collect messages
+    "X-Accel-Buffering": "no",  # a reverse proxy must not buffer messages
 }
 
 _encode = msgspec.json.Encoder().encode
@@ -38,7 +38,7 @@ log = structlog.get_logger("foreshock.console")
 
 
 def message(event: str, data: object) -> bytes:
-    r"""A server-sent event; JSON has no line breaks, whatever is in the data.
+    r"""Encode a server-sent event; the JSON never contains a line break.
 
     >>> message("overview", {"symbol": "A\nB"})
     b'event: overview\ndata: {"symbol":"A\\nB"}\n\n'
@@ -47,14 +47,14 @@ def message(event: str, data: object) -> bytes:
 
 
 class Feed:
-    """Answers ``GET /events``, with ``?symbol=`` for one symbol in depth.
+    """Answers ``GET /events``, with ``?symbol=`` also for one symbol in detail.
 
     Parameters
     ----------
     overview
-        Makes what is shown of everything.
+        Returns the overview of the market and the service.
     detail
-        Makes what is shown of one symbol since a time (0: all), and says up to when that is.
+        Returns a symbol with its bars since a time (0: all), and the time of the newest bar.
     """
 
     def __init__(
@@ -64,26 +64,26 @@ class Feed:
         self._overview = overview
         self._detail = detail
         self._closing = asyncio.Event()
-        self._made_at = float("-inf")
-        self._made = b""
+        self._created_at = float("-inf")
+        self._overview_message = b""
 
     async def close(self, _app: web.Application) -> None:
-        """Let every viewer go."""
+        """Disconnect all viewers."""
         self._closing.set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Feed one viewer until one side has had enough."""
+        """Send messages to one viewer until one side closes the connection."""
         symbol = request.query.get("symbol")
         if symbol is not None and not 0 < len(symbol) <= MAX_SYMBOL:
             text = f"400 symbol must have 1 to {MAX_SYMBOL} characters, got {len(symbol)}\n"
             return web.Response(status=400, text=text)
         if self.viewers >= VIEWERS:
-            text = f"503 {VIEWERS} viewers are connected, which is as many as are served\n"
+            text = f"503 {VIEWERS} viewers are connected, which is the limit\n"
             return web.Response(status=503, text=text, headers={"Retry-After": "10"})
         self.viewers += 1
         try:
             response = web.StreamResponse(headers=HEADERS)
-            with suppress(ConnectionError):  # the viewer has gone
+            with suppress(ConnectionError):  # the viewer has disconnected
                 await response.prepare(request)
                 await self._feed(request, response, symbol)
             return response
@@ -95,14 +95,14 @@ class Feed:
     ) -> None:
         since_ns = 0
         while not self._closing.is_set():
-            sent = self._shared()
+            data = self._shared()
             if symbol is not None:
                 shown, since_ns = self._detail(symbol, since_ns)
-                sent += message("symbol", shown)
+                data += message("symbol", shown)
             try:
-                await asyncio.wait_for(response.write(sent), SEND_SECONDS)
+                await asyncio.wait_for(response.write(data), SEND_SECONDS)
             except TimeoutError:
-                log.info("viewer too slow, dropped", remote=request.remote)
+                log.info("viewer too slow, disconnected", remote=request.remote)
                 if request.transport is not None:
                     request.transport.abort()
                 return
@@ -110,9 +110,9 @@ class Feed:
                 await asyncio.wait_for(self._closing.wait(), TICK_SECONDS)
 
     def _shared(self) -> bytes:
-        """What all viewers see, made once a tick."""
+        """Return the overview message for all viewers, created once per tick."""
         now = time.monotonic()
-        if now - self._made_at > 0.9 * TICK_SECONDS:
-            self._made = message("overview", self._overview())
-            self._made_at = now
-        return self._made
+        if now - self._created_at > 0.9 * TICK_SECONDS:
+            self._overview_message = message("overview", self._overview())
+            self._created_at = now
+        return self._overview_message

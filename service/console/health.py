@@ -1,4 +1,4 @@
-"""The service's own health in words that a person who never saw it understands."""
+"""The health of the service, in plain phrases for the operator."""
 
 from typing import Literal
 
@@ -12,49 +12,49 @@ from service.web.server import Health
 from service.web.view import View
 
 SILENT_SECONDS = 10.0
-"""After so long without a closed bar the data is called stale."""
+"""Without a closed bar for longer than this, the data is stale."""
 
 BEHIND_SECONDS = 30.0
-"""A market seen so far behind the clock is worth a word."""
+"""A delay of the newest event behind the clock that is reported."""
 
 UNREAD_RECORDS = 10_000
-"""So many records not yet read are a backlog; fewer are what one poll takes."""
+"""More unread records than this are a backlog; fewer can be the content of one poll."""
 
 LATE_RATIO = 0.01
-"""A share of late events above this is worth a word."""
+"""A higher share of late events than this is reported."""
 
 Level = Literal["ok", "notice", "problem"]
-"""``notice``: good to know. ``problem``: what the page says of the market cannot be relied on."""
+"""``notice``: for information. ``problem``: do not rely on what the page says of the market."""
 
 
 class Check(Struct, frozen=True):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     level: Level
-    words: str
+    text: str
 
 
 _STATES = {
-    ("kafka", "connecting"): "not connected to Kafka: connecting",
-    ("group", "joining"): "joining the consumer group: nothing is read yet",
+    ("kafka", "connecting"): "not connected to Kafka; connecting",
+    ("group", "joining"): "joining the consumer group; not reading events yet",
 }
 _GRAVITY = {"ok": 0, "notice": 1, "problem": 2}
 
 
 def worst(checks: list[Check]) -> Check:
-    """The gravest of some checks, the first of those that are equally grave."""
+    """Return the gravest check; the first one of equally grave checks."""
     return max(checks, key=lambda check: _GRAVITY[check.level])
 
 
 def checks(
     view: View, health: Health, history: History, settings: Settings, now: float
 ) -> list[Check]:
-    """What can be said of the service at ``now`` (seconds, epoch), the most basic first."""
+    """Return the checks of the service at ``now`` (seconds, epoch), the most basic first."""
     waiting = [
-        Check(name, "problem", _STATES.get((name, words), words))
-        for name, words in health.checks.items()
-        if words != "ok"
+        Check(name, "problem", _STATES.get((name, state), state))
+        for name, state in health.checks.items()
+        if state != "ok"
     ]
     found = waiting or [Check("connection", "ok", "connected to Kafka, partitions assigned")]
     if not waiting:
@@ -64,21 +64,21 @@ def checks(
         found += [_learning(view), _feeds(view)]
     found += [_losses(view), _budget(view, settings)]
     if view.published.errors:
-        words = f"Kafka did not take {view.published.errors:,} of what was sent to it"
-        found.append(Check("output", "problem", words))
+        text = f"{view.published.errors:,} records could not be sent to Kafka"
+        found.append(Check("output", "problem", text))
     return found
 
 
 def _data(view: View, silence: float | None) -> Check:
     if not view.partitions:
-        words = "no partition is this process's: others of its group have them all"
-        return Check("data", "notice", words)
+        text = "this process has no partition; other processes of the group have all of them"
+        return Check("data", "notice", text)
     if silence is None:
-        return Check("data", "problem", "no events have come yet")
+        return Check("data", "problem", "no events received yet")
     if silence > SILENT_SECONDS:
-        words = f"no events for {duration(silence)}: the market is closed, or its feed is down"
-        return Check("data", "problem", words)
-    return Check("data", "ok", "events are coming in")
+        text = f"no events for {duration(silence)}: the market is closed or the feed is down"
+        return Check("data", "problem", text)
+    return Check("data", "ok", "receiving events")
 
 
 def _backlog(view: View, now: float) -> Check:
@@ -87,56 +87,58 @@ def _backlog(view: View, now: float) -> Check:
     behind = max(0.0, now - newest / 1e9) if newest else 0.0
     backlog = unread > UNREAD_RECORDS
     if backlog and behind > BEHIND_SECONDS:
-        words = f"behind the market by {duration(behind)}: {unread:,} records are not read yet"
-        return Check("delay", "problem", words)
+        text = f"{duration(behind)} behind the market: {unread:,} unread records"
+        return Check("delay", "problem", text)
     if behind > BEHIND_SECONDS:
-        words = (
-            f"the newest event is {duration(behind)} old, and nothing waits to be read: what comes "
-            "in is old, or the clocks differ"
+        text = (
+            f"the newest event is {duration(behind)} old, without a backlog: the feed is late, or "
+            "the clocks differ"
         )
-        return Check("delay", "notice", words)
-    return Check("delay", "ok", f"{behind:.1f} s behind the clock, {unread:,} records not read yet")
+        return Check("delay", "notice", text)
+    return Check("delay", "ok", f"{behind:.1f} s behind the clock, {unread:,} unread records")
 
 
 def _learning(view: View) -> Check:
     monitors = view.monitors
     learning = sum(monitor.warming_up for monitor in monitors)
     if not learning:
-        return Check("warm-up", "ok", f"{len(monitors):,} symbols are judged")
+        return Check("warm-up", "ok", f"detection is active for {len(monitors):,} symbols")
     if learning == len(monitors):
-        words = "warming up: nothing is judged until it is known what is usual"
-        return Check("warm-up", "problem", words)
-    words = f"{learning:,} of {len(monitors):,} symbols are warming up and not judged yet"
-    return Check("warm-up", "notice", words)
+        text = "warming up: no detection until the baselines are learned"
+        return Check("warm-up", "problem", text)
+    text = f"no detection yet for {learning:,} of {len(monitors):,} symbols: they are warming up"
+    return Check("warm-up", "notice", text)
 
 
 def _feeds(view: View) -> Check:
-    """What stands against the feeds of symbols."""
+    """Return the check of the symbols' feeds."""
     monitors = view.monitors
     suspect = [m for m in monitors if m.feed.findings.standing]
     if not suspect:
-        return Check("feeds", "ok", "nothing is found against the symbols' feeds")
-    standing = next(iter(suspect[0].feed.findings.standing.values()))
-    words = f"what comes in for {suspect[0].symbol} is not to be trusted: {standing.description}"
+        return Check("feeds", "ok", "no problem in the feeds")
+    finding = next(iter(suspect[0].feed.findings.standing.values()))
+    text = f"the feed of {suspect[0].symbol} is unreliable: {finding.description}"
     if len(suspect) > 1:
-        words += f"; and {len(suspect) - 1:,} other symbols"
-    return Check("feeds", "notice", words)
+        text += f"; also {len(suspect) - 1:,} other symbols"
+    return Check("feeds", "notice", text)
 
 
 def _losses(view: View) -> Check:
     tally, rejected = view.counters.tally, view.counters.dead_letters.total()
     late = tally.late / tally.released if tally.released else 0.0
-    words = f"{tally.late:,} events late ({late:.1%}), {rejected:,} unreadable (dead letters)"
-    return Check("losses", "notice" if rejected or late > LATE_RATIO else "ok", words)
+    text = (
+        f"{tally.late:,} late events ({late:.1%}), {rejected:,} unreadable records (dead letters)"
+    )
+    return Check("losses", "notice" if rejected or late > LATE_RATIO else "ok", text)
 
 
 def _budget(view: View, settings: Settings) -> Check:
-    """The incidents a symbol and day beside what was asked for."""
+    """Return the number of incidents, for comparison with the false-alarm budget."""
     opened = sum(
         count
         for (detector, severity), count in view.counters.incidents.items()
         if of_market(detector) and severity == "warning"
     )
     days = view.counters.tally.market.judged_bars * settings.time.bar_seconds / 86_400
-    words = f"{opened:,} incidents in {days:.2g} symbol-days judged; the budget of false alarms is"
-    return Check("budget", "ok", f"{words} {view.budget_per_day:g} a symbol-day")
+    text = f"{opened:,} incidents in {days:.2g} symbol-days of detection; the false-alarm budget is"
+    return Check("budget", "ok", f"{text} {view.budget_per_day:g} per symbol-day")

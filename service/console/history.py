@@ -1,4 +1,4 @@
-"""The recent past of symbols, in memory that does not grow: a ring of bars each, and incidents."""
+"""The recent bars of symbols, in ring buffers of bounded memory, and the recent incidents."""
 
 import struct
 import time
@@ -16,13 +16,13 @@ from service.presentation.incidents import Incident, fold
 from service.presentation.series import COLUMNS, STRESSED, row
 
 BARS = 900
-"""Bars kept of a symbol: a quarter of an hour, at a second each."""
+"""Bars kept per symbol: 15 minutes at 1 s per bar."""
 
 SYMBOLS = 300
-"""Symbols whose bars are kept: 20 MB at the most."""
+"""Symbols whose bars are kept: at most 20 MB."""
 
 INCIDENTS = 200
-"""Incidents kept, open and resolved; what is open is known from elsewhere, too."""
+"""Incidents kept, open and resolved; the partitions know all open ones too."""
 
 DTYPE = np.dtype(
     [("ts_event", "<i8"), ("mid", "<f8"), *((name, "<f4") for name in COLUMNS if name != "mid")]
@@ -32,14 +32,14 @@ _LARGEST = 3.4e38
 
 
 class Ring:
-    """The latest bars of one symbol, at most so many.
+    """The latest bars of one symbol, in a ring buffer.
 
     Parameters
     ----------
     bars
-        How many.
+        Highest number of bars.
     number
-        The partition of the symbol.
+        Partition number of the symbol.
 
     Examples
     --------
@@ -60,10 +60,10 @@ class Ring:
         self.stress_ratio = 0.0
 
     def add(self, ts_event: int, values: Sequence[float]) -> None:
-        """Take a bar that closed at ``ts_event``, with its values in the order of COLUMNS."""
+        """Add a bar that closed at ``ts_event``, with its values in the order of COLUMNS."""
         try:
             packed = _pack(ts_event, *values)
-        except OverflowError:  # beyond single precision: drawn as the largest that is not
+        except OverflowError:  # beyond single precision: limited to its largest value
             packed = _pack(ts_event, *(max(-_LARGEST, min(_LARGEST, value)) for value in values))
         size = len(packed)
         if len(self._bytes) < self._bars * size:
@@ -73,20 +73,20 @@ class Ring:
         self._next = (self._next + size) % len(self._bytes)
 
     def rows(self) -> NDArray[Any]:
-        """A copy of the bars, the oldest first, as an array with the fields of DTYPE."""
+        """Return a copy of the bars, the oldest first, as an array with the fields of DTYPE."""
         return np.frombuffer(self._bytes[self._next :] + self._bytes[: self._next], DTYPE)
 
 
 class History:
-    """What the console remembers of the symbols that a process watches.
+    """The history of the symbols that this process watches, for the console.
 
     Parameters
     ----------
     bars
-        Bars kept of a symbol.
+        Bars kept per symbol.
     symbols
-        Symbols whose bars are kept. A symbol beyond that takes the place of the calmest once it
-        is stressed itself.
+        Symbols whose bars are kept. Above this limit, a symbol under stress replaces the calmest
+        one.
     clock
         Monotonic seconds.
     """
@@ -105,16 +105,16 @@ class History:
         self._clock = clock
 
     def owns(self, numbers: Collection[int]) -> None:
-        """Forget the bars and the open incidents of partitions that others have from now on."""
-        self.rings = {symbol: its for symbol, its in self.rings.items() if its.number in numbers}
+        """Keep only these partitions: drop the bars and open incidents of all others."""
+        self.rings = {symbol: ring for symbol, ring in self.rings.items() if ring.number in numbers}
         self.incidents = {
-            alert_id: its
-            for alert_id, its in self.incidents.items()
-            if its.ended is not None or its.number in numbers
+            alert_id: incident
+            for alert_id, incident in self.incidents.items()
+            if incident.ended is not None or incident.number in numbers
         }
 
     def take(self, number: int, output: Output) -> None:
-        """Remember what a step of a partition gave rise to."""
+        """Add the output of a partition's step."""
         if output.bars:
             self._last_bar_at = self._clock()
             for bar, signal in output.bars:
@@ -127,35 +127,37 @@ class History:
 
     @property
     def silent_seconds(self) -> float | None:
-        """For how long no bar has closed, by the clock; None before the first."""
+        """Time since a bar closed, by the clock; None before the first bar."""
         return None if self._last_bar_at is None else self._clock() - self._last_bar_at
 
     def known_incidents(
         self, open_alerts: Mapping[int, Sequence[Alert] | None]
     ) -> Sequence[Incident]:
-        """The incidents to tell of: those that are open, and the ended ones that are remembered.
+        """Return the open incidents and the ended ones that are kept.
 
-        ``open_alerts`` is what is open in each partition that is owned, None while that is not
-        known. Of a partition for which nothing is known, such as all while Kafka is not connected,
-        what was open last is open still.
+        ``open_alerts`` holds the open alerts of each owned partition, None while unknown. In a
+        partition with unknown alerts, the incidents that were open last count as open. All
+        partitions are unknown while Kafka is not connected.
         """
-        still = {alert.alert_id for alerts in open_alerts.values() for alert in alerts or ()}
+        open_ids = {alert.alert_id for alerts in open_alerts.values() for alert in alerts or ()}
         incidents = {
-            alert_id: its
-            for alert_id, its in self.incidents.items()
-            if its.ended is not None or alert_id in still or open_alerts.get(its.number) is None
+            alert_id: incident
+            for alert_id, incident in self.incidents.items()
+            if incident.ended is not None
+            or alert_id in open_ids
+            or open_alerts.get(incident.number) is None
         }
         for number, alerts in open_alerts.items():
             for alert in alerts or ():
-                # A restart brought it back, or it was one of too many to remember.
+                # Restored after a restart, or dropped because of the limit.
                 if alert.alert_id not in incidents:
                     fold(incidents, alert, number)
         return list(incidents.values())
 
     def _forget_incidents(self) -> None:
-        """Down to the bound: the oldest that is resolved, or the oldest of all."""
+        """Above the limit, drop the oldest resolved incident, or else the oldest of all."""
         if len(self.incidents) > INCIDENTS:
-            ended = (i for i, its in self.incidents.items() if its.ended is not None)
+            ended = (i for i, incident in self.incidents.items() if incident.ended is not None)
             del self.incidents[next(ended, next(iter(self.incidents)))]
 
     def _add(self, number: int, bar: Bar, signal: Signal) -> None:

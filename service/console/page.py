@@ -1,4 +1,4 @@
-"""The console's page and what it loads: all of it from here, under a strict policy."""
+"""The console's page and its files, all served by the process itself under a strict policy."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""What the page may do: load scripts, styles and data from where it came from, and nothing else."""
+"""Content security policy: the page loads scripts, styles and data only from its own origin."""
 
 TYPES = {
     ".css": "text/css",
@@ -35,20 +35,20 @@ OWN = (
     "console.css", "icon.svg", "console.js", "elements.js", "feed.js", "link.js", "verdict.js",
     "symbols.js", "incidents.js", "symbol.js", "why.js", "book.js",
 )  # fmt: skip
-"""The console's own files, besides those of every page."""
+"""The console's own files, without the shared ones."""
 
-_FOR_EVER = "public, max-age=31536000, immutable"
+_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class _Asset:
-    """A file that is served compressed: read and compressed when it is first asked for.
+    """A file that is served compressed; it is read and compressed at the first request.
 
-    It is kept by browsers for ever where it was asked for by its ``mark``: not by a page of another
-    version, while one is replaced by the next.
+    Browsers cache it without expiry if the request names its ``version``. During an upgrade, a page
+    of another version gets the file without caching.
     """
 
-    def __init__(self, content_type: str, load: Callable[[], bytes], mark: str) -> None:
-        self._mark = mark
+    def __init__(self, content_type: str, load: Callable[[], bytes], version: str) -> None:
+        self._version = version
         self._content_type = content_type
         self._load = load
         self._body: asyncio.Task[bytes] | None = None
@@ -57,9 +57,9 @@ class _Asset:
         if self._body is None:
             self._body = asyncio.create_task(asyncio.to_thread(self._compress))
         body = await asyncio.shield(self._body)
-        asked = request.match_info.get("mark", request.query_string)
-        keep = _FOR_EVER if asked == self._mark else "no-cache"
-        headers = {"Cache-Control": keep, "Vary": "Accept-Encoding"}
+        requested = request.match_info.get("version", request.query_string)
+        caching = _IMMUTABLE if requested == self._version else "no-cache"
+        headers = {"Cache-Control": caching, "Vary": "Accept-Encoding"}
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"
         else:
@@ -79,18 +79,18 @@ def console(
     history: History,
     clock: Callable[[], float] = time.time,
 ) -> Callable[[web.Application], None]:
-    """What adds the console to the HTTP server.
+    """Return the function that adds the console to the HTTP server.
 
     Parameters
     ----------
     settings
-        The service's.
+        Settings of the service.
     view, health
-        Give the live parts and the service's health.
+        Return the live components and the health of the service.
     history
-        What is remembered of symbols.
+        Recent bars and incidents.
     clock
-        The time in seconds since the epoch.
+        Returns the time in seconds since the epoch.
     """
     pace = Pace()
     feed = Feed(
@@ -99,14 +99,14 @@ def console(
     )
     texts = {name: static_text("service.console", name) for name in OWN}
     texts |= {name: shared_text(name) for name in SHARED}
-    # Browsers keep files for ever: their address changes with what is in any of them, since the
-    # scripts name each other.
-    mark = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:12]
-    page = static_text("service.console", "console.html").replace('"static/', f'"static/{mark}/')
+    # Browsers cache the files without expiry. The scripts import each other, so a change in any
+    # file changes the address of all files.
+    digest = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:12]
+    page = static_text("service.console", "console.html").replace('"static/', f'"static/{digest}/')
     plotly = version("plotly")
-    page = page.replace(f"static/{mark}/{PLOTLY}", f"static/{PLOTLY}?{plotly}")
+    page = page.replace(f"static/{digest}/{PLOTLY}", f"static/{PLOTLY}?{plotly}")
     assets = {
-        f"{{mark}}/{name}": _Asset(TYPES[PurePath(name).suffix], text.encode, mark)
+        f"{{version}}/{name}": _Asset(TYPES[PurePath(name).suffix], text.encode, digest)
         for name, text in texts.items()
     }
     assets[PLOTLY] = _Asset("text/javascript", plotly_js, plotly)

@@ -1,4 +1,4 @@
-"""What the console shows of the service and the market, made when somebody looks."""
+"""The overview of the service and the market for the console, created on request."""
 
 import time
 from collections import deque
@@ -17,44 +17,44 @@ from service import __version__
 from service.console.health import Check, Level, checks, worst
 from service.console.history import History, Ring
 from service.presentation.incidents import IncidentRow, incident_rows
-from service.presentation.phrases import words
+from service.presentation.phrases import describe_feature
 from service.presentation.series import STRESSED
 from service.settings.types import Settings
 from service.web.server import Health
 from service.web.view import View
 
 ROWS = 100
-"""Symbols in the table, the most stressed."""
+"""Symbols in the table: the most stressed ones."""
 
 SHOWN_INCIDENTS = 40
-"""In the list, the open ones first."""
+"""Incidents in the list, open ones first."""
 
 HELD_NS = 30_000_000_000
-"""Stress is shown at its highest over the last half minute: bars flicker, people read."""
+"""The displayed stress is the highest of the last 30 s, so that people can read it."""
 
 CHANGE_NS = 300_000_000_000
-"""Prices are compared with those of five minutes before."""
+"""The price change is relative to the price five minutes before."""
 
 QUIET_NS = 60_000_000_000
-"""A symbol without an event for so long is quiet."""
+"""A symbol without an event for this time is quiet."""
 
 SPARK_BINS = 40
 SPARK_NS = 15_000_000_000
-"""The small plot of stress: ten minutes, the highest of every quarter of a minute."""
+"""The small plot of stress: ten minutes, the highest value of every 15 s."""
 
 PACE_SECONDS = 5.0
-"""The rate of events is that of so long."""
+"""Period over which the rate of events is measured."""
 
 State = Literal["critical", "warning", "elevated", "warming_up", "calm", "quiet"]
 _ORDER = {"critical": 5, "warning": 4, "elevated": 3, "calm": 2, "warming_up": 1, "quiet": 0}
 
 
 class OpenIncident(Struct, frozen=True):
-    """How an open incident stands: what is the matter now, and what follows.
+    """The current state of an open incident.
 
-    ``alert_id`` says which it is. ``now`` has a detector and a sentence for each that alarms, the
-    gravest first; it is empty where the last bar was no alarm. ``quiet_seconds`` is for how long
-    that has been so, and after ``resolves_seconds`` of it the incident ends.
+    ``alert_id`` identifies the incident. ``now`` has a pair of detector and sentence for each
+    current alarm, the gravest first; it is empty if the last bar had no alarm. ``quiet_seconds`` is
+    the time since the last alarm. The incident ends after ``resolves_seconds`` without an alarm.
     """
 
     alert_id: str
@@ -67,10 +67,10 @@ class OpenIncident(Struct, frozen=True):
 class SymbolRow(Struct, frozen=True):
     """A symbol in the table.
 
-    ``stress_ratio`` is the highest of the last half minute, ``spark`` that of each quarter of a
-    minute (None: no bar). ``depth_ratio`` is depth near the mid against the usual.
-    ``learned_ratio`` is how much of the warm-up is done. ``mistrusted`` is what stands against its
-    feed.
+    ``stress_ratio`` is the highest stress of the last 30 s; ``spark`` has the highest of every 15 s
+    (None: no bar). ``depth_ratio`` is the depth near the mid price relative to its baseline.
+    ``learned_ratio`` is the completed share of the warm-up. ``mistrusted`` lists the current
+    findings against its feed.
     """
 
     symbol: str
@@ -96,7 +96,10 @@ class Market(Struct, frozen=True):
 
 
 class Overview(Struct, frozen=True):
-    """All that is shown besides one symbol in depth. ``market_ms`` is the newest event time."""
+    """The overview: everything except the detail of one symbol.
+
+    ``market_ms`` is the newest event time.
+    """
 
     version: str
     market_ms: int
@@ -113,17 +116,17 @@ class Overview(Struct, frozen=True):
 
 
 class Pace:
-    """How fast a count has been growing lately."""
+    """The recent growth rate of a count."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
+        self._samples: deque[tuple[float, int]] = deque()
 
     def rate(self, count: int, now: float) -> float:
-        """Take the count at ``now`` (monotonic seconds); its growth a second of late."""
-        self._seen.append((now, count))
-        while len(self._seen) > 2 and self._seen[1][0] <= now - PACE_SECONDS:
-            self._seen.popleft()
-        began, before = self._seen[0]
+        """Add the count at ``now`` (monotonic seconds); return its recent growth per second."""
+        self._samples.append((now, count))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - PACE_SECONDS:
+            self._samples.popleft()
+        began, before = self._samples[0]
         return (count - before) / (now - began) if now > began else 0.0
 
 
@@ -136,13 +139,13 @@ def overview(
     pace: Pace,
     clock: Callable[[], float] = time.time,
 ) -> Overview:
-    """The service and the market as they are now, at the ``clock``'s time (seconds, epoch)."""
+    """Return the current state of the service and the market; ``clock`` in seconds since 1970."""
     found = checks(view, health, history, settings, clock())
     monitors = view.monitors
     now_ns = view.newest_ns
     warmup_bars = SETTLING_BARS + settings.detection.warmup_bars
-    most = nlargest(ROWS, monitors, key=_rank)
-    rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in most]
+    listed = nlargest(ROWS, monitors, key=_rank)
+    rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in listed]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
     levels: dict[str, Level] = {check.name: check.level for check in found}
     return Overview(
@@ -162,7 +165,7 @@ def overview(
 
 
 def _rank(monitor: SymbolMonitor) -> tuple[int, float]:
-    """Which symbols make it into the table: with an incident first, then by stress."""
+    """Return the key that selects symbols for the table: incidents first, then stress."""
     incident = monitor.incidents.open
     gravity = 0 if incident is None else 1 + (incident.alert.severity == "critical")
     signal = monitor.signal
@@ -171,7 +174,7 @@ def _rank(monitor: SymbolMonitor) -> tuple[int, float]:
 
 
 def _steps(stress_ratio: float | None) -> int:
-    """Stress in steps so coarse that rows do not change places all the time."""
+    """Return stress in coarse steps, so that rows do not swap places constantly."""
     return round((stress_ratio or 0.0) * 10)
 
 
@@ -212,20 +215,20 @@ def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: in
         change_ratio=change,
         depth_ratio=depth,
         since_ms=incident.alert.starts_at // 1_000_000 if incident is not None else None,
-        incident=_standing(monitor, incident, now_ns) if incident is not None else None,
+        incident=_open_incident(monitor, incident, now_ns) if incident is not None else None,
         spark=spark,
         mistrusted=monitor.feed.inputs(now_ns),
     )
 
 
-def _standing(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> OpenIncident:
+def _open_incident(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> OpenIncident:
     readings = monitor.signal.detectors if monitor.signal is not None else {}
     alarmed = [(name, r) for name, r in readings.items() if r.effective and r.contributions]
     alarmed.sort(key=lambda pair: pair[1].p_value or 0.0)
     tops = [(name, reading.contributions[0]) for name, reading in alarmed]
     return OpenIncident(
         alert_id=incident.alert.alert_id,
-        now=[(name, words(name, t.feature, t.value, t.expected)) for name, t in tops],
+        now=[(name, describe_feature(name, t.feature, t.value, t.expected)) for name, t in tops],
         quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
         resolves_seconds=monitor.incidents.quiet_ns / 1e9,
         killswitch_tripped=incident.tripped_until_ns > now_ns,
@@ -233,7 +236,7 @@ def _standing(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> OpenIn
 
 
 def _spark(ts: NDArray[Any], stresses: NDArray[Any], now_ns: int) -> list[float | None]:
-    """The highest stress of each bin, the oldest first."""
+    """Return the highest stress of each bin, the oldest first."""
     last = now_ns // SPARK_NS
     bins = ts // SPARK_NS - (last - SPARK_BINS + 1)
     known = (bins >= 0) & (bins < SPARK_BINS) & np.isfinite(stresses)
@@ -243,13 +246,13 @@ def _spark(ts: NDArray[Any], stresses: NDArray[Any], now_ns: int) -> list[float 
 
 
 def _change(mids: NDArray[Any]) -> float | None:
-    """The last price against the first, less one."""
+    """Return the relative change from the first to the last price."""
     known = mids[np.isfinite(mids)]
     return float(known[-1] / known[0] - 1.0) if len(known) and known[0] else None
 
 
 def _learned(monitor: SymbolMonitor, warmup_bars: int) -> float:
-    """The share of the warm-up that is done."""
+    """Return the completed share of the warm-up."""
     if not monitor.warming_up:
         return 1.0
     learned = max(
@@ -279,13 +282,13 @@ def _market(
             alert.starts_at // 1_000_000,
         )
     if service.level == "problem":
-        return Market("unknown", service.words, None, None)
+        return Market("unknown", service.text, None, None)
     elevated = [row for row in rows if row.state == "elevated"]
     if elevated:
         names = ", ".join(row.symbol for row in elevated[:3])
         others = f" and {len(elevated) - 3} others" if len(elevated) > 3 else ""
-        sentence = f"{names}{others}: more stress than usual, not enough for an alarm"
+        sentence = f"{names}{others}: more stress than usual, but no alarm"
         return Market("elevated", sentence, elevated[0].symbol, None)
     if levels.get("warm-up", "ok") != "ok":
-        return Market("calm", "no incident is open; some symbols are not judged yet", None, None)
-    return Market("calm", "no incident is open, no symbol is stressed", None, None)
+        return Market("calm", "no incident is open; some symbols are still warming up", None, None)
+    return Market("calm", "no incident is open and no symbol is under stress", None, None)

@@ -1,4 +1,4 @@
-"""Where the demonstration is shown: a page on a terminal, plain lines elsewhere."""
+"""The demo's display: a page on a terminal, plain lines otherwise."""
 
 import sys
 import textwrap
@@ -28,7 +28,7 @@ def _to_page(console: Console) -> bool:
 
 @contextmanager
 def display(plan: Plan, observations: Observations) -> Iterator[Callable[[Status], None]]:
-    """Show a demonstration; yields what is to be called for each new frame."""
+    """Show a demo. Yields a function to call with each new status."""
     console = Console(highlight=False)
     if not _to_page(console):
         lines = Lines(plan, observations, _write)
@@ -47,14 +47,14 @@ def display(plan: Plan, observations: Observations) -> Iterator[Callable[[Status
 
 
 def conclude(plan: Plan, observations: Observations, totals: Totals, log: str) -> None:
-    """Print what came of it: on a terminal with the picture, whose page is gone by now."""
+    """Print the summary. On a terminal, also the timeline, because the page has been cleared."""
     console = Console(highlight=False)
-    # Elsewhere a line is a line, however long.
+    # Without a terminal, do not wrap lines.
     width = sys.maxsize
     if _to_page(console):
         width = max(40, console.width) - _HEADING_CELLS
-        picture = Group(
-            rule("what was done to the market"),
+        timeline_page = Group(
+            rule("injected scenario (ground truth)"),
             *timeline(plan, observations, console.width),
             Text(),
             rule("incidents"),
@@ -62,7 +62,7 @@ def conclude(plan: Plan, observations: Observations, totals: Totals, log: str) -
             Text(),
             rule("summary"),
         )
-        console.print(picture)
+        console.print(timeline_page)
     for heading, text in [*summary(plan, observations, totals), ("log", log)]:
         first, *others = textwrap.wrap(text, width)
         _write(f"{heading:<{_HEADING_CELLS}}{first}")

@@ -1,4 +1,4 @@
-"""The simulated exchange as the demonstration sees it: a process to start, follow and end."""
+"""The simulated exchange as a child process of the demo: start, progress, stop."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ _decode = msgspec.json.Decoder(Progress).decode
 
 
 class Exchange:
-    """A running exchange, whose market stands still until it is opened."""
+    """A running exchange. Its market does not move until `open`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
@@ -28,33 +28,33 @@ class Exchange:
         self._commands = process.stdin
         self._reports = process.stdout
 
-    async def open(self, listen: Callable[[Progress], None], dealt_with: Callable[[], int]) -> None:
-        """Start the market's clock, and listen until the market ends.
+    async def open(self, listen: Callable[[Progress], None], processed: Callable[[], int]) -> None:
+        """Start the market's clock, and read progress reports until the market ends.
 
         Parameters
         ----------
         listen
-            Called with how far the market has come, a few times a second.
-        dealt_with
-            Tells how many records have been dealt with: the market waits for a slow machine.
+            Called with the market's progress several times per second.
+        processed
+            Returns the number of processed records. The market waits for a slow machine.
 
         Raises
         ------
         OperatorError
-            The exchange ended before its market did.
+            If the exchange ends before its market does.
         """
-        self._tell(dealt_with())
+        self._send_processed(processed())
         done = False
         async for line in self._reports:
             progress = _decode(line)
             done = progress.done
             listen(progress)
             if not done:
-                self._tell(dealt_with())
+                self._send_processed(processed())
         if not done:
-            raise OperatorError("the simulated exchange ended before its time; the log says why")
+            raise OperatorError("the simulated exchange ended early; see the log for the cause")
 
-    def _tell(self, records: int) -> None:
+    def _send_processed(self, records: int) -> None:
         self._commands.write(b"%d\n" % records)
 
 
@@ -62,7 +62,7 @@ class Exchange:
 async def simulated_exchange(
     plan: Plan, settings: Settings, log: IO[str]
 ) -> AsyncIterator[Exchange]:
-    """Start an exchange that produces into ``settings``' Kafka; it ends with this context."""
+    """Start an exchange that produces to ``settings``' Kafka. It ends with this context."""
     task = Task(
         settings.kafka.bootstrap_servers,
         settings.topics,
@@ -72,8 +72,8 @@ async def simulated_exchange(
         plan.market_seconds,
         plan.speed,
     )
-    # -P: nothing in the current directory is taken for a module of ours. A session of its own:
-    # Ctrl-C comes to us alone, and the exchange ends when its input does, whatever befalls us.
+    # -P: do not import modules from the current directory. A separate session: Ctrl-C reaches only
+    # this process, and the exchange ends when its input closes, even if this process crashes.
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-P", "-m", "service.demo.producer", msgspec.json.encode(task).decode()),
@@ -86,15 +86,15 @@ async def simulated_exchange(
     try:
         yield exchange
     finally:
-        await _end(process)
+        await _stop(process)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close its input, which ends it; what does not end is killed."""
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """Close the process's input, which ends it. Kill it if it does not end."""
     assert process.stdin is not None
     process.stdin.close()
     try:
-        # What it still has to tell is read, or it could not end.
+        # Drain its output, or it could not end.
         await asyncio.wait_for(process.communicate(), _END_SECONDS)
     except TimeoutError:
         process.kill()

@@ -1,12 +1,12 @@
-"""The demonstration without a terminal: a line for whatever happens, and now and then how it goes.
+"""The demo without a terminal: a line for each new event, and a progress line every few seconds.
 
-The ground truth is marked as such: the detectors do not see it.
+The ground truth is marked. The detectors do not see it.
 """
 
 from collections.abc import Callable, Iterator
 
 from detectors.incidents.alerts import Alert
-from service.demo.captions import evidence, money, provocation
+from service.demo.captions import evidence, injection, money
 from service.demo.observations import Observations
 from service.demo.plan import Plan
 from service.demo.status import Status
@@ -15,12 +15,12 @@ PROGRESS_SECONDS = 5.0
 
 
 class Lines:
-    """Tells what is new since it was last asked.
+    """Writes what is new since the last call.
 
     Parameters
     ----------
-    plan, observed
-        The demonstration, and what is seen of it.
+    plan, observations
+        The plan and the observations of the demo.
     write
         Takes a line.
     """
@@ -31,24 +31,24 @@ class Lines:
         self._plan = plan
         self._observations = observations
         self._write = write
-        self._told: set[tuple[str, str]] = set()
+        self._written: set[tuple[str, str]] = set()
         self._phase = ""
         self._next_progress = 0.0
 
     def update(self, status: Status, now: float) -> None:
-        """Write what is new at ``now``, in seconds by any steady clock."""
-        if not self._told:
+        """Write what is new at ``now``, in seconds of a monotonic clock."""
+        if not self._written:
             self._write(
-                f"Foreshock watches a simulated exchange: {self._plan.scenario.description}"
+                f"Foreshock monitors a simulated exchange: {self._plan.scenario.description}"
             )
             self._write(f"  Kafka    {status.bootstrap_servers}")
             self._write(f"  console  {status.console_url}")
             self._write(f"  log      {status.log}")
-            self._write(f"  look     kcat -b {status.bootstrap_servers} -C -u -t foreshock.alerts")
-            self._told.add(("header", ""))
-        news = [item for item in self._news() if item[1] not in self._told]
-        for at_ns, key, text in sorted(news):
-            self._told.add(key)
+            self._write(f"  alerts   kcat -b {status.bootstrap_servers} -C -u -t foreshock.alerts")
+            self._written.add(("header", ""))
+        new_entries = [item for item in self._entries() if item[1] not in self._written]
+        for at_ns, key, text in sorted(new_entries):
+            self._written.add(key)
             self._write(f"[{self._plan.clock(at_ns)}] {text}")
         if now >= self._next_progress or status.phase.partition(":")[0] != self._phase:
             self._next_progress = now + PROGRESS_SECONDS
@@ -59,18 +59,18 @@ class Lines:
                 f"lag {status.lag:,}, late {status.late:,}"
             )
 
-    def _news(self) -> Iterator[tuple[int, tuple[str, str], str]]:
-        """All that has happened: when, what tells it from everything else, and a sentence."""
+    def _entries(self) -> Iterator[tuple[int, tuple[str, str], str]]:
+        """Everything that has happened: the time, an identifier, and a sentence."""
         plan, observations = self._plan, self._observations
         for number, episode in enumerate(plan.scenario.episodes):
             for word, at in (("begins", episode.start_seconds), ("ends", episode.end_seconds)):
                 at_ns = plan.start_ns + int(at * 1e9)
                 if at_ns <= observations.market_ns:
-                    text = f"ground truth, {word}: {provocation(episode.kind)}"
+                    text = f"ground truth, {word}: {injection(episode.kind)}"
                     yield at_ns, (f"episode {number}", word), text
         for cascade in observations.cascades:
             name, began = cascade.symbol, f"cascade {cascade.starts_at}"
-            text = f"ground truth, begins: {name}, {provocation('cascade')}"
+            text = f"ground truth, begins: {name}, {injection('cascade')}"
             yield cascade.starts_at, (began, "begins"), text
             if cascade.ends_at <= observations.market_ns:
                 text = (

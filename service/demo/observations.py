@@ -1,4 +1,4 @@
-"""What a program that subscribes to the topics gets to know, kept as a person wants to see it."""
+"""The demo's view of the topics: what a subscriber receives, prepared for display."""
 
 from collections import deque
 
@@ -13,17 +13,17 @@ from service.exchange.measures import Truth
 
 MINUTE_NS = 60_000_000_000
 CHANGE_NS = 5 * MINUTE_NS
-"""Prices are compared with those of five minutes before."""
+"""Price changes are relative to the price of five minutes before."""
 
 HELD_NS = 30_000_000_000
-"""Readings are shown at their highest over the last half minute: many bars a second pass."""
+"""The page shows the highest readings of the last half minute; many bars pass per second."""
 
 
 class SymbolView(Struct):
-    """A symbol, from its trades and signals.
+    """One symbol's recent trades and signals.
 
-    ``prices`` holds one (time, price) a second, ``liquidations`` (time, notional), ``readings``
-    the signals of the last half minute; all of them are short.
+    ``prices`` holds one (time, price) per second, ``liquidations`` holds (time, notional),
+    ``readings`` holds the signals of the last half minute. All are short.
     """
 
     symbol: str
@@ -35,30 +35,30 @@ class SymbolView(Struct):
 
     @property
     def change_ratio(self) -> float | None:
-        """The price against that of five minutes before, less one."""
+        """The price relative to that of five minutes before, minus one."""
         if self.price is None or not self.prices:
             return None
         return self.price / self.prices[0][1] - 1
 
     @property
     def stress_ratio(self) -> float | None:
-        """The highest of the last half minute; None while warming up."""
+        """The highest value of the last half minute; None while warming up."""
         return max(
             (s.stress_ratio for s in self.readings if s.stress_ratio is not None), default=None
         )
 
     def score(self, detector: str) -> float | None:
-        """A detector's highest score of the last half minute; None while it has none."""
+        """A detector's highest score of the last half minute; None if there is none."""
         readings = [s.detectors[detector].score for s in self.readings if detector in s.detectors]
         return max((score for score in readings if score is not None), default=None)
 
     def alarmed(self, detector: str) -> bool:
-        """Whether a detector alarmed in the last half minute."""
+        """Whether a detector had an alarm in the last half minute."""
         return any(s.detectors[detector].alarm for s in self.readings if detector in s.detectors)
 
 
 class IncidentView(Struct):
-    """An incident: the alert that opened it, and those that escalated and resolved it."""
+    """An incident: the alerts that opened, escalated and resolved it."""
 
     opened: Alert
     escalated: Alert | None = None
@@ -66,32 +66,32 @@ class IncidentView(Struct):
 
     @property
     def severity(self) -> str:
-        """The gravest it has been."""
+        """The highest severity so far."""
         return self.latest.severity
 
     @property
     def latest(self) -> Alert:
-        """The latest alert that says what is wrong."""
+        """The latest firing alert."""
         return self.escalated or self.opened
 
 
 class Observations:
-    """All that was seen so far.
+    """Everything observed so far.
 
     Attributes
     ----------
     symbols
-        By name.
+        Views by symbol.
     drifts
-        The lasting changes that were told of, by alert id.
+        Alerts of lasting changes, by alert id.
     feeds
-        What was told of feeds, by alert id.
+        Alerts of unreliable feeds, by alert id.
     incidents
-        By alert id, in the order in which they opened.
+        Incidents by alert id, in the order of opening.
     market_ns, produced
-        How far the exchange has come.
+        The exchange's progress: market time and number of records.
     cascades
-        The ground truth, each once it has begun.
+        Ground truth: the cascades that have begun.
     """
 
     def __init__(self, symbols: list[str], start_ns: int) -> None:
@@ -104,13 +104,13 @@ class Observations:
         self.cascades: list[Truth] = []
 
     def progress(self, progress: Progress) -> None:
-        """Take in what the exchange tells."""
+        """Record a progress report of the exchange."""
         self.market_ns = progress.market_ns
         self.produced = progress.produced
         self.cascades += progress.cascades
 
     def trade(self, trade: Trade) -> None:
-        """Take in a trade."""
+        """Record a trade."""
         view = self.symbols[trade.symbol]
         now = trade.ts_event
         view.price = trade.price
@@ -129,7 +129,7 @@ class Observations:
         return sum(notional for _, notional in liquidations)
 
     def signal(self, signal: Signal) -> None:
-        """Take in a signal."""
+        """Record a signal."""
         view = self.symbols[signal.symbol]
         view.bars += 1
         view.readings.append(signal)
@@ -137,10 +137,10 @@ class Observations:
             view.readings.popleft()
 
     def alert(self, alert: Alert) -> None:
-        """Take in an alert; that of a drift or of a feed is no incident of the market."""
-        its = kind(alert.detector, alert.severity)
-        if its != "alarm":
-            others = self.feeds if its == "feed" else self.drifts
+        """Record an alert. Alerts of drifts and of feeds are not market incidents."""
+        alert_kind = kind(alert.detector, alert.severity)
+        if alert_kind != "alarm":
+            others = self.feeds if alert_kind == "feed" else self.drifts
             others[alert.alert_id] = alert
             return
         view = self.incidents.get(alert.alert_id)
@@ -152,7 +152,7 @@ class Observations:
             view.escalated = alert
 
     def open_incident(self, symbol: str) -> IncidentView | None:
-        """The incident that is open in a symbol."""
+        """The open incident of a symbol, or None."""
         for view in reversed(self.incidents.values()):
             if view.opened.symbol == symbol and view.resolved is None:
                 return view

@@ -1,4 +1,4 @@
-"""What a demonstration is to show: which market, from when to when, and how fast."""
+"""The plan of a demo: the market, its start and end, and its speed."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,28 @@ from service.exchange.venue.contracts import contracts
 
 SYMBOLS = 4
 MARKET_SECONDS = 1_800.0
-"""The market time that most scenarios fit into, with a warm-up before it."""
+"""Market time that fits most scenarios, warm-up included."""
 
 AFTERMATH_SECONDS = 180.0
-"""What is shown after a scenario that does not."""
+"""Market time shown after the end of a longer scenario."""
 
 MIN_SPEED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A demonstration.
+    """The plan of one demo.
 
     Attributes
     ----------
     scenario, seed
         The market, as for `service.exchange.simulation.simulate`.
     start_ns
-        Market time at which it begins, in nanoseconds since the epoch.
+        Market time of the start, in nanoseconds since the epoch.
     market_seconds
-        How long it runs, in market time.
+        Duration in market time.
     speed
-        Seconds of market time a second.
+        Seconds of market time per second.
     """
 
     scenario: Scenario
@@ -39,21 +39,21 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long it runs, by the clock."""
+        """Duration in wall-clock time."""
         return self.market_seconds / self.speed
 
     @property
     def end_ns(self) -> int:
-        """Market time at which it ends."""
+        """Market time of the end."""
         return self.start_ns + int(self.market_seconds * 1e9)
 
     @property
     def symbols(self) -> list[str]:
-        """The contracts that are traded."""
+        """The traded contracts."""
         return [contract.symbol for contract in contracts(SYMBOLS)]
 
-    def provoked_since(self, symbol: str) -> int | None:
-        """Market time at which something is first done to a symbol; None if nothing ever is."""
+    def injected_since(self, symbol: str) -> int | None:
+        """Market time of the first injection in a symbol; None if there is none."""
         starts = [
             episode.start_seconds
             for episode in self.scenario.episodes
@@ -72,20 +72,21 @@ class Plan:
 
 
 def make_plan(name: str, *, seed: int, seconds: float, speed: float | None, now_ns: int) -> Plan:
-    """Plan a demonstration of a scenario.
+    """Plan a demo of a scenario.
 
     Parameters
     ----------
     name
         The scenario.
     seed
-        The market's.
+        The market's seed.
     seconds
-        How long it is to run, by the clock.
+        Duration in wall-clock time.
     speed
-        Seconds of market time a second; None for what the scenario needs to fit, at least 1.
+        Seconds of market time per second. None means the speed at which the scenario fits, at
+        least 1.
     now_ns
-        The time now: the market's time ends about then, so that none of it is in the future.
+        The current time. Market time ends at about this time, so no event is in the future.
     """
     chosen = scenario(name)
     if speed is None:

@@ -1,8 +1,8 @@
-"""The simulated exchange as a process of its own: it trades ahead of time, and produces on time.
+"""The simulated exchange as a separate process: it simulates ahead of time and produces on time.
 
-Started by `service.demo.exchange`. It reads its task from the command line. Each line on standard
-input is the number of records that have been dealt with; the first starts the market's clock, and
-the end of input ends the process. It tells how far it has come on standard output.
+`service.demo.exchange` starts it with a task on the command line. Each line on standard input is
+the number of processed records. The first line starts the market's clock; the end of input ends
+the process. Progress reports go to standard output.
 """
 
 import os
@@ -29,19 +29,18 @@ TICK_SECONDS = 0.05
 REPORT_SECONDS = 0.2
 
 LOOKAHEAD_NS = 600_000_000_000
-"""How far it trades ahead, in market time: a cascade is known only minutes after its onset."""
+"""Lookahead of the simulation in market time: a cascade is known only minutes after its onset."""
 
 MAX_BACKLOG = 20_000
-"""Records not yet dealt with at which the market's clock stands still; from half of it on it slows
-down. On a machine that is too slow for the speed the market takes longer, rather than the broker
-dropping what nobody has read.
-"""
+"""Unprocessed records at which the market's clock stops; above half of it the clock slows down. On
+a machine that is too slow for the speed, the market takes longer and the broker drops no unread
+record."""
 
 _FLUSH_SECONDS = 10.0
 
 
 class Task(Struct):
-    """What is to be produced where; times and speed as in `service.demo.plan.Plan`."""
+    """What to produce and where; times and speed as in `service.demo.plan.Plan`."""
 
     bootstrap_servers: str
     topics: TopicSettings
@@ -53,9 +52,9 @@ class Task(Struct):
 
 
 class Progress(Struct):
-    """How far the exchange has come: all before ``market_ns``, and so many records, are in Kafka.
+    """Progress of the exchange: Kafka has all events before ``market_ns``, ``produced`` records.
 
-    ``cascades`` are those that have begun since it last told.
+    ``cascades`` are those that have begun since the last report.
     """
 
     market_ns: int
@@ -64,15 +63,15 @@ class Progress(Struct):
     done: bool
 
 
-class Ahead:
-    """A simulation that is run ahead of the market's clock, a bit at a time.
+class Lookahead:
+    """A simulation that runs ahead of the market's clock in small steps.
 
     Parameters
     ----------
     stream
-        What `simulate` yields.
+        The output of `simulate`.
     start_ns
-        Its beginning.
+        Its start.
     """
 
     def __init__(self, stream: Iterator[Event | Truth], start_ns: int) -> None:
@@ -82,8 +81,8 @@ class Ahead:
         self.until_ns = start_ns
         self.ended = False
 
-    def work(self, now_ns: int, until: float) -> None:
-        """Simulate until far enough ahead of ``now_ns``, or the monotonic clock is ``until``."""
+    def advance(self, now_ns: int, until: float) -> None:
+        """Simulate until far enough ahead of ``now_ns``, or until ``until`` (monotonic clock)."""
         while (
             not self.ended
             and self.until_ns < now_ns + LOOKAHEAD_NS
@@ -99,13 +98,13 @@ class Ahead:
                     self._cascades.append(item)
 
     def events(self, until_ns: int) -> Iterator[Event]:
-        """Take the events before a market time."""
+        """Remove and yield the events before a market time."""
         events = self._events
         while events and events[0].ts_event < until_ns:
             yield events.popleft()
 
     def cascades(self, until_ns: int) -> list[Truth]:
-        """Take the cascades that had begun by a market time."""
+        """Remove and return the cascades that have begun by a market time."""
         begun = []
         while self._cascades and self._cascades[0].starts_at < until_ns:
             begun.append(self._cascades.popleft())
@@ -120,7 +119,7 @@ def produce(task: Task, commands: int, reports: int) -> None:
     task
         What to produce.
     commands, reports
-        File descriptors: to be told how much was dealt with, and to tell progress.
+        File descriptors: input of processed-record counts, output of progress reports.
     """
     end_ns = task.start_ns + int(task.market_seconds * 1e9)
     stream = simulate(
@@ -130,19 +129,19 @@ def produce(task: Task, commands: int, reports: int) -> None:
         start_ns=task.start_ns,
         duration_ns=end_ns - task.start_ns,
     )
-    ahead = Ahead(stream, task.start_ns)
+    lookahead = Lookahead(stream, task.start_ns)
     producer = Producer(
         {
             "bootstrap.servers": task.bootstrap_servers,
             "linger.ms": 0,
-            "partitioner": "murmur2_random",  # where Java's producers put a key
+            "partitioner": "murmur2_random",  # the partition that Java's producers choose for a key
             "queue.buffering.max.messages": 1_000_000,
         }
     )
-    dealt_with = -1
-    while dealt_with < 0:
-        ahead.work(task.start_ns, time.monotonic() + TICK_SECONDS)
-        dealt_with = _told(commands, TICK_SECONDS, dealt_with)
+    processed = -1
+    while processed < 0:
+        lookahead.advance(task.start_ns, time.monotonic() + TICK_SECONDS)
+        processed = _read_processed(commands, TICK_SECONDS, processed)
     topics = list(msgspec.structs.asdict(task.topics).values())
     encode = msgspec.json.Encoder().encode
     tick = next_report = time.monotonic()
@@ -150,31 +149,33 @@ def produce(task: Task, commands: int, reports: int) -> None:
     produced = 0
     done = False
     while not done:
-        ahead.work(clock_ns, tick)
-        done = ahead.ended and clock_ns >= end_ns
-        now_ns = clock_ns if ahead.ended else min(clock_ns, ahead.until_ns)
-        for event in ahead.events(end_ns + 1 if done else now_ns):
+        lookahead.advance(clock_ns, tick)
+        done = lookahead.ended and clock_ns >= end_ns
+        now_ns = clock_ns if lookahead.ended else min(clock_ns, lookahead.until_ns)
+        for event in lookahead.events(end_ns + 1 if done else now_ns):
             producer.produce(
                 topics[event.kind], without_nulls(encode(event)), event.symbol.encode()
             )
             produced += 1
-        # All topics up to now before anything later, as a venue does: so nothing comes late.
+        # Flush all topics up to now before producing later events, so no event is late.
         if producer.flush(_FLUSH_SECONDS):
-            raise TimeoutError("the embedded broker does not take the records")
+            raise TimeoutError("the embedded broker did not accept all records in time")
         if done or time.monotonic() >= next_report:
-            told = end_ns if done else now_ns
-            progress = Progress(told, produced, ahead.cascades(told), done)
+            reported_ns = end_ns if done else now_ns
+            progress = Progress(reported_ns, produced, lookahead.cascades(reported_ns), done)
             os.write(reports, encode(progress) + b"\n")
             next_report += REPORT_SECONDS
-        ahead.work(clock_ns, tick + TICK_SECONDS)
-        dealt_with = _told(commands, max(0.0, tick + TICK_SECONDS - time.monotonic()), dealt_with)
+        lookahead.advance(clock_ns, tick + TICK_SECONDS)
+        processed = _read_processed(
+            commands, max(0.0, tick + TICK_SECONDS - time.monotonic()), processed
+        )
         passed, tick = time.monotonic() - tick, time.monotonic()
-        room = 1.0 - (produced - dealt_with) / MAX_BACKLOG
-        clock_ns += int(passed * task.speed * min(1.0, max(0.0, 2.0 * room)) * 1e9)
+        headroom = 1.0 - (produced - processed) / MAX_BACKLOG
+        clock_ns += int(passed * task.speed * min(1.0, max(0.0, 2.0 * headroom)) * 1e9)
 
 
-def _told(commands: int, seconds: float, before: int) -> int:
-    """Wait for so long; the newest number told meanwhile, or the one before."""
+def _read_processed(commands: int, seconds: float, before: int) -> int:
+    """Wait for this many seconds; return the newest number read, or ``before``."""
     until = time.monotonic() + seconds
     while select.select([commands], [], [], max(0.0, until - time.monotonic()))[0]:
         lines = os.read(commands, 65_536).split()

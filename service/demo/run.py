@@ -1,7 +1,7 @@
-"""``foreshock demo``: a broker, an exchange, the service as it always runs, and somebody watching.
+"""``foreshock demo``: an embedded broker, an exchange, the real service, and a subscriber.
 
-The service is not told that this is a demonstration. What is shown of it is what any subscriber of
-its topics gets to see, and what it counts for Prometheus.
+The service has no demo mode. The page shows what any subscriber of its topics receives, and its
+Prometheus metrics.
 """
 
 import asyncio
@@ -35,13 +35,13 @@ from service.web.server import HttpServer
 INTERRUPTED = 130
 
 START_SECONDS = 30.0
-"""What joining the group and restoring may take."""
+"""Maximum time to join the group and restore."""
 
 GRACE = 4.0
-"""How many times as long as planned it may take where the machine is too slow for the speed."""
+"""Maximum duration as a multiple of the planned one, for machines that are too slow."""
 
 STOP_SECONDS = 2.0
-"""What the service may take to stop; the broker and all that it would save go away with it."""
+"""Maximum time for the service to stop. The broker and its data disappear with the demo anyway."""
 
 _FRAME_SECONDS = 0.2
 _RATE_SECONDS = 2.0
@@ -58,20 +58,20 @@ def demo(
     http_port: int,
     keep: bool = False,
 ) -> int:
-    """Run the demonstration, and print at the end what came of it.
+    """Run the demo, and print a summary at the end.
 
     Parameters
     ----------
     seconds
-        How long the market runs, by the clock.
+        Duration in wall-clock time.
     seed, scenario
         The market.
     speed
-        Seconds of market time a second; None for what the scenario needs to fit.
+        Seconds of market time per second. None means the speed at which the scenario fits.
     http_port
-        Where to serve the console and metrics; any free port where that one is taken.
+        Port of the console and the metrics. A free port is used if this one is taken.
     keep
-        Stay after the market has ended, until Ctrl-C, so that one can look around.
+        Continue after the end of the market, until Ctrl-C.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def demo(
     Raises
     ------
     OperatorError
-        The broker, the service or the exchange does not start, or ends before its time.
+        If the broker, the service or the exchange does not start, or ends early.
     """
     plan = make_plan(scenario, seed=seed, seconds=seconds, speed=speed, now_ns=time.time_ns())
     with tempfile.NamedTemporaryFile(
@@ -91,7 +91,7 @@ def demo(
         try:
             return asyncio.run(_demonstrate(plan, http_port, keep, log))
         except KafkaError as error:
-            raise OperatorError(f"the demonstration broke off: {error!r}; see {log.name}") from None
+            raise OperatorError(f"the demo failed: {error!r}; see {log.name}") from None
 
 
 async def _demonstrate(plan: Plan, http_port: int, keep: bool, log: IO[str]) -> int:
@@ -131,27 +131,27 @@ async def _start_http(settings: Settings, port: int, service: Service) -> HttpSe
 
 
 class Demonstration:
-    """One run: the exchange trades, the service watches it, and somebody watches the service.
+    """One run: the exchange trades, the service monitors it, a subscriber shows the results.
 
     Parameters
     ----------
     plan
-        What is to be shown.
+        The plan of the demo.
     settings
-        The service's, with the embedded broker's address.
+        The service's settings, with the embedded broker's address.
     service
-        Not yet running.
+        The service, not yet running.
     console_url
-        Where its console is, for people.
+        Address of its console.
     log
-        Where the service's and the exchange's logs go.
+        Destination of the service's and the exchange's logs.
     keep
-        Whether to stay when the market has ended.
+        Whether to continue after the end of the market.
 
     Attributes
     ----------
     ended
-        Whether the market has come to its end.
+        Whether the market has ended.
     """
 
     def __init__(
@@ -181,14 +181,14 @@ class Demonstration:
         Raises
         ------
         OperatorError
-            The exchange ended before its time.
+            If the exchange ends early.
         KafkaError
-            The service or the subscriber cannot go on.
+            If the service or the subscriber cannot continue.
         """
         with display(self._plan, self.observations) as show:
             async with simulated_exchange(self._plan, self._settings, self._log) as exchange:
-                serving = asyncio.create_task(self._service.run())
-                beside = {
+                service_task = asyncio.create_task(self._service.run())
+                side_tasks = {
                     asyncio.create_task(subscribe(self._settings, self.observations)),
                     asyncio.create_task(self._show(show)),
                     asyncio.create_task(self._trade(exchange)),
@@ -196,22 +196,22 @@ class Demonstration:
                 }
                 try:
                     done, _ = await asyncio.wait(
-                        {serving, *beside},
+                        {service_task, *side_tasks},
                         timeout=None if self._keep else START_SECONDS + GRACE * self._plan.seconds,
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                     for task in done:
                         task.result()
                 finally:
-                    for task in beside:
+                    for task in side_tasks:
                         task.cancel()
                     self._service.stop()
-                    await asyncio.wait({serving}, timeout=STOP_SECONDS)
-                    serving.cancel()
-                    await asyncio.gather(serving, *beside, return_exceptions=True)
+                    await asyncio.wait({service_task}, timeout=STOP_SECONDS)
+                    service_task.cancel()
+                    await asyncio.gather(service_task, *side_tasks, return_exceptions=True)
 
     def totals(self) -> Totals:
-        """What became of the records so far."""
+        """Counts of the records so far."""
         counters = self._service.view().counters
         tally = counters.tally
         return Totals(
@@ -223,13 +223,13 @@ class Demonstration:
         )
 
     async def _trade(self, exchange: Exchange) -> None:
-        """Open the market once somebody watches it, and see it to its end."""
-        while not self._service.health().ready:  # noqa: ASYNC110 - it is a state, not an event
+        """Start the market once the service is ready, and wait for its end."""
+        while not self._service.health().ready:  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(_POLL_SECONDS)
         began = time.monotonic()
-        await exchange.open(self.observations.progress, lambda: self.totals().dealt_with)
+        await exchange.open(self.observations.progress, lambda: self.totals().processed)
         self._traded_for = time.monotonic() - began
-        while self.totals().waiting > 0:  # noqa: ASYNC110 - as above
+        while self.totals().pending > 0:  # noqa: ASYNC110 - as above
             await asyncio.sleep(_POLL_SECONDS)
         self.ended = True
         await asyncio.sleep(_LAST_LOOK_SECONDS)
@@ -261,12 +261,12 @@ class Demonstration:
         )
 
     def _phase(self) -> str:
-        """What is going on, as far as the service knows."""
+        """The current phase, as reported by the service."""
         if self.ended and self._keep:
-            return "the market has ended, the console stays: Ctrl-C ends it"
+            return "market ended; the console keeps running until Ctrl-C"
         health = self._service.health()
         if not health.ready:
-            waiting = next(word for word in health.checks.values() if word != "ok")
+            waiting = next(check for check in health.checks.values() if check != "ok")
             return f"starting: {waiting}"
         views = self.observations.symbols.values()
         if all(view.stress_ratio is None for view in views):
@@ -275,6 +275,6 @@ class Demonstration:
             return f"warming up: {bars} of {needed} bars"
         incidents = [i for s in self._plan.symbols if (i := self.observations.open_incident(s))]
         if not incidents:
-            return "watching: nothing unusual"
+            return "monitoring: no open incidents"
         critical = sum(incident.severity == "critical" for incident in incidents)
         return f"alarm: {len(incidents)} open, {critical} critical"

@@ -1,4 +1,4 @@
-"""The demonstration on a terminal: one calm page, drawn anew a few times a second."""
+"""The demo on a terminal: one page, redrawn several times per second."""
 
 import math
 
@@ -21,21 +21,21 @@ SEVERITY_STYLES = {"warning": "yellow", "critical": "bold red"}
 
 
 def page(plan: Plan, observations: Observations, status: Status, *, width: int, rows: int) -> Group:
-    """The page as it is now, for a terminal of ``width`` columns and ``rows`` lines."""
+    """The current page, for a terminal of ``width`` columns and ``rows`` lines."""
     gap = [Text()] if rows >= _TALL else []
     header = _header(plan, observations, status, width)
     truth = timeline(plan, observations, width)
-    # The table's heading takes a line or two, those of the two parts below it one each.
+    # The table's heading takes one or two lines, the headings of the two parts below one each.
     used = len(header) + len(truth) + len(plan.symbols) + 4 + 3 * len(gap)
     return Group(
         *header,
         *gap,
         _symbols(plan, observations, width),
         *gap,
-        rule("what is done to the market: ground truth, which the detectors do not see"),
+        rule("injected scenario: ground truth, not visible to the detectors"),
         *truth,
         *gap,
-        rule("incidents, as a subscriber of foreshock.alerts sees them"),
+        rule("incidents, from the topic foreshock.alerts"),
         *incidents(plan, observations, max(1, (rows - used) // 2)),
     )
 
@@ -65,27 +65,27 @@ def _header(
     return [
         first,
         Text.assemble(("━" * done, "cyan"), ("━" * (width - done), "bright_black")),
-        _facts(
+        _fields(
             ("read", f"{status.read:,} events"),
             ("rate", f"{status.rate:,.0f}/s"),
             ("lag", f"{status.lag:,}"),
             ("late", f"{status.late:,}"),
         ),
-        _facts(("Kafka", servers), ("log", status.log)),
-        _facts(("console", status.console_url)),
-        _facts(("look", f"kcat -b {servers} -C -u -t foreshock.alerts")),
+        _fields(("Kafka", servers), ("log", status.log)),
+        _fields(("console", status.console_url)),
+        _fields(("alerts", f"kcat -b {servers} -C -u -t foreshock.alerts")),
     ]
 
 
-def _facts(*facts: tuple[str, str]) -> Text:
+def _fields(*fields: tuple[str, str]) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
-    for name, value in facts:
+    for name, value in fields:
         text.append(f"{name} ", style="dim").append(f"{value}   ")
     return text
 
 
 def _symbols(plan: Plan, observations: Observations, width: int) -> Table:
-    """One row a symbol; a narrow terminal gets the columns that matter most."""
+    """One row per symbol. A narrow terminal shows fewer columns."""
     wide = width >= _WIDE
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
     table.add_column("symbol", width=9)
@@ -111,7 +111,7 @@ def _symbols(plan: Plan, observations: Observations, width: int) -> Table:
 
 
 def _price(view: SymbolView) -> str:
-    """The price with five significant figures, which do not jump."""
+    """The price with five significant figures and a fixed number of decimals."""
     if view.price is None:
         return ""
     decimals = max(0, 4 - math.floor(math.log10(view.price)))
@@ -126,7 +126,7 @@ def _change(view: SymbolView) -> Text:
 
 
 def stress_bar(stress_ratio: float | None) -> Text:
-    """Stress from 0, ordinary, to 1, an alarm, as a bar and a number."""
+    """Stress as a bar and a number, from 0 (ordinary) to 1 (alarm)."""
     if stress_ratio is None:
         return Text("warming up", style="dim")
     style = "green" if stress_ratio < 0.5 else "yellow" if stress_ratio < 1.0 else "bold red"
@@ -158,13 +158,13 @@ def _incident(plan: Plan, view: IncidentView | None) -> Text:
 
 
 def incidents(plan: Plan, observations: Observations, most: int) -> list[RenderableType]:
-    """The latest incidents, the newest first, two lines each."""
+    """The latest incidents, newest first, two lines each."""
     views = list(observations.incidents.values())
     if not views:
         return [Text("none so far", style="dim")]
     shown = [line for view in reversed(views[-most:]) for line in _incident_lines(plan, view)]
     if len(views) > most:
-        shown[-1].append(f"   and {len(views) - most} before", style="dim")
+        shown[-1].append(f"   and {len(views) - most} earlier", style="dim")
     return [*shown]
 
 

@@ -1,12 +1,12 @@
-"""How the service stands, for the page and for the plain lines."""
+"""The service's current status, for the page and the plain lines."""
 
 from msgspec import Struct
 
 
 class Status(Struct, frozen=True):
-    """Figures of one moment: what is going on in words, records, and where to look.
+    """Figures of one moment: the phase, record counts, and addresses.
 
-    ``rate`` is in events a second by the clock, ``lag`` in records not yet read.
+    ``rate`` is in events per second of wall-clock time, ``lag`` in unread records.
     """
 
     phase: str

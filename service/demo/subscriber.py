@@ -1,4 +1,4 @@
-"""A program of the user's own, in small: it subscribes to the topics and keeps what it sees."""
+"""A minimal subscriber: it reads the topics and records the messages."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,21 +14,21 @@ from service.demo.observations import Observations
 from service.kafka.cluster.connection import client_options
 from service.settings.types import Settings
 
-_T = TypeVar("_T")
+_Message = TypeVar("_Message")
 
 
 async def subscribe(settings: Settings, observations: Observations) -> None:
-    """Follow alerts, signals and trades from their beginning, until cancelled.
+    """Read alerts, signals and trades from the beginning, until cancelled.
 
     Raises
     ------
     KafkaError
-        The broker does not answer.
+        If the broker does not answer.
     """
-    take: dict[str, Callable[[bytes], None]] = {
-        settings.outputs.alerts: _taker(Alert, observations.alert),
-        settings.outputs.signals: _taker(Signal, observations.signal),
-        settings.topics.trades: _taker(Trade, observations.trade),
+    handlers: dict[str, Callable[[bytes], None]] = {
+        settings.outputs.alerts: _handler(Alert, observations.alert),
+        settings.outputs.signals: _handler(Signal, observations.signal),
+        settings.topics.trades: _handler(Trade, observations.trade),
     }
     consumer = AIOKafkaConsumer(
         **client_options(settings.kafka) | {"client_id": "foreshock-demo"},
@@ -38,16 +38,16 @@ async def subscribe(settings: Settings, observations: Observations) -> None:
     try:
         await consumer.start()
         consumer.assign(
-            [TopicPartition(topic, number) for topic in take for number in range(PARTITIONS)]
+            [TopicPartition(topic, number) for topic in handlers for number in range(PARTITIONS)]
         )
         while True:
             for tp, records in (await consumer.getmany(timeout_ms=100)).items():
                 for record in records:
-                    take[tp.topic](record.value)
+                    handlers[tp.topic](record.value)
     finally:
         await consumer.stop()
 
 
-def _taker(kind: type[_T], take: Callable[[_T], None]) -> Callable[[bytes], None]:
+def _handler(kind: type[_Message], handle: Callable[[_Message], None]) -> Callable[[bytes], None]:
     decode = msgspec.json.Decoder(kind).decode
-    return lambda value: take(decode(value))
+    return lambda value: handle(decode(value))

@@ -1,8 +1,8 @@
-"""The market's time as a picture: what was done, when it was warned of, and what came of it."""
+"""The timeline of market time: injected episodes, alerts and cascades."""
 
 from rich.text import Text
 
-from service.demo.captions import label, provocation
+from service.demo.captions import injection, label
 from service.demo.observations import Observations
 from service.demo.plan import Plan
 from service.exchange.controls import Episode
@@ -12,7 +12,7 @@ _FIVE_MINUTES = 300.0
 
 
 def timeline(plan: Plan, observations: Observations, width: int) -> list[Text]:
-    """One line an episode that has begun, then one a symbol with incidents, then the minutes."""
+    """One line per episode that has begun, one per symbol with incidents, then the axis."""
     cells = max(20, width - LABEL_CELLS - 1)
     lines = [
         *_episodes(plan, observations, cells),
@@ -32,17 +32,22 @@ def _line(name: str, style: str = "dim") -> Text:
 
 
 def _span(
-    plan: Plan, observations: Observations, cells: int, name: str, words: str, span: tuple[int, int]
+    plan: Plan,
+    observations: Observations,
+    cells: int,
+    name: str,
+    caption: str,
+    span: tuple[int, int],
 ) -> Text:
-    """A bar from a time to another or to now, with words where there is room for them."""
+    """A bar from the start to the end or to now, with a caption if it fits."""
     first = _column(plan, span[0], cells)
     last = _column(plan, min(span[1], observations.market_ns), cells)
     bar = ("━" * (last - first + 1), "red" if name == "cascade" else "magenta")
     line = _line(name)
-    if len(words) < first:
-        return line.append(f"{words:>{first - 1}} ", style="dim").append(*bar)
+    if len(caption) < first:
+        return line.append(f"{caption:>{first - 1}} ", style="dim").append(*bar)
     line.append(" " * first).append(*bar)
-    return line.append(f" {words}", style="dim") if len(words) < cells - last - 1 else line
+    return line.append(f" {caption}", style="dim") if len(caption) < cells - last - 1 else line
 
 
 def _episodes(plan: Plan, observations: Observations, cells: int) -> list[Text]:
@@ -51,8 +56,10 @@ def _episodes(plan: Plan, observations: Observations, cells: int) -> list[Text]:
         start = plan.start_ns + int(episode.start_seconds * 1e9)
         end = plan.start_ns + int(episode.end_seconds * 1e9)
         if start <= observations.market_ns:
-            words = f"{_where(plan, episode)}{provocation(episode.kind)}"
-            lines.append(_span(plan, observations, cells, label(episode.kind), words, (start, end)))
+            caption = f"{_where(plan, episode)}{injection(episode.kind)}"
+            lines.append(
+                _span(plan, observations, cells, label(episode.kind), caption, (start, end))
+            )
     return lines
 
 
@@ -69,7 +76,7 @@ def _cascades(plan: Plan, observations: Observations, cells: int) -> list[Text]:
             observations,
             cells,
             "cascade",
-            f"{cascade.symbol}: {provocation('cascade')}",
+            f"{cascade.symbol}: {injection('cascade')}",
             (cascade.starts_at, cascade.ends_at),
         )
         for cascade in observations.cascades
@@ -90,7 +97,7 @@ def _alerts(plan: Plan, observations: Observations, cells: int) -> list[Text]:
                 if alert is not None:
                     first = _column(plan, alert.ts_event, cells)
                     marks.update(dict.fromkeys(range(first, last + 1), ("─", style)))
-        # The marks lie over the lines, and what is critical over what is a warning.
+        # Markers overwrite lines, and critical markers overwrite warning markers.
         for view in views:
             marks[_column(plan, view.opened.ts_event, cells)] = ("▲", "yellow")
         for view in views:

@@ -1,54 +1,55 @@
-"""What a scenario can turn: a market's parameters, and how they move in time."""
+"""The market parameters that a scenario can change, and how they change over time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 class Controls:
-    """A market's parameters as they are now; calm is where everything is as made here.
+    """A market's current parameters. The initial values are those of a calm market.
 
     Attributes
     ----------
     activity
-        Multiplies how often everybody acts.
+        Multiplies the activity of all participants.
     depth
-        Multiplies the sizes that makers quote.
+        Multiplies the makers' quote sizes.
     spread
-        Multiplies the distances at which makers quote.
+        Multiplies the makers' quote distances.
     makers
-        Share of the makers that quote at all.
+        Share of the makers that quote.
     bids
         Share of the makers that quote bids.
     requotes
         Multiplies how often makers renew their quotes.
     volatility
-        Multiplies the volatility of the contract's worth.
+        Multiplies the volatility of the contract's fundamental value.
     leverage
-        Leverage that the eager accounts go up to, as a share of the contract's maximum.
+        The leverage that eager accounts rise to, as a share of the contract's maximum.
     eager_share
-        Share of the leveraged accounts that are eager: raise leverage and buy. A share below one
-        account is one account.
+        Share of the leveraged accounts that are eager: they raise leverage and buy. A share below
+        one account means one account.
     eager_flow
-        Share of the traders' orders that come from the eager accounts.
+        Share of the traders' orders that come from eager accounts.
     excitement
-        Multiplies how many market orders each one sets off.
+        Multiplies the number of market orders that each market order triggers.
     haste
-        Multiplies how soon they follow.
+        Divides the delay of the triggered orders.
     sell_flow
-        Extra selling by market orders, in near depths (calm, one side) a second.
+        Extra selling by market orders, in near depths (calm, one side) per second.
     layering
-        What one account layers on the ask side without meaning to sell, in near depths.
+        Size of the asks that the manipulator layers without intent to sell, in near depths.
     spoofing
-        Size of an ask that one account places again and again without meaning to sell, in near
+        Size of the ask that the manipulator places repeatedly without intent to sell, in near
         depths.
     stuffing
-        Orders that one account places and withdraws at once, relative to all others' in calm.
+        Orders that the manipulator places and withdraws at once, relative to all other
+        participants' orders in a calm market.
     lost
-        Share of what the venue publishes that never arrives.
+        Share of the published events that never arrive.
     lost_cancels, lost_trades
-        Share of the cancels, and of the trades, that never arrive.
+        Share of the cancels and of the trades that never arrive.
     stale
-        Above zero the references that arrive repeat the prices of the first of them.
+        Above zero: arriving references repeat the prices of the first of them.
     """
 
     __slots__ = (
@@ -82,7 +83,7 @@ class Controls:
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """Moves a parameter in a straight line to ``value``, from wherever it is, and leaves it.
+    """Moves a parameter linearly from its current value to ``value``, where it stays.
 
     ``begin`` and ``end`` are seconds since the simulation's start.
     """
@@ -95,22 +96,22 @@ class Ramp:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One thing that is provoked.
+    """One injected episode.
 
     Attributes
     ----------
     kind
         Its label in the ground truth.
     start_seconds, end_seconds
-        When the provocation begins and ends, in seconds since the simulation's start.
+        When the injection begins and ends, in seconds since the simulation's start.
     strength
-        As asked for; 1 is the nominal form.
+        The requested strength; 1 is nominal.
     ramps
-        The interventions.
+        The parameter changes.
     symbols
-        Positions in the list of symbols where it happens; None means everywhere.
+        Positions in the list of symbols. None means all symbols.
     labelled
-        Whether it stands in the ground truth as an episode of its own.
+        Whether the ground truth lists it as an episode of its own.
     """
 
     kind: str
@@ -123,7 +124,7 @@ class Episode:
 
 
 class ControlPath:
-    """A market's ramps, followed in time."""
+    """Applies a market's ramps to its parameters over time."""
 
     def __init__(self, controls: Controls, ramps: Sequence[Ramp]) -> None:
         self._controls = controls
@@ -131,7 +132,7 @@ class ControlPath:
         self._moving: list[tuple[Ramp, float]] = []
 
     def follow(self, seconds: float) -> None:
-        """Set the parameters to what they are so many seconds after the start."""
+        """Set the parameters to their values at this many seconds after the start."""
         while self._waiting and self._waiting[-1].begin <= seconds:
             ramp = self._waiting.pop()
             self._moving.append((ramp, getattr(self._controls, ramp.parameter)))

@@ -1,4 +1,4 @@
-"""One symbol of the simulated exchange: its market, its participants, and the passing of time."""
+"""One symbol of the simulated exchange: its market, its participants, and its time steps."""
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappush
@@ -19,26 +19,26 @@ from service.exchange.venue.venue import Clock, Market
 
 MAKER_LEVERAGE = 3.0
 MANIPULATOR_LEVERAGE = 5.0
-"""Makers are funded well, and never liquidated."""
+"""Leverage settings. Makers are well funded and never liquidated."""
 
 BELIEF_SECONDS = 30.0
-"""Makers forget the impact of trades that the index does not follow within half a minute."""
+"""Makers' belief decays with this time constant, as far as the index does not follow the trades."""
 
 STRESS_SECONDS = 15.0
 USUAL_SECONDS = 900.0
-"""Makers compare the volatility of the last quarter minute with that of the last quarter hour."""
+"""Makers compare the volatility of the last 15 seconds with that of the last 15 minutes."""
 
 LEAST_NEAR = 0.2
-"""Impact is reckoned as if at least this share of the calm near depth were there."""
+"""Impact is computed with at least this share of the calm near depth."""
 
 SLICE_DEPTHS = 0.1
-"""Size of one order of a seller in a hurry, in near depths."""
+"""Size of one order of the urgent seller, in near depths."""
 
 _SECOND = 1_000_000_000
 
 
-class Agenda:
-    """What happens when: a heap of calls, ties in the order in which they were made."""
+class Scheduler:
+    """A heap of scheduled calls. Calls due at the same time run in the order of scheduling."""
 
     __slots__ = ("_entries", "clock", "heap")
 
@@ -48,42 +48,42 @@ class Agenda:
         self._entries = 0
 
     def after(self, seconds: float, call: Callable[[Any], None], argument: Any = None) -> None:
-        """Call with this argument so many seconds from now."""
+        """Schedule ``call(argument)`` in this many seconds."""
         self._entries += 1
         due = self.clock.now + int(seconds * 1e9)
         heappush(self.heap, (due, self._entries, call, argument))
 
 
 class Floor:
-    """One symbol: its market, everybody who trades in it, and what a scenario does to them."""
+    """One symbol: its market, its participants, and a scenario's effects on them."""
 
     def __init__(
         self,
         contract: Contract,
-        people: Population,
-        agenda: Agenda,
+        participants: Population,
+        scheduler: Scheduler,
         seed: str,
         makers: Sequence[str],
         accounts: list[str],
         episodes: Sequence[Episode],
     ) -> None:
         self.rng = rng = Random(f"{seed}/{contract.symbol}")
-        self.agenda = agenda
+        self.scheduler = scheduler
         self.meter = CascadeMeter(contract.symbol)
         self.withdrawals = WithdrawalMeter(contract.symbol)
-        self.market = market = Market(contract, agenda.clock, self.meter)
+        self.market = market = Market(contract, scheduler.clock, self.meter)
         self.fundamental = Fundamental(contract)
         self.controls = Controls()
         self.path = ControlPath(
             self.controls, [ramp for episode in episodes for ramp in episode.ramps]
         )
-        self.risk = RiskEngine(market, agenda.after, rng)
+        self.risk = RiskEngine(market, scheduler.after, rng)
         self.makers = [
             Maker(
                 market,
                 self.controls,
                 Holding(name, MAKER_LEVERAGE, margined=False),
-                people,
+                participants,
                 rng,
             )
             for name in makers
@@ -93,42 +93,42 @@ class Floor:
         self.crowd = Crowd(
             market,
             self.controls,
-            people,
+            participants,
             self.near_lots,
             accounts[:-1],
-            agenda.after,
+            scheduler.after,
             rng,
         )
         self.manipulator = Manipulator(
             market,
             self.controls,
             Holding(accounts[-1], MANIPULATOR_LEVERAGE, margined=True),
-            people,
+            participants,
             self.near_lots,
-            agenda.after,
+            scheduler.after,
             rng,
         )
         self.episodes = sorted(episodes, key=lambda episode: episode.end_seconds)
-        self._fast = self._slow = 0.0
-        self._logged = market.mid()
-        self._selling = 0.0
+        self._fast_variance = self._slow_variance = 0.0
+        self._last_fair = market.mid()
+        self._unsold_lots = 0.0
         self._published = 0
 
     def open(self) -> None:
-        """Publish what stands before trading, and have everybody begin within a second or two."""
+        """Publish the initial state, and schedule every participant's start."""
         self.market.publish_margin()
         self.crowd.open_positions()
-        after, rng = self.agenda.after, self.rng
+        after, rng = self.scheduler.after, self.rng
         for maker in self.makers:
             after(rng.uniform(0.0, 0.5), self._quote, maker)
-        after(0.7, self._seed)
+        after(0.7, self._seed_book)
 
     def pulse(self, elapsed: float, seconds: float, common: float) -> None:
-        """Let ``seconds`` pass: parameters, prices, stress, liquidations, publication."""
+        """Advance by ``seconds``: parameters, prices, stress, liquidations, publication."""
         market, controls = self.market, self.controls
         self.path.follow(elapsed)
-        deploy(self.makers, controls.makers, self.agenda.after, self.rng)
-        deploy_bids(self.makers, controls.bids, self.agenda.after, self.rng)
+        deploy(self.makers, controls.makers, self.scheduler.after, self.rng)
+        deploy_bids(self.makers, controls.bids, self.scheduler.after, self.rng)
         mid = market.mid()
         followed = self.fundamental.advance(
             self.rng, common, seconds, controls.volatility, mid / market.index - 1
@@ -137,7 +137,7 @@ class Floor:
         market.update_prices(self.fundamental.index, seconds)
         market.liveliness = self.fundamental.liveliness
         self.crowd.watch_trend(seconds)
-        self._feel_stress(market.fair(), seconds)
+        self._update_stress(market.fair(), seconds)
         self.crowd.choose_eager()
         self.crowd.seek_value(self.fundamental.worth, seconds)
         self._sell(seconds)
@@ -149,27 +149,27 @@ class Floor:
             market.publish_reference()
 
     def truths(self, elapsed: float, start_ns: int, *, final: bool) -> Iterator[Truth]:
-        """What has become known by now about episodes and cascades."""
-        now = self.agenda.clock.now
+        """Yield the ground-truth records that have become known since the last call."""
+        now = self.scheduler.clock.now
         cascade = self.meter.close() if final else self.meter.watch(now, self.market.mark)
         if cascade is not None:
             yield cascade
-        standing = sum(maker.standing_lots() for maker in self.makers) / self.near_lots
-        left = self.withdrawals.watch(now, standing)
-        if final and left is None:
-            left = self.withdrawals.close(now)
-        if left is not None:
-            yield left
+        depth_share = sum(maker.unscaled_near_lots() for maker in self.makers) / self.near_lots
+        withdrawal = self.withdrawals.watch(now, depth_share)
+        if final and withdrawal is None:
+            withdrawal = self.withdrawals.close(now)
+        if withdrawal is not None:
+            yield withdrawal
         while self.episodes and (final or self.episodes[0].end_seconds <= elapsed):
             episode = self.episodes.pop(0)
             if episode.start_seconds >= elapsed or not episode.labelled:
                 continue
-            turned = {ramp.parameter for ramp in episode.ramps}
+            parameters = {ramp.parameter for ramp in episode.ramps}
             accounts: tuple[str, ...] = ()
-            if "leverage" in turned:
+            if "leverage" in parameters:
                 accounts = tuple(self.crowd.raised)
                 self.crowd.raised.clear()
-            elif turned & {"layering", "spoofing", "stuffing"}:
+            elif parameters & {"layering", "spoofing", "stuffing"}:
                 accounts = (self.manipulator.holding.account,)
             yield Truth(
                 kind=episode.kind,
@@ -180,32 +180,32 @@ class Floor:
                 accounts=accounts,
             )
 
-    def _seed(self, _: None) -> None:
+    def _seed_book(self, _: None) -> None:
         self.market.measure_depth()
         self.crowd.seed_book()
         self.crowd.begin()
 
     def _quote(self, maker: Maker) -> None:
-        self.agenda.after(maker.act(), self._quote, maker)
+        self.scheduler.after(maker.act(), self._quote, maker)
 
-    def _feel_stress(self, fair: float, seconds: float) -> None:
-        move = fair / self._logged - 1
-        self._logged = fair
-        pace = move * move / seconds
-        if self._slow == 0.0:
-            self._fast = self._slow = self.market.contract.deviation**2
-        self._fast += min(seconds / STRESS_SECONDS, 1.0) * (pace - self._fast)
-        usual = min(pace, 9 * self._slow)
-        self._slow += min(seconds / USUAL_SECONDS, 1.0) * (usual - self._slow)
-        stress = (self._fast / self._slow) ** 0.5
+    def _update_stress(self, fair: float, seconds: float) -> None:
+        move = fair / self._last_fair - 1
+        self._last_fair = fair
+        variance = move * move / seconds
+        if self._slow_variance == 0.0:
+            self._fast_variance = self._slow_variance = self.market.contract.deviation**2
+        self._fast_variance += min(seconds / STRESS_SECONDS, 1.0) * (variance - self._fast_variance)
+        clipped = min(variance, 9 * self._slow_variance)
+        self._slow_variance += min(seconds / USUAL_SECONDS, 1.0) * (clipped - self._slow_variance)
+        stress = (self._fast_variance / self._slow_variance) ** 0.5
         for maker in self.makers:
             maker.stress = stress
 
     def _sell(self, seconds: float) -> None:
         if not self.controls.sell_flow:
             return
-        self._selling += self.controls.sell_flow * seconds * self.near_lots
+        self._unsold_lots += self.controls.sell_flow * seconds * self.near_lots
         slice_lots = SLICE_DEPTHS * self.near_lots
-        while self._selling >= slice_lots:
-            self._selling -= slice_lots
+        while self._unsold_lots >= slice_lots:
+            self._unsold_lots -= slice_lots
             self.crowd.sell(int(slice_lots))

@@ -1,4 +1,4 @@
-"""Ground truth: what was provoked, and what a cascade was, measured from the mechanism."""
+"""Ground truth: the injected episodes, and the cascades and withdrawals that the meters measure."""
 
 from collections import deque
 
@@ -21,22 +21,22 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes
     ----------
     kind
-        Which scenario provoked it; "cascade" and "makers_left" are never provoked but measured.
+        The scenario that injected it. "cascade" and "makers_left" are measured, never injected.
     symbol
-        Where.
+        The symbol that it affects.
     starts_at, ends_at
         Nanoseconds since the epoch, UTC. A cascade starts at its onset.
     strength
-        As the scenario was asked for; for a cascade its peak drawdown, for makers that left the
-        share of their quotes that was gone.
+        The scenario's strength. For a cascade: the peak drawdown. For a makers' withdrawal: the
+        largest missing share of their quotes.
     accounts
-        Whose doing it was, where that is so.
+        The accounts that caused the episode, if particular accounts did.
     peak_drawdown_ratio
-        Cascades: the mark price's largest move against the liquidated since the onset.
+        Cascades: the mark price's largest move against the liquidated accounts since the onset.
     liquidated_notional
-        Cascades: what was closed out from onset to end, in the quote currency.
+        Cascades: notional liquidated from onset to end, in the quote currency.
     liquidation_steps
-        Cascades: in how many steps.
+        Cascades: the number of liquidation steps.
     """
 
     kind: str
@@ -51,64 +51,67 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WithdrawalMeter:
-    """Tells when so many makers have left a market by themselves that its book is thin.
+    """Measures when makers have left a market by themselves and its book is thin.
 
-    That is when what makers would show near the middle falls below `LEFT_SHARE` of what they show
-    in calm; it is over when it has been above `BACK_SHARE` again.
+    A withdrawal starts when the makers would show less than `LEFT_SHARE` of their calm depth near
+    the mid price. It ends when they would show more than `BACK_SHARE`.
     """
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        self._since: int | None = None
-        self._least = 1.0
+        self._since_ns: int | None = None
+        self._lowest_share = 1.0
 
-    def watch(self, now: int, standing_share: float) -> Truth | None:
-        """Follow the makers; return the withdrawal once it is over."""
-        if self._since is None:
-            if standing_share < LEFT_SHARE:
-                self._since, self._least = now, standing_share
+    def watch(self, now: int, depth_share: float) -> Truth | None:
+        """Update with the makers' current share of their calm depth.
+
+        Returns the withdrawal when it has ended, otherwise None.
+        """
+        if self._since_ns is None:
+            if depth_share < LEFT_SHARE:
+                self._since_ns, self._lowest_share = now, depth_share
             return None
-        self._least = min(self._least, standing_share)
-        return self.close(now) if standing_share > BACK_SHARE else None
+        self._lowest_share = min(self._lowest_share, depth_share)
+        return self.close(now) if depth_share > BACK_SHARE else None
 
     def close(self, now: int) -> Truth | None:
-        """The withdrawal that is under way, if one is."""
-        if self._since is None:
+        """End and return the current withdrawal, or return None if there is none."""
+        if self._since_ns is None:
             return None
-        since, self._since = self._since, None
+        since, self._since_ns = self._since_ns, None
         return Truth(
             kind="makers_left",
             symbol=self.symbol,
             starts_at=since,
             ends_at=now,
-            strength=round(1.0 - self._least, 3),
+            strength=round(1.0 - self._lowest_share, 3),
         )
 
 
 class CascadeMeter:
-    """Tells when liquidations in one contract have become a cascade.
+    """Measures when liquidations in one contract have become a cascade.
 
-    A cascade is when, within `WINDOW_NS`, liquidations on one side hit at least `MIN_ACCOUNTS`
-    accounts, close at least `MIN_OPEN_SHARE` of the open interest, and make up at least
-    `MIN_TRADED_SHARE` of everything traded, and the mark price moves against the liquidated by at
-    least `MIN_DRAWDOWN` before it is over. Its onset is the first liquidation of that window; it
-    ends with the last one before `QUIET_NS` without any.
+    A cascade: within `WINDOW_NS`, liquidations on one side hit at least `MIN_ACCOUNTS` accounts,
+    close at least `MIN_OPEN_SHARE` of the open interest, and make up at least `MIN_TRADED_SHARE` of
+    the traded volume. The mark price also moves against the liquidated accounts by at least
+    `MIN_DRAWDOWN` before the end. The onset is the first liquidation of that window. The end is the
+    last liquidation before `QUIET_NS` without any.
     """
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self._steps: deque[tuple[int, str, int, float, float]] = deque()
         self._volumes: deque[list[float]] = deque()
-        self._onset: int | None = None
+        self._onset_ns: int | None = None
         self._side = 0
-        self._last = 0
-        self._mark = 0.0
-        self._worst = 0.0
-        self._count = 0
+        self._last_ns = 0
+        self._onset_mark = 0.0
+        self._drawdown = 0.0
+        self._step_count = 0
         self._notional = 0.0
 
     def traded(self, now: int, notional: float) -> None:
-        """Note a trade of this notional, liquidations included."""
+        """Record a trade of this notional, liquidations included."""
         bucket = now // _BUCKET_NS
         volumes = self._volumes
         if volumes and volumes[-1][0] == bucket:
@@ -121,57 +124,60 @@ class CascadeMeter:
     def liquidated(
         self, now: int, account: str, side: int, notional: float, mark: float, open_notional: float
     ) -> None:
-        """Note a liquidation step.
+        """Record a liquidation step.
 
-        ``side`` is the side it traded on, ``mark`` the mark price, ``open_notional`` the open
-        interest after it; notionals are in the quote currency.
+        ``side`` is the side of the liquidation order, ``mark`` the mark price, ``open_notional``
+        the open interest after the step. Notionals are in the quote currency.
         """
-        if self._onset is not None:
+        if self._onset_ns is not None:
             if side == self._side:
-                self._last = now
-                self._count += 1
+                self._last_ns = now
+                self._step_count += 1
                 self._notional += notional
             return
         steps = self._steps
         steps.append((now, account, side, notional, mark))
         while steps[0][0] <= now - WINDOW_NS:
             steps.popleft()
-        same = [step for step in steps if step[2] == side]
-        liquidated = sum(step[3] for step in same)
+        same_side = [step for step in steps if step[2] == side]
+        liquidated = sum(step[3] for step in same_side)
         volume = sum(volume for _, volume in self._volumes)
         if (
-            len({step[1] for step in same}) >= MIN_ACCOUNTS
+            len({step[1] for step in same_side}) >= MIN_ACCOUNTS
             and liquidated >= MIN_OPEN_SHARE * (open_notional + liquidated)
             and liquidated >= MIN_TRADED_SHARE * volume
         ):
-            self._onset, self._last = same[0][0], now
-            self._side, self._mark = side, same[0][4]
-            self._count, self._notional = len(same), liquidated
-            self._worst = side * (mark / self._mark - 1)
+            self._onset_ns, self._last_ns = same_side[0][0], now
+            self._side, self._onset_mark = side, same_side[0][4]
+            self._step_count, self._notional = len(same_side), liquidated
+            self._drawdown = side * (mark / self._onset_mark - 1)
             steps.clear()
 
     def watch(self, now: int, mark: float) -> Truth | None:
-        """Follow the mark price; return the cascade once it has been over for long enough."""
-        if self._onset is None:
+        """Update with the mark price.
+
+        Returns the cascade once `QUIET_NS` have passed without a liquidation, otherwise None.
+        """
+        if self._onset_ns is None:
             return None
-        self._worst = max(self._worst, self._side * (mark / self._mark - 1))
-        return self.close() if now - self._last >= QUIET_NS else None
+        self._drawdown = max(self._drawdown, self._side * (mark / self._onset_mark - 1))
+        return self.close() if now - self._last_ns >= QUIET_NS else None
 
     def close(self) -> Truth | None:
-        """The cascade that is under way, if one is; the meter is then ready for the next."""
-        if self._onset is None:
+        """End and return the current cascade, or return None if there is none."""
+        if self._onset_ns is None:
             return None
-        onset, self._onset = self._onset, None
-        if self._worst < MIN_DRAWDOWN:
+        onset, self._onset_ns = self._onset_ns, None
+        if self._drawdown < MIN_DRAWDOWN:
             return None
-        drawdown = round(self._worst, 5)
+        drawdown = round(self._drawdown, 5)
         return Truth(
             kind="cascade",
             symbol=self.symbol,
             starts_at=onset,
-            ends_at=self._last,
+            ends_at=self._last_ns,
             strength=drawdown,
             peak_drawdown_ratio=drawdown,
             liquidated_notional=round(self._notional, 2),
-            liquidation_steps=self._count,
+            liquidation_steps=self._step_count,
         )

@@ -1,4 +1,4 @@
-"""Writes a simulation to files: the streams, and the ground truth beside them."""
+"""Write a simulation to files: the streams and, next to them, the ground truth."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ _REPORT_EVERY = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What was written: events of each stream, the ground truth, and how long it took."""
+    """What was written: the number of events per stream, the ground truth, and the elapsed time."""
 
     directory: Path
     counts: dict[str, int]
@@ -38,32 +38,32 @@ def simulate_to_directory(
     compression: str = "none",
     progress: Callable[[float, int], None] | None = None,
 ) -> Recording:
-    """Simulate, and write ``orders.ndjson`` and the other streams, and ``truth.ndjson``.
+    """Run a simulation; write ``orders.ndjson``, the other streams, and ``truth.ndjson``.
 
     Parameters
     ----------
     out
-        Directory to write to; made if it does not exist, and it must not hold streams already.
+        Output directory. It is created if it does not exist, and must not hold streams yet.
     scenario, seed, symbols, start_ns, events_per_second
         As for `simulate`.
     duration_seconds
-        Length in market time.
+        Duration in market time.
     compression
-        "none", "gz" or "zst"; the ground truth is never compressed.
+        "none", "gz" or "zst". The ground truth is never compressed.
     progress
-        Called from time to time with the share done (0 to 1) and the events so far.
+        Called at intervals with the share done (0 to 1) and the number of events so far.
 
     Raises
     ------
     ValueError
         If a parameter is out of range.
     FileExistsError
-        If the directory holds streams already.
+        If the directory already holds streams.
     RuntimeError
-        If "zst" is asked for without the extra that writes it.
+        If ``compression`` is "zst" and the extra that writes it is not installed.
     """
     if duration_seconds <= 0:
-        raise ValueError(f"duration is {duration_seconds} s; it must be above zero")
+        raise ValueError(f"duration is {duration_seconds} s; it must be positive")
     started = time.monotonic()
     duration_ns = int(duration_seconds * 1e9)
     events = simulate(
@@ -98,6 +98,6 @@ def read_truths(directory: Path) -> list[Truth]:
     Raises
     ------
     FileNotFoundError
-        If the directory holds none.
+        If the directory holds no ground truth.
     """
     return msgspec.json.Decoder(Truth).decode_lines((directory / TRUTH_FILE).read_bytes())

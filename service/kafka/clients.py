@@ -11,11 +11,11 @@ from service.outputs.publisher import Publisher
 
 
 class Clients(Struct):
-    """The connections that a session holds, all started."""
+    """The connections of a session; all of them are started."""
 
     consumer: AIOKafkaConsumer
     reader: AIOKafkaConsumer
     admin: AIOKafkaAdminClient
     publisher: Publisher
     on_alert: Callable[[int, Alert], None] = lambda _partition, _alert: None
-    """Told of each alert as it is published; it must not wait."""
+    """Called with each alert that is published; it must not block."""

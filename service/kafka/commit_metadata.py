@@ -1,18 +1,19 @@
-"""What is kept with a committed offset beside it: how far the world has been told."""
+"""The metadata of a committed offset: what was published and saved up to the commit."""
 
 import msgspec
 from msgspec import Struct
 
 
 class CommitMetadata(Struct, frozen=True):
-    """What is kept with a committed offset, as its metadata.
+    """The content of the metadata of a committed offset.
 
-    ``newest_ns``: the topic's newest event time at the offset. ``signals_until_ns``: signals of
-    bars that end by then are out. ``alerts_offset``: alerts that a restart might raise again stand
-    at or after this offset of the alerts topic. ``snapshots_offset``: each symbol's newest snapshot
-    stands at or after this offset of the snapshots topic. ``begun_at``: snapshots before this
-    offset know nothing of the input topic, which came or was made again after them; -1 for all that
-    there are. ``saved_symbols`` have a snapshot.
+    ``newest_ns``: the newest event time of the topic at the offset. ``signals_until_ns``: the
+    signals of bars that end by this time are published. ``alerts_offset``: alerts that a restart
+    might raise again are at or after this offset of the alerts topic. ``snapshots_offset``: the
+    newest snapshot of each symbol is at or after this offset of the snapshots topic. ``begun_at``:
+    snapshots before this offset of the snapshots topic contain nothing of the input topic, because
+    the input topic was added or created again after them; -1 means all existing snapshots.
+    ``saved_symbols``: the number of symbols with a snapshot.
     """
 
     newest_ns: int = 0
@@ -27,13 +28,13 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(CommitMetadata).decode
 
 
-def metadata(note: CommitMetadata) -> str:
-    """A note as a committed offset's metadata."""
-    return _encode(note).decode()
+def encode_metadata(commit_metadata: CommitMetadata) -> str:
+    """Encode the metadata of a committed offset."""
+    return _encode(commit_metadata).decode()
 
 
 def decode_metadata(metadata: str | None) -> CommitMetadata | None:
-    """The note of a committed offset, None where somebody else committed it."""
+    """Decode the metadata of a committed offset; None if Foreshock did not write it."""
     try:
         return _decode(metadata or "")
     except msgspec.MsgspecError:

@@ -1,4 +1,4 @@
-"""The count of what the Kafka loop reads, for the metrics."""
+"""Counters of the Kafka loop, for the metrics."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from service.pipeline.snapshots import Problem
 
 
 class ConsumerCounters(Struct):
-    """What was read and what became of it, for the metrics; it only grows."""
+    """Counters of the records read and of their results, for the metrics; they only grow."""
 
     tally: Tally = field(default_factory=Tally)
     records: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Which topics are silent: they have no more records, as the broker says, and hold nothing back."""
+"""Idle topics: the broker confirms that they have no more records, so no topic waits for them."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from service.pipeline.align import Aligner
 
 
 class OffsetsWentBackError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
-    """A topic's records are numbered from the beginning: it was deleted and made again."""
+    """The offsets of a topic start from 0 again: the topic was deleted and created again."""
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
@@ -20,10 +20,10 @@ class OffsetsWentBackError(KafkaError):  # type: ignore[misc]  # aiokafka ships 
 
 
 class BrokerAnswer(NamedTuple):
-    """What the broker last said of a topic partition.
+    """The last answer of the broker about a topic partition.
 
-    ``end`` is the offset that the next record will get, None where nothing was heard yet; ``at``
-    tells one answer from the next.
+    ``end`` is the offset of the next record to be written; None before the first answer. ``at``
+    differs between two answers.
     """
 
     end: int | None
@@ -31,16 +31,17 @@ class BrokerAnswer(NamedTuple):
 
 
 class _Silence(Struct):
-    """A topic without unread records.
+    """The state of a topic without unread records.
 
-    ``read`` is the offset where it fell silent, ``since`` when that was first seen, ``until`` up to
-    when it is known, ``answered`` when the broker's last answer was seen (monotonic seconds).
-    ``below``: the topic ends before what was read. One answer may say so of a topic that is being
-    written; if it lasts, the topic was made again.
+    ``read`` is the offset at which the silence began: that of the next record to read. ``since`` is
+    when the silence was first seen, and ``until`` is the last time for which the broker has
+    confirmed it. ``answered`` is when the broker's last answer was seen. Times are in monotonic
+    seconds. ``below``: the topic ends before ``read``. A single answer may say so while the topic
+    is being written. If it stays so, the topic was created again.
     """
 
     read: int
-    heard_at: int | None
+    answer_at: int | None
     since: float
     until: float
     answered: float
@@ -48,14 +49,14 @@ class _Silence(Struct):
 
 
 class Idleness:
-    """The silence of one partition number's topics.
+    """Decides which topics of one partition number are idle.
 
     Parameters
     ----------
     inputs
         The stream of each topic partition.
     aligner
-        Is told which streams are idle.
+        The aligner; it must know which streams are idle.
     """
 
     def __init__(self, inputs: Mapping[TopicPartition, str], aligner: Aligner) -> None:
@@ -64,21 +65,24 @@ class Idleness:
         self._silences: dict[TopicPartition, _Silence] = {}
 
     def update(
-        self, heard: Mapping[TopicPartition, BrokerAnswer], idle_after: float, unheard_after: float
+        self,
+        answers: Mapping[TopicPartition, BrokerAnswer],
+        idle_after: float,
+        unanswered_after: float,
     ) -> bool:
-        """Let topics that are known to have no more records hold nothing back.
+        """Mark the topics that are known to have no more records as idle in the aligner.
 
-        Silence counts as far as the broker has confirmed it: a topic that cannot be reached is not
-        idle, and one that was idle holds the others back again until it is heard of.
+        Silence counts only as far as the broker has confirmed it. A topic whose broker does not
+        answer is not idle. An idle topic makes the others wait again if the answers about it stop.
 
         Parameters
         ----------
-        heard
-            What the broker last said of each topic.
+        answers
+            The broker's last answer about each topic.
         idle_after
-            How long a topic must be silent, in seconds.
-        unheard_after
-            After how many seconds without an answer its silence is no longer known.
+            The silence after which a topic is idle, in seconds.
+        unanswered_after
+            The time without an answer after which the silence is no longer known, in seconds.
 
         Returns
         -------
@@ -88,14 +92,14 @@ class Idleness:
         Raises
         ------
         OffsetsWentBackError
-            A topic ends before what was read of it, and has for as long.
+            For ``idle_after`` seconds, a topic has ended before the records that were read from it.
         """
         aligner = self._aligner
         now = time.monotonic()
         changed = False
         for tp, stream in self._inputs.items():
             read = aligner.read(stream)
-            end, at = heard[tp]
+            end, answer_at = answers[tp]
             if end is None or read < end:
                 self._silences.pop(tp, None)
                 aligner.set_idle(stream, idle=False)
@@ -103,17 +107,19 @@ class Idleness:
             silence = self._silences.get(tp)
             below = end < read
             if silence is None or silence.read != read or silence.below != below:
-                self._silences[tp] = _Silence(read, at, now, now, now, below)
+                self._silences[tp] = _Silence(read, answer_at, now, now, now, below)
                 if below:
                     aligner.set_idle(stream, idle=False)
                 continue
-            if silence.heard_at != at:
-                # It may have waited long to be seen, but was asked for after the one before.
+            if silence.answer_at != answer_at:
+                # This answer may have waited long before it was seen. But it was requested after
+                # the answer before it, so it confirms the silence up to the time at which that
+                # answer was seen.
                 silence.until, silence.answered = silence.answered, now
-                silence.heard_at = at
+                silence.answer_at = answer_at
             if silence.until - silence.since >= idle_after:
                 if below:
                     raise OffsetsWentBackError(tp.topic)
-                known = now - silence.until < unheard_after
-                changed |= aligner.set_idle(stream, idle=known) and known
+                is_known = now - silence.until < unanswered_after
+                changed |= aligner.set_idle(stream, idle=is_known) and is_known
         return changed

@@ -1,4 +1,4 @@
-"""Says in the log when a bound on memory bites, and how much was given up for it."""
+"""Logs when a memory limit is reached, and how much Foreshock dropped because of it."""
 
 from collections.abc import Callable
 
@@ -8,25 +8,25 @@ from service.pipeline.output import Tally
 from service.settings.types import LimitSettings
 
 QUIET_SECONDS = 60.0
-"""The same bound is spoken of no more often than this."""
+"""The shortest time between two messages about the same limit, in seconds."""
 
 log = structlog.get_logger("foreshock.bounds")
 
-_BOUNDS: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
-    ("symbols", "symbols forgotten", lambda tally: tally.evicted_symbols),
-    ("symbols", "events not watched", lambda tally: tally.unwatched),
-    ("resting_orders", "orders forgotten", lambda tally: tally.market.evicted_orders),
-    ("accounts", "accounts forgotten", lambda tally: tally.market.evicted_accounts),
+_LIMITS: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
+    ("symbols", "symbols evicted", lambda tally: tally.evicted_symbols),
+    ("symbols", "events of unwatched symbols", lambda tally: tally.unwatched),
+    ("resting_orders", "orders evicted", lambda tally: tally.market.evicted_orders),
+    ("accounts", "accounts evicted", lambda tally: tally.market.evicted_accounts),
 )
 
 
 class LimitLog:
-    """Watches the counters of what was given up.
+    """Logs the growth of the counters of dropped items.
 
     Parameters
     ----------
     limits
-        The bounds.
+        The memory limits.
     tally
         The counters.
     """
@@ -34,21 +34,21 @@ class LimitLog:
     def __init__(self, limits: LimitSettings, tally: Tally) -> None:
         self._limits = limits
         self._tally = tally
-        self._told = [count(tally) for _, _, count in _BOUNDS]
-        self._silent_until = [0.0] * len(_BOUNDS)
+        self._logged = [count(tally) for _, _, count in _LIMITS]
+        self._silent_until = [0.0] * len(_LIMITS)
 
     def note(self, now: float) -> None:
-        """Say what was given up since it was last said; ``now`` in monotonic seconds."""
-        for i, (setting, what, count) in enumerate(_BOUNDS):
+        """Log what was dropped since the last message; ``now`` is in monotonic seconds."""
+        for i, (setting, dropped, count) in enumerate(_LIMITS):
             total = count(self._tally)
-            if total == self._told[i] or now < self._silent_until[i]:
+            if total == self._logged[i] or now < self._silent_until[i]:
                 continue
             log.warning(
-                "a bound on memory was reached",
+                "a memory limit was reached",
                 setting=f"limits.{setting}",
                 limit=getattr(self._limits, setting),
-                given_up=what,
-                count=total - self._told[i],
+                given_up=dropped,
+                count=total - self._logged[i],
             )
-            self._told[i] = total
+            self._logged[i] = total
             self._silent_until[i] = now + QUIET_SECONDS

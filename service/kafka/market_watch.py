@@ -1,11 +1,13 @@
-"""What only shows across symbols, found on the alerts topic by whoever owns partition number 0.
+"""Market-wide detection on the alerts topic, by the process that owns partition number 0.
 
-The alerts of all partitions and processes meet on that topic. It is the watch's only input and its
-memory: whoever takes it over reads the last day of it, goes on from what was told of the market
-there, and tells what was not. All that is there is read before anything is concluded from it, and
-taken in the order of event time.
+The alerts topic holds the alerts of all partitions and processes. It is the only input of the
+market watch and its only memory. A process that takes over the watch reads the last day of the
+topic. It continues from the market-wide alerts published there, and publishes those that are
+missing. It reads all existing records before it concludes anything, and processes them in the order
+of event time.
 
-The watch runs beside the loop of the partitions. What fails in it is counted and tried again.
+The watch runs concurrently with the loop of the partitions. Its failures are counted, and it
+retries.
 """
 
 import asyncio
@@ -27,14 +29,16 @@ from service.pipeline.output import AlertKey, Output, Watcher, alert_key
 from service.settings.assembly import market_monitor
 from service.settings.types import Settings
 
-OWNED = 0
-"""The partition number whose owner watches, and to which the market's alerts are sent."""
+WATCH_PARTITION = 0
+"""The partition number whose owner runs the watch, and to which market-wide alerts are sent."""
 
-PLACE = -1
-"""Under which number Alertmanager's notifier and the console keep the market: no partition's."""
+MARKET_KEY = -1
+"""The key of market-wide alerts in the Alertmanager notifier and the console; no partition has this
+number."""
 
 READ_SECONDS = 86_400.0
-"""How much of the topic is read to begin with; a day is what the monitor remembers."""
+"""The time span of the topic that is read at the start, in seconds: the monitor remembers one
+day."""
 
 POLL_SECONDS = 0.5
 
@@ -44,46 +48,46 @@ _decode = msgspec.json.Decoder(Alert).decode
 
 
 class MarketLog:
-    """Goes through the alerts topic, and finds what is still to be told of the market.
+    """Processes the alerts topic, and finds the market-wide alerts that are still to be published.
 
     Parameters
     ----------
     monitor
-        A new one.
+        A new monitor.
     """
 
     def __init__(self, monitor: MarketMonitor) -> None:
         self.monitor = monitor
-        self._told: dict[AlertKey, None] = {}
-        self._began = False
+        self._published: dict[AlertKey, None] = {}
+        self._started = False
 
     def take(self, alerts: Iterable[Alert], budget_per_day: float) -> list[Alert]:
-        """Take in all that has come; the market's alerts that are not on the topic yet.
+        """Process alerts, and return the market-wide alerts that are not on the topic yet.
 
-        The first time, with all that was there before, nothing is told of what is over: who watched
-        then saw it otherwise, or nobody did.
+        The first call takes all existing alerts. It returns no alert about an incident that is
+        already over: the watch of that time came to another result, or there was no watch.
         """
         found = []
-        for alert in sorted(alerts, key=_place):
+        for alert in sorted(alerts, key=_sort_key):
             if alert.symbol == MARKET:
-                self._told[alert_key(alert)] = None
+                self._published[alert_key(alert)] = None
             found += self.monitor.step(alert, budget_per_day)
-        due = [alert for alert in found if alert_key(alert) not in self._told]
-        if not self._began:
-            due = [alert for alert in due if self._stands(alert)]
-            self._began = True
-        self._told |= dict.fromkeys(map(alert_key, due))
+        due = [alert for alert in found if alert_key(alert) not in self._published]
+        if not self._started:
+            due = [alert for alert in due if self._still_holds(alert)]
+            self._started = True
+        self._published |= dict.fromkeys(map(alert_key, due))
         return due
 
-    def _stands(self, alert: Alert) -> bool:
+    def _still_holds(self, alert: Alert) -> bool:
         if alert.status == "resolved":
-            return (alert.alert_id, "firing", alert.severity) in self._told
+            return (alert.alert_id, "firing", alert.severity) in self._published
         incident = self.monitor.open
         return incident is not None and incident.alert.alert_id == alert.alert_id
 
 
-def _place(alert: Alert) -> tuple[int, bool]:
-    """What was told of the market comes after what it was concluded from."""
+def _sort_key(alert: Alert) -> tuple[int, bool]:
+    """Return the sort key: a market-wide alert follows the alerts that it was concluded from."""
     return (alert.ts_event, alert.symbol == MARKET)
 
 
@@ -93,19 +97,19 @@ class MarketWatch:
     Parameters
     ----------
     settings
-        The service's.
+        The settings of the service.
     session
-        Whose partitions it goes by.
+        The session whose partitions decide whether the watch runs.
     clients
-        The session's.
-    intake
-        Where to count.
+        The clients of the session.
+    counters
+        The counters to increment.
     connect
-        Makes a consumer without a group.
+        Creates a consumer without a group.
     waits
-        Makes the waits, in seconds, before it tries again.
+        Creates the waits between retries, in seconds.
     watcher
-        Is given what was told.
+        Receives the published alerts.
     """
 
     def __init__(
@@ -130,47 +134,47 @@ class MarketWatch:
 
     @property
     def watching(self) -> bool:
-        """Whether it watches, and has read all that was there."""
+        """Whether the watch runs and has read all existing alerts."""
         return self._log is not None
 
     @property
     def symbols(self) -> int:
-        """The symbols whose incidents are open and part of an incident of the market."""
+        """The number of symbols with an open incident in the open market-wide incident."""
         incident = self._log.monitor.open if self._log is not None else None
         if incident is None:
             return 0
         return len({opening.symbol for opening in incident.members.values()})
 
     def open_alerts(self) -> dict[int, list[Alert] | None]:
-        """What is open, as ``alertmanager.OpenAlerts``; nothing where somebody else watches."""
-        if OWNED not in self._session.partitions:
+        """Return the open alerts, as ``OpenAlerts``; empty if another process watches."""
+        if WATCH_PARTITION not in self._session.partitions:
             return {}
         if self._log is None:
-            return {PLACE: None}
+            return {MARKET_KEY: None}
         incident = self._log.monitor.open
-        return {PLACE: [incident.alert] if incident is not None else []}
+        return {MARKET_KEY: [incident.alert] if incident is not None else []}
 
     def reconfigure(self, settings: Settings) -> None:
-        """Judge by other settings, from what the topic has on: what was told stands."""
+        """Apply new settings: read the topic again from the last day. Published alerts remain."""
         self._settings = settings
 
     async def run(self) -> None:
-        """Watch for ever, whenever the session owns the partition number."""
+        """Run forever; watch whenever the session owns the partition number."""
         waits = self._waits()
         while True:
-            if OWNED not in self._session.partitions or self._session.restoring:
-                # Whether it does is a state that others change, not an event.
+            if WATCH_PARTITION not in self._session.partitions or self._session.restoring:
+                # Poll: ownership is a state that other tasks change, not an event.
                 await asyncio.sleep(POLL_SECONDS)
                 continue
             try:
                 await self._watch()
-            except Exception as error:  # noqa: BLE001 - the partitions are watched on
+            except Exception as error:  # noqa: BLE001 - the partitions must continue
                 if self._log is not None:
                     waits = self._waits()
                 wait = next(waits)
                 self._counters.market_failures += 1
                 log.warning(
-                    "the market as a whole is not watched, trying again",
+                    "market-wide detection failed, retrying",
                     reason=repr(error),
                     wait_seconds=round(wait, 2),
                 )
@@ -183,61 +187,61 @@ class MarketWatch:
         try:
             await reader.start()
             settings = self._settings
-            its = MarketLog(market_monitor(settings))
-            records = await self._begin(reader)
-            await self._publish(its, records)
-            log.info("watching the market as a whole", alerts_read=len(records))
-            self._log = its
-            while OWNED in self._session.partitions and settings is self._settings:
-                if records := await _news(reader):
-                    await self._publish(its, records)
+            market_log = MarketLog(market_monitor(settings))
+            records = await self._read_last_day(reader)
+            await self._publish(market_log, records)
+            log.info("market-wide detection started", alerts_read=len(records))
+            self._log = market_log
+            while WATCH_PARTITION in self._session.partitions and settings is self._settings:
+                if records := await _new_records(reader):
+                    await self._publish(market_log, records)
         finally:
             await reader.stop()
 
-    async def _begin(self, reader: AIOKafkaConsumer) -> list[Any]:
-        """The records of the last day; the reader goes on after them."""
+    async def _read_last_day(self, reader: AIOKafkaConsumer) -> list[Any]:
+        """Return the records of the last day; the reader is positioned after them."""
         topic = self._settings.outputs.alerts
         (described,) = await self._clients.admin.describe_topics([topic])
-        tps = [TopicPartition(topic, its["partition"]) for its in described["partitions"]]
+        tps = [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
         self._partitions = len(tps)
         since_ms = round((time.time() - READ_SECONDS) * 1e3)
         ends = await reader.end_offsets(tps)
         found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
-        firsts = {tp: its.offset if (its := found.get(tp)) else ends[tp] for tp in tps}
+        firsts = {tp: first.offset if (first := found.get(tp)) else ends[tp] for tp in tps}
         records = await read_back(reader, firsts, ends)
         for tp in tps:
             reader.seek(tp, max(firsts[tp], ends[tp]))
         reader.resume(*tps)
-        return [record for its in records.values() for record in its]
+        return [record for batch in records.values() for record in batch]
 
-    async def _publish(self, its: MarketLog, records: Sequence[Any]) -> None:
-        """Take in records of the topic, and publish what is still to be told."""
-        due = its.take(_alerts(records), self._budget_per_day())
-        partition = self._session.partitions.get(OWNED)
+    async def _publish(self, market_log: MarketLog, records: Sequence[Any]) -> None:
+        """Process records of the topic, and publish the missing market-wide alerts."""
+        due = market_log.take(_alerts(records), self._budget_per_day())
+        partition = self._session.partitions.get(WATCH_PARTITION)
         if not due or partition is None:
             return
         output = Output(alerts=due)
-        for alert, future in await self._clients.publisher.publish(OWNED, output):
-            self._clients.on_alert(PLACE, alert)
+        for alert, future in await self._clients.publisher.publish(WATCH_PARTITION, output):
+            self._clients.on_alert(MARKET_KEY, alert)
             partition.expect_alert(alert.ts_event, future)
             if alert.status == "firing":
                 self._counters.incidents[alert.detector, alert.severity] += 1
         if self._watcher is not None:
-            self._watcher.take(PLACE, output)
+            self._watcher.take(MARKET_KEY, output)
 
     def _budget_per_day(self) -> float:
-        """The false alarms a day that all symbols are allowed, judged by those that are here."""
+        """Return the false-alarm budget per day of all symbols, estimated from those owned here."""
         owned = self._session.partitions.values()
-        here = sum(
+        owned_budget = sum(
             monitor.parameters.false_alarms_per_day
             for partition in owned
             for monitor in partition.task.monitors.values()
         )
-        return here * self._partitions / max(1, len(owned))
+        return owned_budget * self._partitions / max(1, len(owned))
 
 
-async def _news(reader: AIOKafkaConsumer) -> list[Any]:
-    """What has come since; all of it, as far as it can be had."""
+async def _new_records(reader: AIOKafkaConsumer) -> list[Any]:
+    """Return all new records that can be read now."""
     records: list[Any] = []
     while batches := await reader.getmany(timeout_ms=round(POLL_SECONDS * 1e3)):
         records += [record for batch in batches.values() for record in batch]
@@ -256,4 +260,4 @@ def _alerts(records: Iterable[Any]) -> Iterator[Alert]:
         try:
             yield _decode(record.value or b"")
         except msgspec.MsgspecError:
-            continue  # not ours
+            continue  # not an alert of Foreshock

@@ -1,19 +1,20 @@
-"""How long the group cannot have given the partitions to another without our knowing."""
+"""How long it is certain that the group has not given the partitions to another member."""
 
 import time
 
 
 class Membership:
-    """The last sign that this process is a member of the group, and how long it is good for.
+    """The last proof that this process is a member of the group, and how long it is valid.
 
-    A process that was frozen for longer than the session timeout, or cut off, has been replaced and
-    has yet to hear of it. Its commits the broker refuses; its snapshots would take the place of its
-    successor's. So they are sent only while the last sign of membership is fresh.
+    A process that was frozen for longer than the session timeout, or cut off from the broker, has
+    been replaced without knowing it. The broker refuses its commits. It accepts its snapshots,
+    which would replace those of its successor. So Foreshock sends snapshots only while the last
+    proof of membership is valid.
 
     Parameters
     ----------
     session_timeout_seconds
-        After how long without a sign the broker replaces a member.
+        The time without a heartbeat after which the broker replaces a member.
     """
 
     def __init__(self, session_timeout_seconds: float) -> None:
@@ -21,13 +22,13 @@ class Membership:
         self._until = 0.0
 
     def renew(self, at: float) -> None:
-        """There was a sign: the group answered what was asked at ``at`` (monotonic seconds)."""
+        """Record a proof: the group answered a request sent at ``at`` (monotonic seconds)."""
         self._until = at + self._session_timeout_seconds
 
     def holds(self) -> bool:
-        """Whether the last sign is fresh."""
+        """Return whether the last proof is still valid."""
         return self.left_seconds() > 0.0
 
     def left_seconds(self) -> float:
-        """For how long the last sign is still good."""
+        """Return the remaining validity of the last proof, in seconds."""
         return max(0.0, self._until - time.monotonic())

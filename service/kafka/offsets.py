@@ -1,4 +1,4 @@
-"""The consumer group's offsets: asked for, and committed only by who is still meant to."""
+"""Reads the offsets of the consumer group, and commits them unless this member is replaced."""
 
 import asyncio
 import time
@@ -14,22 +14,22 @@ from service.kafka.membership import Membership
 from service.kafka.partition import Partition
 
 COMMIT_SECONDS = 3.0
-"""How long a commit may take once nobody else was found to have committed."""
+"""The time limit of a commit, in seconds, after a check that no other member has committed."""
 
 log = structlog.get_logger("foreshock.consumer")
 
 
 class GroupOffsets:
-    """What the group has committed.
+    """The committed offsets of the consumer group.
 
     Parameters
     ----------
     clients
-        The session's.
+        The clients of the session.
     group_id
-        The group.
+        The name of the group.
     membership
-        Of this process, in the group.
+        The membership of this process in the group.
     """
 
     def __init__(self, clients: Clients, group_id: str, membership: Membership) -> None:
@@ -40,7 +40,7 @@ class GroupOffsets:
     async def committed(
         self, tps: Iterable[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's offsets, of those that have one."""
+        """Return the group's committed offsets; partitions without one are left out."""
         committed = await self._clients.admin.list_consumer_group_offsets(
             self._group_id, partitions=list(tps)
         )
@@ -49,34 +49,39 @@ class GroupOffsets:
     async def commit(
         self, partitions: Sequence[Partition], offsets: Mapping[TopicPartition, OffsetAndMetadata]
     ) -> bool:
-        """Commit offsets of partitions; False if the group went on without this member."""
+        """Commit offsets of partitions; return False if another member has replaced this one."""
         while True:
             if not self._membership.holds() and await self._is_replaced(partitions, offsets):
-                log.warning("not committed: the group went on without this member")
+                log.warning("not committed: another member has replaced this one")
                 return False
-            began = time.monotonic()
+            started_at = time.monotonic()
             try:
-                # One that is on its way for longer may meet a group that went on, and is empty.
+                # A commit in flight for longer could reach a group that another member has advanced
+                # and that is empty now. Such a group would accept the commit.
                 async with asyncio.timeout(self._membership.left_seconds() or COMMIT_SECONDS):
                     await self._clients.consumer.commit(offsets)
             except TimeoutError:
                 continue
             except (CommitFailedError, IllegalStateError) as error:
-                # Whoever owns the partitions now starts from the last commit.
+                # The new owner of the partitions starts from the last commit.
                 log.warning("commit refused", reason=str(error))
                 return False
-            self._membership.renew(began)
+            self._membership.renew(started_at)
             return True
 
     async def _is_replaced(
-        self, partitions: Sequence[Partition], tried: Mapping[TopicPartition, OffsetAndMetadata]
+        self, partitions: Sequence[Partition], attempted: Mapping[TopicPartition, OffsetAndMetadata]
     ) -> bool:
-        """Whether somebody else has committed what is owned here.
+        """Return whether another member has committed offsets of the partitions owned here.
 
-        A group that has become empty takes offsets even of a member that it no longer knows. What
-        was ``tried`` may have got through without an answer.
+        The check is needed because an empty group accepts offsets even from a member that it no
+        longer knows. The offsets ``attempted`` also count as committed here: that commit may have
+        succeeded without an answer.
         """
-        ours = {tp: at for partition in partitions for tp, at in partition.committed.items()}
-        committed = await self.committed(ours)
-        known = {tp: {at, tried[tp].offset if tp in tried else at} for tp, at in ours.items()}
-        return any(tp not in committed or committed[tp].offset not in known[tp] for tp in ours)
+        own = {tp: offset for partition in partitions for tp, offset in partition.committed.items()}
+        committed = await self.committed(own)
+        expected = {
+            tp: {offset, attempted[tp].offset if tp in attempted else offset}
+            for tp, offset in own.items()
+        }
+        return any(tp not in committed or committed[tp].offset not in expected[tp] for tp in own)

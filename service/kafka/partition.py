@@ -1,4 +1,4 @@
-"""What the Kafka loop knows of one partition number that it owns, beside its task."""
+"""The state that the Kafka loop keeps for one partition number that it owns, besides its task."""
 
 import asyncio
 import zlib
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
-from service.kafka.commit_metadata import CommitMetadata, metadata
+from service.kafka.commit_metadata import CommitMetadata, encode_metadata
 from service.kafka.idleness import Idleness
 from service.pipeline import snapshots
 from service.pipeline.align import Position, StreamPosition
@@ -17,18 +17,18 @@ from service.pipeline.task import PartitionTask
 
 
 class Partition:
-    """One partition number: its task, and how far the world has been told.
+    """One partition number: its task, and what was published, saved and committed of it.
 
     Parameters
     ----------
     number
-        The partition number, of every topic.
+        The partition number; it is the same in every topic.
     task
-        What watches its symbols.
+        The task that watches the symbols of the partition.
     topics
         The topic of each stream.
     snapshot_seconds
-        How often a symbol that changes is saved.
+        The interval at which a changing symbol is saved, in seconds.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Partition:
         self.inputs = {TopicPartition(topic, number): stream for stream, topic in topics.items()}
         self.snapshot_seconds = snapshot_seconds
         self.slots: dict[str, int] = {}
-        # The most parts that a snapshot of each symbol was seen to have, in either slot.
+        # The largest number of parts of any snapshot of each symbol, in either slot.
         self.most_parts: dict[str, int] = {}
         self.left_out: Mapping[Problem, int] = {}
         # The offset of the first part of each symbol's newest snapshot.
         self.saved_at: dict[str, int] = {}
         self.begun_at: dict[TopicPartition, int] = {}
         self._last_saved_at = 0
-        # (event time, offset) of published alerts that a restart might raise again.
+        # (event time, offset) of the published alerts that a restart might raise again.
         self.alerts: deque[tuple[int, int]] = deque()
         self.next_alert_offset = 0
         self.signals_until_ns = 0
@@ -60,14 +60,15 @@ class Partition:
         self._sent_snapshots: list[tuple[str, Sequence[asyncio.Future[RecordMetadata]]]] = []
 
     def read(self) -> dict[TopicPartition, int]:
-        """The offset of the next record to read, of each topic."""
+        """Return the offset of the next record to read from each topic."""
         return {tp: self.task.aligner.read(stream) for tp, stream in self.inputs.items()}
 
     @property
     def is_behind(self) -> bool:
-        """Whether what is read now precedes the group's offsets, which must not go back.
+        """Whether the records read now are before the group's offsets, which must not go back.
 
-        A snapshot taken here would lack what is between, and nobody would read that again.
+        A snapshot taken now would lack the records up to those offsets, and nobody would read them
+        again.
         """
         return self._precedes(self.task.aligner.position())
 
@@ -78,18 +79,18 @@ class Partition:
         )
 
     def unsaved(self) -> list[str]:
-        """The symbols of which a snapshot can be taken that is newer than the last one."""
+        """Return the symbols of which a newer snapshot than the last one can be taken."""
         return [] if self.is_behind else self.task.changed()
 
     def due(self, now: float) -> list[str]:
-        """The symbols whose snapshot is due at ``now`` (monotonic seconds).
+        """Return the symbols whose snapshot is due at ``now`` (monotonic seconds).
 
-        A symbol that keeps changing is saved once an interval, at a time of its own within it, so
-        that the saving is spread and never comes all at once.
+        A symbol that keeps changing is saved once per interval. Each symbol has its own time within
+        the interval, so the load of saving is spread.
         """
-        known = self._due
+        due_at = self._due
         waiting = {
-            symbol: known[symbol] if symbol in known else now + self._until_turn(symbol, now)
+            symbol: due_at[symbol] if symbol in due_at else now + self._until_turn(symbol, now)
             for symbol in self.unsaved()
         }
         due = [symbol for symbol, at in waiting.items() if at <= now]
@@ -100,27 +101,30 @@ class Partition:
 
     def _until_turn(self, symbol: str, now: float) -> float:
         interval = self.snapshot_seconds
-        turn = zlib.crc32(symbol.encode()) / 2**32 * interval
-        return (turn - now) % interval
+        offset_seconds = zlib.crc32(symbol.encode()) / 2**32 * interval
+        return (offset_seconds - now) % interval
 
     def expect_alert(self, ts_event: int, future: asyncio.Future[RecordMetadata]) -> None:
-        """An alert was sent; ``settle`` notes its offset once it is acknowledged."""
+        """Add an alert that was sent; ``settle`` records its offset after the acknowledgement."""
         self._sent_alerts.append((ts_event, future))
 
     def expect_snapshot(
         self, symbol: str, futures: Sequence[asyncio.Future[RecordMetadata]]
     ) -> None:
-        """A snapshot was sent; ``settle`` counts it as saved once every part is acknowledged."""
+        """Add a sent snapshot; ``settle`` counts it as saved once all parts are acknowledged."""
         self._sent_snapshots.append((symbol, futures))
 
     def drop_snapshot(self, symbol: str) -> None:
-        """A snapshot was taken and will not be sent: the one before it must not be overwritten."""
+        """Undo a snapshot that was taken but will not be sent.
+
+        The slot is switched back, because the next snapshot must not overwrite the previous one.
+        """
         if symbol in self.slots:
             self.slots[symbol] = 1 - self.slots[symbol]
         self.task.not_saved(symbol)
 
     def forget(self, symbol: str) -> list[bytes]:
-        """Forget a symbol that was evicted; the keys under which snapshots of it may stand."""
+        """Forget an evicted symbol; return the keys under which snapshots of it may be stored."""
         self.saved_at.pop(symbol, None)
         most_parts = self.most_parts.pop(symbol, 1)
         if self.slots.pop(symbol, None) is None:
@@ -128,30 +132,30 @@ class Partition:
         return snapshots.keys(symbol, most_parts)
 
     def settle(self) -> None:
-        """Take note of what was acknowledged. To be called when nothing is under way."""
+        """Record what was acknowledged. Call this only when no send is in flight."""
         for ts_event, future in self._sent_alerts:
             self.note_alert(ts_event, future.result().offset)
         self._sent_alerts.clear()
         for symbol, futures in self._sent_snapshots:
-            began = min(future.result().offset for future in futures)
+            first_offset = min(future.result().offset for future in futures)
             self.task.saved(symbol)
-            if began < self._last_saved_at:  # what was saved went with the topic that it stood on
+            if first_offset < self._last_saved_at:  # the topic and its snapshots were deleted
                 self.saved_at = dict.fromkeys(self.saved_at, 0)
                 self.task.save_all()
-            self._last_saved_at = began
-            if symbol in self.slots:  # and not forgotten meanwhile
-                self.saved_at[symbol] = began
+            self._last_saved_at = first_offset
+            if symbol in self.slots:  # it was not evicted in the meantime
+                self.saved_at[symbol] = first_offset
         self._sent_snapshots.clear()
 
     def note_alert(self, ts_event: int, offset: int) -> None:
-        """An alert stands at an offset of the alerts topic."""
+        """Record the offset of an alert on the alerts topic."""
         self.alerts.append((ts_event, offset))
         self.next_alert_offset = max(self.next_alert_offset, offset + 1)
 
     def commits(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """What to commit once everything that was sent has been acknowledged.
+        """Return the offsets to commit once everything that was sent is acknowledged.
 
-        Nothing while it would take the group's offsets back.
+        The result is empty while a commit would set the group's offsets back.
         """
         position = self.task.resume_position()
         if self._precedes(position):
@@ -166,7 +170,7 @@ class Partition:
         return {
             tp: OffsetAndMetadata(
                 position.streams[stream].start,
-                metadata(
+                encode_metadata(
                     CommitMetadata(
                         position.streams[stream].newest_ns,
                         self.signals_until_ns,
@@ -180,24 +184,25 @@ class Partition:
             for tp, stream in self.inputs.items()
         }
 
-    def went_on_elsewhere(
+    def was_processed_elsewhere(
         self, committed: Mapping[TopicPartition, OffsetAndMetadata], next_alert_offset: int
     ) -> bool:
-        """Whether somebody else has worked on it since it was handed back with its last commit.
+        """Return whether another member has processed the partition since this one handed it back.
 
-        An owner in between may have told alerts and ended before it committed anything.
+        The committed offsets alone do not show this: a member in between may have published alerts
+        and ended before its first commit.
         """
-        return next_alert_offset != self.next_alert_offset or not self.stands_at(committed)
+        return next_alert_offset != self.next_alert_offset or not self.is_committed(committed)
 
-    def stands_at(self, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-        """Whether its last commit is what the group has."""
+    def is_committed(self, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Return whether the group's offsets are those of this partition's last commit."""
         return all(
             tp in committed and committed[tp].offset == offset
             for tp, offset in self.committed.items()
         )
 
-    def note_of_beginning(self) -> CommitMetadata:
-        """What to note with the beginning of a topic that was deleted and made again."""
+    def reset_metadata(self) -> CommitMetadata:
+        """Return the metadata to commit with offset 0 of a topic that was created again."""
         return CommitMetadata(
             0,
             self.signals_until_ns,
@@ -213,18 +218,23 @@ class Partition:
     def _snapshots_offset(self) -> int:
         return min(self.saved_at.values(), default=0)
 
-    def limit_buffers(self, most: int) -> tuple[set[TopicPartition], set[TopicPartition]]:
-        """Which topics to pause because too much of them waits, and which to resume.
+    def limit_buffers(self, max_events: int) -> tuple[set[TopicPartition], set[TopicPartition]]:
+        """Return the topics to pause because too many events wait, and the topics to resume.
 
-        The topic that the others wait for is never paused: nothing would ever be released.
+        A topic that the others wait for is never paused: otherwise no event would ever be released.
+
+        Parameters
+        ----------
+        max_events
+            The largest number of events that may wait per topic.
         """
         pause, resume = set(), set()
         for tp, stream in self.inputs.items():
             waiting = self.task.aligner.pending(stream)
-            held = self.task.aligner.holds_back(stream)
-            if tp not in self.paused and waiting > most and not held:
+            is_awaited = self.task.aligner.holds_back(stream)
+            if tp not in self.paused and waiting > max_events and not is_awaited:
                 pause.add(tp)
-            elif tp in self.paused and (waiting < most // 2 or held):
+            elif tp in self.paused and (waiting < max_events // 2 or is_awaited):
                 resume.add(tp)
         self.paused = self.paused - resume | pause
         return pause, resume
@@ -233,25 +243,25 @@ class Partition:
 def start_positions(
     inputs: Mapping[TopicPartition, str],
     offsets: Mapping[TopicPartition, int],
-    notes: Mapping[TopicPartition, CommitMetadata] | None = None,
+    commit_metadata: Mapping[TopicPartition, CommitMetadata] | None = None,
 ) -> dict[str, StreamPosition]:
-    """Where each stream begins, from its topic's offset and what was noted with it."""
+    """Return the start position of each stream, from its topic's offset and commit metadata."""
     return {
         stream: StreamPosition(
             start=offsets[tp],
-            newest_ns=notes[tp].newest_ns if notes is not None else 0,
+            newest_ns=commit_metadata[tp].newest_ns if commit_metadata is not None else 0,
             read=offsets[tp],
         )
         for tp, stream in inputs.items()
     }
 
 
-def begun_again(
+def reset_offsets(
     topic: str, partitions: Iterable[Partition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """What to commit of a topic that was deleted and made again: its beginning."""
+    """Return the commit for a topic that was deleted and created again: offset 0."""
     return {
-        tp: OffsetAndMetadata(0, metadata(partition.note_of_beginning()))
+        tp: OffsetAndMetadata(0, encode_metadata(partition.reset_metadata()))
         for partition in partitions
         for tp in partition.inputs
         if tp.topic == topic
@@ -259,7 +269,7 @@ def begun_again(
 
 
 def by_number(partitions: Iterable[TopicPartition]) -> dict[int, set[TopicPartition]]:
-    """Topic partitions by partition number."""
+    """Group topic partitions by partition number."""
     numbers: dict[int, set[TopicPartition]] = {}
     for tp in partitions:
         numbers.setdefault(tp.partition, set()).add(tp)

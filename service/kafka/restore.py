@@ -1,7 +1,7 @@
-"""How a partition comes back: from snapshots where there are any, else by a warm-up.
+"""Restores a partition from snapshots, or from a warm-up window if there are none.
 
-What was published since is read back from the alerts topic itself, so that replaying the records
-since the snapshots publishes nothing twice.
+The alerts published since the snapshots are read back from the alerts topic. So the replay of the
+records since the snapshots publishes no alert twice.
 """
 
 import time
@@ -25,7 +25,7 @@ from service.pipeline.task import Snapshot
 from service.settings.types import Settings, settings_hash
 
 MAX_NAMED = 20
-"""How many symbols a line of the log names."""
+"""The largest number of symbols that a log line names."""
 
 log = structlog.get_logger("foreshock.restore")
 
@@ -39,44 +39,46 @@ async def restore(
     settings: Settings,
     progress: Progress,
 ) -> dict[TopicPartition, int]:
-    """Bring a partition's task to where the group left off; the offsets to read on from.
+    """Restore a partition's task to the group's last commit; return the offsets to read from.
 
     Parameters
     ----------
     partition
-        One that has just been assigned; nothing has been fed to its task.
+        A partition that was just assigned; its task has received no records yet.
     committed
-        The group's offsets.
+        The offsets of the group.
     reader
         A started consumer without a group.
     settings
-        The service's.
+        The settings of the service.
     progress
-        Kept up to date meanwhile.
+        Updated during the restoration.
     """
-    began = time.monotonic()
-    progress.partition, progress.passed, progress.to_pass = partition.number, 0, 0
+    started_at = time.monotonic()
+    progress.partition, progress.offsets_done, progress.offsets_total = partition.number, 0, 0
     inputs = partition.inputs
-    notes = {
-        tp: note
+    commit_metadata = {
+        tp: decoded
         for tp in inputs
-        if tp in committed and (note := decode_metadata(committed[tp].metadata))
+        if tp in committed and (decoded := decode_metadata(committed[tp].metadata))
     }
     uncommitted = sum(tp not in committed for tp in inputs)
-    if notes and len(notes) + uncommitted == len(inputs):
-        offsets = await _resume(partition, committed, notes, reader, settings, progress)
+    if commit_metadata and len(commit_metadata) + uncommitted == len(inputs):
+        offsets = await _resume(partition, committed, commit_metadata, reader, settings, progress)
     else:
         offsets = await _first_offsets(reader, inputs, committed, settings)
         partition.task.resume(start_positions(inputs, offsets), [], PublishedUntil())
         partition.next_alert_offset = await next_alert_offset(partition.number, reader, settings)
-        log.info("starting afresh", partition=partition.number, start=settings.kafka.start)
-    partition.restored_in_seconds = time.monotonic() - began
+        log.info(
+            "starting without snapshots", partition=partition.number, start=settings.kafka.start
+        )
+    partition.restored_in_seconds = time.monotonic() - started_at
     progress.partition = None
     return offsets
 
 
 async def next_alert_offset(number: int, reader: AIOKafkaConsumer, settings: Settings) -> int:
-    """Where the next alert of a partition number will stand."""
+    """Return the offset that the next alert of a partition number will get."""
     alerts = TopicPartition(settings.outputs.alerts, number)
     ends: dict[TopicPartition, int] = await reader.end_offsets([alerts])
     return ends[alerts]
@@ -85,115 +87,123 @@ async def next_alert_offset(number: int, reader: AIOKafkaConsumer, settings: Set
 async def _resume(
     partition: Partition,
     committed: Mapping[TopicPartition, OffsetAndMetadata],
-    notes: Mapping[TopicPartition, CommitMetadata],
+    commit_metadata: Mapping[TopicPartition, CommitMetadata],
     reader: AIOKafkaConsumer,
     settings: Settings,
     progress: Progress,
 ) -> dict[TopicPartition, int]:
-    began = time.monotonic()
+    started_at = time.monotonic()
     inputs = partition.inputs
-    note = next(iter(notes.values()))
+    common = next(iter(commit_metadata.values()))
     saved = TopicPartition(settings.outputs.snapshots, partition.number)
     alerts = TopicPartition(settings.outputs.alerts, partition.number)
-    firsts = {saved: note.snapshots_offset, alerts: note.alerts_offset}
+    firsts = {saved: common.snapshots_offset, alerts: common.alerts_offset}
     records = await read_back(reader, firsts, progress=progress)
     restored = snapshots.restore(records[saved], settings_hash(settings))
-    whole = not restored.damaged and len(restored.snapshots) >= max(1, note.saved_symbols)
-    if note.snapshots_offset and not whole:
-        # What stands before may be older, and whole.
+    is_complete = not restored.damaged and len(restored.snapshots) >= max(1, common.saved_symbols)
+    if common.snapshots_offset and not is_complete:
+        # Earlier records of the topic may hold a snapshot that is older but complete.
         records |= await read_back(reader, {saved: 0}, progress=progress)
         restored = snapshots.restore(records[saved], settings_hash(settings))
-    published = _published(partition, records[alerts], note.alerts_offset)
-    partition.signals_until_ns = note.signals_until_ns
+    published = _published(partition, records[alerts], common.alerts_offset)
+    partition.signals_until_ns = common.signals_until_ns
     partition.slots = restored.slots
     partition.most_parts = restored.most_parts
     partition.left_out = restored.problems
     partition.saved_at = saved_at = {
-        symbol: records[saved][place].offset for symbol, place in restored.began.items()
+        symbol: records[saved][index].offset for symbol, index in restored.first_index.items()
     }
-    begun = {tp: stream for tp, stream in inputs.items() if tp not in committed}
+    new_topics = {tp: stream for tp, stream in inputs.items() if tp not in committed}
     saved_until = (await reader.end_offsets([saved]))[saved]
     partition.begun_at = {
-        tp: saved_until if its.begun_at < 0 else its.begun_at
-        for tp, its in notes.items()
-        if its.begun_at
+        tp: saved_until if entry.begun_at < 0 else entry.begun_at
+        for tp, entry in commit_metadata.items()
+        if entry.begun_at
     }
-    partition.begun_at |= dict.fromkeys(begun, saved_until)
-    partition.last_commit = {tp: committed[tp] for tp in inputs if tp not in begun}
-    if begun:
-        offsets = await _begin(begun, restored.snapshots, reader, settings)
+    partition.begun_at |= dict.fromkeys(new_topics, saved_until)
+    partition.last_commit = {tp: committed[tp] for tp in inputs if tp not in new_topics}
+    if new_topics:
+        offsets = await _start_of_new_topics(new_topics, restored.snapshots, reader, settings)
         committed = {**committed, **{tp: OffsetAndMetadata(at, "") for tp, at in offsets.items()}}
-        notes = {**notes, **dict.fromkeys(begun, CommitMetadata())}
+        commit_metadata = {**commit_metadata, **dict.fromkeys(new_topics, CommitMetadata())}
     restored.snapshots = [
-        _without(
+        _without_streams(
             snapshot,
             {inputs[tp] for tp, at in partition.begun_at.items() if saved_at[snapshot.symbol] < at},
         )
         for snapshot in restored.snapshots
     ]
     partition.committed = {tp: committed[tp].offset for tp in inputs}
-    start = start_positions(inputs, partition.committed, notes)
-    # Commits stand still until there are snapshots to go on from: at the group's very beginning
-    # none are needed.
-    is_beginning = not any(note.newest_ns for note in notes.values())
-    missing = max(0, note.saved_symbols - len(restored.snapshots))
+    start = start_positions(inputs, partition.committed, commit_metadata)
+    # Commits do not advance until there are snapshots to continue from. At the very beginning of
+    # the group, no snapshots are needed.
+    is_beginning = not any(entry.newest_ns for entry in commit_metadata.values())
+    missing = max(0, common.saved_symbols - len(restored.snapshots))
     if not is_beginning and (restored.damaged or missing or not restored.snapshots):
-        start = await _start_again(partition, restored, committed, start, reader, settings, missing)
-    # What bars up to the last commit gave rise to was acknowledged before it. What came after
-    # stands on the alerts topic.
-    muted = PublishedUntil(note.signals_until_ns, alerts_until_ns=note.signals_until_ns)
+        start = await _earlier_start(
+            partition, restored, committed, start, reader, settings, missing
+        )
+    # The output of bars up to the last commit was acknowledged before that commit. Alerts after it
+    # are on the alerts topic.
+    published_until = PublishedUntil(
+        common.signals_until_ns, alerts_until_ns=common.signals_until_ns
+    )
     keys = [alert_key(alert) for alert in published]
-    partition.task.resume(start, restored.snapshots, muted, keys)
+    partition.task.resume(start, restored.snapshots, published_until, keys)
     if restored.snapshots or is_beginning:
         log.info(
             "restored from snapshots",
             partition=partition.number,
             symbols=len(restored.snapshots),
-            left_out=snapshots.why_left_out(restored),
+            left_out=snapshots.describe_problems(restored),
             records_read=sum(map(len, records.values())),
-            seconds=round(time.monotonic() - began, 3),
+            seconds=round(time.monotonic() - started_at, 3),
         )
     return {tp: start[stream].start for tp, stream in inputs.items()}
 
 
-async def _begin(
-    begun: Mapping[TopicPartition, str],
+async def _start_of_new_topics(
+    new_topics: Mapping[TopicPartition, str],
     restored: Sequence[Snapshot],
     reader: AIOKafkaConsumer,
     settings: Settings,
 ) -> dict[TopicPartition, int]:
-    """Where to begin topics that the group has no offset of, while it goes on with the others.
+    """Return the start offsets of topics without a committed offset, if other topics have one.
 
-    One that came later begins as the settings say. One of which a snapshot knows was deleted and
-    made again: all of it is new.
+    A topic that was added later starts where ``kafka.start`` says. A topic that a snapshot has
+    already read was deleted and created again: all of its records are new.
     """
-    known = {
+    streams_read = {
         stream
         for snapshot in restored
-        for stream, its in snapshot.position.streams.items()
-        if its.read > 0
+        for stream, position in snapshot.position.streams.items()
+        if position.read > 0
     }
-    again = [tp for tp, stream in begun.items() if stream in known]
-    if again:
+    recreated = [tp for tp, stream in new_topics.items() if stream in streams_read]
+    if recreated:
         log.warning(
-            "a topic was deleted and made again: reading it from its beginning",
-            topics=sorted({tp.topic for tp in again}),
-            partition=again[0].partition,
+            "a topic was deleted and created again: reading it from its beginning",
+            topics=sorted({tp.topic for tp in recreated}),
+            partition=recreated[0].partition,
         )
-    later = {tp: stream for tp, stream in begun.items() if stream not in known}
-    offsets = await _first_offsets(reader, later, {}, settings) if later else {}
-    return offsets | await reader.beginning_offsets(again) if again else offsets
+    added = {tp: stream for tp, stream in new_topics.items() if stream not in streams_read}
+    offsets = await _first_offsets(reader, added, {}, settings) if added else {}
+    return offsets | await reader.beginning_offsets(recreated) if recreated else offsets
 
 
-def _without(snapshot: Snapshot, begun: Collection[str]) -> Snapshot:
-    """The snapshot, with nothing read of some streams: its offsets are not theirs."""
-    if not begun:
+def _without_streams(snapshot: Snapshot, new_streams: Collection[str]) -> Snapshot:
+    """Return the snapshot without its offsets of some streams: they belong to older topics."""
+    if not new_streams:
         return snapshot
-    streams = {name: its for name, its in snapshot.position.streams.items() if name not in begun}
+    streams = {
+        name: position
+        for name, position in snapshot.position.streams.items()
+        if name not in new_streams
+    }
     return replace(snapshot, position=replace(snapshot.position, streams=streams))
 
 
-async def _start_again(
+async def _earlier_start(
     partition: Partition,
     restored: snapshots.Restored,
     committed: Mapping[TopicPartition, OffsetAndMetadata],
@@ -202,12 +212,13 @@ async def _start_again(
     settings: Settings,
     missing: int,
 ) -> dict[str, StreamPosition]:
-    """From where to read instead, because snapshots that the commit counts on cannot be used.
+    """Return earlier start positions, because snapshots that the commit relies on are not usable.
 
-    A symbol with an older snapshot is read anew from there. One without, and one of ``missing``
-    that left no trace (somebody deleted the topic), from a warm-up window before the commit: its
-    state may differ in detail, and nothing that it says of the past is news. The other symbols pass
-    over what they have.
+    A symbol with an older snapshot is replayed from that snapshot. A symbol without one is replayed
+    from a warm-up window before the commit. So are the ``missing`` symbols, of which no record is
+    left (the topic was deleted). The state of these symbols may differ in detail, and their output
+    about the past is not published. The other symbols skip the records that their state contains
+    already.
     """
     positions = {snapshot.symbol: snapshot.position for snapshot in restored.snapshots}
     older = [positions[symbol] for symbol in restored.damaged if symbol in positions]
@@ -217,37 +228,37 @@ async def _start_again(
         begins.append(start_positions(partition.inputs, offsets))
     earliest = dict(start)
     for begin in begins:
-        for stream, its in begin.items():
-            if stream in earliest and its.start < earliest[stream].start:
-                earliest[stream] = its
+        for stream, position in begin.items():
+            if stream in earliest and position.start < earliest[stream].start:
+                earliest[stream] = position
     records = {
         tp.topic: committed[tp].offset - earliest[stream].start
         for tp, stream in partition.inputs.items()
     }
-    why = snapshots.why_left_out(restored)
+    reasons = snapshots.describe_problems(restored)
     if not positions:
         log.warning(
-            "no usable snapshot: replaying a warm-up window, muted",
+            "no usable snapshot: replaying a warm-up window without publishing",
             partition=partition.number,
             window_seconds=settings.state.warmup_window_seconds,
             records=records,
-            left_out=why,
+            left_out=reasons,
         )
     else:
         log.warning(
-            "some snapshots are not usable: reading anew what they held, muted",
+            "some snapshots are not usable: replaying their records without publishing",
             partition=partition.number,
             symbols=restored.damaged[:MAX_NAMED],
             of=len(restored.damaged),
             missing=missing,
             records=records,
-            left_out=why,
+            left_out=reasons,
         )
     return earliest
 
 
 def _published(partition: Partition, records: Iterable[Any], first: int) -> list[Alert]:
-    """The alerts among records of the alerts topic; the partition notes where they stand."""
+    """Return the alerts among records of the alerts topic; the partition records their offsets."""
     alerts = []
     partition.next_alert_offset = first
     for record in records:
@@ -255,7 +266,7 @@ def _published(partition: Partition, records: Iterable[Any], first: int) -> list
         try:
             alert = _decode_alert(record.value or b"")
         except msgspec.MsgspecError:
-            continue  # not ours: it mutes nothing
+            continue  # not an alert of Foreshock: it suppresses nothing
         partition.note_alert(alert.ts_event, record.offset)
         alerts.append(alert)
     return alerts
@@ -267,7 +278,7 @@ async def _first_offsets(
     committed: Mapping[TopicPartition, OffsetAndMetadata],
     settings: Settings,
 ) -> dict[TopicPartition, int]:
-    """Where to begin without a note; a foreign commit is respected."""
+    """Return the start offsets without commit metadata; commits of other programs are respected."""
     tps = list(inputs)
     if all(tp in committed for tp in tps):
         return {tp: committed[tp].offset for tp in tps}
@@ -288,12 +299,12 @@ async def _window_before(
     inputs: Mapping[TopicPartition, str],
     settings: Settings,
 ) -> dict[TopicPartition, int]:
-    """The offsets one warm-up window before the committed ones, by the records' own time."""
+    """Return the offsets one warm-up window before the committed ones, by record timestamps."""
     offsets = {tp: committed[tp].offset for tp in inputs}
     last = await read_back(reader, {tp: offset - 1 for tp, offset in offsets.items()}, offsets)
     window_ms = round(settings.state.warmup_window_seconds * 1e3)
-    since = {tp: max(0, found[0].timestamp - window_ms) for tp, found in last.items() if found}
-    for tp, found in (await reader.offsets_for_times(since)).items():
+    start_ms = {tp: max(0, found[0].timestamp - window_ms) for tp, found in last.items() if found}
+    for tp, found in (await reader.offsets_for_times(start_ms)).items():
         if found is not None:
             offsets[tp] = min(offsets[tp], found.offset)
     return offsets

@@ -1,9 +1,10 @@
-"""The Kafka loop: take what is assigned, poll, feed, publish, save, commit, and hand back.
+"""The Kafka loop: restore assigned partitions, poll, feed, publish, save, commit, and hand back.
 
-A rebalance listener runs beside this loop, its exceptions are swallowed, and it is not called when
-the consumer stops. So it only takes notes and waits its turn: what fails in it is raised by the
-loop, and stopping hands back by itself. Rebalances are eager: a partition that comes straight back
-keeps its state.
+aiokafka runs the rebalance listener concurrently with this loop, swallows its exceptions, and does
+not call it when the consumer stops. So the listener waits for the loop's lock or leaves its work to
+the loop. The loop raises the listener's errors, and hands the partitions back itself on a stop.
+Rebalances are eager: all partitions are revoked first. A partition that comes straight back keeps
+its state.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
 from service.kafka.limit_log import LimitLog
 from service.kafka.membership import Membership
 from service.kafka.offsets import GroupOffsets
-from service.kafka.partition import Partition, begun_again, by_number
+from service.kafka.partition import Partition, by_number, reset_offsets
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.pipeline.output import Watcher
@@ -40,15 +41,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     Parameters
     ----------
     settings
-        The service's.
+        The settings of the service.
     topics
         The topic of each stream that is read.
     clients
         Started connections; the consumer has no subscription yet.
-    intake
-        Where to count what is read.
+    counters
+        The counters of what is read.
     watcher
-        Is told which partitions are owned, and what each step of them gives rise to.
+        Is called with the owned partitions, and with the output of each of their steps.
     """
 
     def __init__(
@@ -65,10 +66,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._watcher = watcher
         self._topics = topics
         self._decoders = decoders(settings, self._topics)
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._failure: BaseException | None = None
-        self._bounds = LimitLog(settings.limits, counters.tally)
-        self._to_take: set[TopicPartition] = set()
+        self._limit_log = LimitLog(settings.limits, counters.tally)
+        self._to_restore: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
         self._revoking = False
@@ -81,35 +82,37 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     @property
     def restoring(self) -> int:
-        """How many topic partitions are assigned and not yet worked on."""
-        return len(self._to_take)
+        """The number of assigned topic partitions that are not processed yet."""
+        return len(self._to_restore)
 
-    # What is called beside the loop, by aiokafka and when settings change.
+    # Called concurrently with the loop, by aiokafka and when settings change.
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Save and commit what is handed back; keep its state in case it comes back."""
+        """Save, commit and hand back; keep the state in case a partition comes back."""
         self._revoking = True
-        self._end_restoring()
+        self._cancel_restoring()
         try:
-            async with self._turn:
-                self._to_take.clear()
+            async with self._lock:
+                self._to_restore.clear()
                 numbers = [n for n in by_number(revoked) if n in self.partitions]
-                if numbers:  # on joining there is nothing yet
+                if numbers:  # none on joining
                     self._counters.rebalances += 1
                     await self._hand_back(numbers)
         except Exception as error:  # noqa: BLE001 - aiokafka would swallow it: the loop raises it
             self._failure = error
-        # Also where it has failed: a successor looks for what has been told.
+        # Wait also after a failure: the next owner reads the alerts topic to see what was
+        # published.
         await self._clients.publisher.drain()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Hold the new partitions until the loop has restored them."""
+        """Pause the new partitions until the loop has restored them."""
         try:
             self._clients.consumer.pause(*assigned)
-            self._to_take = set(assigned)
+            self._to_restore = set(assigned)
             self._revoking = False
-            # What went to somebody else is kept no longer: it may have gone on there, uncommitted.
-            numbers = by_number(self._to_take)
+            # Drop the state of partitions that another member owns now: that member may have
+            # processed records without having committed them.
+            numbers = by_number(self._to_restore)
             self._handed_back = {n: p for n, p in self._handed_back.items() if n in numbers}
             if self._watcher is not None:
                 self._watcher.owns(numbers)
@@ -119,91 +122,93 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             self._failure = error
 
     async def reconfigure(self, settings: Settings) -> None:
-        """Judge by other settings, between two steps of the loop.
+        """Apply new settings between two steps of the loop.
 
-        All before is saved and committed, so that a restart makes again only what comes after.
+        Everything before them is saved and committed. So a restart replays only records after the
+        change.
         """
         try:
-            async with self._turn:
+            async with self._lock:
                 self._settings = settings
                 owned = list(self.partitions.values())
                 for partition in (*owned, *self._handed_back.values()):
                     reconfigure_task(partition.task, settings)
-                await self._keep(owned)
+                await self._save_and_commit(owned)
         except Exception as error:  # noqa: BLE001 - the loop raises it, as above
             self._failure = error
 
     # The loop.
 
     def stop(self) -> None:
-        """Ask ``run`` to come to an end."""
+        """Ask ``run`` to end."""
         self._stopping.set()
-        self._end_restoring()
+        self._cancel_restoring()
 
-    def _end_restoring(self) -> None:
-        """Whoever waits for the loop need not wait for a restoration, which would be in vain."""
+    def _cancel_restoring(self) -> None:
+        """Cancel a running restoration: its result is unused, and the caller waits for the loop."""
         if self._restoring is not None:
             self._restoring.cancel()
 
     async def run(self) -> None:
-        """Work until asked to stop; then save, commit and leave. Raises what goes wrong."""
+        """Process records until asked to stop; then save, commit and leave. Raises any failure."""
         try:
-            await self._work_until_stopped()
+            await self._process_until_stopped()
         except BaseException:
-            # What was to be told may not have been: nobody must save or commit a state beyond it,
-            # also not a listener that waits its turn.
+            # Some output may not have been published. Nobody may save or commit a state beyond it,
+            # not even a listener that waits for the lock.
             self.partitions.clear()
             raise
 
-    async def _work_until_stopped(self) -> None:
+    async def _process_until_stopped(self) -> None:
         consumer = self._clients.consumer
         consumer.subscribe(topics=list(self._topics.values()), listener=self)
         next_commit = time.monotonic() + self._settings.state.commit_seconds
         while not self._stopping.is_set():
-            async with self._turn:
+            async with self._lock:
                 self._raise_failure()
-                await self._take()
+                await self._restore_assigned()
             records = await consumer.getmany(
                 timeout_ms=round(POLL_SECONDS * 1e3),
                 max_records=self._settings.kafka.max_poll_records,
             )
-            async with self._turn:
+            async with self._lock:
                 self._raise_failure()
                 try:
-                    await self._work(records)
+                    await self._process(records)
                 except OffsetsWentBackError as error:
-                    # A commit of ours may have reached the new topic: its records would be passed.
-                    await consumer.commit(begun_again(error.topic, self.partitions.values()))
+                    # A commit of an old offset may have been stored for the new topic. Without this
+                    # commit of offset 0, records of the new topic would be skipped.
+                    await consumer.commit(reset_offsets(error.topic, self.partitions.values()))
                     raise
                 now = time.monotonic()
                 if now >= next_commit or not self._membership.holds():
                     await self._commit(list(self.partitions.values()))
                     next_commit = now + self._settings.state.commit_seconds
-                    self._bounds.note(now)
+                    self._limit_log.note(now)
                 if self._membership.holds():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._counters.last_poll_at = time.monotonic()
-        async with self._turn:
+        async with self._lock:
             self._raise_failure()
             await self._hand_back(self.partitions)
 
     def _raise_failure(self) -> None:
-        """Raise what went wrong beside the loop: after that it may own nothing of what it has."""
+        """Raise a failure of the listener: this member may no longer own its partitions."""
         if self._failure is not None:
             raise self._failure
 
-    async def _take(self) -> None:
-        """Restore what was assigned, or go on with what came straight back."""
-        if not self._to_take:
+    async def _restore_assigned(self) -> None:
+        """Restore the assigned partitions, or continue those that came straight back."""
+        if not self._to_restore:
             return
         consumer = self._clients.consumer
-        assigned = self._to_take
+        assigned = self._to_restore
         committed = await self._offsets.committed(assigned)
         for number in sorted(by_number(assigned)):
             if self._stopping.is_set() or self._revoking:
                 return
             kept = self._handed_back.pop(number, None)
-            if kept is not None and not await self._went_on_elsewhere(kept, committed):
+            if kept is not None and not await self._was_processed_elsewhere(kept, committed):
                 partition, offsets = kept, kept.read()
             else:
                 task = partition_task(self._settings, self._topics, self._counters.tally)
@@ -215,26 +220,30 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 offsets = restored
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
-            if not partition.committed or not partition.stands_at(committed):
-                # Where it begins is decided once: after a crash, too, it goes on from here.
+            if not partition.committed or not partition.is_committed(committed):
+                # The start position is decided once: after a crash, too, processing continues from
+                # here.
                 await self._commit([partition])
             partition.paused.clear()
             consumer.resume(*offsets)
             self.partitions[number] = partition
-            self._to_take = self._to_take - set(offsets)
+            self._to_restore = self._to_restore - set(offsets)
         self._handed_back.clear()
         log.info("assigned", partitions=sorted(self.partitions))
 
-    async def _went_on_elsewhere(
+    async def _was_processed_elsewhere(
         self, kept: Partition, committed: Mapping[TopicPartition, OffsetAndMetadata]
     ) -> bool:
-        told = await next_alert_offset(kept.number, self._clients.reader, self._settings)
-        return kept.went_on_elsewhere(committed, told)
+        next_offset = await next_alert_offset(kept.number, self._clients.reader, self._settings)
+        return kept.was_processed_elsewhere(committed, next_offset)
 
     async def _restore(
         self, partition: Partition, committed: Mapping[TopicPartition, OffsetAndMetadata]
     ) -> dict[TopicPartition, int] | None:
-        """The offsets to read on from; None where it is to be handed back before it is there."""
+        """Return the offsets to read from; None if the restoration was cancelled.
+
+        It is cancelled when the partition must be handed back.
+        """
         reader, progress = self._clients.reader, self._counters.restore
         restoring = asyncio.create_task(
             restore(partition, committed, reader, self._settings, progress)
@@ -247,13 +256,13 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             self._restoring = None
         if restoring.cancelled():
             progress.partition = None
-            log.info("restoration given up", partition=partition.number)
+            log.info("restoration cancelled", partition=partition.number)
             return None
         self._counters.snapshots_left_out.update(partition.left_out)
         return restoring.result()
 
-    async def _work(self, batches: dict[TopicPartition, list[Any]]) -> None:
-        """Feed what was polled and publish what comes of it."""
+    async def _process(self, batches: dict[TopicPartition, list[Any]]) -> None:
+        """Feed the polled records and publish the output."""
         touched = set()
         for tp, records in batches.items():
             partition = self.partitions.get(tp.partition)
@@ -262,14 +271,18 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 touched.add(tp.partition)
         consumer = self._clients.consumer
         idle_after = self._settings.time.idle_after_ms / 1e3
-        # After each wait for records the broker is asked again; an answer tells of the one before.
-        unheard_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
+        # The consumer asks the broker again after each fetch wait. Each answer confirms only the
+        # time up to the answer before it.
+        unanswered_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
         for number, partition in self.partitions.items():
-            heard = {
+            answers = {
                 tp: BrokerAnswer(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
                 for tp in partition.inputs
             }
-            if partition.idleness.update(heard, idle_after, unheard_after) or number in touched:
+            if (
+                partition.idleness.update(answers, idle_after, unanswered_after)
+                or number in touched
+            ):
                 output = partition.task.advance()
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:
@@ -278,7 +291,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                         self._counters.incidents[alert.detector, alert.severity] += 1
                     partition.expect_alert(alert.ts_event, future)
                 for symbol in output.forgotten:
-                    # A snapshot that is held would be written after its deletion.
+                    # A held snapshot would be written after this deletion.
                     self._saving.drop(partition, symbol)
                     await self._clients.publisher.forget(number, partition.forget(symbol))
                 if self._watcher is not None:
@@ -310,7 +323,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             offsets=offsets,
             arrived_ms=[record.timestamp for record in kept],
         )
-        # Counted at once with what is fed, and before any wait: the sum holds at every moment.
+        # Count in the same step as the feed, before any await: so the counters add up at every
+        # moment.
         self._counters.records[tp.topic] += len(records)
         for rejection in decoded.rejections:
             self._counters.dead_letters[tp.topic, rejection.reason] += 1
@@ -321,14 +335,14 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             )
             await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
 
-    # What is kept.
+    # Saving and committing.
 
     async def _save(self, symbols: Mapping[int, Sequence[str]]) -> None:
         self._saving.take((self.partitions[number], names) for number, names in symbols.items())
         await self._saving.send()
 
     async def _commit(self, partitions: list[Partition]) -> bool:
-        """Alerts acknowledged, then snapshots, then the group's offsets; whether it took them."""
+        """Wait for alerts, then for snapshots, then commit offsets; return whether it succeeded."""
         await self._clients.publisher.flush()
         if self._saving:
             await self._saving.send()
@@ -336,7 +350,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         offsets = {}
         for partition in partitions:
             partition.settle()
-            # Else what stands already: without an answer membership would end, and all saving.
+            # If there is nothing new, commit the last offsets again: without an answer of the
+            # group, the membership would expire, and with it all saving.
             offsets.update(partition.commits() or partition.last_commit)
         if not offsets:
             return self._membership.holds()
@@ -345,25 +360,25 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._counters.commits += 1
         for partition in partitions:
             partition.last_commit = {tp: offsets[tp] for tp in partition.inputs if tp in offsets}
-            partition.committed |= {tp: its.offset for tp, its in partition.last_commit.items()}
+            partition.committed |= {tp: meta.offset for tp, meta in partition.last_commit.items()}
         return True
 
-    async def _keep(self, partitions: list[Partition]) -> bool:
-        """Save everything of some partitions and commit it; False if the group has moved on."""
+    async def _save_and_commit(self, partitions: list[Partition]) -> bool:
+        """Save and commit everything of some partitions; return False if the group has moved on."""
         if not self._membership.holds() and not await self._commit(partitions):
             return False
         await self._save({p.number: p.unsaved() for p in partitions})
         return await self._commit(partitions)
 
     async def _hand_back(self, numbers: Iterable[int]) -> None:
-        """Save everything of some partitions, commit it, and own them no longer."""
-        leaving = {number: self.partitions[number] for number in list(numbers)}
-        kept = await self._keep(list(leaving.values()))
-        for partition in leaving.values():
-            # It may come back with its state: then these snapshots are still to be made.
+        """Save and commit everything of some partitions, and give them up."""
+        handed_back = {number: self.partitions[number] for number in list(numbers)}
+        saved = await self._save_and_commit(list(handed_back.values()))
+        for partition in handed_back.values():
+            # The partition may come back with its state. Then these snapshots must still be taken.
             self._saving.drop(partition)
-        for number, partition in leaving.items():
+        for number, partition in handed_back.items():
             del self.partitions[number]
-            if kept:
+            if saved:
                 self._handed_back[number] = partition
-        log.info("handed back", partitions=sorted(leaving), saved=kept)
+        log.info("handed back", partitions=sorted(handed_back), saved=saved)

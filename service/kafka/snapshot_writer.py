@@ -1,4 +1,4 @@
-"""Snapshots on their way to Kafka: taken, held until their time has come, and sent."""
+"""Takes snapshots, holds them until earlier records are acknowledged, and sends them to Kafka."""
 
 import asyncio
 import time
@@ -21,19 +21,19 @@ class _Held(NamedTuple):
 
 
 class SnapshotWriter:
-    """Takes snapshots, and sends those whose time has come.
+    """Takes snapshots, and sends each of them when it is safe.
 
-    A state that is past an alert must not outlive it in a crash: a snapshot is held until all that
-    was sent before it has been acknowledged.
+    After a crash, a stored state must not be newer than the stored alerts: such an alert would be
+    lost. So a snapshot is held until every record sent before it is acknowledged.
 
     Parameters
     ----------
     publisher
-        Sends them.
+        Sends the snapshots.
     membership
-        Nothing is sent while it is not known to hold.
+        The group membership. Snapshots are sent only while it is known to hold.
     settings_hash
-        Of the settings that what is saved was learned under.
+        The hash of the settings under which the saved state was learned.
     """
 
     def __init__(self, publisher: Publisher, membership: Membership, settings_hash: str) -> None:
@@ -43,11 +43,11 @@ class SnapshotWriter:
         self._held: deque[_Held] = deque()
 
     def __len__(self) -> int:
-        """How many are held."""
+        """Return the number of held snapshots."""
         return len(self._held)
 
     def take(self, symbols: Iterable[tuple[Partition, Sequence[str]]]) -> None:
-        """Take snapshots of some symbols of partitions as they are now."""
+        """Take snapshots of the current state of symbols."""
         wanted = [(partition, symbol) for partition, names in symbols for symbol in names]
         sent_before = self._publisher.unacknowledged() if wanted else []
         for partition, symbol in wanted:
@@ -63,7 +63,7 @@ class SnapshotWriter:
             self._held.append(_Held(partition, symbol, parts, sent_before))
 
     async def send(self) -> None:
-        """Send those before which everything has been acknowledged."""
+        """Send the held snapshots whose earlier records are all acknowledged."""
         while (
             self._held
             and self._membership.holds()
@@ -74,7 +74,7 @@ class SnapshotWriter:
             held.partition.expect_snapshot(held.symbol, futures)
 
     def drop(self, partition: Partition, symbol: str | None = None) -> None:
-        """Do not send those of a partition, or of one symbol of it, that are held."""
+        """Drop the held snapshots of a partition, or of one of its symbols."""
         kept: deque[_Held] = deque()
         for held in self._held:
             if held.partition is partition and symbol in (None, held.symbol):

@@ -1,5 +1,5 @@
-"""Where results go: Kafka topics and Alertmanager.
+"""The destinations of the results: Kafka topics and Alertmanager.
 
-May import ``pipeline`` and ``settings``. Alerts, signals, dead letters and snapshots enter;
-acknowledged records and HTTP requests leave.
+May import ``pipeline`` and ``settings``. Input: alerts, signals, dead letters and snapshots.
+Output: acknowledged records and HTTP requests.
 """

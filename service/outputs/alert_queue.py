@@ -1,4 +1,4 @@
-"""What waits to be sent to one Alertmanager, and what became of what was sent."""
+"""The queue of alerts for one Alertmanager, and the counters of their delivery."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from detectors.incidents.alerts import Alert
 from service.outputs.notification import Key
 
 BATCH = 256
-"""The most alerts in a request."""
+"""The largest number of alerts in a request."""
 
 DELAY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -20,11 +20,11 @@ log = structlog.get_logger("foreshock.alertmanager")
 
 
 class DeliveryCounters(Struct):
-    """What became of the alerts for one Alertmanager, for the metrics.
+    """Counters of the alerts for one Alertmanager, for the metrics.
 
-    ``up``: the last request was answered; None before the first. ``delay_counts`` are the alerts
-    by how long after the close of their bar they arrived: in each of ``DELAY_BUCKETS_SECONDS``, and
-    above.
+    ``up`` is whether the last request was answered; None before the first request. ``delay_counts``
+    counts the alerts by the delay between the close of their bar and their delivery: one count for
+    each of ``DELAY_BUCKETS_SECONDS``, and one for longer delays.
     """
 
     sent: int = 0
@@ -37,37 +37,37 @@ class DeliveryCounters(Struct):
     delay_sum_seconds: float = 0.0
 
 
-class Item(Struct):
-    """An alert in a queue; ``news`` where it is not only told again."""
+class QueuedAlert(Struct):
+    """An alert in a queue; ``is_new`` is false if the alert is only sent again."""
 
     alert: Alert
-    news: bool
+    is_new: bool
 
 
-class Lane:
-    """One Alertmanager's queue: a place for each alert, where the newest word replaces the last.
+class AlertQueue:
+    """The queue of one Alertmanager: one entry per alert; a newer state replaces an older one.
 
     Parameters
     ----------
     url
-        The Alertmanager's.
-    most
-        The alerts that it holds.
+        The URL of the Alertmanager.
+    max_alerts
+        The largest number of alerts in the queue.
     """
 
-    def __init__(self, url: str, most: int) -> None:
+    def __init__(self, url: str, max_alerts: int) -> None:
         self.url = url
         self.delivery = DeliveryCounters()
         self.wake = asyncio.Event()
-        self._most = most
-        self._queue: dict[Key, Item] = {}
+        self._max_alerts = max_alerts
+        self._queue: dict[Key, QueuedAlert] = {}
 
-    def put(self, key: Key, item: Item) -> None:
-        """Queue the newest word on an alert; the oldest other makes room where there is none."""
-        before = self._queue.pop(key, None)
-        if before is not None and before.news and before.alert == item.alert:
-            item = before
-        elif before is None and len(self._queue) >= self._most:
+    def put(self, key: Key, item: QueuedAlert) -> None:
+        """Queue the newest state of an alert; a full queue drops its oldest other alert."""
+        previous = self._queue.pop(key, None)
+        if previous is not None and previous.is_new and previous.alert == item.alert:
+            item = previous
+        elif previous is None and len(self._queue) >= self._max_alerts:
             del self._queue[next(iter(self._queue))]
             self.delivery.dropped += 1
         self._queue[key] = item
@@ -75,44 +75,44 @@ class Lane:
         self.wake.set()
 
     def forget(self, key: Key) -> None:
-        """Do not tell any more that an alert fires; its end is still told."""
+        """Do not send any more that an alert fires; its end is still sent."""
         if key in self._queue and self._queue[key].alert.status == "firing":
             del self._queue[key]
             self.delivery.waiting = len(self._queue)
 
-    def take(self) -> dict[Key, Item]:
-        """What to send next; nothing only asks whether somebody answers."""
+    def take(self) -> dict[Key, QueuedAlert]:
+        """Remove and return the alerts to send next; an empty request only tests the connection."""
         taken = {key: self._queue.pop(key) for key in list(self._queue)[:BATCH]}
         if not self._queue:
             self.wake.clear()
         return taken
 
-    def put_back(self, taken: Mapping[Key, Item]) -> None:
-        """Keep what could not be sent, unless there is a newer word."""
-        for key, item in taken.items():
+    def put_back(self, unsent: Mapping[Key, QueuedAlert]) -> None:
+        """Queue alerts again that could not be sent, unless a newer state is queued."""
+        for key, item in unsent.items():
             if key not in self._queue:
                 self.put(key, item)
         self.wake.set()
 
-    def sent(self, items: Sequence[Item]) -> None:
-        """Count what has arrived."""
+    def sent(self, items: Sequence[QueuedAlert]) -> None:
+        """Count the delivered alerts."""
         counts = self.delivery
         counts.sent += len(items)
         counts.waiting = len(self._queue)
         for item in items:
-            if item.news:
+            if item.is_new:
                 seconds = max(0.0, time.time() - item.alert.ts_event / 1e9)
                 counts.delay_counts[bisect_left(DELAY_BUCKETS_SECONDS, seconds)] += 1
                 counts.delay_sum_seconds += seconds
 
-    def refused(self, status: int, why: str) -> None:
-        """Count an alert that Alertmanager does not take, and say why."""
+    def refused(self, status: int, reason: str) -> None:
+        """Count an alert that Alertmanager refuses, and log the reason."""
         self.delivery.refused += 1
         self.delivery.waiting = len(self._queue)
-        log.error("alert refused", alertmanager=self.url, status=status, reason=why[:500])
+        log.error("alert refused", alertmanager=self.url, status=status, reason=reason[:500])
 
     def answered(self, problem: str | None) -> None:
-        """Note whether it answers, and if not, why. Each change is logged once."""
+        """Record whether the Alertmanager answers, and if not, why. Each change is logged once."""
         up = problem is None
         self.delivery.failures += not up
         if up and self.delivery.up is False:

@@ -1,8 +1,8 @@
-"""Incidents, pushed to Alertmanager as they happen, and again for as long as they last.
+"""Sends incidents to Alertmanager when they happen, and again while they last.
 
-Telling costs the caller a dictionary entry: each Alertmanager has a queue and a task of its own, so
-one that does not answer holds up neither the Kafka loop nor the others. A queue has one place for
-each alert, where the newest word replaces the one before.
+A notification costs the caller one dictionary entry. Each Alertmanager has its own queue and its
+own task. So an Alertmanager that does not answer delays neither the Kafka loop nor the other
+Alertmanagers. A queue holds one entry per alert; a newer state replaces an older one.
 """
 
 import asyncio
@@ -19,43 +19,43 @@ from msgspec.structs import replace
 from detectors.incidents.alerts import Alert
 from service.backoff import delays
 from service.cancellation import cancel_and_wait
-from service.outputs.alert_queue import DeliveryCounters, Item, Lane
+from service.outputs.alert_queue import AlertQueue, DeliveryCounters, QueuedAlert
 from service.outputs.notification import HOLD_RESENDS, Key, body, by_key, notification
-from service.settings.secrets import Secret, given
+from service.settings.secrets import Secret, read_secret
 from service.settings.types import AlertmanagerSettings, parse_labels
 from service.tls import client_context
 
 PATH = "/api/v2/alerts"
 RESOLVED_SECONDS = 900.0
-"""An end is told again for so long: an Alertmanager that restarts forgets what it was told."""
+"""How long a resolved alert is sent again, in seconds: a restarted Alertmanager has lost it."""
 
 FINAL_SEND_SECONDS = 1.0
-"""What sending may still take when the service stops."""
+"""The time limit of the last sends when the service stops, in seconds."""
 
 log = structlog.get_logger("foreshock.alertmanager")
-_REFUSED = (400, 413, 422)  # for what an alert says; anything else may be better next time
+_REFUSED = (400, 413, 422)  # because of the alert itself; after other statuses, a retry may succeed
 
 OpenAlerts = Callable[[], Mapping[int, Sequence[Alert] | None]]
-"""The alerts of the open incidents of each partition that is owned; None while not yet known."""
+"""The alerts of the open incidents of each owned partition; None while they are unknown."""
 
 
 class _Sent(Struct):
-    """The last word on an alert; ``over_since`` is when (monotonic) its end was first told."""
+    """The last state of an alert; ``resolved_at`` is when (monotonic) its end was first sent."""
 
     partition: int
     alert: Alert
-    over_since: float | None
+    resolved_at: float | None
 
 
 class Notifier:
-    """Tells every configured Alertmanager of incidents.
+    """Sends incidents to every configured Alertmanager.
 
     Parameters
     ----------
     settings
-        Where they are, and how to tell them; without ``urls`` nothing is told.
+        The Alertmanagers and how to reach them; without ``urls``, nothing is sent.
     open_alerts
-        Gives the state of things; see ``OpenAlerts``.
+        Returns the open alerts; see ``OpenAlerts``.
 
     Raises
     ------
@@ -67,35 +67,35 @@ class Notifier:
         self._settings = settings
         self._open_alerts = open_alerts
         self._labels = parse_labels(settings.labels)
-        self._password = given("alertmanager.password", Secret(), settings.password_file)
+        self._password = read_secret("alertmanager.password", Secret(), settings.password_file)
         self._ssl = client_context("alertmanager.ca_file", settings.ca_file)
-        self._told: dict[Key, _Sent] = {}
+        self._sent: dict[Key, _Sent] = {}
         urls = [url.strip().rstrip("/") for url in settings.urls.split(",") if url.strip()]
-        self._lanes = [Lane(url, settings.queue_size) for url in dict.fromkeys(urls)]
+        self._queues = [AlertQueue(url, settings.queue_size) for url in dict.fromkeys(urls)]
 
     @property
     def deliveries(self) -> dict[str, DeliveryCounters]:
-        """What became of the alerts, by Alertmanager."""
-        return {lane.url: lane.delivery for lane in self._lanes}
+        """The delivery counters, by Alertmanager."""
+        return {queue.url: queue.delivery for queue in self._queues}
 
     def notify(self, partition: int, alert: Alert) -> None:
-        """Send an alert as soon as can be; never waits."""
-        if not self._lanes:
+        """Queue an alert to be sent as soon as possible; never waits."""
+        if not self._queues:
             return
-        for key, its in by_key(alert).items():
-            before = self._told.get(key)
-            over_since = None
-            if its.status == "resolved":
-                over_since = before.over_since if before is not None else None
-                over_since = over_since if over_since is not None else time.monotonic()
-            self._told[key] = _Sent(partition, its, over_since)
-            for lane in self._lanes:
-                lane.put(key, Item(its, news=True))
+        for key, keyed_alert in by_key(alert).items():
+            previous = self._sent.get(key)
+            resolved_at = None
+            if keyed_alert.status == "resolved":
+                resolved_at = previous.resolved_at if previous is not None else None
+                resolved_at = resolved_at if resolved_at is not None else time.monotonic()
+            self._sent[key] = _Sent(partition, keyed_alert, resolved_at)
+            for queue in self._queues:
+                queue.put(key, QueuedAlert(keyed_alert, is_new=True))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Send while the context lasts, and at its end what is still queued, within a second."""
-        if not self._lanes:
+        """Send while the context lasts; at its end, send the queued alerts, within a second."""
+        if not self._queues:
             yield
             return
         headers = {}
@@ -108,8 +108,8 @@ class Notifier:
             connector=aiohttp.TCPConnector(ssl=self._ssl),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
         ) as http:
-            tasks = [asyncio.create_task(self._deliver(lane, http)) for lane in self._lanes]
-            tasks.append(asyncio.create_task(self._resend()))
+            tasks = [asyncio.create_task(self._deliver(queue, http)) for queue in self._queues]
+            tasks.append(asyncio.create_task(self._resend_periodically()))
             try:
                 yield
             finally:
@@ -119,69 +119,72 @@ class Notifier:
 
     async def _drain(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        # Whether anything waits is a state that several tasks change, not an event.
-        while any(lane.delivery.waiting for lane in self._lanes) and time.monotonic() < until:  # noqa: ASYNC110
+        # Poll: this is a state that several tasks change, not an event.
+        while any(queue.delivery.waiting for queue in self._queues) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    async def _resend(self) -> None:
+    async def _resend_periodically(self) -> None:
         while True:
             try:
-                self.remind()
+                self.resend()
             except Exception:
-                # A fault in looking at the state must not silence what is told as it happens.
-                log.exception("what is open could not be told again")
+                # A fault in reading the state must not stop the immediate notifications.
+                log.exception("open alerts could not be sent again")
             await asyncio.sleep(self._settings.resend_seconds)
 
-    def remind(self) -> None:
-        """Tell again what is open and what has ended lately, and of nobody else's partitions.
+    def resend(self) -> None:
+        """Send open and recently resolved alerts again, for the owned partitions only.
 
-        What was told and is open no more, though nobody told of its end, is told to have ended. If
-        there is nothing to tell, that is sent: so it is known whether somebody answers.
+        An alert that was sent and is no longer open, although its end was never sent, is sent as
+        resolved. Without any alert, an empty request is sent: it shows whether the Alertmanager
+        answers.
         """
-        known = self._open_alerts()
+        open_alerts = self._open_alerts()
         now = time.monotonic()
         still_open = {
             key: (number, alert)
-            for number, alerts in known.items()
+            for number, alerts in open_alerts.items()
             for alert in alerts or ()
             for key, alert in by_key(alert).items()
         }
-        for key, told in list(self._told.items()):
-            forgotten = told.over_since is not None and now - told.over_since > RESOLVED_SECONDS
-            if told.partition not in known or forgotten:
-                del self._told[key]
-                for lane in self._lanes:
-                    lane.forget(key)
-            elif known[told.partition] is None or key in still_open:
+        for key, last in list(self._sent.items()):
+            expired = last.resolved_at is not None and now - last.resolved_at > RESOLVED_SECONDS
+            if last.partition not in open_alerts or expired:
+                del self._sent[key]
+                for queue in self._queues:
+                    queue.forget(key)
+            elif open_alerts[last.partition] is None or key in still_open:
                 continue
-            elif told.over_since is None:
-                ended = replace(told.alert, status="resolved", ends_at=time.time_ns())
-                self._told[key] = _Sent(told.partition, ended, now)
+            elif last.resolved_at is None:
+                ended = replace(last.alert, status="resolved", ends_at=time.time_ns())
+                self._sent[key] = _Sent(last.partition, ended, now)
         for key, (number, alert) in still_open.items():
-            self._told[key] = _Sent(number, alert, None)
-        for lane in self._lanes:
-            for key, told in self._told.items():
-                if known[told.partition] is not None:
-                    lane.put(key, Item(told.alert, news=False))
-            lane.wake.set()
+            self._sent[key] = _Sent(number, alert, None)
+        for queue in self._queues:
+            for key, last in self._sent.items():
+                if open_alerts[last.partition] is not None:
+                    queue.put(key, QueuedAlert(last.alert, is_new=False))
+            queue.wake.set()
 
-    async def _deliver(self, lane: Lane, http: aiohttp.ClientSession) -> None:
-        fresh = random.Random()  # noqa: S311 - it spreads load, it guards nothing
-        waits = delays(fresh)
+    async def _deliver(self, queue: AlertQueue, http: aiohttp.ClientSession) -> None:
+        rng = random.Random()  # noqa: S311 - it spreads load, it guards nothing
+        waits = delays(rng)
         while True:
-            await lane.wake.wait()
-            taken = lane.take()
+            await queue.wake.wait()
+            taken = queue.take()
             try:
-                await self._send(lane, http, list(taken.values()))
-            except Exception as error:  # noqa: BLE001 - nothing may end the telling
-                lane.put_back(taken)
-                lane.answered(f"{type(error).__name__}: {error}")
+                await self._send(queue, http, list(taken.values()))
+            except Exception as error:  # noqa: BLE001 - no failure may end the sending
+                queue.put_back(taken)
+                queue.answered(f"{type(error).__name__}: {error}")
                 await asyncio.sleep(next(waits))
             else:
-                waits = delays(fresh)
+                waits = delays(rng)
 
-    async def _send(self, lane: Lane, http: aiohttp.ClientSession, items: Sequence[Item]) -> None:
-        """Post some alerts; singly where one of them is refused, so that it alone is lost."""
+    async def _send(
+        self, queue: AlertQueue, http: aiohttp.ClientSession, items: Sequence[QueuedAlert]
+    ) -> None:
+        """Post alerts. If one is refused, post each singly, so that only that one is lost."""
         settings = self._settings
         hold = HOLD_RESENDS * settings.resend_seconds
         now_ns = time.time_ns()
@@ -190,20 +193,20 @@ class Notifier:
             for item in items
         ]
         async with http.post(
-            lane.url + PATH,
+            queue.url + PATH,
             data=body(alerts),
             headers={"Content-Type": "application/json"},
             allow_redirects=False,
         ) as answer:
-            status, said = answer.status, await answer.text(errors="replace")
+            status, reason = answer.status, await answer.text(errors="replace")
         if status in _REFUSED and len(items) > 1:
             for item in items:
-                await self._send(lane, http, [item])
+                await self._send(queue, http, [item])
         elif status in _REFUSED:
-            lane.answered(None)
-            lane.refused(status, said)
+            queue.answered(None)
+            queue.refused(status, reason)
         elif status // 100 == 2:
-            lane.answered(None)
-            lane.sent(items)
+            queue.answered(None)
+            queue.sent(items)
         else:
-            raise aiohttp.ClientError(f"status {status}: {said[:200]}")
+            raise aiohttp.ClientError(f"status {status}: {reason[:200]}")

@@ -1,6 +1,6 @@
-"""An incident in the form in which Alertmanager's v2 API takes alerts.
+"""An incident in the form of an alert of Alertmanager's v2 API.
 
-Labels identify an alert there: what changes while an incident goes on stands in the annotations.
+Labels identify an alert in Alertmanager. Values that change during an incident are annotations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from detectors.incidents.market_wide import MARKET
 ALERTNAME = "ForeshockIncident"
 
 HOLD_RESENDS = 5
-"""Alertmanager takes a firing alert for over when it has not been sent again for so many times the
-interval at which it is: long enough for a restart of the service, or for another to take over."""
+"""Alertmanager resolves a firing alert that was not sent again for this number of resend intervals.
+This is long enough for a restart of the service, or for another process to take over."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
 
 Key = tuple[str, str, Severity]
-"""Symbol, detector and severity: what tells two alerts apart at Alertmanager."""
+"""Symbol, detector and severity: the identity of an alert in Alertmanager."""
 
 
 class Notification(Struct, frozen=True, rename="camel"):
@@ -37,11 +37,11 @@ class Notification(Struct, frozen=True, rename="camel"):
 
 
 def by_key(alert: Alert) -> dict[Key, Alert]:
-    """An alert as Alertmanager gets to see it.
+    """Return the alerts that Alertmanager receives for an alert, by key.
 
-    Severity is a label there, so a critical incident is two alerts: the warning goes on, for
-    inhibition to hide, and is not told to be over just when things become worse. One of the market
-    has never been a warning.
+    Severity is a label, so a critical incident is two alerts. The warning continues, hidden by
+    inhibition, and does not resolve at the moment when the incident gets worse. A market-wide
+    incident never was a warning, so it is one alert.
     """
     severities: tuple[Literal["warning", "critical"], ...] = ("warning", "critical")
     if alert.severity != "critical" or alert.symbol == MARKET:
@@ -55,23 +55,23 @@ def by_key(alert: Alert) -> dict[Key, Alert]:
 def notification(
     alert: Alert, now_ns: int, hold_seconds: float, labels: Mapping[str, str], runbook_base: str
 ) -> Notification:
-    """What to post for an alert at ``now_ns``.
+    """Return the notification of an alert at ``now_ns``.
 
     Parameters
     ----------
     alert
-        One that fires or has been resolved.
+        A firing or resolved alert.
     now_ns
-        The clock; Alertmanager judges by it whether an alert is over.
+        The clock in nanoseconds; Alertmanager decides by it whether an alert has ended.
     hold_seconds
-        How long a firing alert is to be held for firing if it is not sent again.
+        How long a firing alert stays firing without being sent again, in seconds.
     labels
-        What to add to the alert's own labels.
+        Labels to add to those of the alert.
     runbook_base
-        What to put before the runbook's path.
+        The prefix of the runbook's path.
     """
-    # Event time may be ahead of this clock a little, and Alertmanager refuses what ends before it
-    # begins.
+    # Event time may be slightly ahead of this clock, and Alertmanager refuses an alert that ends
+    # before it starts.
     starts_ns = min(alert.starts_at, now_ns)
     if alert.status == "firing" or alert.ends_at is None:
         ends_ns = now_ns + round(hold_seconds * 1e9)
@@ -101,12 +101,12 @@ def notification(
 
 
 def body(notifications: Sequence[Notification]) -> bytes:
-    """The body of a request."""
+    """Return the body of a request."""
     return _encode(notifications)
 
 
 def _evidence(alert: Alert) -> str:
-    """The evidence in lines, the strongest first."""
+    """Return the evidence as lines, the strongest first."""
     return "\n".join(
         f"{e.feature}: {e.value:.4g}, expected {e.expected:.4g} ({e.detector}, "
         f"{e.contribution:.0%} of the score)"

@@ -1,7 +1,7 @@
-"""What leaves the service for Kafka: alerts, signals, kill switches, dead letters, snapshots.
+"""Sends the output to Kafka: alerts, signals, kill switches, dead letters and snapshots.
 
-Everything is sent to the partition number that it came from. Nothing counts as published until
-the broker has acknowledged it; ``flush`` waits for that and raises what went wrong.
+Each record is sent to the partition number that it came from. A record counts as published only
+after the broker has acknowledged it. ``flush`` waits for this, and raises any failure.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from service.pipeline.snapshots import Part
 from service.settings.types import OutputSettings
 
 MAX_UNACKNOWLEDGED = 10_000
-"""Sends under way beyond which publishing waits for the broker."""
+"""The number of sends in flight above which publishing waits for the broker."""
 
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("foreshock.publish")
 
 
 class Published(Struct):
-    """What was sent, for the metrics; it only grows."""
+    """Counters of the sent records, for the metrics; they only grow."""
 
     alerts: dict[str, int] = {}
     signals: int = 0
@@ -37,16 +37,16 @@ class Published(Struct):
 
 
 class Publisher:
-    """Sends to the output topics, and knows what has been acknowledged.
+    """Sends records to the output topics, and tracks their acknowledgements.
 
     Parameters
     ----------
     producer
         A started producer that waits for all in-sync replicas.
     outputs
-        The topics.
+        The names of the output topics.
     published
-        Where to count what was sent.
+        The counters to increment.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Publisher:
     async def publish(
         self, partition: int, output: Output
     ) -> list[tuple[Alert, asyncio.Future[RecordMetadata]]]:
-        """Send what a task gave rise to; the alerts' futures tell the offsets they got."""
+        """Send the output of a task; return its alerts with futures that give their offsets."""
         sent = []
         for alert in output.alerts:
             future = await self._send(
@@ -90,7 +90,7 @@ class Publisher:
     async def dead_letter(
         self, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
     ) -> None:
-        """Send a record that could not be decoded, as it came, with where from and why."""
+        """Send the bytes of a record that could not be decoded, with its origin and the reason."""
         await self._send(self._outputs.deadletters, partition, key, value, headers)
         self._published.dead_letters += 1
 
@@ -111,22 +111,22 @@ class Publisher:
             await self._send(self._outputs.snapshots, partition, key, None)
 
     def unacknowledged(self) -> list[asyncio.Future[RecordMetadata]]:
-        """What has been sent and not acknowledged at this moment."""
+        """Return the sends that are in flight now."""
         return list(self._unacknowledged)
 
     async def flush(self) -> None:
-        """Wait until all that was sent is acknowledged. Raises KafkaError if something was not."""
+        """Wait until every send is acknowledged. Raises KafkaError if a send failed."""
         await self.drain()
         if self._failure is not None:
             raise self._failure
 
     async def drain(self) -> None:
-        """Wait until nothing is on its way any more, be it acknowledged or not."""
+        """Wait until no send is in flight, whether it was acknowledged or failed."""
         while self._unacknowledged:
             await asyncio.wait(self._unacknowledged)
 
     async def _send_signals(self, partition: int, signals: Sequence[Signal]) -> None:
-        """Send signals as ready-made batches: a fraction of the cost of sending them singly."""
+        """Send signals as ready-made batches: a fraction of the cost of single sends."""
         batch = self._producer.create_batch()
         for signal in signals:
             key, value = signal.symbol.encode(), _encode(signal)
@@ -138,7 +138,7 @@ class Publisher:
         self._published.signals += len(signals)
 
     async def _send_batch(self, partition: int, batch: object) -> None:
-        await self._room()
+        await self._wait_for_room()
         future = await self._producer.send_batch(batch, self._outputs.signals, partition=partition)
         self._track(future)
 
@@ -150,14 +150,14 @@ class Publisher:
         value: bytes | None,
         headers: list[tuple[str, bytes]] | None = None,
     ) -> asyncio.Future[RecordMetadata]:
-        await self._room()
+        await self._wait_for_room()
         future: asyncio.Future[RecordMetadata] = await self._producer.send(
             topic, value, key=key, partition=partition, headers=headers
         )
         self._track(future)
         return future
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         if self._failure is not None:
             raise self._failure
         if len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:

@@ -1,9 +1,10 @@
-"""Which symbols are watched, and how much of their books is kept, where there is not room for all.
+"""Decides, within the limits, which symbols are watched and how much of their books is kept.
 
-Who makes up symbols must not push out real ones. A symbol is on probation until its warm-up is
-over; beyond the bound newcomers compete with each other for what room there is, and those that
-have been watched for longer stay (a segmented LRU, which a scan does not empty: Karedla, Love and
-Wherry, 1994). Only one that has been quiet for a day makes room for a newcomer.
+A producer that invents symbols must not push out real ones. A symbol is on probation until its
+warm-up is over. Above the limit, new symbols compete only with each other for the free room;
+symbols past their warm-up stay. This is a segmented LRU, which a scan does not empty (Karedla, Love
+and Wherry, 1994). A symbol past its warm-up makes room for a new one only after a day without
+events.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from detectors.symbol import SymbolMonitor
 
 IDLE_NS = 86_400_000_000_000
-"""A symbol without an event for so long is as good as delisted."""
+"""The time without an event after which a symbol counts as delisted."""
 
 
 class _Unwatched:
-    """Takes the events of symbols that there is no room for."""
+    """Counts the events of symbols that are not admitted."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -25,9 +26,10 @@ class _Unwatched:
 
 
 class Admitted(dict[str, SymbolMonitor]):
-    """The monitors of the symbols that a run of events is about, each asked for at its first.
+    """The monitors of the symbols in a run of events, requested at each symbol's first event.
 
-    What ``admit`` gives no monitor for is counted in ``refused``, and takes no memory.
+    Events of symbols for which ``admit`` returns None are counted in ``refused`` and take no
+    memory.
     """
 
     def __init__(self, admit: Callable[[str], SymbolMonitor | None]) -> None:
@@ -44,28 +46,29 @@ class Admitted(dict[str, SymbolMonitor]):
 
     @property
     def refused(self) -> int:
-        """The events of symbols that were not admitted."""
+        """The number of events of symbols that were not admitted."""
         return self._unwatched.events
 
 
 def newcomers(max_symbols: int) -> int:
-    """How many symbols may be admitted beyond the bound until the next bar begins."""
+    """Return how many symbols may be admitted above the limit until the next bar begins."""
     return max(1, max_symbols // 10)
 
 
-def expendable(
+def symbols_to_evict(
     monitors: Mapping[str, SymbolMonitor], max_symbols: int, idle_since: int
 ) -> list[str]:
-    """The symbols to forget, so that no more than ``max_symbols`` stay.
+    """Return the symbols to evict, so that no more than ``max_symbols`` stay.
 
     Parameters
     ----------
     monitors
-        The watched symbols, the one quiet for longest first.
+        The watched symbols, the longest inactive first.
     max_symbols
-        The bound. Symbols that are neither idle nor on probation stay, and so does an incident.
+        The limit. Symbols that are neither idle nor on probation stay, and so do symbols with an
+        incident.
     idle_since
-        The index of a bar; who had none after it is as good as delisted.
+        The index of a bar; a symbol without a later bar counts as delisted.
     """
     excess = len(monitors) - max_symbols
     if excess <= 0:
@@ -78,25 +81,25 @@ def expendable(
             idle.append(symbol)
         elif monitor.warming_up:
             on_probation.append(symbol)
-    on_probation.sort(key=lambda symbol: _seniority(monitors[symbol]))
+    on_probation.sort(key=lambda symbol: _eviction_order(monitors[symbol]))
     return [*idle, *on_probation][:excess]
 
 
-def _seniority(monitor: SymbolMonitor) -> tuple[int, int]:
-    """Who was active longer ago goes first; of those alike, who has been there for less long."""
+def _eviction_order(monitor: SymbolMonitor) -> tuple[int, int]:
+    """Return the sort key: the longest inactive first; then the one with the fewest bars."""
     return monitor.progress.bar_index, monitor.progress.settled_bars
 
 
-class BookRoom:
-    """Holds all books of a partition together to a bound.
+class BookLimit:
+    """Keeps all books of a partition together within a limit.
 
-    Looked after now and then: no event adds more than one order, so that the bound is exceeded by a
-    sixteenth at most.
+    The limit is checked at intervals. No event adds more than one order, so the books exceed the
+    limit by a sixteenth at most.
 
     Parameters
     ----------
     max_orders
-        How many orders may rest in all of them.
+        The largest number of orders that may rest in all books together.
     """
 
     def __init__(self, max_orders: int) -> None:
@@ -104,9 +107,9 @@ class BookRoom:
         self._events = 0
 
     def trim(self, monitors: Mapping[str, SymbolMonitor], events: int) -> list[str]:
-        """After so many ``events``: what has rested longest in the largest books goes.
+        """Count ``events`` and, at intervals, drop the oldest resting orders of the largest books.
 
-        Returns whose books were trimmed.
+        Returns the symbols whose books were trimmed.
         """
         self._events += events
         if self._events < self.max_orders // 16:
@@ -120,19 +123,19 @@ class BookRoom:
         return largest
 
 
-def fair_share(sizes: Sequence[int], room: int) -> int:
-    """The most that each may keep so that all together fit.
+def fair_share(sizes: Sequence[int], capacity: int) -> int:
+    """Return the largest size that each item may keep so that all fit together.
 
-    What is small is left alone: only the largest give (max-min fairness).
+    Small items keep their size; only the largest shrink (max-min fairness).
 
     >>> fair_share([5, 100, 200], 150), fair_share([5, 100], 150)
     (72, 100)
     """
-    left = room
+    free = capacity
     ordered = sorted(sizes)
     for i, size in enumerate(ordered):
-        share = left // (len(ordered) - i)
+        share = free // (len(ordered) - i)
         if size > share:
             return share
-        left -= size
+        free -= size
     return max(sizes, default=0)

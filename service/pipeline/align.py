@@ -1,13 +1,13 @@
-"""Several topics of one partition number, merged into one sequence in event time.
+"""Merges several topics of one partition number into one sequence in event time.
 
-The order is (ts_event, sequence, topic, offset). An event waits until no topic can still bring an
-earlier one: until every topic that is not idle has been seen ``max_disorder_ns`` further. That
-point is the watermark; what is before it is released. So any chunking and interleaving of the same
-logs gives the same sequence.
+The order is (ts_event, sequence, topic, offset). An event waits until no topic can still deliver an
+earlier one: until every topic that is not idle has been read ``max_disorder_ns`` further in event
+time. That point is the watermark. Events before it are released. So any chunking and interleaving
+of the same logs gives the same sequence.
 
-An event that is older than its own topic's newest by more than ``max_disorder_ns``, or older than
-the watermark because its topic was taken for idle, is late: it takes the earliest place that is
-left and is marked.
+An event is late if it is older than the newest event of its own topic by more than
+``max_disorder_ns``, or older than the watermark because its topic was considered idle. A late event
+takes the earliest place that is left, and is marked.
 """
 
 import sys
@@ -26,8 +26,8 @@ Times = NDArray[np.int64]
 class StreamPosition(Struct, frozen=True):
     """How far one topic was read.
 
-    What precedes offset ``start`` has all been released, at which point the topic's newest event
-    time was ``newest_ns``; offsets below ``read`` have been fed.
+    All events before offset ``start`` have been released. The newest event time of the topic was
+    ``newest_ns`` at that offset. Records below offset ``read`` have been fed.
     """
 
     start: int = 0
@@ -36,14 +36,14 @@ class StreamPosition(Struct, frozen=True):
 
 
 class Position(Struct, frozen=True):
-    """How far a partition has come: what precedes the watermark has been released."""
+    """How far a partition was processed: events before the watermark have been released."""
 
     watermark_ns: int
     streams: Mapping[str, StreamPosition]
 
 
 class _Chunk(Struct, gc=False):
-    """A batch as it was fed, kept until all of it has been released."""
+    """A batch as it was fed; kept until all of its events are released."""
 
     start: int
     newest_before_ns: int
@@ -51,7 +51,7 @@ class _Chunk(Struct, gc=False):
 
 
 class _Stream:
-    """One topic of the partition; ``places`` are the event times of what is pending, in order."""
+    """One topic of the partition; ``places`` are the event times that order its pending events."""
 
     __slots__ = ("chunks", "idle", "newest_ns", "pending", "places", "read")
 
@@ -76,13 +76,13 @@ class Aligner:
     Parameters
     ----------
     streams
-        The topics' names; their order decides between events of the same time and sequence.
+        The names of the topics; their order decides between events of the same time and sequence.
     max_disorder_ns
-        How much older than its topic's newest an event may be without being late.
+        How much older than the newest event of its topic an event may be without being late.
     max_waiting
-        The most events that may wait of a topic that waits for nothing but its own disorder: what
-        is beyond is released without. No venue has so many within ``max_disorder_ns``; a topic
-        whose time stands still does.
+        The largest number of events of a topic that may wait only for the disorder of that topic.
+        Events above it are released without this wait. The limit serves topics whose event time
+        stands still: no venue has this many events within ``max_disorder_ns``.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Aligner:
         self.max_disorder_ns = max_disorder_ns
         self.max_waiting = max_waiting
         self.watermark_ns = 0
-        # Of the events that were fed last, their places in the sequence.
+        # The event times that order the events fed last.
         self.fed_places: Times = np.empty(0, dtype=np.int64)
         self._streams = {name: _Stream() for name in streams}
 
@@ -106,116 +106,124 @@ class Aligner:
     ) -> int:
         """Take the events of the records [first_offset, next_offset) of a topic.
 
-        ``replayed(i, place_ns)`` is asked after a restart. It gives the i-th event's place in the
-        sequence: as it is, or a later one where its symbol's state is past that; or None where the
-        state has the event already: then it counts for the order and is not released. Returns how
-        many were passed over for that.
+        ``replayed(i, place_ns)`` is called after a restart. It returns the event time that orders
+        the i-th event: ``place_ns``, or a later one if the state of its symbol is already past
+        that. It returns None if the state contains the event already; the event then counts for the
+        order but is not released. Returns the number of events skipped for this reason.
         """
-        its = self._streams[stream]
-        newest_before = its.newest_ns
-        its.read = next_offset
+        stream_state = self._streams[stream]
+        newest_before = stream_state.newest_ns
+        stream_state.read = next_offset
         if not events:
             return 0
-        its.idle = False
+        stream_state.idle = False
         times = np.array([event.ts_event for event in events], dtype=np.int64)
         newest = np.maximum.accumulate(np.concatenate(([newest_before], times)))
-        its.newest_ns = int(newest[-1])
+        stream_state.newest_ns = int(newest[-1])
         earliest = np.maximum(newest[:-1] - self.max_disorder_ns, self.watermark_ns)
         self.fed_places = places = np.maximum(times, earliest)
         wanted: Sequence[Event] = events
         if replayed is not None:
-            asked = [replayed(i, place) for i, place in enumerate(places.tolist())]
+            new_places = [replayed(i, place) for i, place in enumerate(places.tolist())]
             wanted = [
-                event for event, place in zip(events, asked, strict=True) if place is not None
+                event for event, place in zip(events, new_places, strict=True) if place is not None
             ]
-            places = np.array([place for place in asked if place is not None], dtype=np.int64)
+            places = np.array([place for place in new_places if place is not None], dtype=np.int64)
             times = np.array([event.ts_event for event in wanted], dtype=np.int64)
         merged: list[Event | Late] = list(wanted)
         for i in np.flatnonzero(times < places).tolist():
             merged[i] = _late(wanted[i], int(places[i]))
         if merged:
-            its.chunks.append(_Chunk(first_offset, newest_before, int(places.max())))
-            its.pending += merged
-            its.places = np.concatenate((its.places, places))
-            if (its.places[1:] < its.places[:-1]).any():
-                order = its.places.argsort(kind="stable")
-                its.places = its.places[order]
-                its.pending = [its.pending[i] for i in order.tolist()]
+            stream_state.chunks.append(_Chunk(first_offset, newest_before, int(places.max())))
+            stream_state.pending += merged
+            stream_state.places = np.concatenate((stream_state.places, places))
+            if (stream_state.places[1:] < stream_state.places[:-1]).any():
+                order = stream_state.places.argsort(kind="stable")
+                stream_state.places = stream_state.places[order]
+                stream_state.pending = [stream_state.pending[i] for i in order.tolist()]
         return len(events) - len(merged)
 
     def set_idle(self, stream: str, *, idle: bool = True) -> bool:
-        """Stop a topic that has no more records from holding the others back, or let it again.
+        """Stop a topic without further records from holding the others back, or undo this.
 
-        Returns whether that is a change. Its next event makes it count again, too.
+        Returns whether this is a change. The next event of the topic also ends its idleness.
         """
-        its = self._streams[stream]
-        was_idle, its.idle = its.idle, idle
+        stream_state = self._streams[stream]
+        was_idle, stream_state.idle = stream_state.idle, idle
         return was_idle != idle
 
     def reads(self, stream: str) -> bool:
-        """Whether a topic is one of those merged."""
+        """Return whether a topic is one of the merged topics."""
         return stream in self._streams
 
     def read(self, stream: str) -> int:
-        """The offset of the next record of a topic to feed."""
+        """Return the offset of the next record of a topic to feed."""
         return self._streams[stream].read
 
     def pending(self, stream: str) -> int:
-        """How many events of a topic wait to be released."""
+        """Return the number of events of a topic that wait to be released."""
         return len(self._streams[stream].pending)
 
     def holds_back(self, stream: str) -> bool:
-        """Whether the watermark waits for this topic: no other that counts is less far."""
-        return self._at_least(self._streams[stream])
+        """Return whether the watermark waits for this topic: no active topic is further behind."""
+        return self._is_furthest_behind(self._streams[stream])
 
-    def _at_least(self, its: _Stream) -> bool:
-        counting = [other.newest_ns for other in self._streams.values() if not other.idle]
-        return not its.idle and its.newest_ns == min(counting)
+    def _is_furthest_behind(self, stream_state: _Stream) -> bool:
+        active = [other.newest_ns for other in self._streams.values() if not other.idle]
+        return not stream_state.idle and stream_state.newest_ns == min(active)
 
     def release(self) -> list[Event | Late]:
-        """Advance the watermark as far as it goes; the events before it, in order."""
+        """Advance the watermark as far as possible; return the events before it, in order."""
         streams = self._streams.values()
-        holding = [its.newest_ns - self.max_disorder_ns for its in streams if not its.idle]
-        watermark = min(holding) if holding else max(its.newest_ns for its in streams) + 1
-        for its in streams:
-            if self._waiting(its, watermark) > self.max_waiting and self._at_least(its):
-                watermark = max(watermark, int(its.places[-1]) + 1)
+        limits = [
+            stream_state.newest_ns - self.max_disorder_ns
+            for stream_state in streams
+            if not stream_state.idle
+        ]
+        watermark = (
+            min(limits) if limits else max(stream_state.newest_ns for stream_state in streams) + 1
+        )
+        for stream_state in streams:
+            if self._waiting(
+                stream_state, watermark
+            ) > self.max_waiting and self._is_furthest_behind(stream_state):
+                watermark = max(watermark, int(stream_state.places[-1]) + 1)
         if watermark <= self.watermark_ns:
             return []
         self.watermark_ns = watermark
         released: list[Event | Late] = []
         places = []
-        for its in streams:
-            cut = int(its.places.searchsorted(watermark))
-            released += its.pending[:cut]
-            del its.pending[:cut]
-            places.append(its.places[:cut])
-            its.places = its.places[cut:]
-            while its.chunks and its.chunks[0].latest_ns < watermark:
-                its.chunks.popleft()
+        for stream_state in streams:
+            cut = int(stream_state.places.searchsorted(watermark))
+            released += stream_state.pending[:cut]
+            del stream_state.pending[:cut]
+            places.append(stream_state.places[:cut])
+            stream_state.places = stream_state.places[cut:]
+            while stream_state.chunks and stream_state.chunks[0].latest_ns < watermark:
+                stream_state.chunks.popleft()
         return _in_order(released, np.concatenate(places))
 
-    def _waiting(self, its: _Stream, watermark: int) -> int:
-        """How many events a watermark leaves waiting, unless there are few anyway."""
-        pending = len(its.pending)
+    def _waiting(self, stream_state: _Stream, watermark: int) -> int:
+        """Return how many events wait after a watermark; up to ``max_waiting``, an upper bound."""
+        pending = len(stream_state.pending)
         if pending > self.max_waiting:
-            pending -= int(its.places.searchsorted(watermark))
+            pending -= int(stream_state.places.searchsorted(watermark))
         return pending
 
     def position(self) -> Position:
-        """How far the partition has come, to resume from."""
-        streams = {name: its.position() for name, its in self._streams.items()}
+        """Return how far the partition was processed, to resume from."""
+        streams = {name: stream_state.position() for name, stream_state in self._streams.items()}
         return Position(self.watermark_ns, streams)
 
     def seek(self, position: Mapping[str, StreamPosition]) -> None:
-        """Begin where each topic's ``start`` says, before anything is fed."""
-        for name, where in position.items():
-            self._streams[name].newest_ns = where.newest_ns
-            self._streams[name].read = where.start
+        """Begin each topic at its ``start``; call this before anything is fed."""
+        for name, stream_position in position.items():
+            self._streams[name].newest_ns = stream_position.newest_ns
+            self._streams[name].read = stream_position.start
 
 
 def _in_order(events: list[Event | Late], times: Times) -> list[Event | Late]:
-    """Sort by time and sequence, else as they stand: by topic, each in the order of its offsets."""
+    """Sort by time and sequence; equal events keep their order: by topic, then by offset."""
     order = times.argsort(kind="stable")
     in_order = times[order]
     if (in_order[1:] == in_order[:-1]).any():

@@ -1,4 +1,4 @@
-"""When records arrived, as the log has it, and whether a partition's symbols move."""
+"""The delays of records by their Kafka timestamps, and since when symbols are active."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,15 +9,15 @@ from detectors.feed.checks import HOLE_NS, WITNESSES
 from detectors.market_data.events import Event
 from detectors.symbol import SymbolMonitor
 
-EVERY = 8
-"""One record in so many is looked at, by its offset: any batches of the same log give the same."""
+SAMPLE_EVERY = 8
+"""One record out of this many is sampled, by its offset: the sample is the same for any batches."""
 
 
 class Arrivals:
-    """The shortest delay of each stream's records, by the bar that their events fall into.
+    """The shortest delay of the records of each stream, by the bar of their events.
 
-    A record's delay is its timestamp in the log less its event time. The shortest of a bar does not
-    change when records are fed once more after a restart.
+    The delay of a record is its timestamp in Kafka minus its event time. The shortest delay of a
+    bar does not change if records are fed again after a restart.
 
     Parameters
     ----------
@@ -37,16 +37,16 @@ class Arrivals:
         arrived_ms: Sequence[int],
         places: NDArray[np.int64],
     ) -> None:
-        """Take the events of a batch, their records' offsets and timestamps in milliseconds.
+        """Take the events of a batch, and the offsets and timestamps (in ms) of their records.
 
-        ``places`` are the event times of their places in the sequence: what is late belongs to the
-        bar that it is put in.
+        ``places`` holds the event times that order the events: a late event belongs to the bar in
+        which it is placed.
         """
         chosen: Sequence[int]
         if isinstance(offsets, range):
-            chosen = range(-offsets.start % EVERY, len(events), EVERY)
+            chosen = range(-offsets.start % SAMPLE_EVERY, len(events), SAMPLE_EVERY)
         else:
-            chosen = [i for i, offset in enumerate(offsets) if offset % EVERY == 0]
+            chosen = [i for i, offset in enumerate(offsets) if offset % SAMPLE_EVERY == 0]
         if not chosen:
             return
         times = np.array([events[i].ts_event for i in chosen], dtype=np.int64)
@@ -56,35 +56,35 @@ class Arrivals:
             self._lower(bar_end, stream, int(delays[ends == bar_end].min()))
 
     def restore(self, bar_end: int, delays: Mapping[str, int]) -> None:
-        """Take over what a snapshot knew of a bar that was open."""
+        """Add the delays that a snapshot holds of an open bar."""
         for stream, delay in delays.items():
             self._lower(bar_end, stream, delay)
 
     def of(self, bar_end: int) -> Mapping[str, int]:
-        """The shortest delays known so far of a bar, by stream, in nanoseconds."""
+        """Return the shortest known delays of a bar, by stream, in nanoseconds."""
         return self._delays.get(bar_end, {})
 
     def take(self, bar_end: int) -> dict[str, float]:
-        """The delays of a bar that is over, in seconds, of the streams of which they are known."""
+        """Remove and return the known delays of a closed bar in seconds, by stream."""
         delays = self._delays.pop(bar_end, {})
         for passed in [end for end in self._delays if end < bar_end]:
             del self._delays[passed]
         return {stream: delay / 1e9 for stream, delay in delays.items()}
 
     def _lower(self, bar_end: int, stream: str, delay: int) -> None:
-        its = self._delays.setdefault(bar_end, {})
-        its[stream] = min(delay, its.get(stream, delay))
+        shortest = self._delays.setdefault(bar_end, {})
+        shortest[stream] = min(delay, shortest.get(stream, delay))
 
 
-def moving_since(monitors: Iterable[SymbolMonitor], at_ns: int) -> int:
-    """Since when enough symbols have been moving at ``at_ns`` to witness that others are silent.
+def active_since(monitors: Iterable[SymbolMonitor], at_ns: int) -> int:
+    """Return since when enough symbols are active at ``at_ns`` to show that others are silent.
 
-    ``at_ns`` itself where they are too few.
+    The result is ``at_ns`` itself if too few symbols are active.
     """
-    moving = sorted(
+    starts = sorted(
         feed.moving_since_ns
         for monitor in monitors
         if at_ns - HOLE_NS <= (feed := monitor.feed.state).last_bar_ns
         and feed.moving_since_ns <= at_ns
     )
-    return moving[WITNESSES - 1] if len(moving) >= WITNESSES else at_ns
+    return starts[WITNESSES - 1] if len(starts) >= WITNESSES else at_ns

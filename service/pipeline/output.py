@@ -1,4 +1,4 @@
-"""What a partition's task gives out, and the count of what became of its events."""
+"""The output of a partition's task, and the counters of its events."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -12,26 +12,26 @@ from detectors.open_bar import Counts
 from detectors.symbol import Signal
 
 AlertKey = tuple[str, str, str]
-"""What makes two alerts the same: id, status and severity."""
+"""The identity of an alert: its id, status and severity."""
 
 
 def alert_key(alert: Alert) -> AlertKey:
-    """The identity of an alert."""
+    """Return the identity of an alert."""
     return (alert.alert_id, alert.status, alert.severity)
 
 
 class PublishedUntil(Struct, frozen=True):
-    """Event times up to which what a task gives rise to is out already."""
+    """The event times up to which the output of a task is already published."""
 
     signals_until_ns: int = 0
     alerts_until_ns: int = 0
 
 
 class Output(Struct):
-    """What a step of a task gives rise to, in the order of event time.
+    """The output of a step of a task, in the order of event time.
 
-    ``bars`` are all that closed, with their signals: those too whose signals are out already.
-    ``forgotten`` names the symbols that were evicted: their snapshots are to be deleted.
+    ``bars`` holds every closed bar with its signal, also if the signal is already published.
+    ``forgotten`` names the evicted symbols: their snapshots must be deleted.
     """
 
     alerts: list[Alert] = []
@@ -42,19 +42,20 @@ class Output(Struct):
 
 
 class Watcher(Protocol):
-    """Who is told what the partitions of a process give rise to."""
+    """Receives the output of the partitions of a process."""
 
     def owns(self, numbers: Collection[int]) -> None:
-        """Know which partitions are this process's from now on, and no others."""
+        """Set the partitions that this process owns from now on."""
 
     def take(self, number: int, output: Output) -> None:
-        """Take what a step of a partition gave rise to, once it was published."""
+        """Take the output of a step of a partition, after it was published."""
 
 
 class Tally(Struct):
-    """What became of events; tasks may share one.
+    """Counters of events by result; tasks may share one.
 
-    fed = scored + late + skipped + waiting + unwatched: of symbols that there was no room for.
+    fed = scored + late + skipped + waiting + unwatched. Unwatched events belong to symbols above
+    the limit.
     """
 
     released: int = 0
@@ -66,10 +67,10 @@ class Tally(Struct):
 
     @property
     def late(self) -> int:
-        """The events that came too late for their place."""
+        """The number of late events."""
         return self.market.late
 
     @property
     def scored(self) -> int:
-        """The events that came in time and were watched."""
+        """The number of watched events that were not late."""
         return self.released - self.market.late - self.unwatched

@@ -1,4 +1,4 @@
-"""Why a record is no event: a reason for the metric and a sentence for the person who mends it."""
+"""Why a record is not a valid event: a reason for the metric, and a sentence with the fix."""
 
 import re
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ Reason = Literal[
     "too_old",
     "in_the_future",
 ]
-"""Every reason for which a record is refused; few and fixed, so that they can label a metric."""
+"""Every reason to refuse a record. The set is small and fixed, so that it can label a metric."""
 
 TimeUnit = Literal["ns", "us", "ms", "s"]
 NANOSECONDS: Mapping[TimeUnit, int] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-"""The length of each time unit that ``ts_event`` may come in."""
+"""The length in nanoseconds of each time unit of ``ts_event``."""
 
 MAX_AHEAD_SECONDS = 60
-"""How far ahead of the clock an event may be dated, unless it is set otherwise."""
+"""How far ahead of the clock an event may be dated by default, in seconds."""
 
 _AT = " - at `$."
 _MISSING = re.compile(r"missing required field `(?P<field>.+)`")
@@ -44,7 +44,7 @@ _AROUND = 20  # bytes of context on either side of where the JSON breaks
 
 
 class Rejection(Struct, frozen=True):
-    """A record that is no event: its place in the batch, the reason, and what would be right."""
+    """A record that is not a valid event: its index in the batch, the reason, and the fix."""
 
     index: int
     reason: Reason
@@ -52,18 +52,18 @@ class Rejection(Struct, frozen=True):
 
 
 class Explainer:
-    """Explains the refusals of one stream.
+    """Explains why records of one stream are refused.
 
     Parameters
     ----------
     event
         The class that the records are decoded into.
     fields
-        The stream's mapped fields: our name to the venue's.
+        The mapped fields of the stream: Foreshock's name to the venue's name.
     time_unit
-        The unit of ``ts_event`` on the wire.
+        The unit of ``ts_event`` in the records.
     max_ahead_seconds
-        How far ahead of the clock an event may be dated.
+        How far ahead of the clock an event may be dated, in seconds.
     """
 
     def __init__(
@@ -75,21 +75,21 @@ class Explainer:
     ) -> None:
         self._time_unit: TimeUnit = time_unit
         self._max_ahead_seconds = max_ahead_seconds
-        self._ours = {theirs: ours for ours, theirs in fields.items()}
+        self._own_names = {venue_name: own_name for own_name, venue_name in fields.items()}
         self._time_field = fields.get("ts_event", "ts_event")
         self._symbol_field = fields.get("symbol", "symbol")
         self._types = {f.encode_name: f.type for f in msgspec.structs.fields(event)}
 
     def explain(self, value: bytes, error: Exception, now_ns: int) -> tuple[Reason, str]:
-        """The reason and the sentence for a record that raised ``error`` when it was decoded."""
+        """Return the reason and the sentence for a record whose decoding raised ``error``."""
         message = str(error)
-        complaint, at, field = message.rpartition(_AT)  # the last: before it may stand raw input
+        complaint, at, field = message.rpartition(_AT)  # the last one: raw input may precede it
         if at:
             return self._explain_field(value, field.removesuffix("`"), complaint, now_ns)
         if missing := _MISSING.search(message):
             return "missing_field", self.missing(missing["field"])
         if isinstance(error, UnicodeDecodeError):
-            return "not_utf8", f"{_text(error.object)} is not UTF-8, as all text must be"
+            return "not_utf8", f"{_text(error.object)} is not UTF-8; all text must be UTF-8"
         if isinstance(error, RecursionError):
             return "not_json", "nested too deeply; an event is one flat JSON object"
         if isinstance(error, msgspec.ValidationError):
@@ -105,34 +105,34 @@ class Explainer:
             return reason, self.missing(field)
         if reason in ("too_old", "in_the_future"):
             return reason, self.misdated(_text(raw), now_ns)
-        return reason, f"{self._name(field)} is {_text(raw)}; {self._right(field)}"
+        return reason, f"{self._name(field)} is {_text(raw)}; {self._expectation(field)}"
 
     def missing(self, field: str) -> str:
-        """The sentence for a field that is absent or null; ``field`` by the venue's name."""
-        return f"{self._name(field)} is missing; {self._right(field)}"
+        """Return the sentence for an absent or null field; ``field`` is the venue's name."""
+        return f"{self._name(field)} is missing; {self._expectation(field)}"
 
     def unprintable(self, symbol: str) -> str:
-        """The sentence for a symbol with characters that cannot be shown."""
+        """Return the sentence for a symbol with characters that cannot be displayed."""
         return (
-            f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; control characters, "
-            "invisible ones and those that turn the direction of text are not taken in a symbol"
+            f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; a symbol must not have "
+            "control characters, invisible characters, or characters that change the text direction"
         )
 
     def reserved(self, symbol: str) -> str:
-        """The sentence for a symbol that means something else in what goes out."""
+        """Return the sentence for a symbol that has another meaning in the output."""
         return (
-            f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; in alerts that is "
-            "the whole market, so no symbol can have this name"
+            f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; in alerts, this name "
+            "means the whole market, so no symbol may have it"
         )
 
     def misdated(self, value: str, now_ns: int) -> str:
-        """The sentence for a time out of bounds, with a guess at the unit it is in."""
+        """Return the sentence for a time out of range, with a guess of the unit of the value."""
         sentence = f"{self._name(self._time_field)} is {value} {self._time_unit}"
         number = _integer(value)
         if number is not None and 0 <= number * NANOSECONDS[self._time_unit] <= LATEST_NS:
             sentence += f" ({_timestamp(number * NANOSECONDS[self._time_unit])})"
         sentence += (
-            f"; it must lie between the year 2000 and {self._max_ahead_seconds} s from now by this "
+            f"; it must be between the year 2000 and {self._max_ahead_seconds} s from now by this "
             f"machine's clock, {_timestamp(now_ns)}"
         )
         latest_ns = now_ns + self._max_ahead_seconds * 1_000_000_000
@@ -142,40 +142,40 @@ class Explainer:
         return sentence
 
     def _name(self, field: str) -> str:
-        """The venue's name for a field, and ours where it is another."""
-        ours = self._ours.get(field, field)
-        return field if ours == field else f"{field} ({ours})"
+        """Return the venue's name of a field, with Foreshock's name if that differs."""
+        own_name = self._own_names.get(field, field)
+        return field if own_name == field else f"{field} ({own_name})"
 
-    def _right(self, field: str) -> str:
-        if self._ours.get(field, field) == "ts_event":
+    def _expectation(self, field: str) -> str:
+        if self._own_names.get(field, field) == "ts_event":
             return f"it must be a whole number of {self._time_unit} since 1970"
         return f"it must be {expected(self._types[field])}"
 
     def _reason(self, field: str, complaint: str, raw: bytes) -> Reason:
-        ours = self._ours.get(field, field)
+        own_name = self._own_names.get(field, field)
         if raw == b"null":
             return "missing_field"
         if complaint.startswith("Invalid enum value"):
-            return "unknown_side" if ours == "side" else "unknown_order_type"
+            return "unknown_side" if own_name == "side" else "unknown_order_type"
         if "got `" in complaint:
             return "wrong_type"
         if "of length" in complaint:
             return "wrong_length"
-        if ours == "ts_event":
+        if own_name == "ts_event":
             return "too_old" if ">=" in complaint else "in_the_future"
         return "out_of_range"
 
 
 def _malformed(value: bytes, message: str) -> str:
-    what = message.removeprefix("JSON is malformed: ").removeprefix("Input data was ")
+    problem = message.removeprefix("JSON is malformed: ").removeprefix("Input data was ")
     if place := _BYTE.search(message):
         byte = int(place[1])
-        what += f", near {_text(value[max(0, byte - _AROUND) : byte + _AROUND])}"
-    return f"not JSON: {what}"
+        problem += f", near {_text(value[max(0, byte - _AROUND) : byte + _AROUND])}"
+    return f"not JSON: {problem}"
 
 
 def _raw_field(value: bytes, field: str) -> bytes:
-    """The JSON text of a top-level field."""
+    """Return the JSON text of a top-level field."""
     try:
         found = msgspec.json.decode(value, type=dict[str, msgspec.Raw]).get(field)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -188,7 +188,7 @@ def _text(value: bytes) -> str:
 
 
 def _integer(text: str) -> int | None:
-    """The whole number that a JSON number or string spells.
+    """Return the integer in a JSON number or string; None if there is none.
 
     >>> _integer('"1340285400"'), _integer("1e9")
     (1340285400, None)

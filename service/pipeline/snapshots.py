@@ -1,12 +1,12 @@
-"""A symbol's state as records of a compacted topic, and back.
+"""Encodes the state of a symbol as records of a compacted topic, and decodes these records.
 
-A state may be larger than the broker takes in one record, so it goes in numbered parts under one
-generation. Compaction keeps the last record of each key: the keys alternate between two slots, so
-that while a new set of parts is being written the one before it stays whole. What is torn,
-corrupt, of another format or of other settings is left out, with the reason.
+A state may exceed the size limit of a record, so it is split into numbered parts of one generation.
+Compaction keeps the last record of each key. The keys alternate between two slots: while a new set
+of parts is being written, the previous set stays complete. A set that is incomplete, corrupt, of
+another format or of other settings is left out, with the reason.
 
-The newest snapshot of a symbol is the one that is furthest in event time, not the last one written:
-an owner that was replaced without knowing may have written late.
+The newest snapshot of a symbol is the one that is furthest in event time, not the one written last:
+a member that was replaced without knowing it may have written late.
 """
 
 import zlib
@@ -21,7 +21,7 @@ from service import __version__
 from service.pipeline.task import Snapshot
 
 PART_BYTES = 900_000
-"""A part with its headers stays under Kafka's default limit of 1 MiB."""
+"""The size of a part: with its headers, it stays below Kafka's default limit of 1 MiB."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
@@ -31,18 +31,18 @@ _SLOTS = (0, 1)
 Problem = Literal[
     "foreign_record", "older_format", "newer_format", "other_settings", "parts_missing", "corrupt"
 ]
-"""Why something on the snapshots topic was left out."""
+"""Why a record or a set on the snapshots topic was left out."""
 
 _SUPERSEDING: tuple[Problem, ...] = ("older_format", "newer_format", "other_settings")
-"""Whole sets of another version or of other settings: commits went on with them, so that a set from
-before them, as a version that was rolled back finds, lacks what happened since."""
+"""The problems of complete sets of another version or of other settings. Commits continued after
+such a set. So an older set, as a rolled-back version finds it, lacks what happened since."""
 
 
 class Header(Struct, frozen=True):
-    """What a part says of itself and of the set that it belongs to.
+    """The header of a part: describes the part and its set.
 
-    ``generation`` is the same in all parts of a set and in no other set of the symbol; ``crc`` is
-    the whole payload's CRC-32; ``watermark_ns`` is how far in event time the state is.
+    ``generation`` is the same in all parts of a set, and in no other set of the symbol. ``crc`` is
+    the CRC-32 of the whole payload. ``watermark_ns`` is the event time that the state has reached.
     """
 
     format: int
@@ -64,7 +64,7 @@ class Part(NamedTuple):
 
 
 class Record(Protocol):
-    """What is read of a record of the snapshots topic."""
+    """The attributes that are read of a record of the snapshots topic."""
 
     key: bytes | None
     value: bytes | None
@@ -72,43 +72,44 @@ class Record(Protocol):
 
 
 class Restored(Struct):
-    """What a partition of the topic held: whole snapshots, their slots, and why others were not.
+    """The content of a partition of the topic: complete snapshots, and why others were left out.
 
-    ``most_parts`` is how many parts a set of the symbol was seen to have, in either slot. ``began``
-    is the place among the records where each symbol's snapshot begins. ``problems``
-    counts reasons; ``formats`` are the other formats that were met, and the versions of the service
-    that wrote them. ``damaged`` are the symbols of which something newer than what is used was
-    there, or something where nothing can be used: the group's offsets may count on it.
+    ``slots`` holds the slot of each symbol's snapshot. ``most_parts`` is the largest number of
+    parts in any set of the symbol, in either slot. ``first_index`` is the index of the record at
+    which each symbol's snapshot begins. ``problems`` counts the reasons. ``formats`` holds the
+    other formats, and the service versions that wrote them. ``damaged`` names the symbols with
+    unusable records newer than the snapshot in use, or with no usable snapshot at all: the group's
+    offsets may rely on such records.
     """
 
     snapshots: list[Snapshot] = []
     slots: dict[str, int] = {}
     most_parts: dict[str, int] = {}
-    began: dict[str, int] = {}
+    first_index: dict[str, int] = {}
     problems: dict[Problem, int] = {}
     formats: dict[int, str] = {}
     damaged: list[str] = []
 
 
 class _Set(NamedTuple):
-    """All parts of one generation, and the places of its first and last among the records."""
+    """All parts of one generation, and the indexes of its first and last record."""
 
     header: Header
     slot: int
-    began: int
-    written: int
+    first_index: int
+    last_index: int
     pieces: list[bytes]
 
 
-class _Seen(Struct):
-    """What the records say of one symbol: its whole sets, and where one was overwritten."""
+class _SymbolRecords(Struct):
+    """The records of one symbol: its complete sets, and the index of the last unusable record."""
 
     sets: list[_Set] = []
-    spoiled: int = -1
+    last_unusable: int = -1
 
 
 def parts(snapshot: Snapshot, *, slot: int, generation: str, settings: str) -> list[Part]:
-    """The records that hold a snapshot, the first part first."""
+    """Return the records that hold a snapshot, the first part first."""
     payload = _encode(snapshot)
     pieces = [payload[i : i + PART_BYTES] for i in range(0, len(payload), PART_BYTES)]
     crc, watermark_ns = zlib.crc32(payload), snapshot.position.watermark_ns
@@ -127,103 +128,109 @@ def parts(snapshot: Snapshot, *, slot: int, generation: str, settings: str) -> l
 
 
 def key(symbol: str, slot: int, part: int) -> bytes:
-    """The compaction key of one part."""
+    """Return the compaction key of one part."""
     return _SEPARATOR.join((symbol.encode(), str(slot).encode(), str(part).encode()))
 
 
 def keys(symbol: str, most_parts: int) -> list[bytes]:
-    """The compaction keys of all of a symbol's parts: the first ones, which decide, come first."""
+    """Return the compaction keys of all parts of a symbol; the decisive first parts come first."""
     return [key(symbol, slot, part) for part in range(most_parts) for slot in _SLOTS]
 
 
 def restore(records: Iterable[Record], settings: str) -> Restored:
-    """The newest whole snapshot of each symbol, from a partition's records in offset order."""
+    """Return the newest complete snapshot of each symbol, from records in offset order."""
     restored = Restored()
     problems: set[tuple[str, int, Problem]] = set()
-    for symbol, seen in _gather(records, restored).items():
-        by_age = sorted(seen.sets, key=lambda its: (its.header.watermark_ns, its.written))
+    for symbol, symbol_records in _gather(records, restored).items():
+        oldest_first = sorted(
+            symbol_records.sets,
+            key=lambda candidate: (candidate.header.watermark_ns, candidate.last_index),
+        )
         newest_usable = superseded = -1
-        for its in reversed(by_age):
-            outcome = _usable(its, symbol, settings)
+        for candidate in reversed(oldest_first):
+            outcome = _decode_set(candidate, symbol, settings)
             if isinstance(outcome, Snapshot):
-                if its.written < superseded:
+                if candidate.last_index < superseded:
                     continue
                 restored.snapshots.append(outcome)
-                restored.slots[symbol] = its.slot
-                restored.began[symbol] = its.began
-                newest_usable = its.written
+                restored.slots[symbol] = candidate.slot
+                restored.first_index[symbol] = candidate.first_index
+                newest_usable = candidate.last_index
                 break
-            problems.add((symbol, its.slot, outcome))
-            seen.spoiled = max(seen.spoiled, its.written)
-            if its.header.format != FORMAT:
-                restored.formats[its.header.format] = its.header.version
+            problems.add((symbol, candidate.slot, outcome))
+            symbol_records.last_unusable = max(symbol_records.last_unusable, candidate.last_index)
+            if candidate.header.format != FORMAT:
+                restored.formats[candidate.header.format] = candidate.header.version
             if outcome in _SUPERSEDING:
-                superseded = max(superseded, its.written)
-                # So that what it makes worthless is overwritten first.
-                restored.slots.setdefault(symbol, its.slot)
-        if seen.spoiled > newest_usable:
+                superseded = max(superseded, candidate.last_index)
+                # The next snapshot then overwrites an older set, which is worthless now.
+                restored.slots.setdefault(symbol, candidate.slot)
+        if symbol_records.last_unusable > newest_usable:
             restored.damaged.append(symbol)
     for _, _, problem in problems:
         _count(restored, problem)
     return restored
 
 
-def why_left_out(restored: Restored) -> list[str]:
-    """What was left out, in words; empty where all was used."""
+def describe_problems(restored: Restored) -> list[str]:
+    """Describe what was left out; empty if everything was used."""
     written = ", ".join(
-        f"format {its} (of version {version})" for its, version in sorted(restored.formats.items())
+        f"format {other} (of version {version})"
+        for other, version in sorted(restored.formats.items())
     )
-    words: dict[Problem, str] = {
-        "foreign_record": "no part of a snapshot: something else writes to this topic",
+    descriptions: dict[Problem, str] = {
+        "foreign_record": "not part of a snapshot: another program writes to this topic",
         "older_format": f"of an older format: {written}; this version reads format {FORMAT}",
         "newer_format": f"of a newer format: {written}; this version reads format {FORMAT}",
-        "other_settings": "saved under other settings of what is detected",
-        "parts_missing": "not whole: the writing was interrupted; the one before it is used",
-        "corrupt": "damaged: the checksum or the content is wrong",
+        "other_settings": "saved under other detection settings",
+        "parts_missing": "incomplete: the write was interrupted; the previous snapshot is used",
+        "corrupt": "corrupt: the checksum or the content is wrong",
     }
-    return [f"{count} {words[problem]}" for problem, count in sorted(restored.problems.items())]
+    return [
+        f"{count} {descriptions[problem]}" for problem, count in sorted(restored.problems.items())
+    ]
 
 
-def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _Seen]:
-    """The whole sets of each symbol, also those whose place a later one has taken."""
-    found: dict[str, _Seen] = {}
+def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _SymbolRecords]:
+    """Return the complete sets of each symbol, also those that a later set has overwritten."""
+    found: dict[str, _SymbolRecords] = {}
     incomplete: dict[tuple[str, int, str], tuple[int, list[bytes]]] = {}
     for number, record in enumerate(records):
-        place = _place(record.key)
-        header = _header_at(place, record)
-        if place is None or (header is None and record.value is not None):
+        parsed = _parse_key(record.key)
+        header = _header_at(parsed, record)
+        if parsed is None or (header is None and record.value is not None):
             _count(restored, "foreign_record")
-        if place is None:
+        if parsed is None:
             continue
-        symbol, slot, part = place
+        symbol, slot, part = parsed
         if record.value is None:
             if part == 0:
-                found.pop(symbol, None)  # both slots are deleted at once
+                found.pop(symbol, None)  # both slots are deleted together
             continue
         restored.most_parts[symbol] = max(part + 1, restored.most_parts.get(symbol, 0))
-        seen = found.setdefault(symbol, _Seen())
+        symbol_records = found.setdefault(symbol, _SymbolRecords())
         if header is None:
-            seen.spoiled = number
+            symbol_records.last_unusable = number
             continue
-        began, pieces = incomplete.setdefault((symbol, slot, header.generation), (number, []))
+        first_index, pieces = incomplete.setdefault((symbol, slot, header.generation), (number, []))
         if part == len(pieces):
             pieces.append(record.value)
         if part == header.parts - 1:
             if len(pieces) == header.parts:
-                seen.sets.append(_Set(header, slot, began, number, pieces))
+                symbol_records.sets.append(_Set(header, slot, first_index, number, pieces))
             else:
                 _count(restored, "parts_missing")
     return found
 
 
-def _usable(its: _Set, symbol: str, settings: str) -> Snapshot | Problem:
-    """The snapshot of a whole set, or why it cannot be used."""
-    if its.header.format != FORMAT:
-        return "older_format" if its.header.format < FORMAT else "newer_format"
-    if its.header.settings != settings:
+def _decode_set(candidate: _Set, symbol: str, settings: str) -> Snapshot | Problem:
+    """Return the snapshot of a complete set, or why it is not usable."""
+    if candidate.header.format != FORMAT:
+        return "older_format" if candidate.header.format < FORMAT else "newer_format"
+    if candidate.header.settings != settings:
         return "other_settings"
-    payload = b"".join(its.pieces)
-    if zlib.crc32(payload) != its.header.crc:
+    payload = b"".join(candidate.pieces)
+    if zlib.crc32(payload) != candidate.header.crc:
         return "corrupt"
     try:
         snapshot = _decode(payload)
@@ -232,21 +239,22 @@ def _usable(its: _Set, symbol: str, settings: str) -> Snapshot | Problem:
     return snapshot if snapshot.symbol == symbol else "corrupt"
 
 
-def _place(record_key: bytes | None) -> tuple[str, int, int] | None:
+def _parse_key(record_key: bytes | None) -> tuple[str, int, int] | None:
     try:
         symbol, slot, part = (record_key or b"").split(_SEPARATOR)
-        place = symbol.decode(), int(slot), int(part)
+        parsed = symbol.decode(), int(slot), int(part)
     except ValueError:
         return None
-    # Only what ``key`` writes: other spellings of a number would be taken for the same part.
-    is_ours = place[1] in _SLOTS and place[2] >= 0 and key(*place) == record_key
-    return place if is_ours else None
+    # Accept only keys that ``key`` writes: another spelling of a number would pass for the same
+    # part.
+    is_ours = parsed[1] in _SLOTS and parsed[2] >= 0 and key(*parsed) == record_key
+    return parsed if is_ours else None
 
 
-def _header_at(place: tuple[str, int, int] | None, record: Record) -> Header | None:
-    """What a record says of itself, None where it is no part or not the one its key names."""
-    header = _header(record.headers) if place is not None else None
-    return header if place and header is not None and header.part == place[2] else None
+def _header_at(parsed: tuple[str, int, int] | None, record: Record) -> Header | None:
+    """Return the header of a record; None if the record is not the part that its key names."""
+    header = _header(record.headers) if parsed is not None else None
+    return header if parsed and header is not None and header.part == parsed[2] else None
 
 
 def _header(headers: Sequence[tuple[str, bytes]]) -> Header | None:

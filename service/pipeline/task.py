@@ -1,7 +1,7 @@
-"""One partition: its topics aligned, its symbols watched, and what must be kept of both.
+"""One partition: aligns its topics, watches its symbols, and provides their states for snapshots.
 
-Nothing here waits or does I/O: records' events go in, alerts, signals and snapshots come out, and
-the shell around it moves them. Replay from files and a Kafka consumer share it.
+This module does no I/O and never waits. Events enter; alerts, signals and snapshots leave; the
+caller moves them. Replay from files and the Kafka session share it.
 """
 
 import sys
@@ -21,16 +21,16 @@ from detectors.market_data.events import Event
 from detectors.parameters import Parameters
 from detectors.state import SymbolState, capture, revive
 from detectors.symbol import SymbolMonitor
-from service.pipeline.admission import IDLE_NS, Admitted, BookRoom, expendable, newcomers
+from service.pipeline.admission import IDLE_NS, Admitted, BookLimit, newcomers, symbols_to_evict
 from service.pipeline.align import Aligner, Position, StreamPosition
-from service.pipeline.arrivals import Arrivals, moving_since
+from service.pipeline.arrivals import Arrivals, active_since
 from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally, alert_key
 
 _ts_event = attrgetter("ts_event")
 
 
 class Snapshot(Struct, frozen=True):
-    """A symbol's state, and how far the partition had come with it."""
+    """The state of a symbol, and how far the partition was processed at that moment."""
 
     symbol: str
     position: Position
@@ -45,20 +45,20 @@ class PartitionTask:
     streams
         The topics that are read, in the order that decides between events of the same time.
     parameters
-        How symbols are watched.
+        The parameters of the monitors.
     detectors
-        The detectors that watch them.
+        The detectors that run on the symbols.
     max_disorder_ns
-        How much older than its topic's newest an event may be without being late.
+        How much older than the newest event of its topic an event may be without being late.
     max_symbols
-        The most symbols watched from one bar to the next. ``service.pipeline.admission`` decides
-        which ones.
-    max_orders, max_waiting
-        See ``BookRoom`` and ``Aligner``.
+        The largest number of symbols watched from one bar to the next.
+        ``service.pipeline.admission`` selects the symbols.
     tally
-        Where to count.
-    borrowed
-        What a new symbol borrows while it has too few peers here to learn from.
+        The counters to increment.
+    max_orders, max_waiting
+        See ``BookLimit`` and ``Aligner``.
+    priors
+        The priors of a new symbol while the partition has too few peers to learn them from.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class PartitionTask:
         self.parameters = parameters
         self.detectors = detectors
         self.max_symbols = max_symbols
-        self._book_room = BookRoom(max_orders)
+        self._book_limit = BookLimit(max_orders)
         self.tally = tally
         self._default_priors: PeerPriors = priors or {}
         self._peer_priors: tuple[int, PeerPriors] = (-1, {})
-        # In the order of the last bar with events; within one, of the first event.
+        # Ordered by the last bar with events, and within a bar by the first event.
         self.monitors: dict[str, SymbolMonitor] = {}
-        # The symbols with events in each bar that is still open, by the bar's end.
+        # The symbols with events in each open bar, by the end of the bar.
         self._open_bars: dict[int, dict[str, None]] = {}
         self._arrivals = Arrivals(parameters.bar_ns)
         self._with_incident: dict[str, None] = {}
-        # Where each symbol that changed since its last snapshot could be rebuilt from.
+        # The position from which each symbol that changed since its last snapshot can be rebuilt.
         self._unsaved: dict[str, Position] = {}
         self._saving: dict[str, Position] = {}
         self._resumed: dict[str, Position] = {}
@@ -110,25 +110,25 @@ class PartitionTask:
     ) -> None:
         """Take the events of the records [first_offset, next_offset) of a topic.
 
-        ``offsets`` are the events' own, needed only where records between them held no event.
-        ``arrived_ms`` are the records' timestamps in the log, in milliseconds; where there is no
-        log, nothing is said of delays.
+        ``offsets`` are the offsets of the events, needed only if records between them held no
+        event. ``arrived_ms`` are the Kafka timestamps of the records in milliseconds; None gives no
+        delays.
         """
-        own = offsets if offsets is not None else range(first_offset, next_offset)
+        event_offsets = offsets if offsets is not None else range(first_offset, next_offset)
         if self._resumed:
-            self._feed_again(stream, events, first_offset, next_offset, own)
+            self._feed_replayed(stream, events, first_offset, next_offset, event_offsets)
         else:
             self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
         if arrived_ms is not None and events:
-            self._arrivals.note(stream, events, own, arrived_ms, self.aligner.fed_places)
+            self._arrivals.note(stream, events, event_offsets, arrived_ms, self.aligner.fed_places)
 
-    def _feed_again(
+    def _feed_replayed(
         self,
         stream: str,
         events: Sequence[Event],
         first_offset: int,
         next_offset: int,
-        own: Sequence[int],
+        event_offsets: Sequence[int],
     ) -> None:
         """Take records of which some may have been read before the restart."""
         resumed = self._resumed
@@ -137,20 +137,20 @@ class PartitionTask:
             position = resumed.get(events[i].symbol)
             if position is None or place_ns >= position.watermark_ns:
                 return place_ns
-            # A topic that came after the snapshot was not read for it.
-            its = position.streams.get(stream)
-            if its is not None and own[i] < its.read:
+            # A topic that was added after the snapshot was not read for it.
+            stream_position = position.streams.get(stream)
+            if stream_position is not None and event_offsets[i] < stream_position.read:
                 return None
-            # Time must not go back for a state that is past this already: the event is late.
+            # Time must not go back for a state that is already past this time: the event is late.
             return position.watermark_ns
 
         self.tally.skipped += self.aligner.feed(
             stream, events, first_offset=first_offset, next_offset=next_offset, replayed=replayed
         )
-        self._forget_passed()
+        self._end_resuming()
 
     def advance(self) -> Output:
-        """Apply what the alignment releases and close the bars that are over."""
+        """Apply the released events, and close the bars that are over."""
         output = Output()
         before = self.aligner.position()
         events = self.aligner.release()
@@ -174,15 +174,15 @@ class PartitionTask:
             open_bar.update(dict.fromkeys(touched))
             for symbol in touched:
                 self._unsaved.setdefault(symbol, before)
-            for symbol in self._book_room.trim(self.monitors, len(run)):
+            for symbol in self._book_limit.trim(self.monitors, len(run)):
                 self._unsaved.setdefault(symbol, before)
             start = stop
         self._close_bars(watermark_ns, before, output)
-        self._forget_passed()
+        self._end_resuming()
         return output
 
     def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
-        """The monitor of a symbol with an event in the open bar; None where there is no room."""
+        """Return the monitor of a symbol with an event in the open bar; None without room."""
         monitor = self.monitors.get(symbol)
         if monitor is None:
             if len(self.monitors) >= self.max_symbols + newcomers(self.max_symbols):
@@ -200,7 +200,7 @@ class PartitionTask:
         return monitor
 
     def _priors_from_peers(self, hour: int) -> PeerPriors:
-        """The priors of a symbol that is admitted in an hour, from the symbols that are watched."""
+        """Return the priors for a symbol admitted in an hour, from the watched symbols."""
         if self._peer_priors[0] != hour:
             recorded = {symbol: monitor.hourly_priors for symbol, monitor in self.monitors.items()}
             pooled = priors_from_peers(recorded, hour)
@@ -208,9 +208,9 @@ class PartitionTask:
         return self._peer_priors[1]
 
     def _evict(self, output: Output) -> None:
-        """Forget the symbols that are beyond the bound as a bar begins."""
+        """Evict the symbols above the limit when a bar begins."""
         idle_bar = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
-        for symbol in expendable(self.monitors, self.max_symbols, idle_bar):
+        for symbol in symbols_to_evict(self.monitors, self.max_symbols, idle_bar):
             del self.monitors[symbol]
             for bar in self._open_bars.values():
                 bar.pop(symbol, None)
@@ -219,15 +219,15 @@ class PartitionTask:
             output.forgotten.append(symbol)
 
     def _close_bars(self, until_ns: int, before: Position, output: Output) -> None:
-        """Close every open bar that ends by ``until_ns``, and resolve what has been quiet.
+        """Close every open bar that ends by ``until_ns``, and resolve incidents that are quiet.
 
-        Both change a symbol that may have been saved since its last event: ``before`` is from where
-        the change could be made again.
+        Both change symbols that may have been saved since their last event: from the position
+        ``before``, the change can be repeated.
         """
         for bar_end in sorted(end for end in self._open_bars if end <= until_ns):
             symbols = self._open_bars.pop(bar_end)
             delays = self._arrivals.take(bar_end)
-            # Those that come back now have been silent until a bar ago.
+            # Symbols that return in this bar were silent until its start.
             self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
             for symbol in symbols:
                 monitor = self.monitors[symbol]
@@ -237,7 +237,7 @@ class PartitionTask:
                 output.bars.append((monitor.bar, signal))
                 if bar_end > self._published_until.signals_until_ns:
                     output.signals.append(signal)
-                self._trip(monitor, bar_end, alerts, output)
+                self._set_kill_switch(monitor, bar_end, alerts, output)
                 self._emit(monitor, alerts, output)
             self._check_silence(self.monitors, bar_end, before, output)
         for symbol in list(self._with_incident):
@@ -245,28 +245,28 @@ class PartitionTask:
             alerts = monitor.resolve(until_ns)
             if alerts:
                 self._unsaved.setdefault(symbol, before)
-                self._trip(monitor, None, alerts, output)
+                self._set_kill_switch(monitor, None, alerts, output)
             self._emit(monitor, alerts, output)
 
     def _check_silence(
         self, symbols: Iterable[str], at_ns: int, before: Position, output: Output
     ) -> None:
-        """Find which of these symbols are silent while others move."""
+        """Find which of these symbols are silent while others are active."""
         monitors = self.monitors
-        due = [its for s in symbols if (its := monitors[s]).feed.checks.due_ns <= at_ns]
+        due = [monitor for s in symbols if (monitor := monitors[s]).feed.checks.due_ns <= at_ns]
         if not due:
             return
-        since_ns = moving_since(monitors.values(), at_ns)
+        active_since_ns = active_since(monitors.values(), at_ns)
         for monitor in due:
-            alerts = monitor.feed.check_silence(at_ns, since_ns)
+            alerts = monitor.feed.check_silence(at_ns, active_since_ns)
             if monitor.feed.active:
                 self._unsaved.setdefault(monitor.symbol, before)
                 self._emit(monitor, alerts, output)
 
-    def _trip(
+    def _set_kill_switch(
         self, monitor: SymbolMonitor, bar_end: int | None, alerts: list[Alert], output: Output
     ) -> None:
-        """Turn the kill switch, after a bar or after what has resolved: a feed is no reason to."""
+        """Set the kill switch after a bar or a resolution; feed incidents do not affect it."""
         market = [alert for alert in alerts if of_market(alert.detector)]
         if bar_end is None and not market:
             return
@@ -290,72 +290,74 @@ class PartitionTask:
                 output.alerts.append(alert)
 
     def open_alerts(self) -> list[Alert] | None:
-        """The last alert of every incident that is open.
+        """Return the last alert of every open incident.
 
-        None while it is not known: what was published before a restart is still being made again.
+        The result is None while it is unknown: alerts published before a restart are still being
+        reproduced.
         """
         if self.aligner.watermark_ns < self._published_until.alerts_until_ns:
             return None
         alerts = [a for symbol in self._with_incident for a in self.monitors[symbol].open_alerts]
-        # Its end may be out already, and be made again only by what is read next.
-        ended = {its_id for its_id, status, _ in self._published if status == "resolved"}
+        # The end of an incident may be published already, and be reproduced only by the next
+        # records.
+        ended = {alert_id for alert_id, status, _ in self._published if status == "resolved"}
         return [alert for alert in alerts if alert.alert_id not in ended]
 
-    # What must be kept.
+    # Snapshots.
 
     def changed(self) -> list[str]:
-        """The symbols that changed since their last snapshot and have none under way."""
+        """Return the symbols that changed since their last snapshot and have none in flight."""
         return [symbol for symbol in self._unsaved if symbol not in self._saving]
 
     def snapshot(self, symbol: str) -> Snapshot:
-        """A symbol's state as it is now; ``saved`` or ``not_saved`` must follow."""
+        """Return the current state of a symbol; ``saved`` or ``not_saved`` must follow."""
         self._saving[symbol] = self._unsaved.pop(symbol)
         position = self.aligner.position()
-        open_bar = next((end for end, its in self._open_bars.items() if symbol in its), None)
+        open_bar = next((end for end, bar in self._open_bars.items() if symbol in bar), None)
         delays = self._arrivals.of(open_bar) if open_bar is not None else None
         return Snapshot(symbol, position, capture(self.monitors[symbol], open_bar, delays))
 
     def saved(self, symbol: str) -> None:
-        """The snapshot that was under way is kept for good."""
+        """Record that the snapshot in flight is stored."""
         del self._saving[symbol]
 
     def not_saved(self, symbol: str) -> None:
-        """The snapshot that was under way came to nothing: the symbol is to be saved still."""
+        """Record that the snapshot in flight was not stored: the symbol must still be saved."""
         position = self._saving.pop(symbol)
         if symbol in self.monitors:
             self._unsaved[symbol] = position
 
     def save_all(self) -> None:
-        """Every symbol is to be saved anew: the snapshots that there were are gone."""
-        here = self.aligner.position()
+        """Mark every symbol for saving: the existing snapshots are gone."""
+        current = self.aligner.position()
         for symbol in self.monitors.keys() - self._saving.keys():
-            self._unsaved.setdefault(symbol, here)
+            self._unsaved.setdefault(symbol, current)
 
     def resume_position(self) -> Position:
-        """From where, with the snapshots that were saved, everything could be rebuilt."""
-        here = self.aligner.position()
-        watermark_ns = here.watermark_ns
-        streams = dict(here.streams)
+        """Return the position from which the saved snapshots allow everything to be rebuilt."""
+        current = self.aligner.position()
+        watermark_ns = current.watermark_ns
+        streams = dict(current.streams)
         for position in (*self._unsaved.values(), *self._saving.values()):
             watermark_ns = min(watermark_ns, position.watermark_ns)
-            for stream, its in position.streams.items():
-                if its.start < streams[stream].start:
-                    streams[stream] = its
+            for stream, start in position.streams.items():
+                if start.start < streams[stream].start:
+                    streams[stream] = start
         return Position(watermark_ns, streams)
 
     def resume(
         self,
         start: Mapping[str, StreamPosition],
         snapshots: Iterable[Snapshot],
-        muted: PublishedUntil,
+        published_until: PublishedUntil,
         published: Iterable[AlertKey] = (),
     ) -> None:
-        """Take up where a task left off, before anything is fed.
+        """Continue from the snapshots of another task, before anything is fed.
 
-        What is ``published`` or ``muted`` is out already and is not given out again.
+        Alerts in ``published``, and output up to ``published_until``, are not returned again.
         """
         self.aligner.seek(start)
-        for snapshot in sorted(snapshots, key=lambda its: its.state.progress.bar_index):
+        for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.state.progress.bar_index):
             symbol = snapshot.symbol
             monitor = revive(
                 symbol, snapshot.state, self.parameters, self.detectors, self.tally.market
@@ -369,25 +371,27 @@ class PartitionTask:
             if monitor.with_incident:
                 self._with_incident[symbol] = None
         self._published = frozenset(published)
-        self._published_until = muted
+        self._published_until = published_until
 
     @property
     def resuming(self) -> bool:
-        """Whether records are still being read that were read before."""
+        """Whether records are still read that were read before the restart."""
         return bool(self._resumed)
 
-    def _forget_passed(self) -> None:
-        """Drop the positions of a restart once every topic has been read beyond them.
+    def _end_resuming(self) -> None:
+        """Drop the positions of a restart after every topic was read beyond them.
 
-        Time too: a topic that was silent may yet bring something from before.
+        The watermark must pass them too: a topic that was silent may still deliver earlier events.
         """
         if not self._resumed:
             return
-        here_ns = self.aligner.watermark_ns
-        if all(position.watermark_ns <= here_ns for position in self._resumed.values()) and all(
-            its.read <= self.aligner.read(stream)
+        watermark_ns = self.aligner.watermark_ns
+        if all(
+            position.watermark_ns <= watermark_ns for position in self._resumed.values()
+        ) and all(
+            stream_position.read <= self.aligner.read(stream)
             for position in self._resumed.values()
-            for stream, its in position.streams.items()
+            for stream, stream_position in position.streams.items()
             if self.aligner.reads(stream)
         ):
             self._resumed = {}

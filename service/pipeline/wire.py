@@ -1,8 +1,8 @@
-"""Kafka records to events: decoding, field mapping, and what becomes of records that are wrong.
+"""Decodes Kafka records into events: field mapping, validation, and dead letters.
 
-A batch usually costs one list comprehension over one reused msgspec decoder, and three sweeps for
-what the types cannot say. Only where one of these objects are records taken one by one, to name the
-culprit.
+A batch usually costs one list comprehension over one reused msgspec decoder, and three passes for
+rules that the types cannot express. Only if one of these finds a fault, records are decoded one by
+one to find the invalid ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,21 +43,22 @@ STREAMS: Mapping[str, type[Event]] = {
 """The streams of events by name, in the order of ``detectors.market_data.events.Kind``."""
 
 MAX_DEAD_LETTER_BYTES = 1_048_576 - 1_024
-"""The size of a dead letter with its headers: Kafka's default limit of 1 MiB, less the framing
+"""The largest size of a dead letter with its headers: Kafka's default limit of 1 MiB, minus framing
 and a key of usual size."""
 
-_PART = 64  # records that are taken one by one because of a bad one among them
+_PART = 64  # records that are decoded one by one because one of them is invalid
 REQUIRED_STREAMS = ("orders", "cancels", "trades")
-"""Without these there is nothing to watch; the others sharpen the detectors that need them."""
+"""The streams without which nothing can be watched. The others improve the detectors that use
+them."""
 
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Decoded(Struct):
-    """What a batch held.
+    """The content of a batch.
 
-    ``events`` are in the order of their records; the records of ``rejections`` (by their index in
-    the batch, ascending) are not among them.
+    ``events`` are in the order of their records. ``rejections`` are in ascending order of their
+    index in the batch; their records have no event.
     """
 
     events: list[Event]
@@ -72,16 +73,17 @@ class Decoder:
     stream
         A key of ``STREAMS``.
     fields
-        Our field names to the venue's, for those that differ. Events of a mapped stream are
-        instances of a subclass of the event's class: the same fields, the same ``kind``, but they
-        compare unequal to, and encode under other names than, events of the class itself.
+        Foreshock's field names to the venue's names, for those that differ. Events of a mapped
+        stream are instances of a subclass of the event's class. They have the same fields and the
+        same ``kind``, but they compare unequal to events of the class itself, and encode under
+        other names.
     time_unit
-        The unit of ``ts_event`` on the wire. Events always carry nanoseconds.
+        The unit of ``ts_event`` in the records. Events always carry nanoseconds.
     max_record_bytes
         Longer records are refused.
     max_ahead_seconds
-        Events dated further ahead of the clock are refused: one of them would make all that
-        follows late until its time has come.
+        Events dated further ahead of the clock are refused: one of them would make all following
+        events late until the clock reaches its time.
 
     Examples
     --------
@@ -100,9 +102,9 @@ class Decoder:
         max_ahead_seconds: int = MAX_AHEAD_SECONDS,
     ) -> None:
         event = event_class(stream, fields, time_unit)
-        # Not strict, because prices may come as decimal strings. It also takes the strings "true",
-        # "false" and "null", and 0 and 1, where a boolean or null stands; the bounds of
-        # detectors.market_data.events refuse what is not finite.
+        # Not strict, because prices may be decimal strings. This mode also accepts the strings
+        # "true", "false" and "null", and 0 and 1, in place of a boolean or null. The bounds of
+        # detectors.market_data.events refuse numbers that are not finite.
         self._decode = msgspec.json.Decoder(event, strict=False).decode
         self._explainer = Explainer(event, fields, time_unit, max_ahead_seconds)
         self._is_orders = stream == "orders"
@@ -112,14 +114,14 @@ class Decoder:
         self._max_record_bytes = max_record_bytes
 
     def decode(self, values: Sequence[bytes | None], now_ns: int) -> Decoded:
-        """The events of a batch of record values, and the rejections.
+        """Return the events and the rejections of a batch of record values.
 
         Parameters
         ----------
         values
-            Kafka record values; None is a record without one.
+            Kafka record values; None is a record without a value.
         now_ns
-            The wall clock; what is dated later by more than ``max_ahead_seconds`` is refused.
+            The wall clock; events later than it by more than ``max_ahead_seconds`` are refused.
         """
         if not values:
             return Decoded([], [])
@@ -135,7 +137,7 @@ class Decoder:
         return decoded
 
     def _decode_whole(self, values: Sequence[bytes | None], latest: int) -> list[Event] | None:
-        """The events, or None if there is anything wrong with any record."""
+        """Return the events, or None if any record is invalid."""
         decode = self._decode
         present = cast("Sequence[bytes]", values)  # None raises TypeError in decode
         try:
@@ -154,7 +156,7 @@ class Decoder:
         return events
 
     def _decode_parts(self, values: Sequence[bytes | None], latest: int, now_ns: int) -> Decoded:
-        """As a whole what is whole, record by record the short parts that are not."""
+        """Decode the parts of a batch: valid parts as a whole, other parts record by record."""
         decoded = Decoded([], [])
         for start in range(0, len(values), _PART):
             part = values[start : start + _PART]
@@ -202,13 +204,13 @@ def dead_letter(
     rejection: Rejection,
     value: bytes | None,
 ) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """What goes to the dead-letter topic for a refused record: its value and its headers.
+    """Return the value and the headers of the dead letter of a refused record.
 
-    The value is the record's own, byte for byte; where it would not fit under the usual limit of
-    1 MiB with the headers and a key of at most 512 bytes, its beginning. ``foreshock.size`` is
-    the size that it had.
+    The value is that of the record, byte for byte. It is cut off if it would not fit below the
+    usual limit of 1 MiB together with the headers and a key of at most 512 bytes.
+    ``foreshock.size`` is the original size.
     """
-    raw = b"" if value is None else value
+    content = b"" if value is None else value
     headers = [
         ("foreshock.topic", topic.encode()),
         ("foreshock.partition", str(partition).encode()),
@@ -216,20 +218,20 @@ def dead_letter(
         ("foreshock.timestamp_ms", str(timestamp_ms).encode()),
         ("foreshock.reason", rejection.reason.encode()),
         ("foreshock.detail", rejection.detail.encode()),
-        ("foreshock.size", str(len(raw)).encode()),
+        ("foreshock.size", str(len(content)).encode()),
     ]
-    # Ten bytes a header are more than the lengths that frame it.
+    # Ten bytes per header are more than the length fields that frame it.
     room = MAX_DEAD_LETTER_BYTES - sum(len(name) + len(text) + 10 for name, text in headers)
-    return raw[:room], headers
+    return content[:room], headers
 
 
 def _any_unpriced(orders: list[Order]) -> bool:
-    """Whether an order that needs a price lacks it: every one but a market order."""
+    """Return whether any order lacks a price that it needs; only a market order needs none."""
     return bool([order for order in orders if order.price is None and order.type != "market"])
 
 
 def event_class(stream: str, fields: Mapping[str, str], time_unit: TimeUnit) -> type[Event]:
-    """The class to decode into: the event's own, or a subclass with other names and time bounds."""
+    """Return the class to decode into: the event's, or a subclass with other names and bounds."""
     event, scale = STREAMS[stream], NANOSECONDS[time_unit]
     if not fields and scale == 1:
         return event
@@ -237,7 +239,7 @@ def event_class(stream: str, fields: Mapping[str, str], time_unit: TimeUnit) -> 
     for field in msgspec.structs.fields(event):
         annotation = field.type
         if field.name == "ts_event":
-            # Rounded up, so that no time before the bound passes as one after it.
+            # Rounded up: a time before the bound must not pass.
             earliest = -(-EARLIEST_NS // scale)
             annotation = Annotated[int, Meta(ge=earliest, le=LATEST_NS // scale)]
         default = () if field.required else (field.default,)

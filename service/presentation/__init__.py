@@ -1,5 +1,5 @@
-"""What the console and the report share: how incidents, series and values are shown to people.
+"""Shared by the console and the report: how incidents, series and values are shown to people.
 
-May import ``detectors`` and ``pipeline``. Alerts and numbers enter; rows, phrases and static assets
-leave.
+May import ``detectors`` and ``pipeline``. Input: alerts and numbers. Output: rows, phrases and
+static assets.
 """

@@ -1,4 +1,4 @@
-"""Incidents as they were told, and as people read them."""
+"""Incidents, put together from their alerts, and as rows for people to read."""
 
 from collections.abc import Iterable
 from typing import get_args
@@ -7,16 +7,16 @@ from msgspec import Struct
 
 from detectors.incidents.alerts import Alert, Severity
 from detectors.incidents.kind import Kind, kind
-from service.presentation.phrases import words
+from service.presentation.phrases import describe_feature
 
-GRAVITY = {severity: place for place, severity in enumerate(get_args(Severity))}
-"""How grave a severity is: the more, the graver."""
+GRAVITY = {severity: rank for rank, severity in enumerate(get_args(Severity))}
+"""The rank of each severity; a higher rank is graver."""
 
 
 class Incident(Struct):
-    """An incident as far as it was told: the latest alert that says what is wrong, and its end.
+    """An incident as its alerts report it: the latest firing alert, and the resolved alert.
 
-    ``critical_at`` is when it became critical, in nanoseconds of event time; ``number`` is the
+    ``critical_at`` is when it became critical, in nanoseconds of event time. ``number`` is the
     partition of its symbol.
     """
 
@@ -27,7 +27,7 @@ class Incident(Struct):
 
 
 def fold(incidents: dict[str, Incident], alert: Alert, number: int = 0) -> None:
-    """Add an alert to the incident that it tells of, by alert id."""
+    """Add an alert to its incident, by alert id."""
     incident = incidents.setdefault(alert.alert_id, Incident(alert, number=number))
     if alert.status == "resolved":
         incident.ended = alert
@@ -43,7 +43,7 @@ class Cause(Struct, frozen=True):
 
     detector: str
     feature: str
-    words: str
+    text: str
     value: float
     expected: float
     share: float
@@ -52,7 +52,7 @@ class Cause(Struct, frozen=True):
 class IncidentRow(Struct, frozen=True):
     """An incident for people; times are milliseconds of event time.
 
-    ``summary`` says what is wrong, without the symbol; ``ended`` how it came to its end.
+    ``summary`` describes the incident without the symbol; ``ended`` is the summary of its end.
     """
 
     alert_id: str
@@ -72,12 +72,12 @@ class IncidentRow(Struct, frozen=True):
 
 
 def without_symbol(alert: Alert) -> str:
-    """An alert's sentence where it is plain which symbol it is about."""
+    """Return the summary of an alert without its symbol."""
     return alert.summary.removeprefix(f"{alert.symbol}: ")
 
 
-def incident_rows(incidents: Iterable[Incident], most: int | None = None) -> list[IncidentRow]:
-    """Incidents for people: the open ones first, critical before others, then the latest."""
+def incident_rows(incidents: Iterable[Incident], limit: int | None = None) -> list[IncidentRow]:
+    """Return rows for incidents: open ones first, critical before others, then the latest."""
     ordered = sorted(
         incidents,
         key=lambda i: (
@@ -86,7 +86,7 @@ def incident_rows(incidents: Iterable[Incident], most: int | None = None) -> lis
             -i.fired.starts_at,
         ),
     )
-    return [_row(incident) for incident in ordered[:most]]
+    return [_row(incident) for incident in ordered[:limit]]
 
 
 def _row(incident: Incident) -> IncidentRow:
@@ -95,7 +95,7 @@ def _row(incident: Incident) -> IncidentRow:
         Cause(
             detector=item.detector,
             feature=item.feature,
-            words=words(item.detector, item.feature, item.value, item.expected),
+            text=describe_feature(item.detector, item.feature, item.value, item.expected),
             value=item.value,
             expected=item.expected,
             share=item.contribution,

@@ -1,4 +1,4 @@
-"""Values in words that a person understands."""
+"""Phrases that describe values to a person."""
 
 from detectors.catalogue import CATALOGUE
 from detectors.detector import phrase
@@ -22,12 +22,12 @@ _PHRASES = {
 }
 
 
-def words(detector: str, feature: str, value: float, expected: float) -> str:
-    """A feature's value as an alert would put it; its name where nothing better is known.
+def describe_feature(detector: str, feature: str, value: float, expected: float) -> str:
+    """Describe a feature's value as in an alert; without a phrase, by the feature's name.
 
-    >>> words("leverage_jump", "leverage_over_habit", 0.5, 0.0)
+    >>> describe_feature("leverage_jump", "leverage_over_habit", 0.5, 0.0)
     'new orders have 50.0% more leverage than is usual for their accounts'
-    >>> words("feed_integrity", "sequence_gap_events", 1200.0, 0.0)
+    >>> describe_feature("feed_integrity", "sequence_gap_events", 1200.0, 0.0)
     '1,200 events are missing (gap in the sequence numbers)'
     """
     phrases = _PHRASES.get(detector, {})
@@ -37,7 +37,7 @@ def words(detector: str, feature: str, value: float, expected: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the two units that matter.
+    """Format a length of time in its two largest units.
 
     >>> duration(4.2), duration(754), duration(7_300), duration(200_000)
     ('4 s', '12 min 34 s', '2 h 1 min', '2 d 7 h')

@@ -1,4 +1,4 @@
-"""What a bar comes to as one row of numbers: what the console and reports plot over time."""
+"""A bar as one row of numbers, for the plots of the console and the report."""
 
 import math
 from collections.abc import Sequence
@@ -27,20 +27,21 @@ COLUMNS = (
 
 Depths are notional in the quote currency within 25 bps of the mid, ``usual_depth`` on both sides
 together. ``orders``, ``cancels`` and ``trades`` are numbers of events in the bar.
-``leverage_excess_ratio`` is how far new orders of the last 15 s are above their accounts' own
-habits (0.1: by a tenth, as the geometric mean weighted by notional), ``near_maximum_ratio`` the
-share of new leveraged notional over the last minute that is near the venue's maximum. Scores are in
-standard deviations. What a bar does not have is NaN.
+``leverage_excess_ratio`` is the excess of the leverage of new orders of the last 15 s over the
+baselines of their accounts (0.1: a tenth above, as the geometric mean weighted by notional).
+``near_maximum_ratio`` is the share of new leveraged notional over the last minute that is near the
+venue's maximum. Scores are in standard deviations. A value that a bar does not have is NaN.
 """
 
 STRESSED = 0.9
-"""Stress that is worth a word, though no alarm: at this a symbol beyond the bound gets a place."""
+"""Stress that is shown as raised, below an alarm. At this stress, a symbol above a limit of kept
+symbols can replace the calmest one."""
 
 _NAN = math.nan
 
 
 def row(bar: Bar, signal: Signal) -> Sequence[float]:
-    """A bar and what the detectors made of it, in the order of COLUMNS."""
+    """Return the values of a bar and of the detectors' signal, in the order of COLUMNS."""
     flow = bar.flow
     closed = bar.closed
     if closed is None:

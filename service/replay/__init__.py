@@ -1,5 +1,5 @@
-"""Recorded days: read from files and run through the pipeline at full speed.
+"""Replay: runs recorded days from files through the pipeline at full speed.
 
-May import ``report``, ``settings`` and ``pipeline``. A directory of NDJSON files enters; alerts,
-signals, a summary and a report leave. ``files`` also writes such directories.
+May import ``report``, ``settings`` and ``pipeline``. Input: a directory of NDJSON files. Output:
+alerts, signals, a summary and a report. ``files`` also writes such directories.
 """

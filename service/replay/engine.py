@@ -1,4 +1,4 @@
-"""Recorded streams through the same path as the service's, at full speed."""
+"""Runs recorded streams through the same pipeline as the service, at full speed."""
 
 import sys
 import time
@@ -32,7 +32,7 @@ from service.settings.types import Settings
 
 
 class _Stream:
-    """One file on its way: its next batch of lines, and how many were taken before."""
+    """A file that is being read, with the number of lines read so far."""
 
     def __init__(self, path: Path, max_line_bytes: int) -> None:
         self.reader = BatchReader(path, max_line_bytes=max_line_bytes)
@@ -47,15 +47,15 @@ class _Stream:
 def outputs(
     directory: Path, settings: Settings, task: PartitionTask, summary: Summary, progress: Progress
 ) -> Iterator[Output]:
-    """Feed a task from the files of a directory; what it gives rise to, step by step.
+    """Feed a task from the files of a directory, and yield its output step by step.
 
-    The file that is least far in event time is read next, so that no more than a few batches are
-    in memory whatever the files' lengths.
+    The file with the oldest event time is read next. So memory holds only a few batches, for files
+    of any length.
 
     Raises
     ------
     OperatorError
-        If the directory lacks one of the required streams, or holds one twice.
+        If a required stream is missing, or a stream has several files.
     """
     paths = _paths(directory)
     decode = decoders(settings, paths)
@@ -87,7 +87,7 @@ def outputs(
 
 def _paths(directory: Path) -> dict[str, Path]:
     if not directory.is_dir():
-        raise OperatorError(f"{directory} is not a directory; name one that holds orders.ndjson …")
+        raise OperatorError(f"{directory} is not a directory; name one with orders.ndjson …")
     try:
         found = {name: stream_path(directory, name) for name in STREAMS}
     except ValueError as error:
@@ -111,9 +111,9 @@ def replay(
     report: Path | None = None,
     quiet: bool,
 ) -> int:
-    """Replay a directory, write what was asked for, and print what it came to.
+    """Replay a directory, write the requested files, and print the summary.
 
-    Returns the exit status. Raises OperatorError where the directory or a file cannot be used.
+    Returns the exit status. Raises OperatorError if the directory or a file cannot be used.
     """
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
@@ -126,12 +126,12 @@ def replay(
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
-            _open(report, stack)  # what cannot be written is told now, not after hours
+            _open(report, stack)  # fail now if it cannot be written, not after hours
             alert_file = _open(alerts, stack)
             signal_file = _open(signals, stack)
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
-                output.alerts = list(_with_the_market(output.alerts, market, task))
+                output.alerts = list(_with_market_alerts(output.alerts, market, task))
                 for alert in output.alerts:
                     severities[alert.alert_id] = (alert.detector, alert.severity)
                 if collected is not None:
@@ -140,8 +140,8 @@ def replay(
                     alert_file.write(encode(output.alerts))
                 if signal_file is not None and output.signals:
                     signal_file.write(encode(output.signals))
-        incidents.update(told for told in severities.values() if kind(*told) == "alarm")
-        kinds = Counter(kind(*told) for told in severities.values())
+        incidents.update(incident for incident in severities.values() if kind(*incident) == "alarm")
+        kinds = Counter(kind(*incident) for incident in severities.values())
         result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
         result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
         result.elapsed_seconds = time.perf_counter() - began
@@ -158,12 +158,12 @@ def replay(
     return 0
 
 
-def _with_the_market(
+def _with_market_alerts(
     alerts: list[Alert], market: MarketMonitor, task: PartitionTask
 ) -> Iterator[Alert]:
-    """A step's alerts in the order of event time, and what they say of the market as a whole."""
-    budget = sum(its.parameters.false_alarms_per_day for its in task.monitors.values())
-    for alert in sorted(alerts, key=lambda its: its.ts_event):
+    """Yield the alerts of a step in the order of event time, with the market-wide alerts."""
+    budget = sum(monitor.parameters.false_alarms_per_day for monitor in task.monitors.values())
+    for alert in sorted(alerts, key=lambda alert: alert.ts_event):
         yield alert
         yield from market.step(alert, budget)
 

@@ -1,4 +1,4 @@
-"""Recorded streams in a directory: one NDJSON file a stream, plain, gzip or Zstandard."""
+"""Recorded streams in a directory: one NDJSON file per stream, plain, gzip or Zstandard."""
 
 import gzip
 import io
@@ -15,10 +15,10 @@ from detectors.market_data.events import Event, Kind
 from service.pipeline.wire import STREAMS
 
 STREAM_NAMES: dict[Kind, str] = {event.kind: name for name, event in STREAMS.items()}
-"""The name of each kind's stream: its file is ``NAME.ndjson``, perhaps compressed."""
+"""The stream name of each kind of event; the file is ``NAME.ndjson``, optionally compressed."""
 
 COMPRESSIONS = ("none", "gz", "zst")
-"""What may follow ``.ndjson`` in a file's name; "none" is a plain file."""
+"""Suffixes after ``.ndjson`` in a file name; "none" is a plain file."""
 
 _CHUNK_BYTES = 1 << 20
 _WRITE_BATCH = 4096
@@ -26,12 +26,12 @@ _NULL_FIELD = re.compile(rb',"[a-z_]+":null')
 
 
 def without_nulls(encoded: bytes) -> bytes:
-    """Events encoded as JSON, without the fields that are null: absent ones mean the same.
+    """Remove the null fields from events in JSON; an absent field means the same.
 
     >>> without_nulls(b'{"ts_event":1,"account":null}')
     b'{"ts_event":1}'
     """
-    # A quote inside a JSON string is escaped, so the pattern only ever meets whole fields.
+    # Quotes inside JSON strings are escaped, so the pattern matches only whole fields.
     return _NULL_FIELD.sub(b"", encoded)
 
 
@@ -41,46 +41,45 @@ def stream_path(directory: Path, stream: str) -> Path | None:
     Raises
     ------
     ValueError
-        If several of them exist: it would be a guess which one is meant.
+        If several of these files exist.
     """
     names = [f"{stream}.ndjson" + _suffix(compression) for compression in COMPRESSIONS]
     found = [path for path in (directory / name for name in names) if path.is_file()]
     if len(found) > 1:
         listed = ", ".join(path.name for path in found)
-        raise ValueError(f"{directory} holds {listed}: keep one of them, they are the same stream")
+        raise ValueError(f"{directory} holds {listed}, the same stream; keep one of them")
     return found[0] if found else None
 
 
 class BatchReader:
-    """Reads a stream's file in batches of raw lines, and knows how far it has come.
+    """Reads the file of a stream in batches of raw lines.
 
-    Lines come without their newline; blank ones are dropped. ``size`` is the file's length and
-    ``position`` how much of it has been consumed, both in bytes as stored (compressed), for a
-    progress bar.
+    Lines have no newline; blank lines are dropped. For a progress bar, ``size`` is the length of
+    the file and ``position`` the part read so far, both in stored (compressed) bytes.
 
     Parameters
     ----------
     path
         A plain, ``.gz`` or ``.zst`` file.
     lines_per_batch
-        How many lines a batch holds at most.
+        Highest number of lines in a batch.
     max_line_bytes
-        Of a longer line only the first ``max_line_bytes`` + 1 bytes are kept: enough to see that
+        Only the first ``max_line_bytes`` + 1 bytes of a longer line are kept: enough to detect that
         it is too long.
 
     Raises
     ------
     OSError
-        If the file cannot be read, or is damaged: what could be read of it has been yielded.
+        If the file cannot be read or is damaged. The lines before the damage are yielded.
     RuntimeError
-        If it is a ``.zst`` file and the extra that reads those is not installed.
+        If it is a ``.zst`` file and the optional dependency for it is not installed.
     """
 
     def __init__(
         self, path: Path, lines_per_batch: int = 8192, *, max_line_bytes: int = 1 << 20
     ) -> None:
         self._path = path
-        self._kept_bytes = max_line_bytes + 1
+        self._max_kept_bytes = max_line_bytes + 1
         self._raw = path.open("rb")
         self._lines_per_batch = lines_per_batch
         self.size = path.stat().st_size
@@ -92,11 +91,11 @@ class BatchReader:
 
     @property
     def position(self) -> int:
-        """Stored bytes consumed so far; the whole size once the file has been read."""
+        """Stored bytes read so far; the whole size after the end of the file."""
         return self.size if self._raw.closed else self._raw.tell()
 
     def __iter__(self) -> Iterator[list[bytes]]:
-        """Yield the batches in the file's order, and close the file at its end."""
+        """Yield the batches in file order, and close the file at its end."""
         per_batch = self._lines_per_batch
         pending: list[bytes] = []
         try:
@@ -113,69 +112,71 @@ class BatchReader:
             self.close()
 
     def close(self) -> None:
-        """Close the file; reading to its end has done so already."""
+        """Close the file; reading to its end closes it too."""
         self._stream.close()
         self._raw.close()
 
     def _chunks(self) -> Iterator[list[bytes]]:
-        kept = self._kept_bytes
+        max_kept = self._max_kept_bytes
         unfinished = b""
         while chunk := self._read():
             lines = (unfinished + chunk).split(b"\n")
-            unfinished = lines.pop()[:kept]
-            yield [line[:kept] for line in lines if not self._is_blank(line)]
+            unfinished = lines.pop()[:max_kept]
+            yield [line[:max_kept] for line in lines if not self._is_blank(line)]
         if not self._is_blank(unfinished):
             yield [unfinished]
 
     def _is_blank(self, line: bytes) -> bool:
-        # Of one that was cut nobody knows any more.
-        return len(line) < self._kept_bytes and (not line or line.isspace())
+        # A line that was cut may continue with other characters.
+        return len(line) < self._max_kept_bytes and (not line or line.isspace())
 
     def _read(self) -> bytes:
-        """The next bytes of the file, no more than a chunk whatever it was compressed from."""
+        """Return the next decompressed bytes of the file, at most one chunk."""
         try:
             return self._stream.read(_CHUNK_BYTES)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            why = str(error)
+            reason = str(error)
         except Exception as error:
             if type(error).__name__ != "ZstdError":  # its package is optional
                 raise
-            why = str(error)
-        raise OSError(f"{self._path} is damaged near byte {self._raw.tell()} of {self.size}: {why}")
+            reason = str(error)
+        raise OSError(
+            f"{self._path} is damaged near byte {self._raw.tell()} of {self.size}: {reason}"
+        )
 
 
 def read_batches(path: Path, lines_per_batch: int = 8192) -> Iterator[list[bytes]]:
-    """Yield a file's raw lines in batches; see `BatchReader`, which also tells the progress."""
+    """Yield the raw lines of a file in batches; see `BatchReader`, which also has the progress."""
     return iter(BatchReader(path, lines_per_batch))
 
 
 class EventWriter:
-    """Writes events to their streams' files in a directory, as NDJSON without absent fields.
+    """Writes events to the files of their streams in a directory, as NDJSON without null fields.
 
-    The files of all six streams are made, empty ones too, so that a directory that was written is
-    told apart from one that was not. To be used as a context manager.
+    It creates the files of all six streams, even without events, so that a written directory can
+    be recognised. Use it as a context manager.
 
     Parameters
     ----------
     directory
-        Where to write; made if it does not exist.
+        Output directory; created if it does not exist.
     compression
         "none", "gz" or "zst".
 
     Raises
     ------
     FileExistsError
-        If the directory already holds one of the streams.
+        If the directory already has a file of a stream.
     ValueError
-        If the compression is not one of `COMPRESSIONS`.
+        If the compression is not in `COMPRESSIONS`.
     RuntimeError
-        If it is "zst" and the extra that writes those is not installed.
+        If it is "zst" and the optional dependency for it is not installed.
     """
 
     def __init__(self, directory: Path, compression: str = "none") -> None:
         if compression not in COMPRESSIONS:
             raise ValueError(
-                f"compression {compression!r} is unknown; it is one of {', '.join(COMPRESSIONS)}"
+                f"unknown compression {compression!r}; choose from {', '.join(COMPRESSIONS)}"
             )
         for stream in STREAM_NAMES.values():
             present = stream_path(directory, stream)
@@ -193,14 +194,14 @@ class EventWriter:
         }
 
     def write(self, event: Event) -> None:
-        """Append an event to its stream."""
+        """Append an event to the file of its stream."""
         buffer = self._buffers[event.kind]
         buffer.append(event)
         if len(buffer) >= _WRITE_BATCH:
             self._flush(event.kind)
 
     def close(self) -> None:
-        """Write what is buffered and close the files."""
+        """Write the buffered events and close the files."""
         for kind, file in self._files.items():
             self._flush(kind)
             file.close()
@@ -215,7 +216,7 @@ class EventWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the files, whatever happened."""
+        """Close the files, also after an error."""
         self.close()
 
     def _flush(self, kind: Kind) -> None:
@@ -240,7 +241,7 @@ def _decompressed(raw: IO[bytes], suffix: str) -> IO[bytes]:
 
 def _compressed(path: Path, compression: str) -> IO[bytes]:
     if compression == "gz":
-        # Neither name nor time in the header: the same events give the same bytes.
+        # Without name and time in the header, the same events give the same bytes.
         return cast(IO[bytes], _GzipFile(path))
     if compression == "zst":
         return cast(IO[bytes], _zstandard().ZstdCompressor().stream_writer(path.open("wb")))
@@ -248,15 +249,15 @@ def _compressed(path: Path, compression: str) -> IO[bytes]:
 
 
 class _GzipFile(gzip.GzipFile):
-    """A gzip file without name and time in its header, which closes the file below it."""
+    """A gzip file without name and time in its header, which also closes the underlying file."""
 
     def __init__(self, path: Path) -> None:
-        self._below = path.open("wb")
-        super().__init__(filename="", mode="wb", compresslevel=6, fileobj=self._below, mtime=0)
+        self._underlying = path.open("wb")
+        super().__init__(filename="", mode="wb", compresslevel=6, fileobj=self._underlying, mtime=0)
 
     def close(self) -> None:
         super().close()
-        self._below.close()
+        self._underlying.close()
 
 
 def _zstandard() -> ModuleType:

@@ -1,4 +1,4 @@
-"""What a report is made of, gathered while a replay goes on; its memory does not grow with time."""
+"""Collects the data of a report during a replay; its memory does not grow with the replay time."""
 
 import math
 from heapq import heappop, heappush, heapreplace
@@ -13,11 +13,11 @@ from service.presentation.series import STRESSED, row
 from service.report.envelope import Envelope
 
 SERIES = 400
-"""Symbols whose series are kept; beyond it a stressed one takes the place of the calmest."""
+"""Symbols whose series are kept. Above the limit, a stressed symbol replaces the calmest one."""
 
 
 class SymbolSummary(Struct):
-    """What there is to say of a symbol over the whole replay; times in nanoseconds."""
+    """A symbol over the whole replay; times in nanoseconds."""
 
     symbol: str
     bars: int = 0
@@ -31,19 +31,19 @@ class SymbolSummary(Struct):
 
 
 class Collected:
-    """Takes the outputs of a replay.
+    """Collects the outputs of a replay.
 
     Parameters
     ----------
     bar_ns
-        The length of a bar.
+        Length of a bar in nanoseconds.
 
     Attributes
     ----------
     symbols
-        By name.
+        Summaries of all symbols, by name.
     series
-        The drawn values of symbols, as many as are kept.
+        Plotted values, for at most ``SERIES`` symbols.
     """
 
     def __init__(self, bar_ns: int) -> None:
@@ -51,11 +51,11 @@ class Collected:
         self.symbols: dict[str, SymbolSummary] = {}
         self.series: dict[str, Envelope] = {}
         self.incidents: dict[str, Incident] = {}
-        # The symbols that have a place, by a peak of stress that they have reached.
+        # A heap of the symbols with a series, by a peak of stress that they have reached.
         self._peaks: list[tuple[float, str]] = []
 
     def take(self, output: Output) -> None:
-        """Take what a step gave rise to."""
+        """Add the output of a step."""
         for bar, signal in output.bars:
             self._add(bar, signal)
         for alert in output.alerts:
@@ -82,7 +82,7 @@ class Collected:
             series.add(bar.ends_at // self.bar_ns, row(bar, signal))
 
     def _place(self, symbol: str, stress: float) -> Envelope | None:
-        """A place for a symbol's series, if there is one or if it is stressed enough for one."""
+        """Return a new series for a symbol; None if there is no room and its stress is too low."""
         if len(self.series) >= SERIES:
             if stress < STRESSED or self._calmest() >= stress:
                 return None
@@ -92,13 +92,13 @@ class Collected:
         return series
 
     def _calmest(self) -> float:
-        """The lowest peak of stress of the symbols that have a place, whose entry comes first.
+        """Return the lowest peak of stress of the symbols with a series, and put it first.
 
-        Peaks only rise: an entry that is too low is set right when it comes first.
+        Peaks only rise. An outdated entry is corrected when it comes first.
         """
         while True:
-            noted, symbol = self._peaks[0]
+            stored, symbol = self._peaks[0]
             peak = self.symbols[symbol].peak_stress_ratio
-            if peak <= noted:
-                return noted
+            if peak <= stored:
+                return stored
             heapreplace(self._peaks, (peak, symbol))

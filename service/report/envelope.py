@@ -1,4 +1,4 @@
-"""A series of any length in bounded memory, drawn so that no extreme is lost."""
+"""A series of any length in bounded memory, without losing extremes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from service.presentation.series import COLUMNS
 
 BUCKETS = 1_200
-"""Buckets of a series: about the pixels that a plot is wide."""
+"""Buckets of a series: about the width of a plot in pixels."""
 
 
 class Envelope:
     """The lowest and the highest value of each column in each bucket of time.
 
-    A bucket is one bar at first. Whenever there are more than ``buckets``, neighbours are merged
-    two by two, so that a series may become as long as it likes.
+    A bucket starts as one bar. When the series exceeds ``buckets``, neighbours are merged in pairs,
+    so that a series can have any length.
 
     Parameters
     ----------
     buckets
-        The most buckets; even.
+        Highest number of buckets; even.
 
     Examples
     --------
@@ -45,8 +45,8 @@ class Envelope:
         self._high = np.zeros((buckets, len(COLUMNS)), np.float32)
 
     def add(self, bar: int, values: Sequence[float]) -> None:
-        """Take the values of a bar, given by its number since the epoch; bars come in order."""
-        with np.errstate(over="ignore"):  # what single precision cannot hold is not drawn
+        """Add the values of a bar. ``bar`` is its number since the epoch; bars come in order."""
+        with np.errstate(over="ignore"):  # values beyond single precision are not drawn
             row = np.asarray(values, np.float32)
         key = bar // self.bars_per_bucket
         last = self._count - 1
@@ -63,7 +63,7 @@ class Envelope:
         np.fmax(self._high[last], row, out=self._high[last])
 
     def _halve(self) -> None:
-        """Merge neighbours until there is room."""
+        """Merge neighbouring buckets until there is room."""
         while self._count == len(self._keys):
             self.bars_per_bucket *= 2
             keys, first = np.unique(self._keys[: self._count] // 2, return_index=True)
@@ -75,10 +75,10 @@ class Envelope:
             self._high[: self._count] = high
 
     def points(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Bar numbers, and a row of values for each: of a merged bucket its lowest and highest.
+        """Return bar numbers, and a row of values for each.
 
-        The lowest stands at the bucket's begin, the highest in its middle. A bar's own values
-        where nothing was merged.
+        Without merged buckets, a row has the values of a bar. A merged bucket gives two rows: the
+        lowest values at its start, and the highest values in its middle.
         """
         keys, low, high = (a[: self._count] for a in (self._keys, self._low, self._high))
         if self.bars_per_bucket == 1:

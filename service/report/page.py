@@ -1,4 +1,4 @@
-"""The report's page: one file that needs nothing from anywhere, and may fetch nothing."""
+"""The page of the report: one HTML file that contains everything and loads nothing."""
 
 import base64
 import hashlib
@@ -16,23 +16,31 @@ from service.presentation.incidents import GRAVITY
 from service.presentation.series import COLUMNS
 from service.report.collect import Collected, SymbolSummary
 from service.report.envelope import Envelope
-from service.report.sections import About, incidents_table, method, read, symbols_table, verdict
+from service.report.sections import (
+    About,
+    incidents_table,
+    input_facts,
+    method,
+    symbols_table,
+    verdict,
+)
 from service.report.text import html, moment
 
 PLOTTED = 12
-"""Symbols that are plotted: those with the gravest incidents, then the most stressed."""
+"""Plotted symbols: those with the gravest incidents, then the most stressed ones."""
 
 STRIPES = 40
 """Symbols in the overview of stress."""
 
 STRIPE_BINS = 400
+"""Time bins in the overview of stress."""
 
 _STRESS = COLUMNS.index("stress_ratio")
 _DIGITS = {"mid": 7}
 
 
 def page(collected: Collected, about: About) -> str:
-    """The whole page."""
+    """Return the report as HTML."""
     ranked = rank(collected)
     plotted = [summary for summary in ranked if summary.symbol in collected.series][:PLOTTED]
     numbers = {summary.symbol: number for number, summary in enumerate(plotted)}
@@ -40,7 +48,7 @@ def page(collected: Collected, about: About) -> str:
         "symbols": [_plot(collected, summary) for summary in plotted],
         "stripes": _stripes(collected, ranked),
     }
-    # A "<" in the data could end the element that it stands in.
+    # A "<" in the data could end the script element around it.
     encoded = msgspec.json.encode(data).replace(b"<", b"\\u003c").decode()
     styles = [shared_text("theme.css"), static_text("service.report", "report.css")]
     modules = [shared_text("format.js"), shared_text("plots.js")]
@@ -67,16 +75,16 @@ def page(collected: Collected, about: About) -> str:
 <h2>Incidents</h2>
 {incidents_table(collected, numbers)}
 <h2 id="overview">Stress of the symbols over time</h2>
-<p class="muted">Pale is ordinary, yellow is close to an alarm, red is one. Drag over any plot
-to zoom all of them to that time, double-click to see all of it again.</p>
-<div id="stripes" role="img" aria-label="stress of the symbols over time; the tables say the same">
+<p class="muted">Pale is ordinary, yellow is close to an alarm, red is an alarm. Drag over a plot
+to zoom all plots to that time. Double-click to reset.</p>
+<div id="stripes" role="img" aria-label="stress of the symbols over time; the tables have the data">
 </div>
 {sections}
 <h2>Symbols</h2>
 {symbols_table(collected, ranked, numbers)}
-<h2>What was read, and how</h2>
-{read(about)}
-<h2>How this page was made</h2>
+<h2>Input and settings</h2>
+{input_facts(about)}
+<h2>About this page</h2>
 {method(collected, about, len(plotted))}
 <script type="application/json" id="data">{encoded}</script>
 <script>{plotly}</script>
@@ -87,12 +95,12 @@ to zoom all of them to that time, double-click to see all of it again.</p>
 
 
 def html_title(text: str) -> str:
-    """Text for a title, which takes no elements."""
+    """Return text for a title, which cannot contain elements."""
     return html(text).removeprefix("<bdi>").removesuffix("</bdi>")
 
 
 def rank(collected: Collected) -> list[SymbolSummary]:
-    """The symbols, those with the gravest and the most alarms first, then by stress."""
+    """Return the symbols, ordered by the gravest incident, number of incidents and peak stress."""
     worst: dict[str, tuple[int, int]] = {}
     for incident in collected.incidents.values():
         fired = incident.fired
@@ -107,7 +115,7 @@ def rank(collected: Collected) -> list[SymbolSummary]:
 
 
 def _hashes(texts: Sequence[str]) -> str:
-    """What a policy allows inline: these texts and no others."""
+    """Return the hashes with which the policy allows exactly these inline texts."""
     digests = (hashlib.sha256(text.encode()).digest() for text in texts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
@@ -118,9 +126,9 @@ def _section(collected: Collected, summary: SymbolSummary, numbers: dict[str, in
     merged = series.bars_per_bucket
     seconds = merged * collected.bar_ns / 1e9
     drawn = (
-        "every bar is drawn"
+        "the plot shows every bar"
         if merged == 1
-        else f"the lowest and highest of every {merged} bars ({seconds:g} s) are drawn"
+        else f"the plot shows the lowest and highest value of every {merged} bars ({seconds:g} s)"
     )
     return f"""<section class="symbol" id="symbol-{number}">
 <h2>{html(summary.symbol)}</h2>
@@ -131,7 +139,7 @@ def _section(collected: Collected, summary: SymbolSummary, numbers: dict[str, in
 
 
 def _plot(collected: Collected, summary: SymbolSummary) -> dict[str, Any]:
-    """What the page draws of a symbol."""
+    """Return the data for the plots of a symbol."""
     series = collected.series[summary.symbol]
     bars, values = series.points()
     incidents = [
@@ -159,7 +167,7 @@ def _plot(collected: Collected, summary: SymbolSummary) -> dict[str, Any]:
 
 
 def _rounded(values: NDArray[Any], digits: int) -> list[float | int | None]:
-    """Values with the digits that can be seen, the whole ones as such."""
+    """Round values to the digits that a plot can show; whole numbers become integers."""
     rounded = (float(f"{value:.{digits}g}") for value in values.tolist())
     return [
         None if not math.isfinite(value) else int(value) if value.is_integer() else value
@@ -168,7 +176,7 @@ def _rounded(values: NDArray[Any], digits: int) -> list[float | int | None]:
 
 
 def _stripes(collected: Collected, ranked: Sequence[SymbolSummary]) -> dict[str, Any]:
-    """The highest stress of symbols in equal bins of the whole time."""
+    """Return the highest stress of each symbol in equal bins of the whole time."""
     rows = [summary for summary in ranked if summary.symbol in collected.series][:STRIPES]
     if not rows:
         return {"symbols": [], "ts_ms": [], "stress": []}

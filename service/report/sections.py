@@ -1,4 +1,4 @@
-"""The parts of a report that are text and tables: they say the same as the plots, and more."""
+"""The text and the tables of a report."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from service.report.text import facts, html, moment, table
 from service.settings.types import Settings, settings_hash
 
 LISTED = 1_000
-"""Rows of a table, so that a page stays a page."""
+"""Highest number of rows in a table, to limit the size of the page."""
 
-TOLD = ("time", "detection", "limits", "wire", "overrides", "maintenance")
-"""The settings that say what a result means. Those of the connection may hold secrets."""
+REPORTED_SECTIONS = ("time", "detection", "limits", "wire", "overrides", "maintenance")
+"""The sections of the settings that affect the result. Connection settings may hold secrets."""
 
 
 class About(Struct, frozen=True):
-    """Where a report comes from: the replay's summary, its settings, its files with their sizes."""
+    """Origin of a report: the summary of the replay, its settings, its files with their sizes."""
 
     directory: str
     summary: Summary
@@ -42,7 +42,7 @@ def _rows(collected: Collected) -> list[IncidentRow]:
 
 
 def verdict(collected: Collected, about: About) -> str:
-    """What it came to, in the first lines."""
+    """Return the result in the first lines of the page."""
     rows = _rows(collected)
     alarms = [row for row in rows if row.kind == "alarm"]
     critical = [row for row in alarms if row.severity == "critical"]
@@ -57,23 +57,23 @@ def verdict(collected: Collected, about: About) -> str:
     )
     if alarms:
         worst = (critical or alarms)[0]
-        said = (
+        sentences = (
             f"{_count(len(alarms), 'incident')} in {_count(len(symbols), 'symbol')}, "
-            f"{len(critical)} critical. The first{' critical' if critical else ''} one: "
+            f"{len(critical)} critical. First{' critical' if critical else ''} incident: "
             f"<strong>{html(worst.symbol)}</strong> at {moment(worst.starts_ms * 1_000_000)}, "
             f"{html(worst.summary)}."
         )
     else:
-        said = "No incident."
+        sentences = "No incident."
     feeds = {row.symbol for row in rows if row.kind == "feed"}
     if feeds:
-        said += (
-            f" What came in for {_count(len(feeds), 'symbol')} was not to be trusted for a while; "
-            "see the incidents of feed_integrity."
+        sentences += (
+            f" The feed of {_count(len(feeds), 'symbol')} was unreliable for some time; "
+            "see the feed_integrity incidents."
         )
     state = "critical" if critical else "warning" if alarms else "calm"
     return (
-        f'<p class="muted">{span}</p><p class="verdict {state}">{said}</p>'
+        f'<p class="muted">{span}</p><p class="verdict {state}">{sentences}</p>'
         f'<p class="muted">{_rate(about.summary)}</p>'
     )
 
@@ -83,23 +83,23 @@ def _count(number: int, noun: str) -> str:
 
 
 def _rate(summary: Summary) -> str:
-    budget = f"the budget of false alarms is {summary.false_alarms_per_day:g}"
+    budget = f"the false-alarm budget is {summary.false_alarms_per_day:g} per symbol-day"
     if summary.incidents_per_symbol_day is None:
-        return f"Nothing was judged: every symbol was still warming up; {budget} a symbol-day."
+        return f"No detection: all symbols were still warming up; {budget}."
     return (
-        f"{summary.incidents_per_symbol_day:.2f} incidents a symbol-day over "
-        f"{summary.symbol_days:.2g} symbol-days that were judged; {budget}."
+        f"{summary.incidents_per_symbol_day:.2f} incidents per symbol-day over "
+        f"{summary.symbol_days:.2g} symbol-days of detection; {budget}."
     )
 
 
 def incidents_table(collected: Collected, numbers: Mapping[str, int]) -> str:
-    """Every incident with its evidence; each leads to its place in the plots."""
+    """Return the table of incidents with their evidence and links to the plots."""
     rows = _rows(collected)
     if not rows:
         return "<p>None.</p>"
-    heads = ("", "symbol", "severity", "opened", "critical", "ended", "what", "evidence")
+    heads = ("", "symbol", "severity", "opened", "critical", "ended", "summary", "evidence")
     listed = table(heads, [_incident(row, numbers) for row in rows[:LISTED]])
-    return listed + _beyond(len(rows), "incidents")
+    return listed + _not_listed(len(rows), "incidents")
 
 
 def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
@@ -116,12 +116,12 @@ def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
         ended = f"{moment(row.ends_ms * 1_000_000)}<br><small>{lasted}</small>"
     critical = "" if row.critical_ms is None else moment(row.critical_ms * 1_000_000)
     origin = f"{escape(row.detector)}, score {row.score:.1f}, {html(row.runbook)}"
-    word = {"alarm": row.severity, "change": "lasting change", "feed": f"feed, {row.severity}"}
-    causes = "".join(f"<li>{cause.share:.0%} {html(cause.words)}</li>" for cause in row.causes)
+    label = {"alarm": row.severity, "change": "lasting change", "feed": f"feed, {row.severity}"}
+    causes = "".join(f"<li>{cause.share:.0%} {html(cause.text)}</li>" for cause in row.causes)
     return (
         link,
         html(row.symbol),
-        f'<strong class="{row.severity}">{word[row.kind]}</strong>',
+        f'<strong class="{row.severity}">{label[row.kind]}</strong>',
         moment(row.starts_ms * 1_000_000, day=True),
         critical,
         ended,
@@ -133,14 +133,14 @@ def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
 def symbols_table(
     collected: Collected, ranked: Sequence[SymbolSummary], numbers: Mapping[str, int]
 ) -> str:
-    """Every symbol, the most troubled first."""
-    told: dict[str, int] = {}
+    """Return the table of symbols in the order of ``ranked``."""
+    counts: dict[str, int] = {}
     for incident in collected.incidents.values():
         if kind(incident.fired.detector, incident.fired.severity) == "alarm":
-            told[incident.fired.symbol] = told.get(incident.fired.symbol, 0) + 1
+            counts[incident.fired.symbol] = counts.get(incident.fired.symbol, 0) + 1
     heads = ("symbol", "incidents", "peak stress", "at", "price", "change", "events", "bars")
-    rows = [_symbol(s, told.get(s.symbol, 0), numbers.get(s.symbol)) for s in ranked[:LISTED]]
-    return table(heads, rows, numbers=" xx xxxx") + _beyond(len(ranked), "symbols")
+    rows = [_symbol(s, counts.get(s.symbol, 0), numbers.get(s.symbol)) for s in ranked[:LISTED]]
+    return table(heads, rows, numbers=" xx xxxx") + _not_listed(len(ranked), "symbols")
 
 
 def _symbol(summary: SymbolSummary, incidents: int, number: int | None) -> Sequence[str]:
@@ -150,7 +150,7 @@ def _symbol(summary: SymbolSummary, incidents: int, number: int | None) -> Seque
     return (
         f'<a href="#symbol-{number}">{name}</a>' if number is not None else name,
         f"{incidents:,}",
-        f"{summary.peak_stress_ratio:.2f}" if judged else "not judged",
+        f"{summary.peak_stress_ratio:.2f}" if judged else "no score",
         moment(summary.peak_ns, day=True) if judged else "",
         "" if math.isnan(summary.last_mid) else f"{summary.last_mid:.7g}",
         "" if math.isnan(change) else f"{change:+.2%}",
@@ -159,16 +159,18 @@ def _symbol(summary: SymbolSummary, incidents: int, number: int | None) -> Seque
     )
 
 
-def _beyond(count: int, noun: str) -> str:
+def _not_listed(count: int, noun: str) -> str:
     if count <= LISTED:
         return ""
-    return f'<p class="muted">and {count - LISTED:,} {noun} more, which are not listed</p>'
+    return f'<p class="muted">{count - LISTED:,} more {noun} are not listed</p>'
 
 
-def read(about: About) -> str:
-    """What was read and what became of it, and the settings that were in force."""
+def input_facts(about: About) -> str:
+    """Return the events read, by outcome, and the settings."""
     summary, settings = about.summary, about.settings
-    rejected = "; ".join(f"{html(why)}: {n:,}" for why, n in sorted(summary.rejections.items()))
+    rejected = "; ".join(
+        f"{html(reason)}: {n:,}" for reason, n in sorted(summary.rejections.items())
+    )
     suppressed = "; ".join(
         f"{html(alarms['detector'])}, {html(alarms['reason_kind'])}: {int(alarms['count']):,}"
         for alarms in summary.suppressed_alarms
@@ -179,9 +181,9 @@ def read(about: About) -> str:
         ("files", files),
         ("events read", f"{summary.read:,}"),
         ("scored", f"{summary.scored:,}"),
-        ("late", f"{summary.late:,} (in the book, in no bar)"),
+        ("late", f"{summary.late:,} (applied to the book, not to a bar)"),
         ("rejected", f"{summary.rejected:,}{f' ({rejected})' if rejected else ''}"),
-        ("about unknown orders", f"{summary.unknown_orders:,}"),
+        ("for unknown orders", f"{summary.unknown_orders:,}"),
         ("bars", f"{summary.bars:,}"),
         ("suppressed alarms", suppressed or "none"),
         ("lasting changes", f"{summary.drifts:,}"),
@@ -192,58 +194,58 @@ def read(about: About) -> str:
 
 
 def _settings(settings: Settings) -> str:
-    """The settings that differ from the defaults, of those that say what a result means."""
-    here, default = (
-        {section: msgspec.to_builtins(getattr(its, section)) for section in TOLD}
-        for its in (settings, Settings())
+    """Return the non-default settings of the sections that affect the result."""
+    current, default = (
+        {section: msgspec.to_builtins(getattr(source, section)) for section in REPORTED_SECTIONS}
+        for source in (settings, Settings())
     )
     differing = [
         f"{name} = {shown(value)}"
-        for section in TOLD
-        for name, value in _changed(section, here[section], default[section])
+        for section in REPORTED_SECTIONS
+        for name, value in _changed(section, current[section], default[section])
     ]
-    return html(", ".join(differing)) if differing else "all that matters here is at its default"
+    return html(", ".join(differing)) if differing else "all relevant settings have their defaults"
 
 
-def _changed(name: str, here: Any, default: Any) -> list[tuple[str, Any]]:
-    if here == default:
+def _changed(name: str, current: Any, default: Any) -> list[tuple[str, Any]]:
+    if current == default:
         return []
-    if isinstance(here, dict):
+    if isinstance(current, dict):
         return [
             pair
-            for key, value in here.items()
+            for key, value in current.items()
             for pair in _changed(f"{name}.{key}", value, default.get(key))
         ]
-    return [(name, here)]
+    return [(name, current)]
 
 
 def method(collected: Collected, about: About, plotted: int) -> str:
-    """How the plots came to be, and what is not on the page."""
+    """Return how the plots were made, and which data the page leaves out."""
     series = [collected.series[s] for s in collected.series]
-    merged = max((its.bars_per_bucket for its in series), default=1)
+    merged = max((envelope.bars_per_bucket for envelope in series), default=1)
     seconds = about.settings.time.bar_seconds
     drawn = (
-        f"A bar is {seconds:g} s. A symbol's bars are drawn as they are, up to {BUCKETS:,} of "
-        "them; beyond that, neighbouring bars are merged, and of each such bucket the lowest and "
-        "the highest value are drawn, so that no extreme is lost. The largest bucket here is "
-        f"{_count(merged, 'bar')}."
+        f"A bar is {seconds:g} s. A plot shows every bar of a symbol, up to {BUCKETS:,} bars. For "
+        "longer times, neighbouring bars are merged into buckets, and the plot shows the lowest "
+        "and the highest value of each bucket. No extreme is lost. The largest bucket on this page "
+        f"is {_count(merged, 'bar')}."
     )
     left = len(collected.symbols) - plotted
     others = (
-        f" Plotted are the {plotted} symbols with the gravest incidents and the most stress; the "
-        f"other {left:,} are in the table only."
+        f" The page has plots of the {plotted} symbols with the gravest incidents and the highest "
+        f"stress; the other {left:,} are in the table only."
         if left > 0
         else ""
     )
-    kept = (
-        f" More than {SERIES} symbols were seen: the series of a symbol that became stressed late "
-        "may begin late."
+    limited = (
+        f" The replay had more than {SERIES} symbols: the plots of a symbol that came under stress "
+        "late may start late."
         if len(collected.symbols) > SERIES
         else ""
     )
     return (
-        f"<p>{drawn}{others}{kept} All times are those of the events, UTC. Made on "
+        f"<p>{drawn}{others}{limited} All times are event times, UTC. Created on "
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by <code>foreshock replay --report</code>, "
-        f"version {escape(__version__)}. The page needs nothing but itself, and its "
-        "policy lets it fetch nothing.</p>"
+        f"version {escape(__version__)}. The page is self-contained, and its policy allows no "
+        "requests.</p>"
     )

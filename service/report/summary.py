@@ -1,17 +1,17 @@
-"""What a replay came to, in figures."""
+"""The result of a replay in figures."""
 
 from msgspec import Struct
 from rich.table import Table
 
 
 class Summary(Struct):
-    """What a replay came to. read = scored + late + rejected + unwatched.
+    """The result of a replay. read = scored + late + rejected + unwatched.
 
-    ``symbol_days`` is the market time in which an alarm could be raised, and
-    ``incidents_per_symbol_day`` the realised rate beside the budget; None where there was no time.
-    ``drifts`` are lasting changes that were told of: they are no alarms, and neither are
-    ``feed_incidents``; ``feed_findings`` are bars in which a feed was not to be trusted, by check.
-    ``market_wide_incidents`` are of several symbols at once, and count for none of them.
+    ``symbol_days`` is the market time in which an alarm was possible. ``incidents_per_symbol_day``
+    is the realised rate, for comparison with the budget; None if ``symbol_days`` is 0. ``drifts``
+    are the reported lasting changes. Drifts and ``feed_incidents`` are not alarms.
+    ``feed_findings`` are the bars in which a feed was unreliable, by check.
+    ``market_wide_incidents`` concern several symbols at once and count for none of them.
     ``suppressed_alarms`` are alarms of a detector in a bar, by the kind of reason.
     """
 
@@ -39,18 +39,18 @@ class Summary(Struct):
 
 
 def table(result: Summary) -> Table:
-    """The summary for a person."""
+    """Return the summary as a table for the terminal."""
     shown = Table(title=f"replay of {result.directory}", show_header=False, title_justify="left")
     shown.add_column(justify="left")
     shown.add_column(justify="right")
     shown.add_row("events read", f"{result.read:,}")
     shown.add_row("  scored", f"{result.scored:,}")
     shown.add_row("  late", f"{result.late:,}")
-    shown.add_row("  of symbols beyond limits.symbols", f"{result.unwatched:,}")
+    shown.add_row("  unwatched (above limits.symbols)", f"{result.unwatched:,}")
     shown.add_row("  rejected", f"{result.rejected:,}")
     for reason, count in sorted(result.rejections.items()):
         shown.add_row(f"    {reason}", f"{count:,}")
-    shown.add_row("events about unknown orders", f"{result.unknown_orders:,}")
+    shown.add_row("events for unknown orders", f"{result.unknown_orders:,}")
     shown.add_row("symbols", f"{result.symbols:,}")
     shown.add_row("bars", f"{result.bars:,}")
     shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")
@@ -58,16 +58,16 @@ def table(result: Summary) -> Table:
         shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
     shown.add_row("market-wide incidents", f"{result.market_wide_incidents:,}")
     shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
-    shown.add_row("incidents of a feed", f"{result.feed_incidents:,}")
+    shown.add_row("feed incidents", f"{result.feed_incidents:,}")
     for check, bars in result.feed_findings.items():
         shown.add_row(f"  {check} (bars)", f"{bars:,}")
     suppressed = sum(int(alarms["count"]) for alarms in result.suppressed_alarms)
-    shown.add_row("alarms suppressed", f"{suppressed:,}")
+    shown.add_row("suppressed alarms", f"{suppressed:,}")
     for alarms in result.suppressed_alarms:
         shown.add_row(f"  {alarms['detector']} {alarms['reason_kind']}", f"{alarms['count']:,}")
     if result.incidents_per_symbol_day is not None:
         shown.add_row(
-            f"incidents a symbol-day (budget {result.false_alarms_per_day:g})",
+            f"incidents per symbol-day (budget {result.false_alarms_per_day:g})",
             f"{result.incidents_per_symbol_day:,.2f}",
         )
     shown.add_row("seconds", f"{result.elapsed_seconds:,.1f}")

@@ -1,4 +1,4 @@
-"""Values as HTML: whatever is in them, it is text that can be seen."""
+"""Formats values as HTML: markup and invisible characters in a value become visible text."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from service.describe import printable
 
 
 def html(text: object) -> str:
-    """Text as HTML, kept apart from the direction of the text around it.
+    """Return text as HTML, isolated from the direction of the surrounding text.
 
     >>> html("<b>")
     '<bdi>&lt;b&gt;</bdi>'
@@ -17,7 +17,7 @@ def html(text: object) -> str:
 
 
 def moment(ns: int, *, day: bool = False) -> str:
-    """A time as UTC.
+    """Format a time as UTC.
 
     >>> moment(1_800_000_000_000_000_000, day=True)
     '2027-01-15 08:00:00'
@@ -27,8 +27,8 @@ def moment(ns: int, *, day: bool = False) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: str = "") -> str:
-    """A table; its heads and cells are HTML. ``numbers`` has an x for each column of numbers."""
-    kinds = [' class="number"' if mark == "x" else "" for mark in numbers.ljust(len(heads))]
+    """Format a table; heads and cells are HTML. ``numbers`` has an x for each column of numbers."""
+    kinds = [' class="number"' if flag == "x" else "" for flag in numbers.ljust(len(heads))]
     head = "".join(
         f'<th scope="col"{kind}>{text}</th>' for text, kind in zip(heads, kinds, strict=True)
     )
@@ -43,5 +43,5 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: str =
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """A list of names and values; the values are HTML."""
+    """Format a list of names and values; the values are HTML."""
     return f"<dl>{''.join(f'<dt>{escape(n)}</dt><dd>{v}</dd>' for n, v in pairs)}</dl>"

@@ -1,5 +1,5 @@
-"""The scorecard: how good the detection is, measured on labelled markets and recorded flow.
+"""The scorecard: detection quality, measured on labelled markets and recorded flow.
 
-May import ``exchange``, ``replay`` and ``pipeline``. Scenarios, seeds and recordings enter; recall,
-delays and false alarms beside those of baselines leave.
+May import ``exchange``, ``replay`` and ``pipeline``. Input: scenarios, seeds and recordings.
+Output: recall, delays and false alarms, next to those of baselines.
 """

@@ -1,4 +1,4 @@
-"""Recorded flow as a background: its events in order, the books they make, and what is usual."""
+"""Recorded flow as a background: its events in order, its books, and each symbol's baselines."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -21,25 +21,25 @@ MAX_ORDERS = 1_000_000
 MAX_DECIMALS = 8
 
 USUAL_MOVE_SHARE = 0.99
-"""Returns beyond this quantile are left out of the deviation: openings, and a book half read."""
+"""Returns above this quantile are excluded from the deviation: openings, and an incomplete book."""
 
 
 class SymbolSurvey(Struct, frozen=True):
-    """What is usual for one recorded symbol.
+    """Baselines of one recorded symbol.
 
     Attributes
     ----------
     began_ns, ended_ns
-        Its first and its last event, in nanoseconds since the epoch.
+        Times of the first and last event, in nanoseconds since the epoch.
     events, orders
-        How many there are; ``events`` are orders, cancels and trades.
+        Number of orders, cancels and trades, and number of orders.
     near_ratio
-        How far from the middle is near, as a ratio: `NEAR_DEVIATIONS` standard deviations of the
-        middle over one second, as on the simulated exchange.
+        Width of the near band as a ratio: `NEAR_DEVIATIONS` standard deviations of the mid price
+        over one second, as on the simulated exchange.
     near_quantity
-        The median of what rests near, the mean of both sides.
+        Median quantity in the near band, the mean of both sides.
     price_decimals, quantity_decimals
-        How fine prices and quantities are.
+        Decimals of prices and quantities.
     """
 
     symbol: str
@@ -54,12 +54,12 @@ class SymbolSurvey(Struct, frozen=True):
 
     @property
     def seconds(self) -> float:
-        """How long the recording of it is."""
+        """Duration of the symbol's recording."""
         return (self.ended_ns - self.began_ns) / SECOND
 
 
 def recorded_events(directory: Path) -> Iterator[Event]:
-    """A directory's events in the order of time, sequence and stream.
+    """A directory's events, ordered by time, sequence and stream.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def _decoded(path: Path, kind: type[Event]) -> Iterator[Event]:
         yield from map(decode, lines)
 
 
-def follow(book: Book, event: Event) -> None:
-    """Do to a book what an event says; what names an unknown order changes nothing."""
+def apply_event(book: Book, event: Event) -> None:
+    """Apply an event to a book. Events of unknown orders change nothing."""
     if isinstance(event, Order):
         book.take(event.order_id, None)
         if event.price is not None and event.type != "market":
@@ -103,24 +103,24 @@ def follow(book: Book, event: Event) -> None:
 def seconds_of(
     events: Iterable[Event], books: dict[str, Book]
 ) -> Iterator[tuple[str, Book, Event]]:
-    """Follow every symbol's book; tell of it when an event begins another second of its own.
+    """Maintain every symbol's book; yield it when an event begins a new second of its symbol.
 
     The event has not been applied yet.
     """
-    reached: dict[str, int] = {}
+    latest_second: dict[str, int] = {}
     for event in events:
         symbol = event.symbol
         book = books.setdefault(symbol, Book(MAX_ORDERS))
         second = event.ts_event // SECOND
-        if reached.get(symbol, second) != second:
+        if latest_second.get(symbol, second) != second:
             book.uncross(event.ts_event - SECOND)
             yield symbol, book, event
-        reached[symbol] = second
-        follow(book, event)
+        latest_second[symbol] = second
+        apply_event(book, event)
 
 
 def survey(directory: Path) -> dict[str, SymbolSurvey]:
-    """What is usual for each symbol of a directory that has a book, by its name.
+    """The baselines of each symbol with a book, by symbol.
 
     Reads the recording twice.
 
@@ -141,18 +141,18 @@ def survey(directory: Path) -> dict[str, SymbolSurvey]:
             band = (ratio * 1e4,)
             depths[symbol].append((book.bids.depth(mid, band)[0] + book.asks.depth(mid, band)[0])
                                   / (2 * mid))  # fmt: skip
-    found = {
+    surveys = {
         symbol: tally[symbol].survey(symbol, near[symbol], median(its))
         for symbol, its in depths.items()
         if median(its) > 0.0
     }
-    if not found:
+    if not surveys:
         raise OperatorError(f"no symbol in {directory} has orders on both sides for long enough")
-    return found
+    return surveys
 
 
 class _Tally:
-    """What is counted of one symbol."""
+    """Counts of one symbol."""
 
     def __init__(self) -> None:
         self.times: list[int] = []
@@ -163,10 +163,12 @@ class _Tally:
 
     def near_ratio(self) -> float:
         moves = sorted(abs(b / a - 1.0) for a, b in zip(self.mids, self.mids[1:], strict=False))
-        usual = moves[: int(len(moves) * USUAL_MOVE_SHARE)]
-        if not usual:
+        ordinary = moves[: int(len(moves) * USUAL_MOVE_SHARE)]
+        if not ordinary:
             return 0.0
-        return float(NEAR_DEVIATIONS * (sum(move * move for move in usual) / len(usual)) ** 0.5)
+        return float(
+            NEAR_DEVIATIONS * (sum(move * move for move in ordinary) / len(ordinary)) ** 0.5
+        )
 
     def survey(self, symbol: str, near_ratio: float, near_quantity: float) -> SymbolSurvey:
         return SymbolSurvey(
@@ -184,13 +186,16 @@ class _Tally:
 
 def _counted(directory: Path, tally: dict[str, _Tally]) -> Iterator[Event]:
     for event in recorded_events(directory):
-        its = tally[event.symbol]
-        its.kinds[type(event)] += 1
-        its.times = [its.times[0] if its.times else event.ts_event, event.ts_event]
+        symbol_tally = tally[event.symbol]
+        symbol_tally.kinds[type(event)] += 1
+        symbol_tally.times = [
+            symbol_tally.times[0] if symbol_tally.times else event.ts_event,
+            event.ts_event,
+        ]
         if isinstance(event, Order):
-            its.quantities.add(event.quantity)
+            symbol_tally.quantities.add(event.quantity)
             if event.price is not None:
-                its.prices.add(event.price)
+                symbol_tally.prices.add(event.price)
         yield event
 
 

@@ -1,7 +1,7 @@
-"""What everybody has: single numbers with a threshold.
+"""Baselines: single metrics with a threshold.
 
-Each is a detector like ours, with one feature and the same calibration, so that at a given budget
-of false alarms the only difference is what it looks at.
+Each baseline is a detector with one feature and the same calibration as Foreshock's detectors. At a
+given budget of false alarms, the feature is the only difference.
 """
 
 from river import stats
@@ -15,12 +15,12 @@ _PHRASES = "{value:g} (usually {expected:g})"
 
 
 class Level(Surprise):
-    """The exponentially weighted mean of the one feature, itself taken as the score.
+    """The exponentially weighted mean of the one feature, used directly as the score.
 
     Parameters
     ----------
     bars
-        The memory; with one bar it is the feature itself.
+        The memory in bars. With one bar, the mean is the feature itself.
     """
 
     def __init__(self, bars: float = 1.0) -> None:
@@ -29,29 +29,29 @@ class Level(Surprise):
         self._mean = stats.EWMean(fading_factor=1.0 / bars)
 
     def learn_one(self, x: dict[str, float]) -> None:  # type: ignore[override]  # names are str
-        """Learn one bar's feature."""
+        """Learn the feature of one bar."""
         for value in x.values():
             self._mean.update(value)
 
     def deviations_one(self, x: dict[str, float]) -> dict[str, float]:
-        """What the mean will be once the bar has been learned: that is scored as it is."""
+        """The mean after the bar has been learned, used as the score."""
         before = self._mean.get()
         return {name: before + (value - before) / self.bars for name, value in x.items()}
 
     def explain_one(self, x: dict[str, float]) -> list[Contribution]:
-        """The one feature."""
+        """The one feature as the only contribution."""
         return [Contribution(name, value, self._mean.get(), 1.0) for name, value in x.items()]
 
-    def expected(self, feature: str) -> float:  # noqa: ARG002 - there is one
+    def expected(self, feature: str) -> float:  # noqa: ARG002 - only one feature
         """The mean."""
         return self._mean.get()
 
-    def deviation(self, feature: str) -> float:  # noqa: ARG002 - there is one
-        """The unit in which it is given."""
+    def deviation(self, feature: str) -> float:  # noqa: ARG002 - only one feature
+        """The unit of the feature: 1."""
         return 1.0
 
     def state(self) -> SurpriseState:
-        """Nothing: a scorecard saves no snapshots."""
+        """Empty: a scorecard saves no snapshots."""
         return {}
 
 
@@ -68,18 +68,18 @@ def squared_return(bar: Bar) -> Features | None:
 
 
 def absolute_return(bar: Bar) -> Features | None:
-    """The size of the bar's return, in basis points."""
+    """The absolute value of the bar's return, in basis points."""
     change = _return(bar)
     return None if change is None else {"absolute_return": abs(change) * 1e4}
 
 
 def cancel_count(bar: Bar) -> Features | None:
-    """The cancels of the bar."""
+    """The number of cancels in the bar."""
     return {"cancels": bar.flow.cancels}
 
 
 def inverse_depth(bar: Bar) -> Features | None:
-    """How little stands within 25 bps: the inverse of millions of the quote currency."""
+    """The inverse of the depth within 25 bps, in millions of the quote currency."""
     if bar.closed is None:
         return None
     return {
@@ -88,7 +88,7 @@ def inverse_depth(bar: Bar) -> Features | None:
 
 
 def volatility_model() -> Surprise:
-    """A minute's memory."""
+    """A level with a memory of one minute."""
     return Level(bars=60.0)
 
 
@@ -100,5 +100,5 @@ BASELINES = (
     Detector("cancel_count_z", 1, cancel_count, {"cancels": _PHRASES}, Surprise),
     Detector("depth_threshold", 1, inverse_depth, {"inverse_depth": _PHRASES}, Level),
 )
-"""The realised volatility of a minute, the bar's |return|, the cancel count's z-score, and raw
+"""Realised volatility over a minute, the bar's |return|, the cancel count's z-score, and raw
 depth."""

@@ -1,7 +1,6 @@
-"""Whether the one number that a user sets is kept: the realised rate of alarms beside the budget.
+"""The realised rate of alarms compared with the budget that a user sets.
 
-What a budget allows follows from p-values, which do not depend on it, so every budget is read off
-the same run.
+The p-values do not depend on the budget, so one run gives the rate of every budget.
 """
 
 from collections.abc import Sequence
@@ -13,14 +12,14 @@ from service.scorecard.statistics import Interval, rate
 from service.scorecard.trial import Outcome
 
 BUDGETS = (0.5, 1.0, 10.0)
-"""False alarms a symbol-day; none may be above what a trial notes."""
+"""False alarms per symbol-day, at most the largest budget that a trial records."""
 
 
 class Realised(Struct, frozen=True):
-    """What a budget came to in calm markets.
+    """The realised rate of a budget in calm markets.
 
-    ``false`` is the rate a symbol-day without what the market brought about by itself (makers that
-    left), ``all_told`` with it: what an operator would have seen.
+    ``false`` is the rate per symbol-day without spontaneous events of the market (makers that
+    left). ``all_told`` includes them: the rate that an operator would see.
     """
 
     budget: float
@@ -32,24 +31,26 @@ class Realised(Struct, frozen=True):
 
 
 def realised(outcomes: Sequence[Outcome]) -> list[Realised]:
-    """The realised rates of every budget over the calm trials, at each activity."""
+    """The realised rates of every budget over the calm trials, per activity."""
     calm = [outcome for outcome in outcomes if outcome.trial.scenario == "calm"]
     activities = sorted({outcome.trial.events_per_second for outcome in calm})
     rows = []
     for budget in BUDGETS:
         for activity in activities:
-            its = [o for o in calm if o.trial.events_per_second == activity]
-            rows.append(_realised(budget, activity, its))
+            group = [o for o in calm if o.trial.events_per_second == activity]
+            rows.append(_realised(budget, activity, group))
     return rows
 
 
 def _realised(budget: float, activity: float, outcomes: Sequence[Outcome]) -> Realised:
     by_trial = [
-        (openings(a for a in outcome.likely if a.budget_per_day <= budget), outcome)
+        (openings(a for a in outcome.candidates if a.budget_per_day <= budget), outcome)
         for outcome in outcomes
     ]
-    false, days = zip(*(false_and_exposed(*its) for its in by_trial), strict=True)
-    told, all_days = zip(*(false_and_exposed(*its, excuse=False) for its in by_trial), strict=True)
+    false, days = zip(*(false_and_exposed(*pair) for pair in by_trial), strict=True)
+    all_counts, all_days = zip(
+        *(false_and_exposed(*pair, excuse=False) for pair in by_trial), strict=True
+    )
     return Realised(
-        budget, activity, sum(days), sum(false), rate(false, days), rate(told, all_days)
+        budget, activity, sum(days), sum(false), rate(false, days), rate(all_counts, all_days)
     )

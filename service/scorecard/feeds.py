@@ -1,4 +1,4 @@
-"""What was found of a feed's faults: how soon, by which check, and what was found for nothing."""
+"""Detection of feed faults: recall, delay, the check that found them, and false incidents."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from service.scorecard.statistics import Interval, quantile, rate, share
 from service.scorecard.trial import Outcome
 
 REPORTED = (*FEEDS, "feed_gap")
-"""The scenarios in which a finding is right: a gap that is no stress is one of the feed too."""
+"""The scenarios that must raise a feed incident. A feed gap without stress is one too."""
 
 CAUSES: dict[str, tuple[str, ...]] = {
     "sequence_gap": ("sequence_gap",),
@@ -20,14 +20,14 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "stale_references": ("stale_reference",),
     "feed_gap": ("sequence_gap",),
 }
-"""How the checks begin that a fault shows in, first of all."""
+"""Prefixes of the checks in which a fault shows first."""
 
 
 class FeedFound(Struct, frozen=True):
-    """How the checks did on one kind of fault.
+    """Detection of one kind of fault.
 
-    ``explained`` is the share of those found whose first evidence is of `CAUSES`. ``distrusted`` is
-    the share of the market's alerts during the fault that said so of their inputs.
+    ``explained`` is the share of found faults whose first evidence is in `CAUSES`. ``distrusted``
+    is the share of market alerts during the fault that report unreliable inputs.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class FeedFound(Struct, frozen=True):
 
 
 class FeedFalse(Struct, frozen=True):
-    """How many incidents opened where nothing was wrong with the feed."""
+    """Feed incidents opened without a fault."""
 
     incidents: int
     symbol_days: float
@@ -52,13 +52,13 @@ class FeedFalse(Struct, frozen=True):
 
 
 def feed_found(outcomes: Sequence[Outcome]) -> list[FeedFound]:
-    """How the checks did on every fault, at each strength and activity."""
+    """Detection of every kind of fault, per strength and activity."""
     groups: dict[tuple[str, float, float], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         trial = outcome.trial
         if trial.scenario in REPORTED:
             groups[trial.scenario, trial.strength, trial.events_per_second].append(outcome)
-    return [_found(*form, its) for form, its in groups.items()]
+    return [_found(*form, group) for form, group in groups.items()]
 
 
 def _found(kind: str, strength: float, activity: float, outcomes: Sequence[Outcome]) -> FeedFound:
@@ -69,20 +69,20 @@ def _found(kind: str, strength: float, activity: float, outcomes: Sequence[Outco
         for truth in (t for t in outcome.truths if t.kind in CAUSES):
             episodes += 1
             until = truth.ends_at + GRACE_NS
-            told = [
+            reports = [
                 alarm
                 for alarm in outcome.feeds
                 if alarm.symbol == truth.symbol and truth.starts_at < alarm.ts_event <= until
             ]
-            if not told:
+            if not reports:
                 continue
-            delays.append((told[0].ts_event - truth.starts_at) / SECOND)
-            checks[told[0].feature] += 1
-            right += told[0].feature.startswith(CAUSES[truth.kind])
+            delays.append((reports[0].ts_event - truth.starts_at) / SECOND)
+            checks[reports[0].feature] += 1
+            right += reports[0].feature.startswith(CAUSES[truth.kind])
             during = [
                 alarm
                 for alarm in outcome.incidents
-                if alarm.symbol == truth.symbol and told[0].ts_event <= alarm.ts_event <= until
+                if alarm.symbol == truth.symbol and reports[0].ts_event <= alarm.ts_event <= until
             ]
             market += len(during)
             distrusted += sum(alarm in outcome.distrusted for alarm in during)
@@ -102,7 +102,7 @@ def _found(kind: str, strength: float, activity: float, outcomes: Sequence[Outco
 
 
 def feed_false(outcomes: Sequence[Outcome]) -> FeedFalse:
-    """How many incidents opened in feeds with which nothing was wrong, or not yet."""
+    """The number of feed incidents opened without a fault, or before it."""
     counts, days = [], []
     for outcome in outcomes:
         count, exposed = false_and_exposed(

@@ -1,7 +1,7 @@
-"""Episodes put into recorded flow, so that the background is a real market's and not ours.
+"""Injection of episodes into recorded flow, so that the background is a real market.
 
-What is put in is shaped like on the simulated exchange, with its sizes relative to what is usual
-for the recorded symbol. Nobody in the recording reacts to it.
+The episodes have the shape of those of the simulated exchange, with sizes relative to the recorded
+symbol's baselines. The recorded participants do not react.
 """
 
 from collections.abc import Callable
@@ -41,36 +41,37 @@ LENGTH_SECONDS: dict[Kind, float] = {
     "layering": 120.0,
     "spoofing": 120.0,
 }
-"""How long each kind lasts where nothing else is said: as on the simulated exchange."""
+"""Default length of each kind, as on the simulated exchange."""
 
 BURST_SECONDS = 1.5
 AWAY_SECONDS = 15.0
 PULL_SECONDS = 0.3
-"""Withdrawals take so long, and after a burst hardly anybody is back for so long, as there."""
+"""Duration of the withdrawals, and the time before orders return after a burst, as on the simulated
+exchange."""
 
 PULLED_REACH = 5.0
-"""A pulled book has lost its bids within so many widths of what is near: those of the E-mini were
-all but gone in the crash of 6 May 2010, not only the best ones (CFTC & SEC 2010)."""
+"""A pulled book loses its bids within this many widths of the near band: in the crash of 6 May 2010
+nearly all bids of the E-mini were gone, not only the best ones (CFTC & SEC 2010)."""
 
 DRAIN_STEP_SECONDS = 10.0
-"""How often what rests is cut down in a book that drains."""
+"""Interval between two reductions of the resting orders in a draining book."""
 
 
 class Injection(Struct, frozen=True):
-    """One episode to put into a recording.
+    """One episode to inject into a recording.
 
     Attributes
     ----------
     kind, symbol
-        What, and where.
+        The kind of episode and the affected symbol.
     start_ns
-        When it begins, in nanoseconds since the epoch.
+        Start, in nanoseconds since the epoch.
     length_seconds
-        How long it lasts.
+        Duration.
     strength
-        1 is the nominal form, less is weaker.
+        1 is nominal, less is weaker.
     seed
-        Any integer; another one, other orders.
+        Any integer. Another seed affects other orders.
     """
 
     kind: Kind
@@ -82,7 +83,7 @@ class Injection(Struct, frozen=True):
 
     @property
     def end_ns(self) -> int:
-        """When it ends, in nanoseconds since the epoch."""
+        """End, in nanoseconds since the epoch."""
         return self.start_ns + round(self.length_seconds * SECOND)
 
 
@@ -90,90 +91,94 @@ def inject(
     source: Path,
     out: Path,
     injection: Injection,
-    usual: SymbolSurvey,
+    survey: SymbolSurvey,
     *,
     until_ns: int | None = None,
 ) -> Truth:
-    """Write a recording with an episode in it, and its ground truth; deterministic.
+    """Write a recording with an injected episode, and its ground truth; deterministic.
 
     Parameters
     ----------
     source
-        The recorded streams' directory; nothing in it is changed.
+        Directory of the recorded streams. It is not changed.
     out
-        Directory to write to; made if it does not exist, and it must not hold streams already.
+        Output directory. It is created if it does not exist, and must not hold streams yet.
     injection
-        What to put in.
-    usual
-        What is usual for its symbol; see `service.scorecard.background.survey`.
+        The episode to inject.
+    survey
+        The baselines of its symbol; see `service.scorecard.background.survey`.
     until_ns
-        Where to end, in nanoseconds since the epoch; None for the whole recording.
+        End of the output, in nanoseconds since the epoch. None means the whole recording.
 
     Returns
     -------
-    The ground truth, which is also in ``truth.ndjson``.
+    The ground truth, which is also written to ``truth.ndjson``.
 
     Raises
     ------
     OperatorError
         If the source lacks a required stream.
     FileExistsError
-        If the directory to write to holds streams already.
+        If the output directory already holds streams.
     """
-    stage = Stage(usual, Random(f"{injection.seed}/{injection.kind}"))  # noqa: S311  seeded
+    stage = Stage(survey, Random(f"{injection.seed}/{injection.kind}"))  # noqa: S311  seeded
     stage.at(injection.start_ns, lambda: _BEGIN[injection.kind](stage, injection))
     with EventWriter(out) as writer:
         for event in recorded_events(source):
             if until_ns is not None and event.ts_event >= until_ns:
                 break
-            for made in stage.until(event.ts_event):
-                writer.write(made)
-            if event.symbol != usual.symbol:
+            for injected in stage.until(event.ts_event):
+                writer.write(injected)
+            if event.symbol != survey.symbol:
                 writer.write(event)
                 continue
-            for kept in stage.take(event):
-                writer.write(kept)
-    own = injection.kind in ("quote_stuffing", "layering", "spoofing")
+            for event_out in stage.take(event):
+                writer.write(event_out)
+    has_account = injection.kind in ("quote_stuffing", "layering", "spoofing")
     truth = Truth(
         kind=injection.kind,
         symbol=injection.symbol,
         starts_at=injection.start_ns,
         ends_at=injection.end_ns,
         strength=injection.strength,
-        accounts=(stage.account,) if own else (),
+        accounts=(stage.account,) if has_account else (),
     )
     (out / TRUTH_FILE).write_bytes(msgspec.json.Encoder().encode_lines([truth]))
     return truth
 
 
 def _cancel_burst(stage: Stage, injection: Injection) -> None:
-    """Nine in ten of the orders near the middle are withdrawn; then more and more come again."""
-    gone = min(0.9 * injection.strength, 1.0)
-    stage.withdraw_some(stage.resting(), gone, BURST_SECONDS)
+    """Withdraw nine in ten orders near the mid price; afterwards orders return gradually."""
+    withdrawn_share = min(0.9 * injection.strength, 1.0)
+    stage.withdraw_some(stage.resting(), withdrawn_share, BURST_SECONDS)
 
     def fewer(order: Order) -> Order | None:
         passed = (stage.now_ns - injection.start_ns) / SECOND - AWAY_SECONDS
-        back = passed / max(injection.length_seconds - AWAY_SECONDS, 1.0)
-        return None if stage.rng.random() < gone * (1.0 - max(back, 0.0)) else order
+        returned_share = passed / max(injection.length_seconds - AWAY_SECONDS, 1.0)
+        return (
+            None
+            if stage.rng.random() < withdrawn_share * (1.0 - max(returned_share, 0.0))
+            else order
+        )
 
     stage.rewrite = fewer
 
 
 def _pulled_book(stage: Stage, injection: Injection) -> None:
-    """The bids are withdrawn at once, and none come until the end."""
-    gone = min(injection.strength, 1.0)
+    """Withdraw the bids at once, and remove new bids until the end."""
+    withdrawn_share = min(injection.strength, 1.0)
     stage.reach = PULLED_REACH
-    stage.withdraw_some(stage.resting(asks=False), gone, PULL_SECONDS)
+    stage.withdraw_some(stage.resting(asks=False), withdrawn_share, PULL_SECONDS)
 
     def fewer(order: Order) -> Order | None:
-        stays_away = order.side == "buy" and stage.rng.random() < gone
+        stays_away = order.side == "buy" and stage.rng.random() < withdrawn_share
         return None if stays_away and stage.now_ns < injection.end_ns else order
 
     stage.rewrite = fewer
 
 
 def _draining_book(stage: Stage, injection: Injection) -> None:
-    """What comes near the middle is smaller and smaller, and what rests there is cut likewise."""
+    """Reduce new orders near the mid price gradually, and cut resting orders likewise."""
     scales: dict[str, float] = {}
 
     def scale() -> float:
@@ -184,13 +189,13 @@ def _draining_book(stage: Stage, injection: Injection) -> None:
         if stage.now_ns >= injection.end_ns:
             return order
         scales[order.order_id] = scale()
-        quantity = stage.whole(order.quantity * scales[order.order_id])
+        quantity = stage.rounded_quantity(order.quantity * scales[order.order_id])
         return msgspec.structs.replace(order, quantity=min(quantity, order.quantity))
 
     def cut() -> None:
         for order_id, order in stage.resting():
             surplus = order.quantity * (1.0 - scale() / scales.get(order_id, 1.0))
-            surplus = round(surplus, stage.usual.quantity_decimals)
+            surplus = round(surplus, stage.survey.quantity_decimals)
             if surplus > 0.0:
                 scales[order_id] = scale()
                 stage.after(
@@ -205,9 +210,9 @@ def _draining_book(stage: Stage, injection: Injection) -> None:
 
 
 def _quote_stuffing(stage: Stage, injection: Injection) -> None:
-    """Four times as many orders as all others place, each withdrawn within milliseconds."""
-    usual = stage.usual
-    rate = 4.0 * injection.strength * usual.orders / usual.seconds
+    """Place four times as many orders as all others, each cancelled within milliseconds."""
+    survey = stage.survey
+    rate = 4.0 * injection.strength * survey.orders / survey.seconds
 
     def stuff() -> None:
         if stage.now_ns >= injection.end_ns:
@@ -215,9 +220,9 @@ def _quote_stuffing(stage: Stage, injection: Injection) -> None:
         is_buy = stage.rng.random() < 0.5
         best = stage.book.bids.best if is_buy else stage.book.asks.best
         if best is not None:
-            away = usual.near_ratio * stage.rng.uniform(0.2, 1.0)
+            away = survey.near_ratio * stage.rng.uniform(0.2, 1.0)
             price = best * (1.0 - away if is_buy else 1.0 + away)
-            placed = stage.place("buy" if is_buy else "sell", price, 0.01 * usual.near_quantity)
+            placed = stage.place("buy" if is_buy else "sell", price, 0.01 * survey.near_quantity)
             life = stage.rng.expovariate(1.0 / STUFFED_LIFE_SECONDS)
             stage.after(life, partial(stage.withdraw, placed))
         stage.after(stage.rng.expovariate(rate), stuff)
@@ -226,43 +231,43 @@ def _quote_stuffing(stage: Stage, injection: Injection) -> None:
 
 
 def _layering(stage: Stage, injection: Injection) -> None:
-    """Large asks behind the best one, moved along; the account buys meanwhile."""
-    usual = stage.usual
+    """Layer large asks behind the best ask and move them with it; buy at the same time."""
+    survey = stage.survey
 
     def layer() -> None:
-        stage.withdraw_mine()
+        stage.withdraw_own_asks()
         best = stage.book.asks.best
         if stage.now_ns >= injection.end_ns:
             return
         if best is not None:
             for number in range(LAYERS):
-                price = best * (1.0 + usual.near_ratio * (0.4 + 0.12 * number))
-                quantity = 1.5 * injection.strength * usual.near_quantity / LAYERS
+                price = best * (1.0 + survey.near_ratio * (0.4 + 0.12 * number))
+                quantity = 1.5 * injection.strength * survey.near_quantity / LAYERS
                 stage.place("sell", price, quantity)
-            stage.buy(BOUGHT_DEPTHS * usual.near_quantity)
+            stage.buy(BOUGHT_DEPTHS * survey.near_quantity)
         stage.after(LAYER_SECONDS * stage.rng.uniform(0.5, 1.5), layer)
 
     layer()
 
 
 def _spoofing(stage: Stage, injection: Injection) -> None:
-    """One large ask near the best one, shown for a moment; then the account buys; and again."""
-    usual = stage.usual
+    """Show one large ask near the best ask for a fraction of a second, then buy; repeat."""
+    survey = stage.survey
 
     def show() -> None:
         best = stage.book.asks.best
         if stage.now_ns >= injection.end_ns:
             return
         if best is not None:
-            tick = 10.0**-usual.price_decimals
-            away = max(SPOOF_DISTANCE * usual.near_ratio * best, tick)
-            stage.place("sell", best + away, injection.strength * usual.near_quantity)
+            tick = 10.0**-survey.price_decimals
+            away = max(SPOOF_DISTANCE * survey.near_ratio * best, tick)
+            stage.place("sell", best + away, injection.strength * survey.near_quantity)
             stage.after(SPOOF_LIFE_SECONDS * stage.rng.uniform(0.5, 1.5), end)
         stage.after(SPOOF_SECONDS * stage.rng.uniform(0.5, 1.5), show)
 
     def end() -> None:
-        stage.withdraw_mine()
-        stage.buy(BOUGHT_DEPTHS * usual.near_quantity)
+        stage.withdraw_own_asks()
+        stage.buy(BOUGHT_DEPTHS * survey.near_quantity)
 
     show()
 
@@ -277,4 +282,4 @@ _BEGIN: dict[Kind, Callable[[Stage, Injection], None]] = {
 }
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Everything that can be put into a recording."""
+"""All kinds that can be injected into a recording."""

@@ -1,7 +1,7 @@
-"""What a scorecard runs: which scenarios, how strong, on which seeds, at which activity.
+"""The trials of a scorecard: scenarios, strengths, seeds and activities.
 
-Constants may be chosen by looking at the tuning seeds; figures are reported on others, which
-nobody has looked at.
+Constants may be tuned on the tuning seeds. Figures are reported on other seeds, which are not used
+for tuning.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from service.exchange.scenarios.catalogue import SCENARIOS
 
 TUNING_FIRST_SEED = 1
 REPORTING_FIRST_SEED = 200_001
-"""The two never meet: no run has a hundred thousand seeds."""
+"""The two ranges do not overlap: no run has a hundred thousand seeds."""
 
 SEEDS_APART = 1_000
-"""Each scenario and form has seeds of its own: until it is provoked the same seed is the same
+"""Each scenario and form has its own seeds. Before the injection, the same seed gives the same
 market."""
 
 MUST_ALARM = (
@@ -37,7 +37,7 @@ MUST_ALARM = (
     "flash_crash",
     "market_wide",
 )
-"""The scenarios that a risk team must be told of."""
+"""The scenarios that must raise an alarm."""
 
 MUST_NOT_ALARM = (
     "surge",
@@ -51,55 +51,55 @@ MUST_NOT_ALARM = (
     "quiet_listing",
     "feed_gap",
 )
-"""The scenarios in which an alarm is false."""
+"""The scenarios in which every alarm is false."""
 
 REGIMES = ("activity_regime",)
-"""Ordinary changes that last: an alarm is false here too, and after a while there should be no more
-than the budget allows."""
+"""Lasting, ordinary changes. Alarms are false here too, and after a while the rate must be within
+the budget."""
 
 FEEDS = ("sequence_gap", "frozen_cancels", "ghost_orders", "stale_references", "blind_cascade")
-"""The scenarios in which it is the feed that must be told of, and not the market."""
+"""The scenarios that must raise a feed incident, not a market alarm."""
 
 STRENGTHS = (1.0, 0.5)
-"""Nominal, and a weak form that a good detector may just miss."""
+"""Nominal, and a weak form that a good detector may miss."""
 
 ACTIVITIES = (30.0, 10.0)
-"""Events a second and symbol, in calm."""
+"""Events per second and symbol in calm conditions."""
 
 START_SECONDS = 1_800.0
-"""What is provoked begins after so long a calm: a service has seen its market before."""
+"""Calm time before the injection, so that the service knows the market."""
 
 AFTERMATH_SECONDS = 420.0
-"""What follows the provocation is watched so long: a cascade needs it."""
+"""Time observed after the injection; a cascade needs it."""
 
 LONG_AFTERMATH_SECONDS = 1_800.0
 LONG_AFTERMATH = ("opening_burst", "first_minutes", "long_lull")
-"""Where what follows is the question: whether a service that saw its market begin or reopen like
-this is quiet once the market is as usual."""
+"""Scenarios with a longer aftermath. They test whether a service that has seen its market begin or
+reopen in this way is quiet once the market is normal."""
 
 FROM_THE_BEGINNING = ("first_minutes",)
-"""Judged from the first event on, the warm-up included, which is what they try: a service that has
-only just begun says nothing of a market that has, too. Elsewhere the warm-up is left out, so that
-of `quiet_listing`, which begins with the stream as well, what follows the warm-up is judged. Before
-`opening_burst` there is as much of hardly any flow as there is of calm elsewhere: the warm-up falls
-into it, or is not over at the opening, and the burst itself is judged."""
+"""Scenarios that are judged from the first event, warm-up included: a service that has just started
+must not raise an alarm on a market that has just started. In other scenarios the warm-up is
+excluded. `quiet_listing` also begins with the stream; it is judged after the warm-up. Before
+`opening_burst` the low flow lasts as long as the calm of other scenarios: the warm-up falls into it
+or is not over at the opening, and the burst itself is judged."""
 
 CALM_SECONDS = 21_600.0
 SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1}
-"""How many symbols a trial has that does not have two. A calm one is one symbol-day: a quarter of a
-day of four symbols; a quiet listing is alone, so that only its quiet counts."""
+"""Symbols per trial, if not two. A calm trial is one symbol-day: a quarter of a day of four
+symbols. A quiet listing is alone, so that only its quiet time counts."""
 
 PEER_SEEDS_APART = 90_000
-"""The peers' markets have seeds of their own, so far from the first of the purpose."""
+"""Distance of the peer markets' seeds from the first seed of the purpose."""
 
 Purpose = Literal["tuning", "reporting"]
 
 
 class Trial(Struct, frozen=True):
-    """One market that is simulated and watched.
+    """One simulated and monitored market.
 
-    ``events_per_second`` is the activity of a symbol in calm; ``false_alarms_per_day`` the budget
-    of a symbol.
+    ``events_per_second`` is the activity per symbol in calm conditions. ``false_alarms_per_day`` is
+    the budget per symbol.
     """
 
     scenario: str
@@ -110,20 +110,20 @@ class Trial(Struct, frozen=True):
 
     @property
     def start_seconds(self) -> float:
-        """When the provocation begins, after the simulation's start.
+        """Start of the injection after the simulation's start.
 
-        What is about the beginning of a stream begins with it.
+        0 for scenarios that begin with the stream.
         """
         return START_SECONDS if SCENARIOS[self.scenario].start_seconds > 0 else 0.0
 
     @property
     def symbols(self) -> int:
-        """How many symbols there are: the first is provoked, or all; the others are not."""
+        """The number of symbols. The injection affects the first symbol, or all symbols."""
         return SYMBOLS.get(self.scenario, 2)
 
     @property
     def seconds(self) -> float:
-        """The market time that is simulated."""
+        """The simulated market time."""
         if self.scenario == "calm":
             return CALM_SECONDS
         after = LONG_AFTERMATH_SECONDS if self.scenario in LONG_AFTERMATH else AFTERMATH_SECONDS
@@ -131,14 +131,14 @@ class Trial(Struct, frozen=True):
 
 
 def first_seed(purpose: Purpose) -> int:
-    """Where the seeds of a purpose begin."""
+    """The first seed of a purpose."""
     return TUNING_FIRST_SEED if purpose == "tuning" else REPORTING_FIRST_SEED
 
 
 def peer_markets(purpose: Purpose) -> list[Trial]:
     """The calm markets whose priors a trial's symbols start from: one at each activity.
 
-    A trial begins with symbols that are new to a service that has watched others for some hours.
+    A trial's symbols are new to a service that has monitored other symbols for some hours.
     """
     first = first_seed(purpose) + PEER_SEEDS_APART
     return [Trial("calm", first + n, 1.0, activity) for n, activity in enumerate(ACTIVITIES)]
@@ -153,24 +153,24 @@ def trials(
     activities: Sequence[float] = ACTIVITIES,
     false_alarms_per_day: float,
 ) -> list[Trial]:
-    """The trials of a scorecard, the longest first: ``seeds`` of each scenario and form.
+    """The trials of a scorecard, longest first: ``seeds`` trials of each scenario and form.
 
-    ``calm_days`` is how many calm symbol-days are watched beside them, at each of ``activities``
-    (events a second and symbol, in calm) in turn.
+    ``calm_days`` is the number of calm symbol-days, spread in turn over ``activities`` (events per
+    second and symbol in calm conditions).
     """
     first = first_seed(purpose)
-    found = [
+    planned = [
         Trial("calm", first + n, 1.0, activities[n % len(activities)], false_alarms_per_day)
         for n in range(calm_days)
     ]
-    for place, name in enumerate(SCENARIOS):
+    for position, name in enumerate(SCENARIOS):
         if name not in scenarios or name == "calm":
             continue
         strengths = STRENGTHS if name in MUST_ALARM else STRENGTHS[:1]
-        found += [
+        planned += [
             Trial(
                 name,
-                first + SEEDS_APART * (place * len(STRENGTHS) + form) + n,
+                first + SEEDS_APART * (position * len(STRENGTHS) + form) + n,
                 strength,
                 activity,
                 false_alarms_per_day,
@@ -179,4 +179,4 @@ def trials(
                 enumerate(strengths), activities, range(seeds)
             )
         ]
-    return found
+    return planned

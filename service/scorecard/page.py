@@ -1,4 +1,4 @@
-"""The scorecard as one HTML page with plots, which needs nothing from anywhere else."""
+"""The scorecard as one self-contained HTML page with plots."""
 
 from collections.abc import Mapping
 from html import escape
@@ -17,32 +17,32 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 
 
 def to_html(card: Scorecard) -> str:
-    """The page: recall and precision beside baselines, delays, leads before cascades, false alarms.
+    """The page: recall and precision next to baselines, delays, leads, false alarms.
 
-    A share that is not defined is not drawn, and says so.
+    An undefined share is labelled, not drawn.
     """
     recall = {(_name(row), row.watcher): row.recall for row in card.found}
     precision = {(_name(row), row.watcher): row.precision for row in card.found}
     plots = [
-        _shares(card, "Recall: ours, and what everybody has", recall),
-        _shares(card, "Precision, where an incident was raised", precision),
+        _shares(card, "Recall: Foreshock and the baselines", recall),
+        _shares(card, "Precision, where incidents were raised", precision),
         _delays(card),
         _leads(card),
         _false(card),
     ]
-    drawn = "\n".join(
+    plots_html = "\n".join(
         figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"plot-{number}")
         for number, figure in enumerate(plots)
     )
-    about = (
+    details = (
         f"{escape(card.command)} · version {escape(card.version)} · {card.trials} markets · "
-        f"{escape(card.purpose)} seeds · budget {card.false_alarms_per_day:g} a symbol and day"
+        f"{escape(card.purpose)} seeds · budget {card.false_alarms_per_day:g} per symbol and day"
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Foreshock scorecard</title>
 <style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>
-<body><h1>Foreshock scorecard</h1><p>{about}</p>
-{drawn}
+<body><h1>Foreshock scorecard</h1><p>{details}</p>
+{plots_html}
 </body></html>
 """
 
@@ -52,8 +52,8 @@ def _name(row: Found) -> str:
 
 
 def _shares(card: Scorecard, title: str, by_form: Mapping[tuple[str, str], Interval | None]) -> Any:
-    ours, baselines = watchers(card)
-    columns = [ours[0], *baselines]
+    service_watchers, baselines = watchers(card)
+    columns = [service_watchers[0], *baselines]
     names = list(dict.fromkeys(_name(row) for row in card.found))
     shares = [[by_form[name, column] for column in columns] for name in names]
     figure = go.Figure(
@@ -86,10 +86,10 @@ def _delays(card: Scorecard) -> Any:
 
 
 def _leads(card: Scorecard) -> Any:
-    title = "Median lead before a cascade's onset in seconds, of those warned of"
+    title = "Median lead before a cascade's onset in seconds, where a warning was raised"
     figure = go.Figure(layout={"title": title, "barmode": "group"})
-    ours, baselines = watchers(card)
-    for watcher in (ours[0], *baselines):
+    service_watchers, baselines = watchers(card)
+    for watcher in (service_watchers[0], *baselines):
         rows = [row for row in card.found if row.watcher == watcher and row.kind == "cascade"]
         figure.add_bar(
             name=watcher,
@@ -102,13 +102,13 @@ def _leads(card: Scorecard) -> Any:
 def _false(card: Scorecard) -> Any:
     figure = go.Figure(
         layout={
-            "title": "False alarms a symbol-day (none is not drawn)",
+            "title": "False alarms per symbol-day (zero is not drawn)",
             "barmode": "group",
             "yaxis": {"type": "log"},
         }
     )
-    ours, baselines = watchers(card)
-    for watcher in (ours[0], *baselines):
+    service_watchers, baselines = watchers(card)
+    for watcher in (service_watchers[0], *baselines):
         rows = [r for r in card.false_alarms if r.watcher == watcher and r.per_symbol_day]
         figure.add_bar(
             name=watcher,

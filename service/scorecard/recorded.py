@@ -1,7 +1,7 @@
-"""``foreshock scorecard --recorded``: episodes put into recorded flow, and what was found of them.
+"""``foreshock scorecard --recorded``: inject episodes into recorded flow and measure detection.
 
-The same recording is watched untouched too: what alarms there is false, as far as anybody knows,
-and is not counted as finding an episode that was put in later.
+The unchanged recording is processed too. Its alarms count as false, because they have no known
+cause. They do not count as finding an episode that was injected later.
 """
 
 import tempfile
@@ -35,21 +35,22 @@ from service.scorecard.trial import Alarm, Outcome, watch
 LABEL = "recorded"
 
 AFTERMATH_NS = GRACE_NS + 30 * SECOND
-"""What follows an episode is watched so long: an alarm any later does not tell of it."""
+"""Time observed after an episode; a later alarm does not count as finding it."""
 
 
 class RecordedTrial(Struct, frozen=True):
-    """A recording to watch, with an episode in it or as it is.
+    """A recording to process, with an injected episode or unchanged.
 
-    ``trial`` holds what any trial does; its scenario is the kind put in, or "calm". It is watched
-    from ``began_ns`` to ``ended_ns``; ``usual`` is of the symbol that something is put into.
+    ``trial`` holds the parameters of any trial. Its scenario is the injected kind, or "calm". The
+    recording is processed from ``began_ns`` to ``ended_ns``. ``survey`` describes the injection's
+    symbol.
     """
 
     trial: Trial
     directory: str
     began_ns: int
     ended_ns: int
-    usual: SymbolSurvey | None = None
+    survey: SymbolSurvey | None = None
     injection: Injection | None = None
 
 
@@ -68,30 +69,32 @@ def scorecard(
     Parameters
     ----------
     out
-        The directory to write to; made if need be.
+        Output directory, created if it does not exist.
     directory
         The recorded streams.
     kinds
-        Which of `KINDS`; other names are left out.
+        Which of `KINDS`. Other names are ignored.
     purpose, seeds, false_alarms_per_day
         As for `service.scorecard.matrix.trials`. The seeds draw the symbol and the time.
     jobs
-        Processes; as many as there are processors if None. It changes nothing but the time.
+        Number of processes. None means the number of processors. The results do not depend on it.
 
     Raises
     ------
     OperatorError
-        If none of the names can be put into a recording, or it cannot be used or is too short.
+        If no name can be injected, or the recording is unusable or too short.
     """
     began = time.monotonic()
     chosen = [kind for kind in KINDS if kind in kinds]
     if not chosen:
-        raise OperatorError(f"into recorded flow go {', '.join(KINDS)}: name one of them")
-    usual = survey(directory)
-    untouched, wanted = trials(
-        directory, usual, chosen, first_seed(purpose), seeds, false_alarms_per_day
+        raise OperatorError(
+            f"no scenario can be injected into recorded flow; choose from {', '.join(KINDS)}"
+        )
+    surveys = survey(directory)
+    untouched, planned = trials(
+        directory, surveys, chosen, first_seed(purpose), seeds, false_alarms_per_day
     )
-    first, *others = run_all(run, [untouched, *wanted], jobs)
+    untouched_outcome, *others = run_all(run, [untouched, *planned], jobs)
     options = f"--seeds {seeds} --budget {false_alarms_per_day:g}"
     tuning = " --tuning" if purpose == "tuning" else ""
     card = Scorecard(
@@ -99,17 +102,18 @@ def scorecard(
         version=__version__,
         purpose=purpose,
         false_alarms_per_day=false_alarms_per_day,
-        trials=len(wanted),
+        trials=len(planned),
         seconds=round(time.monotonic() - began, 1),
         found=[
             msgspec.structs.replace(row, kind=f"{row.kind} ({LABEL})")
-            for row in score.found([without(outcome, first) for outcome in others])
+            for row in score.found([without(outcome, untouched_outcome) for outcome in others])
         ],
         false_alarms=[
-            msgspec.structs.replace(row, scenario=LABEL) for row in score.false_alarms([first])
+            msgspec.structs.replace(row, scenario=LABEL)
+            for row in score.false_alarms([untouched_outcome])
         ],
         markets="episodes in recorded flow",
-        feed_false=feed_false([first]),
+        feed_false=feed_false([untouched_outcome]),
     )
     write(out, card)
     return card
@@ -117,92 +121,106 @@ def scorecard(
 
 def trials(
     directory: Path,
-    usual: dict[str, SymbolSurvey],
+    surveys: dict[str, SymbolSurvey],
     kinds: Sequence[Kind],
     first: int,
     seeds: int,
     false_alarms_per_day: float,
 ) -> tuple[RecordedTrial, list[RecordedTrial]]:
-    """The untouched recording, and one trial a kind, strength and seed.
+    """The trial of the unchanged recording, and one trial per kind, strength and seed.
 
-    ``first`` is the first seed. An episode begins after half an hour, or after half of what is
-    recorded of its symbol if that is less, and ends before the recording does.
+    ``first`` is the first seed. An episode begins after half an hour, or after half of its symbol's
+    recording if that is shorter, and ends before the recording does.
 
     Raises
     ------
     OperatorError
         If every symbol's recording is too short.
     """
-    activity = round(sum(its.events for its in usual.values()) /
-                     sum(its.seconds for its in usual.values()), 1)  # fmt: skip
-    began = min(its.began_ns for its in usual.values())
-    ended = max(its.ended_ns for its in usual.values())
+    activity = round(sum(each.events for each in surveys.values()) /
+                     sum(each.seconds for each in surveys.values()), 1)  # fmt: skip
+    began = min(each.began_ns for each in surveys.values())
+    ended = max(each.ended_ns for each in surveys.values())
     calm = Trial("calm", first, 1.0, activity, false_alarms_per_day)
-    wanted = []
-    for place, kind in enumerate(KINDS):
+    planned = []
+    for position, kind in enumerate(KINDS):
         if kind not in kinds:
             continue
         for form, strength in enumerate(STRENGTHS):
             for number in range(seeds):
-                seed = first + SEEDS_APART * (place * len(STRENGTHS) + form) + number
+                seed = first + SEEDS_APART * (position * len(STRENGTHS) + form) + number
                 trial = Trial(kind, seed, strength, activity, false_alarms_per_day)
-                its, injection = _drawn(directory, usual, kind, trial)
+                symbol_survey, injection = _draw_injection(directory, surveys, kind, trial)
                 until = injection.end_ns + AFTERMATH_NS
-                wanted.append(RecordedTrial(trial, str(directory), began, until, its, injection))
-    return RecordedTrial(calm, str(directory), began, ended), wanted
+                planned.append(
+                    RecordedTrial(trial, str(directory), began, until, symbol_survey, injection)
+                )
+    return RecordedTrial(calm, str(directory), began, ended), planned
 
 
-def _drawn(
-    directory: Path, usual: dict[str, SymbolSurvey], kind: Kind, trial: Trial
+def _draw_injection(
+    directory: Path, surveys: dict[str, SymbolSurvey], kind: Kind, trial: Trial
 ) -> tuple[SymbolSurvey, Injection]:
     length = LENGTH_SECONDS[kind]
     after = length + AFTERMATH_NS / SECOND
-    fitting = [its for its in usual.values() if its.seconds - _warmup(its) >= after]
-    if not fitting:
+    long_enough = [
+        symbol_survey
+        for symbol_survey in surveys.values()
+        if symbol_survey.seconds - _warmup(symbol_survey) >= after
+    ]
+    if not long_enough:
         raise OperatorError(
-            f"{directory} is too short for {kind}: it takes {2 * after:.0f} s of one symbol"
+            f"{directory} is too short for {kind}: {2 * after:.0f} s of one symbol are needed"
         )
     rng = Random(f"{trial.seed}/{kind}/when")  # noqa: S311  seeded
-    its = rng.choice(sorted(fitting, key=lambda each: each.symbol))
-    start = rng.uniform(_warmup(its), its.seconds - after)
-    start_ns = its.began_ns + round(start * SECOND)
-    return its, Injection(kind, its.symbol, start_ns, length, trial.strength, trial.seed)
+    symbol_survey = rng.choice(sorted(long_enough, key=lambda each: each.symbol))
+    start = rng.uniform(_warmup(symbol_survey), symbol_survey.seconds - after)
+    start_ns = symbol_survey.began_ns + round(start * SECOND)
+    return symbol_survey, Injection(
+        kind, symbol_survey.symbol, start_ns, length, trial.strength, trial.seed
+    )
 
 
-def _warmup(its: SymbolSurvey) -> float:
-    return min(START_SECONDS, its.seconds / 2)
+def _warmup(symbol_survey: SymbolSurvey) -> float:
+    return min(START_SECONDS, symbol_survey.seconds / 2)
 
 
-def run(wanted: RecordedTrial) -> Outcome:
-    """Run a trial. Deterministic: the same trial comes to the same outcome.
+def run(recorded_trial: RecordedTrial) -> Outcome:
+    """Run a trial. Deterministic: the same trial gives the same outcome.
 
-    Nothing is borrowed: what other symbols of the venue would have taught is not known.
+    Without peer priors: the venue's other symbols are not available.
     """
     outcome = Outcome(
-        trial=wanted.trial,
-        began_ns=wanted.began_ns,
-        ended_ns=wanted.ended_ns,
+        trial=recorded_trial.trial,
+        began_ns=recorded_trial.began_ns,
+        ended_ns=recorded_trial.ended_ns,
         symbols=[],
         truths=[],
         incidents=[],
         alarms={},
         scored_bars={},
     )
-    source = Path(wanted.directory)
-    if wanted.injection is None or wanted.usual is None:
+    source = Path(recorded_trial.directory)
+    if recorded_trial.injection is None or recorded_trial.survey is None:
         watch(source, outcome, {})
         return outcome
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
         outcome.truths = [
-            inject(source, directory, wanted.injection, wanted.usual, until_ns=wanted.ended_ns)
+            inject(
+                source,
+                directory,
+                recorded_trial.injection,
+                recorded_trial.survey,
+                until_ns=recorded_trial.ended_ns,
+            )
         ]
         watch(directory, outcome, {})
     return outcome
 
 
 def without(outcome: Outcome, untouched: Outcome) -> Outcome:
-    """An outcome without the alarms that the untouched recording has in the same bars."""
+    """The outcome without alarms that the unchanged recording has in the same bars."""
 
     def new(alarms: list[Alarm], known: list[Alarm]) -> list[Alarm]:
         bars = {(alarm.symbol, alarm.ts_event) for alarm in known}

@@ -1,4 +1,4 @@
-"""A scorecard as a document: Markdown for people and the repository, JSON for programs."""
+"""The scorecard as a document: Markdown for people and the repository, JSON for programs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ UNDEFINED = "undefined"
 
 
 class Scorecard(Struct, frozen=True):
-    """Everything that a run came to, and what made it."""
+    """The results of a run, and how it was made."""
 
     command: str
     version: str
@@ -38,20 +38,22 @@ def to_json(card: Scorecard) -> bytes:
 
 
 def watchers(card: Scorecard) -> tuple[list[str], list[str]]:
-    """The names of our watchers, everything together first, and of the baselines that watched."""
-    seen = {row.watcher for row in card.found} | {row.watcher for row in card.false_alarms}
-    return [INCIDENTS, *ALARMING], [its.name for its in BASELINES if its.name in seen]
+    """The names of the service's watchers, the whole service first, and of the baselines."""
+    present = {row.watcher for row in card.found} | {row.watcher for row in card.false_alarms}
+    return [INCIDENTS, *ALARMING], [
+        baseline.name for baseline in BASELINES if baseline.name in present
+    ]
 
 
 def to_markdown(card: Scorecard) -> str:
     """The scorecard as Markdown."""
-    ours, baselines = watchers(card)
+    service_watchers, baselines = watchers(card)
     parts = [
         "# Scorecard\n",
-        (f"Made by `{card.command}` with version {card.version}: {card.trials} {card.markets}, "
-        f"{card.purpose} seeds, a budget of {card.false_alarms_per_day:g} false alarms a symbol "
-        f"and day, {card.seconds:.0f} s. Shares and rates with their 95 % intervals.\n"),
-        "## What was found, and how soon\n",
+        (f"Made with `{card.command}`, version {card.version}: {card.trials} {card.markets}, "
+        f"{card.purpose} seeds, a budget of {card.false_alarms_per_day:g} false alarms per symbol "
+        f"and day, {card.seconds:.0f} s. Shares and rates have 95 % intervals.\n"),
+        "## Recall, precision and delay\n",
         _table(
             ["kind", "strength", "events/s", "episodes", "recall", "precision", "delay, median",
              "90 %", "first evidence", "of the cause"],
@@ -61,19 +63,19 @@ def to_markdown(card: Scorecard) -> str:
                 if row.watcher == INCIDENTS
             ),
         ),
-        "## Each detector by itself\n",
-        ("Precision is the share of incidents in these markets that tell of the episode. Who "
-        "raised nothing there is left out.\n"),
+        "## Each detector\n",
+        ("Precision is the share of incidents in these markets that report the episode. "
+        "Detectors without an incident there are left out.\n"),
         _table(
             ["kind", "strength", "events/s", "detector", "recall", "precision", "delay, median",
              "90 %"],
             (
                 _detector_row(row)
                 for row in card.found
-                if row.watcher in (*ours[1:], *baselines) and row.precision is not None
+                if row.watcher in (*service_watchers[1:], *baselines) and row.precision is not None
             ),
         ),
-        "## How long before a cascade began\n",
+        "## Lead before a cascade\n",
         _table(
             ["strength", "events/s", "cascades", "watcher", "warned before onset", "lead, median",
              "10 %"],
@@ -83,19 +85,19 @@ def to_markdown(card: Scorecard) -> str:
                 if row.kind == "cascade" and row.watcher in (INCIDENTS, *baselines)
             ),
         ),
-        "## Recall beside what everybody has\n",
-        (f"Each baseline has the whole budget to itself; `{INCIDENTS}` shares it among its "
+        "## Recall compared with the baselines\n",
+        (f"Each baseline has the whole budget; `{INCIDENTS}` shares it among its "
         "detectors.\n"),
-        _comparison(card.found, [*ours, *baselines]),
-        "## False alarms a symbol-day\n",
-        ("Calm markets, and such in which something happens that is no stress. What the market "
-        "brought about by itself (makers that left, a cascade) is not false.\n"),
-        _false_table(card.false_alarms, [*ours, DRIFT, *baselines]),
-        "## The budget and what came of it\n",
-        ("False alarms a symbol-day in calm markets, at other budgets too. Without what the market "
-        "brought about by itself, and with it: what an operator would have seen.\n"),
+        _comparison(card.found, [*service_watchers, *baselines]),
+        "## False alarms per symbol-day\n",
+        ("Calm markets, and markets with changes that are not stress. Alarms on spontaneous "
+        "events (makers that left, a cascade) are not false.\n"),
+        _false_table(card.false_alarms, [*service_watchers, DRIFT, *baselines]),
+        "## Budget and realised rate\n",
+        ("False alarms per symbol-day in calm markets, at several budgets: without alarms on "
+        "spontaneous events, and with them, as an operator would see.\n"),
         _table(
-            ["budget", "events/s", "symbol-days", "false alarms", "a day", "with it, a day"],
+            ["budget", "events/s", "symbol-days", "false alarms", "per day", "all, per day"],
             map(_budget_row, card.realised),
         ),
         *_feeds(card),
@@ -104,22 +106,22 @@ def to_markdown(card: Scorecard) -> str:
 
 
 def _feeds(card: Scorecard) -> list[str]:
-    """What was found against feeds, where that was tried."""
+    """The section on feed faults, if they were tried."""
     false = card.feed_false
     if false is None:
         return []
     return [
         "## Feed integrity\n",
         (
-            "Faults of the feed that is watched, not of the market. `blind_cascade` is a cascade"
-            " during which cancels freeze; what of the market's alerts during a fault says that"
-            " its inputs are not to be trusted stands in the last column. Where nothing was wrong"
-            f" with a feed {false.incidents} incidents opened in {false.symbol_days:.2f}"
-            f" symbol-days: {_rate(false.per_symbol_day)} a symbol-day.\n"
+            "Faults of the feed, not of the market. `blind_cascade` is a cascade during which"
+            " cancels freeze. The last column is the share of market alerts during a fault that"
+            " report unreliable inputs. Without a feed fault,"
+            f" {false.incidents} incidents opened in {false.symbol_days:.2f}"
+            f" symbol-days: {_rate(false.per_symbol_day)} per symbol-day.\n"
         ),
         _table(
             ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",
-             "first check", "of the cause", "market's alerts", "saying so"],
+             "first check", "of the cause", "market alerts", "reporting it"],
             (
                 [
                     *_found_row(row, row.first_checks),
@@ -190,8 +192,8 @@ def _comparison(found: Sequence[Found], names: list[str]) -> str:
     for form in forms:
         kind, strength, activity = form
         shares = [by_form[*form, name].recall for name in names]
-        shown = [f"{s.value:.0%}" if s is not None else UNDEFINED for s in shares]
-        rows.append([kind, f"{strength:g}", f"{activity:g}", *shown])
+        values = [f"{s.value:.0%}" if s is not None else UNDEFINED for s in shares]
+        rows.append([kind, f"{strength:g}", f"{activity:g}", *values])
     return _table(["kind", "strength", "events/s", *names], rows)
 
 
@@ -200,14 +202,14 @@ def _false_table(rows: Sequence[FalseAlarms], names: list[str]) -> str:
     by_form = {(r.scenario, r.events_per_second, r.watcher): r for r in rows}
     lines = []
     for scenario, activity in forms:
-        its = [by_form[scenario, activity, name] for name in names]
-        rate = its[0].per_symbol_day
+        form_rows = [by_form[scenario, activity, name] for name in names]
+        rate = form_rows[0].per_symbol_day
         interval = f"{rate.low:.2f} to {rate.high:.2f}" if rate is not None else UNDEFINED
         values = [
             f"{r.per_symbol_day.value:.2f}" if r.per_symbol_day is not None else UNDEFINED
-            for r in its
+            for r in form_rows
         ]
-        days = f"{its[0].symbol_days:.2f}"
+        days = f"{form_rows[0].symbol_days:.2f}"
         lines.append([scenario, f"{activity:g}", days, values[0], interval, *values[1:]])
     return _table(["market", "events/s", "symbol-days", names[0], "interval", *names[1:]], lines)
 

@@ -1,4 +1,4 @@
-"""``foreshock scorecard``: the trials in parallel, and the documents that come of them."""
+"""``foreshock scorecard``: run the trials in parallel, and write the documents."""
 
 import multiprocessing
 import os
@@ -24,8 +24,8 @@ from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
 from service.scorecard.trial import learn_peer_priors, run
 
-W = TypeVar("W")
-T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def scorecard(
@@ -45,16 +45,16 @@ def scorecard(
     Parameters
     ----------
     out
-        The directory to write to; made if need be.
+        Output directory, created if it does not exist.
     scenarios, purpose, seeds, calm_days, activities, false_alarms_per_day
         As for `trials`.
     baselines
-        Whether they watch too.
+        Whether the baselines run too.
     jobs
-        Processes; as many as there are processors if None. It changes nothing but the time.
+        Number of processes. None means the number of processors. The results do not depend on it.
     """
     began = time.monotonic()
-    wanted = trials(
+    planned = trials(
         tuple(scenarios),
         purpose=purpose,
         seeds=seeds,
@@ -63,10 +63,10 @@ def scorecard(
         false_alarms_per_day=false_alarms_per_day,
     )
     by_market = run_all(learn_peer_priors, peer_markets(purpose), jobs)
-    priors = pool_by_detector([learned for symbols in by_market for learned in symbols])
-    outcomes = run_all(partial(run, priors=priors, baselines=baselines), wanted, jobs)
-    every = set(scenarios) == set(SCENARIOS) - {"calm"}
-    chosen = "" if every else f" --scenarios {','.join(scenarios) or 'calm'}"
+    priors = pool_by_detector([symbol_priors for symbols in by_market for symbol_priors in symbols])
+    outcomes = run_all(partial(run, priors=priors, baselines=baselines), planned, jobs)
+    all_scenarios = set(scenarios) == set(SCENARIOS) - {"calm"}
+    chosen = "" if all_scenarios else f" --scenarios {','.join(scenarios) or 'calm'}"
     rates = ",".join(f"{activity:g}" for activity in activities)
     options = (
         f"--seeds {seeds} --calm-days {calm_days} --activities {rates}"
@@ -77,7 +77,7 @@ def scorecard(
         version=__version__,
         purpose=purpose,
         false_alarms_per_day=false_alarms_per_day,
-        trials=len(wanted),
+        trials=len(planned),
         seconds=round(time.monotonic() - began, 1),
         found=score.found(outcomes),
         false_alarms=score.false_alarms(outcomes),
@@ -97,10 +97,13 @@ def write(out: Path, card: Scorecard) -> None:
     (out / "scorecard.html").write_text(to_html(card))
 
 
-def run_all(function: Callable[[W], T], wanted: Sequence[W], jobs: int | None) -> list[T]:
-    """What a function makes of each trial, in their order, from several processes.
+def run_all(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int | None
+) -> list[Result]:
+    """Apply a function to each item in several processes; return the results in order.
 
-    ``jobs`` is how many; as many as there are processors if None. It changes nothing but the time.
+    ``jobs`` is the number of processes; None means the number of processors. The results do not
+    depend on it.
     """
     progress = Progress(
         TextColumn("scorecard"),
@@ -111,12 +114,12 @@ def run_all(function: Callable[[W], T], wanted: Sequence[W], jobs: int | None) -
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    # Forking a process that has threads is undefined; a fresh one costs a second.
+    # Forking a process with threads is unsafe. Spawning costs about a second.
     context = multiprocessing.get_context("spawn")
     with progress, ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=context) as pool:
-        bar = progress.add_task("", total=len(wanted))
-        futures = [pool.submit(function, trial) for trial in wanted]
+        bar = progress.add_task("", total=len(items))
+        futures = [pool.submit(function, trial) for trial in items]
         for future in as_completed(futures):
             progress.advance(bar)
-            future.result()  # the first that failed ends it all
+            future.result()  # raises the first failure
         return [future.result() for future in futures]

@@ -1,8 +1,8 @@
-"""From outcomes to figures: what was found, how soon, and what was raised for nothing.
+"""From outcomes to figures: recall, delays, precision and false alarms.
 
-An episode is found when there is an alarm of its symbol between its beginning and a little after
-its end. Alarms that stand close together are one incident, and an incident that begins where
-nothing was provoked, after the warm-up and after what a provocation leaves behind, is false.
+An episode is found if its symbol has an alarm between the start and shortly after the end. Alarms
+close together are one incident. An incident is false if it begins where nothing was injected, after
+the warm-up and outside the aftermath of an injection.
 """
 
 from collections import Counter, defaultdict
@@ -17,25 +17,25 @@ from service.scorecard.trial import Alarm, Outcome
 
 SECOND = 1_000_000_000
 GRACE_NS = 30 * SECOND
-"""An alarm so long after an episode's end still tells of it."""
+"""An alarm up to this long after an episode's end still counts as finding it."""
 
 QUIET_NS = 60 * SECOND
-"""So long without an alarm ends an incident, as the service's default has it."""
+"""This long without an alarm ends an incident, as by the service's default."""
 
 WARMUP_NS = 300 * SECOND
-"""The default warm-up of 240 bars, and the bars in which nothing is judged before it."""
+"""The default warm-up of 240 bars, plus the bars before it that are not judged."""
 
 INCIDENTS = "foreshock"
-"""Everything together: the incidents that the service publishes, but for drifts."""
+"""The service as a whole: the incidents that it publishes, except drifts."""
 
 DRIFT = "drift"
 
 
 MEASURED = ("cascade", "makers_left")
-"""What the market itself brought about, wherever it did: to tell of it is right."""
+"""Spontaneous events of the market. An alarm for them is correct."""
 
 RECOVERY_NS = 120 * SECOND
-"""So long after what the market brought about it is still under its impression."""
+"""For this long after a spontaneous event the market is still affected."""
 
 
 DEPTH = ("shallow", "spread")
@@ -58,16 +58,16 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "leverage_rush": LEVERAGE,
     "cascade": (*LEVERAGE, *DEPTH),
 }
-"""How the features begin that what was done to a market shows in, first of all."""
+"""Prefixes of the features in which an injection shows first."""
 
 
 class Found(Struct, frozen=True):
-    """How one watcher did on one kind of episode, in one form.
+    """How one watcher detected one kind of episode in one form.
 
-    ``recall`` is the share of episodes found, ``precision`` the share of the incidents in their
-    markets that tell of one and are not false; ``delay_seconds`` is from an episode's beginning;
-    ``leads`` are the seconds by which a cascade's onset was led (cascades only). ``explained`` is
-    the share of those found whose first evidence is of `CAUSES`, where evidence is given.
+    ``recall`` is the share of episodes found. ``precision`` is the share of the incidents in their
+    markets that report an episode, out of these and the false ones. Delays count from an episode's
+    start; leads count to a cascade's onset (cascades only). ``explained`` is the share of found
+    episodes whose first evidence is in `CAUSES`, where evidence is available.
     """
 
     watcher: str
@@ -87,7 +87,7 @@ class Found(Struct, frozen=True):
 
 
 class Episode(NamedTuple):
-    """Something that there is to find; ``onset`` is where the cascade that it led to began."""
+    """An episode to find. ``onset`` is the onset of the cascade that it led to."""
 
     symbol: str
     starts_at: int
@@ -96,7 +96,7 @@ class Episode(NamedTuple):
 
 
 class FalseAlarms(Struct, frozen=True):
-    """How often one watcher alarmed for nothing, in one scenario."""
+    """The false alarms of one watcher in one scenario."""
 
     watcher: str
     scenario: str
@@ -107,7 +107,7 @@ class FalseAlarms(Struct, frozen=True):
 
 
 def openings(alarms: Iterable[Alarm]) -> list[Alarm]:
-    """The first alarm of each incident: of a symbol's alarms that no quiet time lies between."""
+    """The first alarm of each incident: alarms of a symbol without a quiet time between them."""
     last: dict[str, int] = {}
     first = []
     for alarm in sorted(alarms, key=lambda alarm: alarm.ts_event):
@@ -118,26 +118,26 @@ def openings(alarms: Iterable[Alarm]) -> list[Alarm]:
 
 
 def by_watcher(outcome: Outcome) -> dict[str, list[Alarm]]:
-    """Every watcher's alarms: the service's incidents and drifts, its detectors, the baselines."""
+    """The alarms by watcher: the service's incidents and drifts, its detectors, the baselines."""
     return {INCIDENTS: outcome.incidents, DRIFT: outcome.drifts, **outcome.alarms}
 
 
 def found(outcomes: Sequence[Outcome]) -> list[Found]:
-    """How every watcher did on every kind that must be told of, at each strength and activity."""
+    """The detection of every kind of episode by every watcher, per strength and activity."""
     groups: dict[tuple[str, float, float], list[tuple[Outcome, Episode]]] = defaultdict(list)
     for outcome in outcomes:
         for kind, strength, episode in _episodes(outcome):
             activity = outcome.trial.events_per_second
             groups[kind, strength, activity].append((outcome, episode))
     return [
-        _found(watcher, kind, strength, activity, its)
-        for (kind, strength, activity), its in groups.items()
-        for watcher in by_watcher(its[0][0])
+        _found(watcher, kind, strength, activity, group)
+        for (kind, strength, activity), group in groups.items()
+        for watcher in by_watcher(group[0][0])
     ]
 
 
 def _episodes(outcome: Outcome) -> Iterator[tuple[str, float, Episode]]:
-    """What there is to find in one trial: what was provoked, and makers that left in a calm."""
+    """The episodes of one trial: the injections, and makers that left in calm trials."""
     trial = outcome.trial
     if trial.scenario == "calm":
         for truth in outcome.truths:
@@ -146,15 +146,15 @@ def _episodes(outcome: Outcome) -> Iterator[tuple[str, float, Episode]]:
     if trial.scenario not in MUST_ALARM:
         return
     for symbol in dict.fromkeys(t.symbol for t in outcome.truths if t.kind not in MEASURED):
-        yield from _provoked(outcome, symbol)
+        yield from _injected(outcome, symbol)
 
 
-def _provoked(outcome: Outcome, symbol: str) -> Iterator[tuple[str, float, Episode]]:
-    """What was provoked in one symbol of a trial, as one episode."""
+def _injected(outcome: Outcome, symbol: str) -> Iterator[tuple[str, float, Episode]]:
+    """The injections in one symbol of a trial, as one episode."""
     trial = outcome.trial
-    provoked = [t for t in outcome.truths if t.symbol == symbol and t.kind not in MEASURED]
-    starts_at = min(truth.starts_at for truth in provoked)
-    ends_at = max(truth.ends_at for truth in provoked)
+    injected = [t for t in outcome.truths if t.symbol == symbol and t.kind not in MEASURED]
+    starts_at = min(truth.starts_at for truth in injected)
+    ends_at = max(truth.ends_at for truth in injected)
     onsets = [
         truth
         for truth in outcome.truths
@@ -162,7 +162,7 @@ def _provoked(outcome: Outcome, symbol: str) -> Iterator[tuple[str, float, Episo
     ]
     if trial.scenario != "cascade":
         yield trial.scenario, trial.strength, Episode(symbol, starts_at, ends_at, None)
-    elif onsets:  # where none came of it there was nothing to warn of
+    elif onsets:  # without a cascade there is nothing to warn of
         ends_at = max(ends_at, onsets[0].ends_at)
         episode = Episode(symbol, starts_at, ends_at, onsets[0].starts_at)
         yield trial.scenario, trial.strength, episode
@@ -212,40 +212,40 @@ def _reports(alarm: Alarm, episode: Episode) -> bool:
 
 
 def _precision(watcher: str, episodes: Sequence[tuple[Outcome, Episode]]) -> Interval | None:
-    """Of the incidents in the markets of these episodes, those that tell of one of them.
+    """The share of reporting incidents in these markets, out of reporting and false ones.
 
-    What is neither that nor false is left out: what the market brought about by itself, and
-    afterwards. A market may have several episodes, and an episode several incidents.
+    Other incidents are excluded: spontaneous events of the market, and the aftermath of injections.
+    A market can have several episodes, and an episode several incidents.
     """
     markets = {id(outcome): outcome for outcome, _ in episodes}
-    right = wrong = 0
-    for place, outcome in markets.items():
+    correct = wrong = 0
+    for market_id, outcome in markets.items():
         opened = openings(by_watcher(outcome)[watcher])
-        its = [episode for market, episode in episodes if id(market) == place]
-        telling = [alarm for alarm in opened if any(_reports(alarm, e) for e in its)]
-        others = [alarm for alarm in opened if alarm not in telling]
-        right += len(telling)
+        own_episodes = [episode for market, episode in episodes if id(market) == market_id]
+        reporting = [alarm for alarm in opened if any(_reports(alarm, e) for e in own_episodes)]
+        others = [alarm for alarm in opened if alarm not in reporting]
+        correct += len(reporting)
         wrong += false_and_exposed(others, outcome)[0]
-    return share(right, right + wrong)
+    return share(correct, correct + wrong)
 
 
 def _explained(kind: str, features: Counter[str]) -> Interval | None:
-    given = [(feature, n) for feature, n in features.items() if feature]
-    right = sum(n for feature, n in given if feature.startswith(CAUSES[kind]))
-    return share(right, sum(n for _, n in given))
+    counts = [(feature, n) for feature, n in features.items() if feature]
+    correct = sum(n for feature, n in counts if feature.startswith(CAUSES[kind]))
+    return share(correct, sum(n for _, n in counts))
 
 
 def false_alarms(outcomes: Sequence[Outcome]) -> list[FalseAlarms]:
-    """How often every watcher alarmed where nothing that it must tell of took place."""
+    """The false alarms of every watcher, per scenario and activity."""
     groups: dict[tuple[str, float], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         trial = outcome.trial
         name = "untouched" if trial.scenario in (*MUST_ALARM, *FEEDS) else trial.scenario
         groups[name, trial.events_per_second].append(outcome)
     rows = []
-    for (scenario, activity), its in groups.items():
-        for watcher in by_watcher(its[0]):
-            pairs = [false_and_exposed(openings(by_watcher(o)[watcher]), o) for o in its]
+    for (scenario, activity), group in groups.items():
+        for watcher in by_watcher(group[0]):
+            pairs = [false_and_exposed(openings(by_watcher(o)[watcher]), o) for o in group]
             counts, days = zip(*pairs, strict=True)
             rows.append(
                 FalseAlarms(watcher, scenario, activity, sum(counts), sum(days), rate(counts, days))
@@ -260,11 +260,11 @@ def false_and_exposed(
     excuse: bool = True,
     until: Collection[str] = (*MUST_ALARM, *FEEDS),
 ) -> tuple[int, float]:
-    """How many openings of one trial are false, and the symbol-days in which one could be.
+    """The false openings of one trial, and the symbol-days in which one was possible.
 
-    The warm-up is left out, but for what is `FROM_THE_BEGINNING`. What the market brought about by
-    itself is left out as well, unless nothing is to be excused. In the scenarios ``until``
-    only what precedes the provocation is counted.
+    The warm-up is excluded, except in `FROM_THE_BEGINNING`. Spontaneous events of the market are
+    excluded too if ``excuse``. In the scenarios ``until``, only the time before the injection
+    counts.
     """
     warmup_ns = 0 if outcome.trial.scenario in FROM_THE_BEGINNING else WARMUP_NS
     first = outcome.began_ns + warmup_ns
@@ -279,7 +279,7 @@ def false_and_exposed(
                 if excuse:
                     excused.append((truth.starts_at, truth.ends_at + RECOVERY_NS))
             elif outcome.trial.scenario in until:
-                # Afterwards the market is under the impression of what was done to it.
+                # After the injection the market is affected by it.
                 last = min(last, truth.starts_at)
         exposed += _uncovered(first, last, excused)
         count += sum(
@@ -292,12 +292,12 @@ def false_and_exposed(
 
 
 def _uncovered(first: int, until: int, spans: Iterable[tuple[int, int]]) -> int:
-    """How much of [first, until] no span covers."""
-    left = max(0, until - first)
+    """The length of [first, until] that no span covers."""
+    uncovered = max(0, until - first)
     at = first
     for begin, end in sorted(spans):
         begins, ends = max(begin, at), min(end, until)
         if ends > begins:
-            left -= ends - begins
+            uncovered -= ends - begins
             at = ends
-    return left
+    return uncovered

@@ -1,4 +1,4 @@
-"""A recorded symbol on which something is put: its book, a clock, and an account of ours."""
+"""A recorded symbol with an injected episode: its book, a clock, and an injected account."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,114 +7,117 @@ from random import Random
 
 from detectors.market_data.book import Book, RestingOrder
 from detectors.market_data.events import Cancel, Event, Order, Side, Trade
-from service.scorecard.background import MAX_ORDERS, SECOND, SymbolSurvey, follow
+from service.scorecard.background import MAX_ORDERS, SECOND, SymbolSurvey, apply_event
 
 Call = Callable[[], None]
 
 
 def unchanged(order: Order) -> Order | None:
-    """A recorded order as it is."""
+    """Return a recorded order unchanged."""
     return order
 
 
 class Stage:
-    """Follows a recorded symbol, and lets scheduled calls act on it between its events.
+    """Follows a recorded symbol, and runs scheduled calls between its events.
 
     Attributes
     ----------
     book
-        What rests, ours included.
+        The resting orders, injected ones included.
     now_ns
-        The time of the event or call that is under way.
+        The time of the current event or call.
     account
-        Who acts, where somebody does.
-    mine
-        Our resting asks and their prices; they are withdrawn before anybody could trade with them.
+        The injected account.
+    own_asks
+        The injected resting asks and their prices. They are withdrawn before anybody can trade with
+        them.
     reach
-        How far from the middle we act, in widths of what is near.
+        Maximum distance from the mid price of affected orders, in widths of the near band.
     rewrite
-        What becomes of a recorded limit order within reach: itself, another, or None for
-        nothing. Cancels of what never came, or of what was withdrawn whole, are left out.
+        Maps a recorded limit order within reach to itself, to another order, or to None (removed).
+        Cancels of removed or fully withdrawn orders are dropped.
     """
 
-    def __init__(self, usual: SymbolSurvey, rng: Random) -> None:
-        self.usual = usual
+    def __init__(self, survey: SymbolSurvey, rng: Random) -> None:
+        self.survey = survey
         self.rng = rng
         self.book = Book(MAX_ORDERS)
         self.now_ns = 0
         self.account = f"{rng.getrandbits(32):08x}"
-        self.mine: dict[str, float] = {}
+        self.own_asks: dict[str, float] = {}
         self.reach = 1.0
         self.rewrite: Callable[[Order], Order | None] = unchanged
         self._ids = f"{rng.getrandbits(32):08x}"
-        self._made = 0
-        self._gone: set[str] = set()
+        self._count = 0
+        self._withdrawn: set[str] = set()
         self._calls: list[tuple[int, int, Call]] = []
         self._events: list[Event] = []
         self._second = 0
 
     def at(self, due_ns: int, call: Call) -> None:
-        """Call at this time; calls of the same time come in the order in which they were made."""
-        self._made += 1
-        heappush(self._calls, (due_ns, self._made, call))
+        """Schedule a call. Calls of the same time run in the order of scheduling."""
+        self._count += 1
+        heappush(self._calls, (due_ns, self._count, call))
 
     def after(self, seconds: float, call: Call) -> None:
-        """Call so many seconds from now."""
+        """Schedule a call in this many seconds."""
         self.at(self.now_ns + round(seconds * SECOND), call)
 
     def until(self, time_ns: int) -> Iterator[Event]:
-        """Let the calls act that are due by then; what they put into the flow."""
+        """Run the calls that are due by this time; yield the events that they inject."""
         while self._calls and self._calls[0][0] <= time_ns:
             due_ns, _, call = heappop(self._calls)
             self.now_ns = max(due_ns, self.now_ns)
             call()
-            yield from self._told()
+            yield from self._drain()
 
     def take(self, event: Event) -> Iterator[Event]:
-        """Apply a recorded event; what is left of it, and what we do because of it."""
+        """Apply a recorded event; yield it, if it remains, and the injected reactions."""
         self.now_ns = event.ts_event
         if event.ts_event // SECOND != self._second:
             self._second = event.ts_event // SECOND
             self.book.uncross(event.ts_event - SECOND)
-        changed: Event | None = event
+        output: Event | None = event
         if isinstance(event, Order):
-            self._gone.discard(event.order_id)
+            self._withdrawn.discard(event.order_id)
             if event.type != "market" and event.price is not None and self._in_reach(event):
-                changed = self.rewrite(event)
-            if changed is None:
-                self._gone.add(event.order_id)
-        elif isinstance(event, Cancel) and event.order_id in self._gone:
-            changed = None
-        if changed is not None:
-            follow(self.book, changed)
-            yield changed
-        if self.mine and self._touched():
-            self.withdraw_mine()
-            yield from self._told()
+                output = self.rewrite(event)
+            if output is None:
+                self._withdrawn.add(event.order_id)
+        elif isinstance(event, Cancel) and event.order_id in self._withdrawn:
+            output = None
+        if output is not None:
+            apply_event(self.book, output)
+            yield output
+        if self.own_asks and self._own_ask_is_best():
+            self.withdraw_own_asks()
+            yield from self._drain()
 
     def resting(self, *, asks: bool = True) -> list[tuple[str, RestingOrder]]:
-        """The recorded orders that rest within reach, by id: bids, and asks if they are wanted."""
+        """The recorded orders that rest within reach, by id: bids, and asks if requested."""
         middle = self.book.mid
         if middle is None:
             return []
-        low = middle * (1.0 - self.reach * self.usual.near_ratio)
-        high = middle * (1.0 + self.reach * self.usual.near_ratio)
+        low = middle * (1.0 - self.reach * self.survey.near_ratio)
+        high = middle * (1.0 + self.reach * self.survey.near_ratio)
         return [
             (order_id, order)
             for order_id, order in self.book.orders.items()
-            if (order.is_buy or asks) and low <= order.price <= high and order_id not in self.mine
+            if (order.is_buy or asks)
+            and low <= order.price <= high
+            and order_id not in self.own_asks
         ]
 
     def place(self, side: Side, price: float, quantity: float) -> str:
-        """Rest an order of ours; its id."""
-        self._made += 1
-        order_id = f"{self._ids}{self._made:x}"
-        price = round(price, self.usual.price_decimals)
-        quantity = self.whole(quantity)
-        self._tell(
+        """Place a resting order of the injected account; return its id."""
+        self._count += 1
+        order_id = f"{self._ids}{self._count:x}"
+        price = round(price, self.survey.price_decimals)
+        quantity = self.rounded_quantity(quantity)
+        self._emit(
             Order(
                 ts_event=self.now_ns,
-                symbol=self.usual.symbol,
+                symbol=self.survey.symbol,
                 order_id=order_id,
                 account=self.account,
                 side=side,
@@ -123,57 +126,57 @@ class Stage:
             )
         )
         if side == "sell":
-            self.mine[order_id] = price
+            self.own_asks[order_id] = price
         return order_id
 
     def withdraw_some(
         self, orders: list[tuple[str, RestingOrder]], share: float, within_seconds: float
     ) -> None:
-        """Withdraw a share of these orders, chosen by chance, each some time within this."""
+        """Withdraw a random share of these orders at random times within ``within_seconds``."""
         for order_id, _ in self.rng.sample(orders, round(min(share, 1.0) * len(orders))):
             self.after(self.rng.uniform(0.0, within_seconds), partial(self.withdraw, order_id))
 
     def withdraw(self, order_id: str, quantity: float | None = None) -> None:
-        """Cancel an order, ours or a recorded one, or so much of it, if it still rests."""
+        """Cancel a resting order, injected or recorded, entirely or by this quantity."""
         order = self.book.orders.get(order_id)
         if order is None:
             return
         if quantity is not None and quantity >= order.quantity:
             quantity = None
-        ours = self.mine.pop(order_id, None) is not None
-        self._tell(
+        injected = self.own_asks.pop(order_id, None) is not None
+        self._emit(
             Cancel(
                 ts_event=self.now_ns,
-                symbol=self.usual.symbol,
+                symbol=self.survey.symbol,
                 order_id=order_id,
-                account=self.account if ours else None,
+                account=self.account if injected else None,
                 quantity=quantity,
             )
         )
         if quantity is None:
-            self._gone.add(order_id)
+            self._withdrawn.add(order_id)
 
-    def withdraw_mine(self) -> None:
-        """Cancel all of our asks."""
-        for order_id in list(self.mine):
+    def withdraw_own_asks(self) -> None:
+        """Cancel all injected asks."""
+        for order_id in list(self.own_asks):
             self.withdraw(order_id)
 
     def buy(self, quantity: float) -> None:
-        """Buy from the oldest orders at the best ask, as far as they go; never from ourselves."""
+        """Buy from the oldest orders at the best ask, never from injected asks."""
         best = self.book.asks.best
-        left = self.whole(quantity)
-        if best is None or best in self.mine.values():
+        remaining = self.rounded_quantity(quantity)
+        if best is None or best in self.own_asks.values():
             return
-        self._made += 1
-        taker = f"{self._ids}{self._made:x}"
-        self._tell(
+        self._count += 1
+        taker = f"{self._ids}{self._count:x}"
+        self._emit(
             Order(
                 ts_event=self.now_ns,
-                symbol=self.usual.symbol,
+                symbol=self.survey.symbol,
                 order_id=taker,
                 account=self.account,
                 side="buy",
-                quantity=left,
+                quantity=remaining,
                 type="market",
             )
         )
@@ -182,15 +185,15 @@ class Stage:
             for order_id, order in self.book.orders.items()
             if not order.is_buy and order.price == best
         ]
-        for number, (maker, there) in enumerate(makers):
-            if left <= 0.0:
+        for number, (maker, available) in enumerate(makers):
+            if remaining <= 0.0:
                 break
-            traded = min(left, there)
-            left = round(left - traded, self.usual.quantity_decimals)
-            self._tell(
+            traded = min(remaining, available)
+            remaining = round(remaining - traded, self.survey.quantity_decimals)
+            self._emit(
                 Trade(
                     ts_event=self.now_ns,
-                    symbol=self.usual.symbol,
+                    symbol=self.survey.symbol,
                     trade_id=f"{taker}-{number}",
                     price=best,
                     quantity=traded,
@@ -201,28 +204,28 @@ class Stage:
                 )
             )
 
-    def whole(self, quantity: float) -> float:
-        """A quantity as fine as the recorded ones are; at least the smallest one."""
-        decimals = self.usual.quantity_decimals
+    def rounded_quantity(self, quantity: float) -> float:
+        """A quantity rounded to the recorded precision; at least the smallest step."""
+        decimals = self.survey.quantity_decimals
         return max(round(quantity, decimals), 10.0**-decimals)
 
-    def _tell(self, event: Event) -> None:
-        follow(self.book, event)
+    def _emit(self, event: Event) -> None:
+        apply_event(self.book, event)
         self._events.append(event)
 
-    def _told(self) -> list[Event]:
-        told, self._events = self._events, []
-        return told
+    def _drain(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
 
     def _in_reach(self, order: Order) -> bool:
-        """Whether it would rest within reach."""
+        """Whether the order would rest within reach."""
         middle, bid, ask = self.book.mid, self.book.bids.best, self.book.asks.best
         if middle is None or bid is None or ask is None or order.price is None:
             return False
         rests = order.price < ask if order.side == "buy" else order.price > bid
-        return rests and abs(order.price / middle - 1.0) <= self.reach * self.usual.near_ratio
+        return rests and abs(order.price / middle - 1.0) <= self.reach * self.survey.near_ratio
 
-    def _touched(self) -> bool:
-        """Whether an ask of ours has become the best one."""
+    def _own_ask_is_best(self) -> bool:
+        """Whether an injected ask has become the best ask."""
         best = self.book.asks.best
-        return best is not None and min(self.mine.values()) <= best
+        return best is not None and min(self.own_asks.values()) <= best

@@ -1,4 +1,4 @@
-"""Intervals and quantiles for small samples; what is undefined is None."""
+"""Intervals and quantiles for small samples. An undefined value is None."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 Z = 1.959964
-"""The 97.5 % quantile of the normal distribution: intervals hold 95 %."""
+"""The 97.5 % quantile of the normal distribution, for 95 % intervals."""
 
 
 class Interval(Struct, frozen=True):
@@ -20,8 +20,8 @@ class Interval(Struct, frozen=True):
 def share(part: int, whole: int) -> Interval | None:
     """A share of trials, with Wilson's score interval (1927, eq. 4).
 
-    >>> found = share(9, 10)
-    >>> round(found.low, 3), found.value, round(found.high, 3)
+    >>> recall = share(9, 10)
+    >>> round(recall.low, 3), recall.value, round(recall.high, 3)
     (0.596, 0.9, 0.982)
     >>> share(0, 0) is None
     True
@@ -38,12 +38,13 @@ def share(part: int, whole: int) -> Interval | None:
 def rate(counts: Sequence[int], exposures: Sequence[float]) -> Interval | None:
     """Events over exposure, with an interval clustered by observation.
 
-    Counts of one cluster need not be independent, so the Poisson interval is taken for the count
-    divided by the clusters' dispersion (quasi-Poisson: McCullagh and Nelder, 1989, section 6.2;
-    never below 1), with the exact interval's approximation by Wilson and Hilferty (1931).
+    Counts within one cluster need not be independent. The Poisson interval is therefore computed
+    for the count divided by the clusters' dispersion (quasi-Poisson: McCullagh and Nelder, 1989,
+    section 6.2; never below 1), with Wilson and Hilferty's approximation (1931) of the exact
+    interval.
 
-    >>> found = rate([1, 0, 2, 1], [1.0, 1.0, 1.0, 1.0])
-    >>> round(found.low, 2), found.value, round(found.high, 2)
+    >>> alarms = rate([1, 0, 2, 1], [1.0, 1.0, 1.0, 1.0])
+    >>> round(alarms.low, 2), alarms.value, round(alarms.high, 2)
     (0.27, 1.0, 2.56)
     """
     total = sum(exposures)
@@ -68,7 +69,7 @@ def _poisson(n: float, z: float) -> float:
 
 
 def quantile(values: Sequence[float], level: float) -> float | None:
-    """The quantile of the values, linear between them; None of nothing.
+    """The quantile of the values, interpolated linearly; None without values.
 
     >>> quantile([3.0, 1.0, 2.0], 0.5)
     2.0

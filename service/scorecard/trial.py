@@ -1,4 +1,4 @@
-"""One trial: simulate a market, watch it through the path that replay takes, note what was said."""
+"""One trial: simulate a market, process it as replay does, record the alarms."""
 
 import tempfile
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ from service.settings.assembly import parameters
 from service.settings.types import Settings
 
 LARGEST_BUDGET = 10.0
-"""Readings are noted that a budget of so many false alarms a symbol-day would make alarms of."""
+"""The largest budget, in false alarms per symbol-day, at which candidate alarms are recorded."""
 
 
 class Alarm(Struct, frozen=True):
-    """An alarm of a detector or an incident's opening.
+    """An alarm of a detector, or the opening of an incident.
 
-    ``feature`` is its first evidence; ``budget_per_day`` the least budget at which it is an alarm,
-    where that is known.
+    ``feature`` is the first evidence. ``budget_per_day`` is the smallest budget at which it is an
+    alarm, where known.
     """
 
     symbol: str
@@ -48,13 +48,13 @@ class Alarm(Struct, frozen=True):
 
 
 class Outcome(Struct):
-    """What a trial came to.
+    """The result of a trial.
 
-    ``incidents`` are the openings and escalations that the service would publish, ``drifts`` the
-    openings of drift incidents, ``feeds`` the openings and escalations of feed incidents;
-    ``distrusted`` are those of the ``incidents`` that say that their inputs are not to be trusted.
-    ``alarms`` are each detector's own, baselines included, bar by bar; ``likely`` what our
-    detectors would say at other budgets up to the largest. Times are nanoseconds of event time.
+    ``incidents`` are the openings and escalations that the service would publish. ``drifts`` are
+    the openings of drift incidents. ``feeds`` are the openings and escalations of feed incidents.
+    ``distrusted`` are the ``incidents`` that report unreliable inputs. ``alarms`` are those of each
+    detector and baseline, bar by bar. ``candidates`` are the detectors' alarms at other budgets, up
+    to the largest. Times are nanoseconds of event time.
     """
 
     trial: Trial
@@ -66,16 +66,16 @@ class Outcome(Struct):
     alarms: dict[str, list[Alarm]]
     scored_bars: dict[str, int]
     drifts: list[Alarm] = []
-    likely: list[Alarm] = []
+    candidates: list[Alarm] = []
     feeds: list[Alarm] = []
     distrusted: list[Alarm] = []
 
 
 def run(trial: Trial, priors: PeerPriors, *, baselines: bool = True) -> Outcome:
-    """Run a trial. Deterministic: the same arguments come to the same outcome.
+    """Run a trial. Deterministic: the same arguments give the same outcome.
 
-    ``borrowed`` is what the detectors and the baselines have learned from other symbols. Without
-    ``baselines`` only our detectors watch.
+    ``priors`` are the priors that the detectors and the baselines have learned from peer symbols.
+    Without ``baselines`` only the detectors run.
     """
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
@@ -94,21 +94,25 @@ def run(trial: Trial, priors: PeerPriors, *, baselines: bool = True) -> Outcome:
 
 
 def watch(directory: Path, outcome: Outcome, priors: PeerPriors, *, baselines: bool = True) -> None:
-    """Watch the streams of a directory, and note in the outcome what was said."""
-    watching = BASELINES if baselines else ()
-    outcome.alarms = {name: [] for name in (*ALARMING, *(its.name for its in watching))}
+    """Process the streams of a directory, and record the alarms in the outcome."""
+    baseline_detectors = BASELINES if baselines else ()
+    outcome.alarms = {
+        name: [] for name in (*ALARMING, *(baseline.name for baseline in baseline_detectors))
+    }
     budget = outcome.trial.false_alarms_per_day
     task = _task(directory, CATALOGUE, budget, priors)
-    _watch(directory, task, outcome)
-    if watching:
-        # Each has the whole budget to itself.
-        whole = budget * len(watching)
-        _watch_baselines(directory, _task(directory, watching, whole, priors), outcome)
+    _run_detectors(directory, task, outcome)
+    if baseline_detectors:
+        # Each baseline has the whole budget.
+        total_budget = budget * len(baseline_detectors)
+        _run_baselines(
+            directory, _task(directory, baseline_detectors, total_budget, priors), outcome
+        )
     outcome.symbols = sorted(task.monitors)
 
 
 def learn_peer_priors(trial: Trial) -> list[dict[str, PeerPrior]]:
-    """The priors that each symbol of a market has by its end, for detectors and baselines."""
+    """The priors of each symbol at the end of a market, for detectors and baselines."""
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
         _simulate(trial, directory)
@@ -155,29 +159,29 @@ def _task(
     )
 
 
-def _watch(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
+def _run_detectors(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
     for output in _outputs(directory, task):
         for signal in output.signals:
-            outcome.likely += _likely(signal, task)
-            _note(signal, outcome)
+            outcome.candidates += _candidates(signal, task)
+            _record(signal, outcome)
         for alert in output.alerts:
             if alert.status == "firing":
-                told = {FEED_INTEGRITY: outcome.feeds, DRIFT: outcome.drifts}.get(
+                target = {FEED_INTEGRITY: outcome.feeds, DRIFT: outcome.drifts}.get(
                     alert.detector, outcome.incidents
                 )
                 alarm = Alarm(alert.symbol, alert.ts_event, alert.evidence[0].feature)
-                told.append(alarm)
-                if alert.inputs and told is outcome.incidents:
+                target.append(alarm)
+                if alert.inputs and target is outcome.incidents:
                     outcome.distrusted.append(alarm)
 
 
-def _watch_baselines(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
+def _run_baselines(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
     for output in _outputs(directory, task):
         for signal in output.signals:
-            _note(signal, outcome)
+            _record(signal, outcome)
 
 
-def _note(signal: Signal, outcome: Outcome) -> None:
+def _record(signal: Signal, outcome: Outcome) -> None:
     for name, reading in signal.detectors.items():
         if reading.status == "scoring":
             outcome.scored_bars[name] = outcome.scored_bars.get(name, 0) + 1
@@ -186,16 +190,16 @@ def _note(signal: Signal, outcome: Outcome) -> None:
             outcome.alarms[name].append(Alarm(signal.symbol, signal.ts_event, feature))
 
 
-def _likely(signal: Signal, task: PartitionTask) -> list[Alarm]:
+def _candidates(signal: Signal, task: PartitionTask) -> list[Alarm]:
     p_values = [r.p_value for r in signal.detectors.values() if r.p_value is not None]
     if not p_values:
         return []
     bars_per_day = DAY_SECONDS / task.parameters.bar_seconds
     sharing = sum(detector.alarms for detector in task.detectors)
-    needed = min(p_values) * bars_per_day / share_per_day(1.0, sharing)
-    if needed > LARGEST_BUDGET:
+    budget = min(p_values) * bars_per_day / share_per_day(1.0, sharing)
+    if budget > LARGEST_BUDGET:
         return []
-    return [Alarm(signal.symbol, signal.ts_event, budget_per_day=needed)]
+    return [Alarm(signal.symbol, signal.ts_event, budget_per_day=budget)]
 
 
 def _outputs(directory: Path, task: PartitionTask) -> Iterator[Output]:

@@ -1,5 +1,5 @@
-"""The settings: their types, how they are read, checked, reloaded and turned into parts.
+"""The settings: their types, and how they are read, checked, reloaded and turned into components.
 
-May import ``pipeline``. A TOML file and ``FORESHOCK_…`` variables enter; one ``Settings`` value and
-the parts that it configures leave.
+May import ``pipeline``. Input: a TOML file and ``FORESHOCK_…`` variables. Output: one ``Settings``
+value, and the components that it configures.
 """

@@ -1,4 +1,4 @@
-"""From settings to parts: the one place that knows which setting goes where."""
+"""Builds the components from the settings. Only this module maps settings to components."""
 
 from collections.abc import Container, Mapping
 from datetime import UTC, datetime, timedelta
@@ -20,16 +20,17 @@ _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 
 
 def input_topics(settings: Settings, existing: Container[str]) -> dict[str, str]:
-    """The topic of each stream that is read, in the order that decides between ties.
+    """Return the topic of each stream that the service reads, in the order that breaks ties.
 
-    An optional topic that is not ``existing`` is not read: its detectors do without.
+    The service does not read an optional topic that is not in ``existing``; the detectors that
+    need it report no input.
     """
     topics = {stream: getattr(settings.topics, stream) for stream in STREAMS}
     return {stream: topic for stream, topic in topics.items() if topic and topic in existing}
 
 
 def parameters(settings: Settings) -> Parameters:
-    """How symbols are watched."""
+    """Return the parameters of the detection."""
     return Parameters(
         bar_ns=round(settings.time.bar_seconds * 1e9),
         false_alarms_per_day=settings.detection.false_alarms_per_day,
@@ -43,7 +44,7 @@ def parameters(settings: Settings) -> Parameters:
 
 
 def feed_limits(feed: FeedSettings) -> FeedLimits:
-    """What counts against a feed."""
+    """Return the limits beyond which a feed counts as unreliable."""
     return FeedLimits(
         silent_seconds=feed.frozen_seconds,
         symbol_silent_seconds=feed.symbol_frozen_seconds,
@@ -54,13 +55,13 @@ def feed_limits(feed: FeedSettings) -> FeedLimits:
 
 
 def market_monitor(settings: Settings) -> MarketMonitor:
-    """What finds incidents of the market among those of its symbols."""
+    """Return the monitor that finds market-wide incidents among the incidents of symbols."""
     market = settings.market
     return MarketMonitor(market.min_symbols, round(market.window_seconds * 1e9))
 
 
 def suppression(settings: Settings) -> Suppression:
-    """Which alarms are not wanted."""
+    """Return the rules that suppress alarms: overrides and maintenance windows."""
     overrides = (
         Override(
             symbols=entry.symbols,
@@ -75,7 +76,7 @@ def suppression(settings: Settings) -> Suppression:
 
 
 def _window(entry: MaintenanceSettings) -> Window:
-    """A maintenance window in whole nanoseconds; it has been found to be once or weekly."""
+    """Convert a maintenance window, checked to be one-time or weekly, to whole nanoseconds."""
     if entry.from_ is not None and entry.until is not None:
         begins = [entry.from_]
         length = entry.until - entry.from_
@@ -104,7 +105,7 @@ def _ns(length: timedelta) -> int:
 def partition_task(
     settings: Settings, streams: Mapping[str, object], tally: Tally
 ) -> PartitionTask:
-    """A task over the given streams, which counts into ``tally``."""
+    """Create a task over the streams; it counts into ``tally``."""
     return PartitionTask(
         list(streams),
         parameters(settings),
@@ -118,9 +119,10 @@ def partition_task(
 
 
 def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
-    """Let a task's symbols, and those to come, be judged by other settings from the next bar on.
+    """Apply settings to a task's present and future symbols from the next bar on.
 
-    Raises ValueError if they differ in more than that, see ``detectors.reconfigure``.
+    Raises ValueError if the settings differ in more than a running symbol can take on, see
+    ``detectors.reconfigure``.
     """
     task.parameters = parameters(settings)
     for monitor in task.monitors.values():
@@ -128,7 +130,7 @@ def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
 
 
 def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Decoder]:
-    """A decoder for each stream, its field mapping resolved."""
+    """Create a decoder for each stream, with its field mapping."""
     return {
         stream: Decoder(
             stream,

@@ -1,4 +1,4 @@
-"""What differs between two settings, for a person to read. Secrets are never shown."""
+"""Differences between two settings, for a person to read. Secrets are never shown."""
 
 from collections.abc import Iterator
 from difflib import SequenceMatcher
@@ -17,22 +17,21 @@ NONE = "none"
 
 
 def differences(before: Settings, after: Settings) -> list[str]:
-    """Each setting that differs, as ``key: before -> after``; nothing if they are the same.
+    """Return each setting that differs, as ``key: before -> after``; empty without differences.
 
-    An entry of a list is known by its place in it, after the change or, if it is gone, before.
-
+    The name of a list entry has its index after the change or, for a removed entry, before it.
     >>> from service.settings.types import DetectionSettings
     >>> differences(Settings(), Settings(detection=DetectionSettings(false_alarms_per_day=0.5)))
     ['detection.false_alarms_per_day: 1.0 -> 0.5']
     """
-    return [*_of_settings(before, after), *_of_entries(before, after)]
+    return [*_setting_differences(before, after), *_entry_differences(before, after)]
 
 
-def _of_settings(before: Settings, after: Settings) -> Iterator[str]:
+def _setting_differences(before: Settings, after: Settings) -> Iterator[str]:
     for key in known_settings():
         old, new = _value(before, key), _value(after, key)
         if old != new:
-            yield f"{key}: {_told(old)} -> {_told(new)}"
+            yield f"{key}: {_formatted(old)} -> {_formatted(new)}"
 
 
 def _value(settings: Settings, key: str) -> Any:
@@ -42,26 +41,26 @@ def _value(settings: Settings, key: str) -> Any:
     return value
 
 
-def _of_entries(before: Settings, after: Settings) -> Iterator[str]:
+def _entry_differences(before: Settings, after: Settings) -> Iterator[str]:
     for name in ENTRY_TYPES:
         old, new = getattr(before, name), getattr(after, name)
         steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
         for step, old_start, old_stop, new_start, new_stop in steps:
             if step == "equal":
                 continue
-            gone, come = range(old_start, old_stop), range(new_start, new_stop)
-            for i, j in zip_longest(gone, come):
-                was = _told(old[i]) if i is not None else NONE
-                becomes = _told(new[j]) if j is not None else NONE
-                yield f"{name}[{i if j is None else j}]: {was} -> {becomes}"
+            removed, added = range(old_start, old_stop), range(new_start, new_stop)
+            for i, j in zip_longest(removed, added):
+                old_text = _formatted(old[i]) if i is not None else NONE
+                new_text = _formatted(new[j]) if j is not None else NONE
+                yield f"{name}[{i if j is None else j}]: {old_text} -> {new_text}"
 
 
-def _told(value: Any) -> str:
+def _formatted(value: Any) -> str:
     if value is None:
         return NONE
     if isinstance(value, Secret):
         return HIDDEN if value else shown("")
     if isinstance(value, Entry):
         fields = msgspec.to_builtins(value)
-        return shown({key: its for key, its in fields.items() if its is not None})
+        return shown({key: field for key, field in fields.items() if field is not None})
     return shown(value)

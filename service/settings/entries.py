@@ -1,7 +1,7 @@
 """The lists of a configuration file, ``[[overrides]]`` and ``[[maintenance]]``: read and shown.
 
-An entry is known by its list and its place in it, counted from 0: ``maintenance[1]``. Whatever is
-wrong in any entry is told by its name and the field's, with what would be right.
+The name of an entry is its list and its index, from 0: ``maintenance[1]``. An error names the entry
+and the field, and says which value is valid.
 """
 
 import difflib
@@ -26,34 +26,36 @@ _WEEKLY = ("days", "start", "minutes")
 
 
 def read_entries(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], list[str]]:
-    """The entries of a list that are right, and in a sentence each what is wrong in the others.
+    """Return the valid entries of a list, and one sentence for each error in the others.
 
     Parameters
     ----------
     name
-        The list's.
+        Name of the list.
     value
-        What stands in the file under this name.
+        Value in the file under this name.
     place
-        Where that is, for the sentences.
+        Location of the value, for the sentences.
     """
     if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
-        return (), [f"{name}{place}: it is a list of tables; write [[{name}]] above each"]
+        return (), [f"{name}{place}: it must be a list of tables; write [[{name}]] above each"]
     entries: list[Entry] = []
     errors: list[str] = []
     for number, table in enumerate(value):
         where = f"{name}[{number}]"
-        wrong = [f"{where}{error}" for error in _mistakes(table, ENTRY_TYPES[name], where, place)]
-        if not wrong:
+        found = [
+            f"{where}{error}" for error in _field_errors(table, ENTRY_TYPES[name], where, place)
+        ]
+        if not found:
             entry = msgspec.convert(table, ENTRY_TYPES[name])
-            wrong = [f"{where}{error}" for error in _contradictions(entry, place)]
+            found = [f"{where}{error}" for error in _conflicts(entry, place)]
             entries.append(entry)
-        errors += wrong
+        errors += found
     return tuple(entries), errors
 
 
 def entries_as_toml(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
-    """The lines of a file that gives the same lists and says where they are from."""
+    """Yield the lines of a file with the same lists, each with its source as a comment."""
     for name in ENTRY_TYPES:
         for entry in getattr(settings, name):
             yield from ("", f"[[{name}]] # {sources[name]}")
@@ -62,67 +64,69 @@ def entries_as_toml(settings: Settings, sources: Mapping[str, str]) -> Iterator[
                     yield f"{key} = {shown(value)}"
 
 
-def _mistakes(table: Mapping[str, Any], kind: type[Entry], where: str, place: str) -> Iterator[str]:
-    """What is wrong with single fields of an entry."""
+def _field_errors(
+    table: Mapping[str, Any], kind: type[Entry], where: str, place: str
+) -> Iterator[str]:
+    """Yield the errors in single fields of an entry."""
     fields = {entry.encode_name: entry for entry in msgspec.structs.fields(kind)}
     for key, value in table.items():
         if key not in fields:
             close = difflib.get_close_matches(key, fields, n=1)
-            meant = f"did you mean {where}.{close[0]}?" if close else f"it has {', '.join(fields)}"
-            yield f".{key}{place}: there is no such setting; {meant}"
+            hint = f"did you mean {where}.{close[0]}?" if close else f"it has {', '.join(fields)}"
+            yield f".{key}{place}: unknown setting; {hint}"
             continue
         try:
             msgspec.convert(value, fields[key].type)
         except msgspec.ValidationError:
-            right = expected(fields[key].type)
-            yield f".{key} = {shortened(shown(value))}{place}: it must be {right}"
-    for key, its in fields.items():
-        if its.required and key not in table:
-            yield f".{key}{place}: it is missing; it must be {expected(its.type)}"
+            valid = expected(fields[key].type)
+            yield f".{key} = {shortened(shown(value))}{place}: it must be {valid}"
+    for key, field in fields.items():
+        if field.required and key not in table:
+            yield f".{key}{place}: it is missing; it must be {expected(field.type)}"
 
 
-def _contradictions(entry: Entry, place: str) -> Iterator[str]:
-    """What no single field of an entry shows."""
+def _conflicts(entry: Entry, place: str) -> Iterator[str]:
+    """Yield the errors between fields of an entry, and unknown detectors."""
     for name in entry.detectors or ():
         if name not in NAMES:
             close = difflib.get_close_matches(name, NAMES, n=1)
-            right = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(NAMES)}"
-            yield f".detectors{place}: there is no detector {shown(name)}; {right}"
+            hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(NAMES)}"
+            yield f".detectors{place}: unknown detector {shown(name)}; {hint}"
     if isinstance(entry, OverrideSettings):
-        yield from _of_override(entry, place)
+        yield from _override_conflicts(entry, place)
     else:
-        yield from _of_window(entry, place)
+        yield from _window_conflicts(entry, place)
 
 
-def _of_override(entry: OverrideSettings, place: str) -> Iterator[str]:
+def _override_conflicts(entry: OverrideSettings, place: str) -> Iterator[str]:
     values = (entry.min_relative_deviation, entry.only, entry.false_alarms_per_day)
     if all(value is None for value in values):
-        able = "min_relative_deviation, only or false_alarms_per_day"
-        yield f"{place}: it sets nothing; give it {able}"
+        possible = "min_relative_deviation, only or false_alarms_per_day"
+        yield f"{place}: it sets nothing; set {possible}"
     if entry.false_alarms_per_day is not None and entry.detectors is not None:
         yield (
-            f".false_alarms_per_day{place}: the budget is a symbol's, shared by its detectors; set "
-            "it in an entry without detectors"
+            f".false_alarms_per_day{place}: all detectors of a symbol share its budget; set it in "
+            "an entry without detectors"
         )
 
 
-def _of_window(entry: MaintenanceSettings, place: str) -> Iterator[str]:
-    given = [key for key, value in msgspec.to_builtins(entry).items() if value is not None]
-    once = [key for key in _ONCE if key in given]
-    weekly = [key for key in _WEEKLY if key in given]
+def _window_conflicts(entry: MaintenanceSettings, place: str) -> Iterator[str]:
+    present = [key for key, value in msgspec.to_builtins(entry).items() if value is not None]
+    once = [key for key in _ONCE if key in present]
+    weekly = [key for key in _WEEKLY if key in present]
     if once and weekly:
         yield (
             f"{place}: it has both {' and '.join(once)} and {' and '.join(weekly)}; a window is "
-            "either once (from, until) or weekly (days, start, minutes)"
+            "either one-time (from, until) or weekly (days, start, minutes)"
         )
         return
     if not once and not weekly:
-        yield f"{place}: it has no time; give it from and until, or days, start and minutes"
+        yield f"{place}: it has no time; set from and until, or days, start and minutes"
         return
-    kind, needed = ("once", _ONCE) if once else ("weekly", _WEEKLY)
+    kind, needed = ("one-time", _ONCE) if once else ("weekly", _WEEKLY)
     for key in needed:
-        if key not in given:
-            yield f".{key}{place}: it is missing; a window that is {kind} has {', '.join(needed)}"
+        if key not in present:
+            yield f".{key}{place}: it is missing; a {kind} window needs {', '.join(needed)}"
     if entry.from_ is not None and entry.until is not None and entry.until <= entry.from_:
         until, begin = (moment.isoformat() for moment in (entry.until, entry.from_))
         yield f".until = {until}{place}: it must be after from = {begin}"

@@ -1,4 +1,4 @@
-"""Which settings of the connection to Kafka go together: told before anything connects."""
+"""Checks which settings of the Kafka connection go together, before the service connects."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,10 @@ _OAUTH = ("oauth_token_file", "oauth_token_url", "oauth_scope", "oauth_ca_file",
 
 
 def contradictions(kafka: KafkaSettings) -> Iterator[str]:
-    """What is missing, set twice or without effect, in a sentence each; no secret is in any."""
+    """Yield a sentence for each setting that is missing, set twice or without effect.
+
+    No sentence contains a secret.
+    """
     protocol = kafka.security_protocol
     for secret in ("ssl_key_password", "sasl_password", "oauth_client_secret"):
         if getattr(kafka, secret) and getattr(kafka, f"{secret}_file"):
@@ -24,7 +27,7 @@ def contradictions(kafka: KafkaSettings) -> Iterator[str]:
             f'kafka.security_protocol = "{protocol}" has no TLS; set it to "SSL" or "SASL_SSL"',
         )
     else:
-        yield from _of_tls(kafka)
+        yield from _tls_errors(kafka)
     if protocol not in ("SASL_PLAINTEXT", "SASL_SSL"):
         yield from _without_effect(
             kafka,
@@ -33,37 +36,37 @@ def contradictions(kafka: KafkaSettings) -> Iterator[str]:
         )
     elif kafka.sasl_mechanism == "OAUTHBEARER":
         yield from _without_effect(
-            kafka, _PASSWORD, 'kafka.sasl_mechanism = "OAUTHBEARER" takes a token'
+            kafka, _PASSWORD, 'kafka.sasl_mechanism = "OAUTHBEARER" uses a token'
         )
-        yield from _of_oauth(kafka)
+        yield from _oauth_errors(kafka)
     else:
         yield from _without_effect(
             kafka,
             _OAUTH,
-            f'kafka.sasl_mechanism = "{kafka.sasl_mechanism}" takes a name and a password; for a '
-            'token set it to "OAUTHBEARER"',
+            f'kafka.sasl_mechanism = "{kafka.sasl_mechanism}" uses a user name and a password; for '
+            'a token set it to "OAUTHBEARER"',
         )
-        yield from _of_password(kafka)
+        yield from _password_errors(kafka)
 
 
-def _of_tls(kafka: KafkaSettings) -> Iterator[str]:
+def _tls_errors(kafka: KafkaSettings) -> Iterator[str]:
     if kafka.ssl_key_file and not kafka.ssl_certificate_file:
-        yield "kafka.ssl_key_file is set without kafka.ssl_certificate_file, whose key it is"
+        yield "kafka.ssl_key_file is set without kafka.ssl_certificate_file; set both"
     if not kafka.ssl_certificate_file:
         yield from _without_effect(
             kafka, _KEY_PASSWORD, "there is no key without kafka.ssl_certificate_file"
         )
 
 
-def _of_password(kafka: KafkaSettings) -> Iterator[str]:
+def _password_errors(kafka: KafkaSettings) -> Iterator[str]:
     needs = f'kafka.sasl_mechanism = "{kafka.sasl_mechanism}" needs'
     if not kafka.sasl_username:
-        yield f"kafka.sasl_username is not set; {needs} a name"
+        yield f"kafka.sasl_username is not set; {needs} a user name"
     if not (kafka.sasl_password or kafka.sasl_password_file):
         yield f"kafka.sasl_password_file (or kafka.sasl_password) is not set; {needs} a password"
 
 
-def _of_oauth(kafka: KafkaSettings) -> Iterator[str]:
+def _oauth_errors(kafka: KafkaSettings) -> Iterator[str]:
     if bool(kafka.oauth_token_file) == bool(kafka.oauth_token_url):
         state = "are both set" if kafka.oauth_token_url else "are not set"
         yield (
@@ -84,7 +87,7 @@ def _of_oauth(kafka: KafkaSettings) -> Iterator[str]:
             )
 
 
-def _without_effect(kafka: KafkaSettings, names: tuple[str, ...], why: str) -> Iterator[str]:
+def _without_effect(kafka: KafkaSettings, names: tuple[str, ...], reason: str) -> Iterator[str]:
     for name in names:
         if getattr(kafka, name):
-            yield f"kafka.{name} has no effect: {why}"
+            yield f"kafka.{name} has no effect: {reason}"

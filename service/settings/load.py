@@ -1,9 +1,9 @@
-"""Settings from a TOML file and from ``FORESHOCK_…`` variables, each told apart from the others.
+"""Settings from a TOML file and from ``FORESHOCK_…`` variables, each with its source.
 
-A setting is known by its dotted key, ``http.port``. In the file that is ``port`` in the table
-``[http]``; in the environment it is ``FORESHOCK_HTTP__PORT``, and wins over the file. Lists of
-tables, ``[[maintenance]]``, can stand in the file only. Whatever is wrong is reported at once, by
-key, with the value and with what would be right.
+Each setting has a dotted key, such as ``http.port``. In the file this is ``port`` in the table
+``[http]``. In the environment it is ``FORESHOCK_HTTP__PORT``, which takes precedence over the file.
+Only the file can have lists of tables, such as ``[[maintenance]]``. The loader reports all errors
+together, each with the key, the value and the valid values.
 """
 
 import difflib
@@ -21,7 +21,7 @@ from service.errors import ConfigurationError
 from service.pipeline.wire import STREAMS
 from service.settings.entries import ENTRY_TYPES, entries_as_toml, read_entries
 from service.settings.kafka_security import contradictions
-from service.settings.secrets import HIDDEN, Secret, hidden, to_secret
+from service.settings.secrets import HIDDEN, Secret, decode_secret, encode_hidden
 from service.settings.types import OWN_LABELS, FieldSettings, Settings, parse_labels
 
 PREFIX = "FORESHOCK_"
@@ -30,8 +30,8 @@ DEFAULT_FILE = Path("foreshock.toml")
 
 _FIELDS = "wire.fields"
 _TESTS = "FORESHOCK_TEST_"
-# Kubernetes gives every pod such variables for each service of its namespace; a service named
-# foreshock, or foreshock-metrics, must not stop the pod from starting.
+# Kubernetes sets these variables in every pod for each service of the namespace. A service named
+# foreshock or foreshock-metrics must not stop the pod from starting.
 _SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 
 
@@ -43,8 +43,8 @@ class Setting(Struct, frozen=True):
     default: Any
 
 
-class Given(Struct, frozen=True):
-    """A value that someone gave: under which key, where, and the value itself."""
+class Assignment(Struct, frozen=True):
+    """A value for a key, from a file or from a variable."""
 
     key: str
     source: str
@@ -53,24 +53,24 @@ class Given(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The setting as whoever gave it calls it."""
+        """The name of the setting in its source: the variable, or the key in the file."""
         return self.source if self.is_variable else self.key
 
     @property
     def place(self) -> str:
-        """Where the value stands, for a message."""
+        """Location of the value, for a message."""
         return "" if self.is_variable else f" ({self.source})"
 
 
 class Loaded(Struct, frozen=True):
-    """The settings, and for each key that was given: the file or variable it is from."""
+    """The settings, and for each key that is set: the file or variable that sets it."""
 
     settings: Settings
     sources: dict[str, str]
 
 
 def known_settings() -> dict[str, Setting]:
-    """Every setting by its dotted key, in the order of the sections; lists of tables are none."""
+    """Return all settings by dotted key, in the order of the sections, without lists of tables."""
     found = {}
     for section in msgspec.structs.fields(Settings):
         if section.name in ENTRY_TYPES:
@@ -87,35 +87,35 @@ def known_settings() -> dict[str, Setting]:
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The effective settings; see ``load``."""
+    """Return the effective settings; see ``load``."""
     return load(path, environ).settings
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
-    """The effective settings and where they are from.
+    """Return the effective settings and their sources.
 
     Parameters
     ----------
     path
-        The configuration file. Without it: the one that ``FORESHOCK_CONFIG`` names, or
-        ``foreshock.toml`` in the working directory if there is one, or none.
+        The configuration file. If None: the file that ``FORESHOCK_CONFIG`` names, else
+        ``foreshock.toml`` in the working directory if it exists, else no file.
     environ
-        The environment's variables.
+        The environment variables.
 
     Raises
     ------
     ConfigurationError
-        The file cannot be read, or there is anything wrong with any setting; it names them all.
+        The file cannot be read, or settings are invalid. The message lists all errors.
     """
     known = known_settings()
-    given = [*_from_file(path, environ, known), *_from_environment(environ)]
+    items = [*_from_file(path, environ, known), *_from_environment(environ)]
     errors: list[str] = []
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for item in given:
+    for item in items:
         if (name := item.key.partition(".")[0]) in ENTRY_TYPES:
-            values[name], wrong = _list(name, item)
-            errors += wrong
+            values[name], list_errors = _entries(name, item)
+            errors += list_errors
             sources[name] = item.source
             continue
         if (setting := known.get(item.key)) is None:
@@ -124,10 +124,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
         try:
             values[item.key] = _converted(item, setting)
         except ValueError as error:
-            errors.append(f"{item.name} = {_told(item, setting)}{item.place}: {error}")
+            errors.append(f"{item.name} = {_formatted(item, setting)}{item.place}: {error}")
         sources[item.key] = item.source
     settings = _build(values)
-    if not errors:  # only then is it certain what the settings are
+    if not errors:  # otherwise some values are unknown
         errors = list(_conflicts(settings))
     if errors:
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
@@ -137,12 +137,12 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
 
 
 def effective(loaded: Loaded) -> str:
-    """The settings as a TOML file that says of each where it is from.
+    """Return the settings as a TOML file that has the source of each setting in a comment.
 
-    Mapped fields appear only where they are mapped; a secret that is set only as a comment.
+    Fields that are not mapped are left out. A secret that is set appears only as a comment.
     """
     lines: list[str] = []
-    builtins = msgspec.to_builtins(loaded.settings, enc_hook=hidden)
+    builtins = msgspec.to_builtins(loaded.settings, enc_hook=encode_hidden)
     table = ""
     known = known_settings()
     for key in known:
@@ -157,13 +157,13 @@ def effective(loaded: Loaded) -> str:
             table = section
         line = f"{name} = {shown(value)}"
         if value == HIDDEN and known[key].type is Secret:
-            line = f"# {name} is set, and not shown"
+            line = f"# {name} is set; its value is hidden"
         lines.append(f"{line:<44} # {loaded.sources.get(key, 'default')}")
     return "\n".join((*lines, *entries_as_toml(loaded.settings, loaded.sources)))
 
 
 def variable(key: str) -> str:
-    """The environment variable that sets a key.
+    """Return the environment variable that sets a key.
 
     >>> variable("wire.fields.orders.order_id")
     'FORESHOCK_WIRE__FIELDS__ORDERS__ORDER_ID'
@@ -172,7 +172,7 @@ def variable(key: str) -> str:
 
 
 def configuration_file(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, str] | None:
-    """The file that ``load`` reads and who asked for it; None if it reads none."""
+    """Return the file that ``load`` reads, and what selected it; None for no file."""
     if path is not None:
         return path, "--config"
     if named := environ.get(CONFIG_VARIABLE):
@@ -182,27 +182,27 @@ def configuration_file(path: Path | None, environ: Mapping[str, str]) -> tuple[P
 
 def _from_file(
     path: Path | None, environ: Mapping[str, str], known: Mapping[str, Setting]
-) -> Iterator[Given]:
+) -> Iterator[Assignment]:
     found = configuration_file(path, environ)
     if found is None:
         return
-    path, asked_by = found
+    path, origin = found
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigurationError(
-            f"cannot read the configuration file {path} (from {asked_by}): {reason}"
+            f"cannot read the configuration file {path} (from {origin}): {reason}"
         ) from None
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
     for name in ENTRY_TYPES:
         if name in tables:
-            yield Given(name, str(path), tables.pop(name), is_variable=False)
+            yield Assignment(name, str(path), tables.pop(name), is_variable=False)
     sections = {prefix for key in known for prefix in _prefixes(key)}
     for key, value in _leaves(tables, ""):
         if not (key in sections and value == {}):
-            yield Given(key, str(path), value, is_variable=False)
+            yield Assignment(key, str(path), value, is_variable=False)
 
 
 def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -218,29 +218,31 @@ def _prefixes(key: str) -> Iterator[str]:
     return (".".join(parts[:length]) for length in range(1, len(parts)))
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Assignment]:
     for name, value in sorted(environ.items()):
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or name.startswith(_TESTS):
             continue
         if _SERVICE_LINK.search(name) or (name.endswith("_PORT") and "://" in value):
             continue
         key = name.removeprefix(PREFIX).lower().replace("__", ".")
-        yield Given(key, name, value, is_variable=True)
+        yield Assignment(key, name, value, is_variable=True)
 
 
-def _told(item: Given, setting: Setting) -> str:
-    """A value in a message about it; a secret is hidden, and an address with a password in it."""
+def _formatted(item: Assignment, setting: Setting) -> str:
+    """Return a value for a message; secrets, and addresses that contain one, are hidden."""
     text = shown(item.value)
     hide = setting.type is Secret or (setting.key.endswith("_url") and "@" in text)
     return HIDDEN if hide else shortened(text)
 
 
-def _unknown(item: Given, known: Mapping[str, Setting]) -> str:
+def _unknown(item: Assignment, known: Mapping[str, Setting]) -> str:
     inside = [key for key in known if key.startswith(item.key + ".")]
     if inside:
         example = variable(inside[0]) if item.is_variable else inside[0]
-        return f"{item.name}{item.place}: it is a section; set what is in it, such as {example}"
-    message = f"{item.name}{item.place}: there is no such setting"
+        return (
+            f"{item.name}{item.place}: it is a section; set one of its settings, such as {example}"
+        )
+    message = f"{item.name}{item.place}: unknown setting"
     section, _, name = item.key.rpartition(".")
     siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == section]
     close = [f"{section}.{match}" for match in difflib.get_close_matches(name, siblings, n=1)]
@@ -252,21 +254,21 @@ def _unknown(item: Given, known: Mapping[str, Setting]) -> str:
     return f"{message}; the sections are {', '.join(Settings.__struct_fields__)}"
 
 
-def _list(name: str, item: Given) -> tuple[tuple[Any, ...], list[str]]:
+def _entries(name: str, item: Assignment) -> tuple[tuple[Any, ...], list[str]]:
     if item.is_variable:
-        return (), [f"{item.name}: {name} is a list of tables; only a file can give it, [[{name}]]"]
+        return (), [f"{item.name}: {name} is a list of tables; set it in a file, as [[{name}]]"]
     return read_entries(name, item.value, item.place)
 
 
-def _converted(item: Given, setting: Setting) -> Any:
+def _converted(item: Assignment, setting: Setting) -> Any:
     try:
         value = msgspec.convert(
-            item.value, setting.type, strict=not item.is_variable, dec_hook=to_secret
+            item.value, setting.type, strict=not item.is_variable, dec_hook=decode_secret
         )
     except msgspec.ValidationError:
         raise ValueError(f"it must be {expected(setting.type)}") from None
     if setting.key.startswith(_FIELDS) and (not value or "." in value):
-        raise ValueError("it must be the name of a top-level field; nested ones cannot be read")
+        raise ValueError("it must be the name of a top-level field; nested fields are not read")
     return value
 
 
@@ -289,35 +291,35 @@ def _build(values: Mapping[str, Any]) -> Settings:
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
-    """What no single setting shows."""
+    """Yield the errors between settings."""
     yield from contradictions(settings.kafka)
     used: dict[str, str] = {}
     for section in ("topics", "outputs"):
         for name, topic in msgspec.structs.asdict(getattr(settings, section)).items():
             key = f"{section}.{name}"
             if topic and topic in used:
-                yield f'{key} = "{topic}": {used[topic]} is that topic already'
+                yield f'{key} = "{topic}": {used[topic]} has the same topic; set another one'
             used[topic] = key
     for stream, mapped in msgspec.structs.asdict(settings.wire.fields).items():
         read: dict[str, str] = {}
-        for ours in STREAMS[stream].__struct_fields__:
-            theirs = mapped.get(ours, ours)
-            if theirs in read:
-                both = f"{read[theirs]} and {ours}"
-                yield f'{_FIELDS}.{stream}: {both} would be read from the same field "{theirs}"'
-            read[theirs] = ours
+        for field in STREAMS[stream].__struct_fields__:
+            venue_field = mapped.get(field, field)
+            if venue_field in read:
+                both = f"{read[venue_field]} and {field}"
+                yield f'{_FIELDS}.{stream}: {both} are mapped to the same field "{venue_field}"'
+            read[venue_field] = field
     alertmanager = settings.alertmanager
     if bool(alertmanager.username) != bool(alertmanager.password_file):
         yield (
-            f'alertmanager.username = "{alertmanager.username}": it needs '
-            "alertmanager.password_file, and the other way round; set both or neither"
+            f'alertmanager.username = "{alertmanager.username}": set both '
+            "alertmanager.username and alertmanager.password_file, or neither"
         )
     for name in sorted(OWN_LABELS & parse_labels(alertmanager.labels).keys()):
-        yield f'alertmanager.labels = "{alertmanager.labels}": {name} is the incident\'s own label'
+        yield f'alertmanager.labels = "{alertmanager.labels}": {name} is a reserved label'
     needed = settings.detection.warmup_bars * settings.time.bar_seconds
     if settings.state.warmup_window_seconds < needed:
         yield (
-            f"state.warmup_window_seconds = {settings.state.warmup_window_seconds:g}: a warm-up "
-            f"takes detection.warmup_bars x time.bar_seconds = {needed:g} seconds; set it to that "
-            "or more"
+            f"state.warmup_window_seconds = {settings.state.warmup_window_seconds:g}: the warm-up "
+            f"takes detection.warmup_bars x time.bar_seconds = {needed:g} seconds; set it to at "
+            "least that"
         )

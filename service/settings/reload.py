@@ -1,8 +1,8 @@
-"""Changed settings in a running service: found, checked, applied, told of.
+"""Reload of the configuration in a running service.
 
-The file is read as at the start, and by the same code. What decides which alarms there are is
-applied at once, and the rest waits for the next start, which the log and the metrics say. A file
-that is wrong in any part changes nothing at all.
+The same code reads the file at the start and at a reload. The reloader applies the settings that
+decide about alarms at once. All other settings take effect at the next start; the log and a metric
+report them. If a file has any error, the reloader applies nothing.
 """
 
 import asyncio
@@ -23,28 +23,28 @@ from service.settings.load import configuration_file, load_settings
 from service.settings.types import Settings
 
 Version = tuple[int, ...] | None
-"""What tells two versions of a file apart; None where there is no file."""
+"""Identifies a version of a file; None without a file."""
 
 log = structlog.get_logger("foreshock.reload")
 
 
 class Source(Struct, frozen=True):
-    """Where settings come from, see ``service.settings.load.load``."""
+    """Source of the settings, see ``service.settings.load.load``."""
 
     path: Path | None
     environ: Mapping[str, str]
 
     @property
     def file(self) -> Path | None:
-        """The configuration file; None if there is none."""
+        """The configuration file; None without one."""
         found = configuration_file(self.path, self.environ)
         return found[0] if found is not None else None
 
     def version(self) -> Version:
-        """The file's version as it is now.
+        """Return the current version of the file.
 
-        Links are followed: where Kubernetes mounts a ConfigMap, a link to a directory is replaced,
-        and the file itself never changes.
+        Links are followed: for a ConfigMap, Kubernetes replaces a link to a directory, and the
+        file itself never changes.
         """
         try:
             found = self.file
@@ -57,7 +57,7 @@ class Source(Struct, frozen=True):
 
 
 def applicable(running: Settings, wanted: Settings) -> Settings:
-    """The running settings with all of the wanted ones that a running service can take on.
+    """Return the running settings, updated with the wanted ones that need no restart.
 
     >>> from service.settings.types import DetectionSettings, HttpSettings
     >>> wanted = Settings(http=HttpSettings(port=1), detection=DetectionSettings(0.5))
@@ -76,95 +76,103 @@ def applicable(running: Settings, wanted: Settings) -> Settings:
 
 
 class Reloader(Collector):
-    """Keeps a running service's settings as its configuration file says.
+    """Applies changes of the configuration file to a running service.
 
     Parameters
     ----------
     settings
-        Those that the service was started with.
+        Settings that the service started with.
     source
-        Where they came from.
+        Source of these settings.
     """
 
     def __init__(self, settings: Settings, source: Source) -> None:
         self._running = settings
         self._source = source
         self._started_with = source.file
-        self._asked = asyncio.Event()
-        self._waiting: list[str] = []
+        self._requested = asyncio.Event()
+        self._need_restart: list[str] = []
         self._successful = True
         self._success_at = time.time()
 
     def ask(self) -> None:
-        """Have the file read again, whether it has changed or not: what SIGHUP does."""
-        self._asked.set()
+        """Request a reload even if the file has not changed, as SIGHUP does."""
+        self._requested.set()
 
     async def run(self, apply: Callable[[Settings], Awaitable[None]]) -> None:
-        """Reload when asked to and when the file has changed, until cancelled.
+        """Reload on request and when the file has changed, until cancelled.
 
-        A changed file is read when it has been still for one interval: whoever writes it is done.
+        A changed file is read after one interval without a further change, so that the write is
+        complete.
         """
-        seconds = self._running.reload.watch_seconds or None  # None: wait until asked
-        # The file may have changed since it was read at the start: whatever is there is read again.
+        seconds = self._running.reload.watch_seconds or None  # None: wait for a request
+        # The file may have changed since the start read it: the first version is read again.
         read: Version = ()
         last: Version = None
         while True:
-            asked = await self._wait(seconds)
+            requested = await self._wait(seconds)
             version = await asyncio.to_thread(self._source.version)
-            if asked or (version == last and version != read):
-                await self._reload(apply, asked=asked)
+            if requested or (version == last and version != read):
+                await self._reload(apply, requested=requested)
                 read = version
             last = version
 
     async def _wait(self, seconds: float | None) -> bool:
-        """Wait for one interval, or until asked: whether it was that."""
+        """Wait for one interval or for a request; return whether there was a request."""
         try:
-            await asyncio.wait_for(self._asked.wait(), seconds)
+            await asyncio.wait_for(self._requested.wait(), seconds)
         except TimeoutError:
             return False
-        self._asked.clear()
+        self._requested.clear()
         return True
 
-    async def _reload(self, apply: Callable[[Settings], Awaitable[None]], *, asked: bool) -> None:
-        """Read the file and apply what can be; told only if something changes, unless asked."""
+    async def _reload(
+        self, apply: Callable[[Settings], Awaitable[None]], *, requested: bool
+    ) -> None:
+        """Read the file and apply the settings that need no restart.
+
+        Without a request, a reload that changes nothing is not logged.
+        """
         try:
             wanted = await asyncio.to_thread(self._load)
         except ConfigurationError as error:
             self._refuse(str(error))
             return
-        except Exception as error:  # noqa: BLE001 - whatever is in a file, the market is watched on
-            self._refuse(f"it cannot be read: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - no file content may stop the service
+            self._refuse(f"cannot read the file: {type(error).__name__}")
             return
         before = self._running
         self._running = applicable(before, wanted)
         changes = differences(before, self._running)
-        waiting = differences(self._running, wanted)
+        need_restart = differences(self._running, wanted)
         if changes:
             await apply(self._running)
-        if changes or asked or not self._successful:
+        if changes or requested or not self._successful:
             log.info("configuration reloaded", file=self._name(), changes=changes)
-        if waiting and (asked or waiting != self._waiting):
-            log.warning("settings wait for a restart", changes=waiting)
-        self._waiting = waiting
+        if need_restart and (requested or need_restart != self._need_restart):
+            log.warning("settings need a restart", changes=need_restart)
+        self._need_restart = need_restart
         self._successful = True
         self._success_at = time.time()
 
     def _load(self) -> Settings:
         file = self._started_with
         if file is not None and not file.exists():
-            raise ConfigurationError(f"the configuration file {file} is gone")
+            raise ConfigurationError(f"the configuration file {file} does not exist any more")
         return load_settings(self._source.path, self._source.environ)
 
     def _refuse(self, reason: str) -> None:
         self._successful = False
-        log.error("configuration not reloaded, nothing changes", file=self._name(), reason=reason)
+        log.error(
+            "configuration not reloaded, running settings kept", file=self._name(), reason=reason
+        )
 
     def _name(self) -> str | None:
         file = self._source.file or self._started_with
         return str(file) if file is not None else None
 
     def collect(self) -> Iterator[Metric]:
-        """What became of the last reload; the start counts as one."""
+        """Yield the metrics of the last reload; the start counts as a reload."""
         yield gauge(
             "config_last_reload_successful",
             "1 if the configuration was right when it was last read, 0 if it was refused.",
@@ -179,5 +187,5 @@ class Reloader(Collector):
         yield gauge(
             "config_restart_required_settings",
             "Settings whose new value takes effect at the next start only.",
-            len(self._waiting),
+            len(self._need_restart),
         )

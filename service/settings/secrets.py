@@ -1,7 +1,7 @@
-"""Secrets: passwords and keys that a setting gives, or a file that a setting names.
+"""Secrets: passwords and keys from a setting, or from a file that a setting names.
 
-A secret is never shown. Whatever prints, logs or compares settings meets a ``Secret``, and only
-who calls ``reveal`` has its value: the code that hands it to Kafka or to a token endpoint.
+A secret is never shown. Code that prints, logs or compares settings handles a ``Secret``. Only
+``reveal`` returns the value, for the code that passes it to Kafka or to a token endpoint.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ MAX_FILE_BYTES = 65_536
 
 
 class Secret:
-    """A text that is not shown.
+    """A text whose value is hidden when it is printed.
 
     >>> Secret("hunter2"), f"{Secret('hunter2')}", bool(Secret(""))
     (Secret((secret)), '(secret)', False)
@@ -26,7 +26,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return self._value
 
     def __bool__(self) -> bool:
@@ -45,55 +45,55 @@ class Secret:
         return f"Secret({self})"
 
 
-def to_secret(kind: type, value: Any) -> Any:
-    """How msgspec is to read a ``Secret``: its ``dec_hook``.
+def decode_secret(kind: type, value: Any) -> Any:
+    """Read a ``Secret``: the ``dec_hook`` for msgspec.
 
     Raises
     ------
     NotImplementedError
-        Another type is asked for: so msgspec wants to be told that there is no way to read it.
+        ``kind`` is another type. msgspec expects this error for types that the hook cannot read.
     ValueError
-        It is no text.
+        The value is not text.
     """
     if kind is not Secret:
         raise NotImplementedError(kind)
     if isinstance(value, Secret):
         return value
     if not isinstance(value, str):
-        raise ValueError("not text")  # noqa: TRY004 - what msgspec turns into its own error
+        raise ValueError("not text")  # noqa: TRY004 - msgspec turns it into its own error
     return Secret(value)
 
 
-def hidden(value: Any) -> Any:
-    """How msgspec is to write a ``Secret``: its ``enc_hook``. It is not shown there either.
+def encode_hidden(value: Any) -> Any:
+    """Write a ``Secret`` without its value: the ``enc_hook`` for msgspec.
 
     Raises
     ------
     NotImplementedError
-        The value is of another type: so msgspec wants to be told that there is no way to write it.
+        The value has another type. msgspec expects this error for types that the hook cannot write.
     """
     if isinstance(value, Secret):
         return str(value)
     raise NotImplementedError(type(value))
 
 
-def given(key: str, value: Secret, file: str) -> Secret:
-    """A secret that is set as it is, or that stands in a file.
+def read_secret(key: str, value: Secret, file: str) -> Secret:
+    """Return a secret from its setting, or from the file that a setting names.
 
-    The file is read anew each time, so that a secret may be replaced while the service runs. A
-    line break at its end, which editors leave there, is not part of it.
+    Each call reads the file again: you can replace a secret while the service runs. A line break
+    at the end of the file is not part of the secret.
 
     Parameters
     ----------
     key
-        The setting's; the one for the file has ``_file`` after it.
+        Key of the setting. The setting for the file has the same key with ``_file`` after it.
     value, file
-        What the two are set to; at most one of them is.
+        Values of the two settings; at most one of them is set.
 
     Raises
     ------
     ConfigurationError
-        The file cannot be read, or there is nothing in it.
+        The file cannot be read, or it is empty.
     """
     if not file:
         return value
@@ -109,5 +109,5 @@ def given(key: str, value: Secret, file: str) -> Secret:
         raise ConfigurationError(f"{key}_file: {file} is larger than {MAX_FILE_BYTES} bytes")
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise ConfigurationError(f"{key}_file: there is nothing in {file}")
+        raise ConfigurationError(f"{key}_file: {file} is empty")
     return Secret(text)

@@ -1,7 +1,7 @@
-"""Every setting of the service: its name, its default and its bounds.
+"""All settings of the service: names, defaults and limits.
 
-Each section of the configuration is one struct. ``docs/configuration.md`` says what each setting
-is for; ``service.settings.load`` reads them from a file and from the environment.
+Each section of the configuration is one struct. ``docs/configuration.md`` describes each setting.
+``service.settings.load`` reads the settings from a file and from the environment.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, TimeUnit
-from service.settings.secrets import Secret, hidden, to_secret
+from service.settings.secrets import Secret, decode_secret, encode_hidden
 
 Servers = Annotated[
     str,
@@ -53,7 +53,7 @@ Labels = Annotated[
     ),
 ]
 OWN_LABELS = frozenset({"alertname", "symbol", "detector", "severity"})
-"""The labels that identify an incident; none of them can be configured."""
+"""Labels that identify an incident; you cannot configure them."""
 
 _TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$", description=_TOPIC)]
@@ -90,7 +90,7 @@ TimeOfDay = Annotated[
 
 
 def parse_labels(text: str) -> dict[str, str]:
-    """Labels from a setting.
+    """Parse the labels of a setting.
 
     >>> parse_labels("venue=north, tier=1")
     {'venue': 'north', 'tier': '1'}
@@ -132,7 +132,7 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The topics that events are read from."""
+    """Topics that the service reads events from."""
 
     orders: Topic = "market.orders"
     cancels: Topic = "market.cancels"
@@ -143,7 +143,7 @@ class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The topics that the service writes to."""
+    """Topics that the service writes to."""
 
     alerts: Topic = "foreshock.alerts"
     signals: OptionalTopic = "foreshock.signals"
@@ -153,7 +153,7 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """For each stream: our field names to the venue's, where they differ."""
+    """For each stream: Foreshock's field names, mapped to the venue's where they differ."""
 
     orders: dict[str, str] = field(default_factory=dict)
     cancels: dict[str, str] = field(default_factory=dict)
@@ -164,7 +164,7 @@ class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the venue writes its events."""
+    """Format of the venue's events."""
 
     time_unit: TimeUnit = "ns"
     max_record_bytes: Annotated[int, Meta(ge=1_024, le=104_857_600)] = 1_048_576
@@ -173,7 +173,7 @@ class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TimeSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bars, and how the topics are brought into one sequence."""
+    """Bars, and the alignment of the topics to one sequence in event time."""
 
     bar_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     max_disorder_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
@@ -181,7 +181,7 @@ class TimeSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How readily an alarm is raised."""
+    """Sensitivity and warm-up of the detection."""
 
     false_alarms_per_day: Budget = 1.0
     warmup_bars: Annotated[int, Meta(ge=10, le=100_000)] = 240
@@ -189,7 +189,7 @@ class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeedSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """When a symbol's inputs are not to be trusted."""
+    """When a symbol's feed counts as unreliable."""
 
     frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 5.0
     symbol_frozen_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
@@ -199,14 +199,14 @@ class FeedSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MarketSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """When incidents of several symbols are one of the market."""
+    """When incidents of several symbols make a market-wide incident."""
 
     min_symbols: Annotated[int, Meta(ge=3, le=1_000_000)] = 3
     window_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The bounds of everything that grows."""
+    """Limits for memory and for metric labels."""
 
     symbols: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     resting_orders: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
@@ -217,7 +217,7 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StateSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Snapshots, commits, and what is replayed where there is no snapshot."""
+    """Snapshots, commits, and the replay where there is no snapshot."""
 
     snapshot_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 30.0
     commit_seconds: Annotated[float, Meta(ge=0.1, le=3_600)] = 5.0
@@ -225,7 +225,7 @@ class StateSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where metrics, health and the console are served."""
+    """Address of the HTTP server for metrics, health and the console."""
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9464
@@ -234,7 +234,7 @@ class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where incidents are pushed to, beside the topic of alerts."""
+    """Alertmanagers that receive incidents, in addition to the alerts topic."""
 
     urls: Urls = ""
     labels: Labels = ""
@@ -248,7 +248,7 @@ class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How the service notices that its configuration file has changed."""
+    """How often the service checks its configuration file for changes."""
 
     watch_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 2.0
 
@@ -261,7 +261,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OverrideSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What applies to some symbols' alarms instead; what is None stays as it is."""
+    """Different settings for the alarms of some symbols; a field that is None changes nothing."""
 
     symbols: Symbols
     detectors: Detectors | None = None
@@ -271,7 +271,7 @@ class OverrideSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class MaintenanceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A time in which some symbols' alarms have no effect: once, or weekly."""
+    """A time window, one-time or weekly, in which the alarms of some symbols have no effect."""
 
     symbols: Symbols
     detectors: Detectors | None = None
@@ -284,7 +284,7 @@ class MaintenanceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be configured, valid by its types once it was loaded."""
+    """All settings. Loaded settings are valid by their types."""
 
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     topics: TopicSettings = field(default_factory=TopicSettings)
@@ -305,7 +305,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _WireMeaning(Struct, frozen=True):
-    """What of the wire section changes what is detected."""
+    """The settings of the wire section that change what is detected."""
 
     time_unit: TimeUnit
     max_record_bytes: int
@@ -313,22 +313,20 @@ class _WireMeaning(Struct, frozen=True):
 
 
 def settings_hash(settings: Settings) -> str:
-    """A fingerprint of the settings that change what is learned, as 16 hexadecimal digits.
+    """Return the fingerprint of the settings that change learned state, as 16 hexadecimal digits.
 
-    State saved under another fingerprint cannot be carried on. What only tunes the service (its
-    connection, buffers, labels, intervals, addresses) leaves it as it is, and so does what says
-    which alarms are wanted: the budget, overrides, maintenance windows and what counts against a
-    feed change nothing that is learned. What a new version adds stays out of it as well, or an
-    upgrade would cost all saved state.
-
+    State saved under another fingerprint cannot be used. These settings are not part of it:
+    operation (connection, buffers, labels, intervals, addresses), and the selection of alarms
+    (budget, overrides, maintenance windows, limits of a feed). Neither changes learned state.
+    Settings that a new version adds stay out too, or an upgrade would discard all saved state.
     >>> settings_hash(Settings(http=HttpSettings(port=1))) == settings_hash(Settings())
     True
     >>> settings_hash(Settings(time=TimeSettings(bar_seconds=2))) == settings_hash(Settings())
     False
     """
-    # Through the declared types, so that 1 and 1.0 for a number are the same setting.
-    builtins = msgspec.to_builtins(settings, enc_hook=hidden)
-    settings = msgspec.convert(builtins, Settings, dec_hook=to_secret)
+    # The conversion to the declared types makes 1 and 1.0 the same number.
+    builtins = msgspec.to_builtins(settings, enc_hook=encode_hidden)
+    settings = msgspec.convert(builtins, Settings, dec_hook=decode_secret)
     detection = msgspec.to_builtins(settings.detection)
     limits = msgspec.to_builtins(settings.limits)
     meaning = {

@@ -1,5 +1,5 @@
-"""The HTTP server: probes, authentication, and the Prometheus metrics.
+"""The HTTP server: probes, authentication and the Prometheus metrics.
 
-May import ``kafka``, ``outputs``, ``settings`` and ``pipeline``, whose live state it reads when it
-is asked. Requests enter; metric pages and probe results leave.
+May import ``kafka``, ``outputs``, ``settings`` and ``pipeline``; it reads their live state for each
+request. Input: requests. Output: metric pages and probe results.
 """

@@ -12,47 +12,47 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 MAX_REMEMBERED = 100
-"""So many verified passwords are remembered: more than there are users, in practice."""
+"""Verified passwords that are cached: more than the number of users, in practice."""
 
-_MAX_PASSWORD_BYTES = 72  # bcrypt's; longer ones cannot have been hashed whole
+_MAX_PASSWORD_BYTES = 72  # the limit of bcrypt; it ignores further bytes
 
 
 def basic_auth(users: Mapping[str, str], open_paths: frozenset[str]) -> Middleware:
-    """A middleware that lets nobody in without a known name and password.
+    """Create a middleware that requires a known user name and password.
 
-    bcrypt takes long on purpose. So it runs in a thread, one comparison at a time, and what it
-    found right is remembered under a keyed hash: a scraper's password is compared once, not at each
-    scrape. What it found wrong is not remembered: guesses must not push the scraper's out.
+    bcrypt is slow by design. It runs in a thread, one comparison at a time. Verified passwords are
+    cached under a keyed hash: a scraper's password is compared once, not at each scrape. Wrong
+    passwords are not cached, so that guesses cannot evict the scraper's entry.
 
     Parameters
     ----------
     users
         bcrypt hashes of passwords, by user; at least one.
     open_paths
-        What is answered to anybody.
+        Paths that need no authentication.
     """
     key = secrets.token_bytes(32)
     verified: OrderedDict[bytes, None] = OrderedDict()
-    turn = asyncio.Lock()
-    # Compared with where there is no such user: the time taken must not tell who there is.
-    nobody = _like(next(iter(users.values())))
+    lock = asyncio.Lock()
+    # For unknown users: the response time must not reveal which users exist.
+    dummy_hash = _dummy_hash(next(iter(users.values())))
 
     def digest(user: str, password: str, hashed: str) -> bytes:
         parts = (part.encode() for part in (user, password, hashed))
-        # The lengths keep ("ab", "c") and ("a", "bc") apart.
+        # The lengths make ("ab", "c") and ("a", "bc") different.
         joined = b"".join(len(part).to_bytes(4) + part for part in parts)
         return hashlib.blake2b(joined, key=key).digest()
 
     async def is_right(user: str, password: str) -> bool:
-        hashed = users.get(user, nobody)
-        seen = digest(user, password, hashed)
-        if seen in verified:
-            verified.move_to_end(seen)
+        hashed = users.get(user, dummy_hash)
+        cache_key = digest(user, password, hashed)
+        if cache_key in verified:
+            verified.move_to_end(cache_key)
             return True
-        async with turn:
+        async with lock:
             right = await asyncio.to_thread(_matches, password, hashed)
         if right and user in users:
-            verified[seen] = None
+            verified[cache_key] = None
             if len(verified) > MAX_REMEMBERED:
                 verified.popitem(last=False)
             return True
@@ -62,8 +62,8 @@ def basic_auth(users: Mapping[str, str], open_paths: frozenset[str]) -> Middlewa
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in open_paths:
             return await handler(request)
-        given = _given(request.headers.get("Authorization", ""))
-        if given is not None and await is_right(*given):
+        credentials = _credentials(request.headers.get("Authorization", ""))
+        if credentials is not None and await is_right(*credentials):
             return await handler(request)
         return web.Response(
             status=401,
@@ -74,8 +74,8 @@ def basic_auth(users: Mapping[str, str], open_paths: frozenset[str]) -> Middlewa
     return authenticate
 
 
-def _given(header: str) -> tuple[str, str] | None:
-    """The user and the password of an Authorization header; None if it has none."""
+def _credentials(header: str) -> tuple[str, str] | None:
+    """Return the user and the password of an Authorization header; None if it has none."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -88,13 +88,13 @@ def _given(header: str) -> tuple[str, str] | None:
 
 
 def _matches(password: str, hashed: str) -> bool:
-    """Whether a password has this hash; bcrypt compares in constant time."""
+    """Return whether a password has this hash; bcrypt compares in constant time."""
     raw = password.encode()
     fits = len(raw) <= _MAX_PASSWORD_BYTES and b"\0" not in raw
     return bcrypt.checkpw(raw if fits else b"", hashed.encode()) and fits
 
 
-def _like(hashed: str) -> str:
-    """A hash that nothing matches, which takes as long to compare with as the given one."""
+def _dummy_hash(hashed: str) -> str:
+    """Return a hash that no password matches, with the same cost as ``hashed``."""
     salt = bcrypt.gensalt(int(hashed[4:6]))
     return bcrypt.hashpw(secrets.token_hex(32).encode(), salt).decode()

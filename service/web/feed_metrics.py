@@ -1,4 +1,4 @@
-"""What Prometheus sees of the feed: whether the inputs are to be trusted, apart from the market."""
+"""Metrics of the feeds: whether the inputs are complete, in time and plausible."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ from service.metric_families import counter, gauge, single
 
 
 def feeds(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
-    """What was found against the feeds of the symbols, and what stands."""
+    """Yield the metrics of past and current feed findings."""
     counts = counters.tally.market.feed
     yield counter(
         "feed_findings",
         "Bars of a symbol in which something was found against its feed.",
-        # All of them from the start, as for incidents.
+        # All series from the start, as for incidents.
         {(check,): counts.findings.get(check, 0) for check in CHECKS},
         ["check"],
     )
@@ -29,11 +29,11 @@ def feeds(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Iter
         {(kind,): counters.incidents[FEED_INTEGRITY, kind] for kind in ("warning", "critical")},
         ["severity"],
     )
-    standing = Counter(check for m in monitors for check in m.feed.findings.standing)
+    current = Counter(check for m in monitors for check in m.feed.findings.standing)
     yield gauge(
         "feed_suspect_symbols",
         "Symbols against whose feed something stands.",
-        {(check,): standing[check] for check in CHECKS},
+        {(check,): current[check] for check in CHECKS},
         ["check"],
     )
     yield gauge(

@@ -1,4 +1,4 @@
-"""What Prometheus sees of the market: its symbols, their stress and their incidents."""
+"""Metrics of the market: symbols, their stress and their incidents."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,16 +19,16 @@ from service.kafka.counters import ConsumerCounters
 from service.metric_families import counter, gauge, single
 
 RATE_SPAN = SPANS_SECONDS.index(15)
-"""Sums over a span are forgotten exponentially: divided by its length they are rates."""
+"""Index of the 15 s span. Its sums decay exponentially: a sum divided by 15 s is a rate."""
 
 
 def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
-    """The market as a whole."""
+    """Yield the metrics of the market as a whole."""
     counts = counters.tally.market
     yield counter(
         "suppressed_alarms",
         "Alarms of a detector in a bar that an override or a maintenance window suppressed.",
-        # All of them from the start, as for incidents.
+        # All series from the start, as for incidents.
         {pair: counts.suppressed_alarms.get(pair, 0) for pair in product(NAMES, REASON_KINDS)},
         ["detector", "reason_kind"],
     )
@@ -87,24 +87,24 @@ def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Ite
 
 
 class LabelledSymbols:
-    """The symbols that have series of their own: as many as may be, the most stressed first.
+    """The symbols that have their own series: up to a limit, the most stressed first.
 
-    One that has a series keeps it until another is alarmed: stress that goes up and down among calm
-    symbols does not make new series with every scrape.
+    A symbol keeps its series until another symbol has an alarm. So the changing stress of calm
+    symbols does not create new series at each scrape.
 
     Parameters
     ----------
-    most
-        How many may be.
+    limit
+        Highest number of symbols with their own series.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._kept: frozenset[str] = frozenset()
 
     def collect(self, monitors: Sequence[SymbolMonitor]) -> Iterator[Metric]:
-        """Their metrics, and how many symbols have none."""
-        chosen = nsmallest(self._most, monitors, key=self._place)
+        """Yield the metrics of these symbols, and the number of other symbols."""
+        chosen = nsmallest(self._limit, monitors, key=self._rank)
         self._kept = frozenset(monitor.symbol for monitor in chosen)
         signals = [monitor.signal for monitor in chosen if monitor.signal is not None]
         yield gauge(
@@ -145,8 +145,8 @@ class LabelledSymbols:
             len(monitors) - len(chosen),
         )
 
-    def _place(self, monitor: SymbolMonitor) -> tuple[bool, bool, bool, float]:
-        """What is smaller comes first."""
+    def _rank(self, monitor: SymbolMonitor) -> tuple[bool, bool, bool, float]:
+        """Return the sort key of a symbol; the smallest comes first."""
         signal = monitor.signal
         stress = (signal.stress_ratio if signal is not None else None) or 0.0
         with_incident = monitor.incidents.open is not None
@@ -154,7 +154,7 @@ class LabelledSymbols:
 
 
 def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
-    """The market itself, of the last bar of each symbol that had events."""
+    """Yield the market values of each symbol's last bar with events."""
     books = {bar.symbol: bar.closed for bar in bars if bar.closed is not None}
     yield gauge(
         "symbol_mid_price",
@@ -196,7 +196,7 @@ def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
 
 
 def _leverage(bars: Sequence[Bar]) -> Iterator[Metric]:
-    """What the accounts of each symbol lately staked."""
+    """Yield the recent leverage of the accounts, per symbol."""
     minutes = {bar.symbol: bar.spans[-1] for bar in bars if bar.spans[-1].leveraged > 0.0}
     yield gauge(
         "symbol_leverage_excess_ratio",

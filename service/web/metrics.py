@@ -1,6 +1,6 @@
-"""What Prometheus sees: the core's plain counters, read when it asks. No event pays for it.
+"""The Prometheus metrics: plain counters of the core, read at each scrape, without cost per event.
 
-docs/metrics.md is the specification; a test holds the two together.
+docs/metrics.md is the specification; a test compares it with the metrics.
 """
 
 import time
@@ -28,14 +28,14 @@ from service.web.view import View
 
 
 class ForeshockCollector(Collector):
-    """Exposes the service.
+    """Exposes the metrics of the service.
 
     Parameters
     ----------
     settings
-        For the length of a bar and for the cap on symbols as labels.
+        Source of the length of a bar and of the limit of symbols as labels.
     view
-        Gives the live parts; they change as the service connects anew.
+        Returns the live components; they change when the service connects again.
     """
 
     def __init__(self, settings: Settings, view: Callable[[], View]) -> None:
@@ -44,7 +44,7 @@ class ForeshockCollector(Collector):
         self._symbols = LabelledSymbols(settings.limits.labelled_symbols)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics at this moment."""
+        """Yield the current metrics."""
         view = self._view()
         monitors = view.monitors
         yield gauge(
@@ -129,7 +129,7 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
     yield counter(
         "incidents",
         "Incidents that opened (warning), became or are critical, or tell of a drift (info).",
-        # All of them from the start: the first of a series is nothing that a rate can see.
+        # All series from the start: rate() ignores the first value of a new series.
         {
             kind: counters.incidents[kind]
             for kind in (
@@ -260,11 +260,11 @@ def _deliveries(deliveries: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
 
 
 def registry(collectors: Iterable[Collector]) -> CollectorRegistry:
-    """A registry with the given collectors and those of the process itself."""
-    its = CollectorRegistry(auto_describe=False)
-    ProcessCollector(registry=its)
-    PlatformCollector(registry=its)
-    GCCollector(registry=its)
+    """Create a registry with these collectors and the collectors of the process."""
+    created = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=created)
+    PlatformCollector(registry=created)
+    GCCollector(registry=created)
     for collector in collectors:
-        its.register(collector)
-    return its
+        created.register(collector)
+    return created

@@ -1,7 +1,7 @@
-"""The image's health check: whether the service in this container answers ``/healthz``.
+"""The health check of the container image: whether the service answers ``/healthz``.
 
-It is run every few seconds, so it loads next to nothing. It reads the port from the same variable
-as the service, and finds out by itself whether the port speaks TLS.
+It runs every few seconds, so it imports little. It reads the port from the same variable as the
+service, and detects by itself whether the port uses TLS.
 """
 
 import http.client
@@ -13,14 +13,14 @@ TIMEOUT_SECONDS = 2.0
 
 
 def is_alive(port: int) -> bool:
-    """Ask on loopback, in plain text and, where that is not understood, over TLS."""
+    """Send a request on loopback, first in plain text, then over TLS."""
     try:
         return _is_ok(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS))
     except (http.client.BadStatusLine, ConnectionResetError):
         pass  # not HTTP
     except OSError:
         return False
-    # Nothing is told and nothing is believed but that it answers: no certificate needs to be known.
+    # Nothing secret is sent and only the status is used, so the certificate is not verified.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     connection = http.client.HTTPSConnection(
@@ -30,7 +30,7 @@ def is_alive(port: int) -> bool:
         connection.connect()
         return _is_ok(connection)
     except http.client.RemoteDisconnected:
-        return True  # after the handshake it wants a certificate of ours: so it lives
+        return True  # the server requires a client certificate: it is alive
     except (http.client.HTTPException, OSError):
         return False
 

@@ -1,4 +1,4 @@
-"""HTTP: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for probes, and what is added."""
+"""HTTP: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for probes, and added routes."""
 
 import errno
 import socket
@@ -17,7 +17,7 @@ from service.web.basic_auth import basic_auth
 from service.web.web_config import WebConfig
 
 SECURITY_HEADERS: Mapping[str, str] = {
-    # Nothing here is a page; one that is added says what it may load.
+    # For responses that are not pages; a page sets its own policy.
     "Content-Security-Policy": (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -27,17 +27,17 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""Answered without a name and a password: orchestrators' probes have none to give."""
+"""Paths without authentication: probes of orchestrators have no credentials."""
 
 _SHUTDOWN_SECONDS = 2.0
-_IDLE_SECONDS = 75.0  # longer than Prometheus's usual interval, so that it keeps its connection
+_IDLE_SECONDS = 75.0  # longer than Prometheus's usual scrape interval, to keep its connection
 
 
 class Health(Struct, frozen=True):
     """The state of the service.
 
-    ``live``: the process should not be restarted. ``ready``: it does its work. ``checks``: what
-    was looked at, and for each "ok" or what it is waiting for, in words.
+    ``live``: the process needs no restart. ``ready``: the service processes events. ``checks``: the
+    result of each check, by name: "ok", or a phrase that says what the service is waiting for.
     """
 
     live: bool
@@ -46,14 +46,14 @@ class Health(Struct, frozen=True):
 
 
 class HttpServer:
-    """A running server. ``port`` is the one it listens on; ``close`` stops it."""
+    """A running server. ``port`` is the port that it listens on; ``close`` stops it."""
 
     def __init__(self, runner: web.AppRunner, port: int) -> None:
         self._runner = runner
         self.port = port
 
     async def close(self) -> None:
-        """Stop: no new connections; requests in flight have two seconds to end."""
+        """Stop the server: no new connections, and two seconds for requests in flight."""
         await self._runner.cleanup()
 
 
@@ -66,25 +66,25 @@ async def start_http(
     web_config: WebConfig | None = None,
     additions: Iterable[Callable[[web.Application], None]] = (),
 ) -> HttpServer:
-    """Start to serve.
+    """Start the HTTP server.
 
     Parameters
     ----------
     host, port
-        Where to listen; port 0 takes any free one.
+        Address to listen on; port 0 selects any free port.
     registry
-        What ``/metrics`` exposes.
+        Metrics that ``/metrics`` exposes.
     health
-        Called for each probe.
+        Returns the health; called for each probe.
     web_config
-        What is asked of clients; nothing if None.
+        TLS and authentication; neither if None.
     additions
-        Each adds what else is served.
+        Functions that add routes.
 
     Raises
     ------
     OperatorError
-        The address cannot be listened on.
+        The server cannot listen on the address.
     """
     web_config = web_config or WebConfig()
     middlewares: list[Middleware] = [_log_request, _plain_errors]
@@ -137,7 +137,7 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """404, 405 and the like as one line of plain text; a fault of ours as 500, without details."""
+    """Return HTTP errors as one line of plain text; internal errors as 500, without details."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -145,7 +145,7 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
+    except Exception:  # noqa: BLE001 - the client gets an answer for every error
         structlog.get_logger("http").exception("request failed", path=request.path)
         return web.Response(status=500, text="500 Internal Server Error\n")
 

@@ -1,4 +1,4 @@
-"""The live parts of a process, as the metrics and the console look at them."""
+"""The live components of a process, for the metrics and the console."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,30 @@ from service.outputs.publisher import Published
 
 
 class View(Struct):
-    """What there is to look at: the live parts, as they are at the moment.
+    """The live components in their current state.
 
-    ``lags`` are the records not yet read, by topic and partition number; ``restoring`` the topic
-    partitions assigned and not yet restored; ``deliveries`` what became of alerts by Alertmanager;
-    ``budget_per_day`` the false alarms a symbol and day that thresholds are set for, the mean over
-    symbols; ``market_watched`` whether incidents of the market are found here, ``market_alerts``
-    what is open of them, and ``market_wide_symbols`` the symbols in it.
+    Attributes
+    ----------
+    counters, published
+        Counters of the consumer and of the producer.
+    partitions
+        The assigned and restored partitions, by number.
+    lags
+        Unread records, by topic and partition number.
+    connected
+        Whether the process is a member of the consumer group.
+    restoring
+        Number of assigned topic partitions that are not restored yet.
+    deliveries
+        Counters of the alerts for each Alertmanager, by URL.
+    budget_per_day
+        The false-alarm budget per symbol and day, the mean over symbols.
+    market_watched
+        Whether this process watches for market-wide incidents.
+    market_alerts
+        Open market-wide alerts.
+    market_wide_symbols
+        Number of symbols in the open market-wide incident.
     """
 
     counters: ConsumerCounters
@@ -36,21 +53,21 @@ class View(Struct):
 
     @property
     def monitors(self) -> list[SymbolMonitor]:
-        """The symbols that are watched, of all partitions."""
+        """The monitors of the symbols of all partitions."""
         return [m for p in self.partitions.values() for m in p.task.monitors.values()]
 
     @property
     def open_alerts(self) -> dict[int, list[Alert] | None]:
-        """What is open in each partition, and of the market; None while that is not known."""
-        its = {number: p.task.open_alerts() for number, p in self.partitions.items()}
-        return {**its, **self.market_alerts}
+        """The open alerts of each partition and of the market; None while unknown."""
+        alerts = {number: p.task.open_alerts() for number, p in self.partitions.items()}
+        return {**alerts, **self.market_alerts}
 
     @property
     def newest_ns(self) -> int:
-        """How far the market has been seen, in nanoseconds of event time; 0 for not at all."""
+        """The newest watermark, in nanoseconds of event time; 0 before the first event."""
         return max((p.task.aligner.watermark_ns for p in self.partitions.values()), default=0)
 
     def monitor(self, symbol: str) -> SymbolMonitor | None:
-        """What watches a symbol; None where this process does not."""
+        """Return the monitor of a symbol; None if this process does not watch the symbol."""
         tasks = (partition.task for partition in self.partitions.values())
         return next((m for task in tasks if (m := task.monitors.get(symbol)) is not None), None)

@@ -1,9 +1,8 @@
-"""TLS and basic authentication of our HTTP server, from a web configuration file.
+"""TLS and basic authentication of the HTTP server, from a web configuration file.
 
-The file is the one that Prometheus, Alertmanager and the exporters take with
-``--web.config.file`` (https://github.com/prometheus/exporter-toolkit), as far as the server has
-what it configures. A key that the server does not know is an error: what is meant to protect must
-not be passed over in silence.
+The format is that of ``--web.config.file`` of Prometheus, Alertmanager and the exporters
+(https://github.com/prometheus/exporter-toolkit). The server supports a part of it. An unsupported
+key is an error: the server must not ignore a protection that the operator asked for.
 """
 
 import difflib
@@ -27,12 +26,12 @@ _CLIENTS: Mapping[str, ssl.VerifyMode] = {
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 _BCRYPT = re.compile(r"^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$")
-_MAX_COST = 18  # a single request would take longer than anybody waits for an answer
+_MAX_COST = 18  # above it, one comparison takes longer than a client waits
 _SECTIONS = ("tls_server_config", "basic_auth_users")
 
 
 class TlsConfig(Struct, frozen=True):
-    """``tls_server_config``: paths as the file gives them, seen from the file's folder."""
+    """``tls_server_config``; paths are relative to the folder of the file."""
 
     cert_file: str = ""
     key_file: str = ""
@@ -45,10 +44,10 @@ class TlsConfig(Struct, frozen=True):
 
 
 class WebConfig(Struct, frozen=True):
-    """What the HTTP server asks of its clients; by default nothing.
+    """What the HTTP server requires of its clients; by default nothing.
 
-    ``tls`` is ready to serve with, None for plain HTTP. ``users`` are bcrypt hashes of passwords,
-    by user; empty for no authentication.
+    ``tls`` is the context of the server, None for plain HTTP. ``users`` holds bcrypt hashes of
+    passwords, by user; empty for no authentication.
     """
 
     tls: ssl.SSLContext | None = None
@@ -61,7 +60,7 @@ def load_web_config(file: str) -> WebConfig:
     Raises
     ------
     ConfigurationError
-        It cannot be read, or there is anything in it that is wrong or that is not supported.
+        The file cannot be read, or has invalid or unsupported content.
     """
     if not file:
         return WebConfig()
@@ -73,12 +72,12 @@ def load_web_config(file: str) -> WebConfig:
     except UnicodeDecodeError:
         raise ConfigurationError(f"{SETTING}: {file} is not UTF-8 text") from None
     except yaml.YAMLError as error:
-        # Not the error's own words: they quote the line, and hashes may stand in it.
+        # Without the message of the YAML error: it quotes the line, which may contain a hash.
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark is not None else ""
         raise ConfigurationError(f"{SETTING}: {file} is not valid YAML{where}") from None
     content = {} if content is None else content
-    errors = list(_mistakes(content))
+    errors = list(_errors(content))
     if errors:
         lines = "".join(f"\n  {error}" for error in errors)
         raise ConfigurationError(f"{SETTING}: {file} cannot be used:{lines}")
@@ -89,7 +88,7 @@ def load_web_config(file: str) -> WebConfig:
     )
 
 
-def _mistakes(content: Any) -> Iterator[str]:
+def _errors(content: Any) -> Iterator[str]:
     if not isinstance(content, dict):
         yield "it must have the sections tls_server_config, basic_auth_users or both"
         return
@@ -97,25 +96,25 @@ def _mistakes(content: Any) -> Iterator[str]:
         if name not in _SECTIONS:
             yield f"{name}: {_unknown(str(name), _SECTIONS)}"
     if (tls := content.get("tls_server_config")) is not None:
-        yield from _of_tls(tls)
+        yield from _tls_errors(tls)
     users = content.get("basic_auth_users")
     if users is not None and not isinstance(users, dict):
-        yield "basic_auth_users: it must be names, and for each the bcrypt hash of a password"
+        yield "basic_auth_users: it must be a table of user names and bcrypt hashes of passwords"
         return
-    for name, its in (users or {}).items():
+    for name, hashed in (users or {}).items():
         if not isinstance(name, str) or not name or ":" in name:
             yield f"basic_auth_users.{name}: a name must be text without a colon"
-        found = _BCRYPT.match(its) if isinstance(its, str) else None
+        found = _BCRYPT.match(hashed) if isinstance(hashed, str) else None
         if found is None:
             yield (
                 f"basic_auth_users.{name}: it must be the bcrypt hash of a password, as "
                 "`htpasswd -nBC 10 NAME` prints it after the colon"
             )
         elif not 4 <= int(found[1]) <= _MAX_COST:
-            yield f"basic_auth_users.{name}: its cost must be from 4 to {_MAX_COST}"
+            yield f"basic_auth_users.{name}: the cost must be from 4 to {_MAX_COST}"
 
 
-def _of_tls(tls: Any) -> Iterator[str]:
+def _tls_errors(tls: Any) -> Iterator[str]:
     section = "tls_server_config"
     known = TlsConfig.__struct_fields__
     if not isinstance(tls, dict):
@@ -130,11 +129,11 @@ def _of_tls(tls: Any) -> Iterator[str]:
             yield f"{section}.{name} = {value}: it must be one of {', '.join(_CLIENTS)}"
         elif name in ("min_version", "max_version") and value not in _VERSIONS:
             yield f"{section}.{name} = {value}: it must be one of {', '.join(_VERSIONS)}"
-    yield from _of_tls_together(tls, section)
+    yield from _tls_conflicts(tls, section)
 
 
-def _of_tls_together(tls: Mapping[str, Any], section: str) -> Iterator[str]:
-    """What no single key of ``tls_server_config`` shows."""
+def _tls_conflicts(tls: Mapping[str, Any], section: str) -> Iterator[str]:
+    """Yield missing keys of ``tls_server_config`` and conflicts between its keys."""
     for name in ("cert_file", "key_file"):
         if not tls.get(name):
             yield f"{section}.{name}: it is missing"
@@ -152,18 +151,18 @@ def _of_tls_together(tls: Mapping[str, Any], section: str) -> Iterator[str]:
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
-    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-    return f"it is not supported; {meant}"
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return f"it is not supported; {hint}"
 
 
 def _context(config: TlsConfig, folder: Path) -> ssl.SSLContext:
-    """A server's context. Raises ConfigurationError if a file is not what it should be."""
+    """Create the server's TLS context. Raises ConfigurationError if a file is not usable."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.min_version]
     context.maximum_version = _VERSIONS[config.max_version]
     certificate, key = folder / config.cert_file, folder / config.key_file
     try:
-        # A key with a password must not ask for it on the terminal.
+        # OpenSSL must not ask for the password of a key on the terminal.
         context.load_cert_chain(certificate, key, lambda: "")
     except (ssl.SSLError, ValueError):
         raise ConfigurationError(
@@ -180,8 +179,8 @@ def _context(config: TlsConfig, folder: Path) -> ssl.SSLContext:
             context.load_verify_locations(authorities)
         except ssl.SSLError:
             raise ConfigurationError(
-                f"{SETTING}: tls_server_config.client_ca_file: there is no certificate in PEM in "
-                f"{authorities}"
+                f"{SETTING}: tls_server_config.client_ca_file: {authorities} has no certificate in "
+                "PEM"
             ) from None
         except OSError as error:
             raise ConfigurationError(

@@ -209,7 +209,7 @@ def test_simulate_writes_streams_and_truth_and_overwrites_nothing(
 
 def test_simulate_refuses_a_scenario_that_would_never_begin(capsys: pytest.CaptureFixture[str]):
     assert main(["simulate", "out", "--scenario", "cascade", "--duration", "60"]) == 2
-    assert "give it a longer --duration or an earlier --start" in capsys.readouterr().err
+    assert "set a longer --duration or an earlier --start" in capsys.readouterr().err
     assert not Path("out").exists()
 
 
@@ -245,6 +245,6 @@ def test_topics_tells_what_is_missing_and_creates_it(
     assert [f"snapshots.{mark}", "outputs.snapshots", "3", "compact", "1048588"] in rows
     assert [f"alerts.{mark}", "outputs.alerts", "3", "delete", "30", "days", "1048588"] in rows
     assert main(["topics", "--create"]) == 0
-    assert "nothing was missing" in capsys.readouterr().out
+    assert "no topic was missing" in capsys.readouterr().out
     assert main(["topics", "--create", "--partitions", "4"]) == 2
     assert "have 3 partitions" in capsys.readouterr().err

@@ -16,9 +16,9 @@ from tests.chromium import (
     WIDE,
     browser,
     new_page,
+    record_problems,
     require_chromium,
     runs_inline_code,
-    watched,
 )
 from tests.console import screenshots
 from tests.console.desk import Desk, restarted, served
@@ -77,7 +77,7 @@ async def chrome() -> AsyncIterator[Browser]:
 async def opened(chrome: Browser, url: str) -> AsyncIterator[Page]:
     """A page that may load nothing from elsewhere, raise nothing and pop up nothing."""
     page = await new_page(chrome)
-    strange = watched(page, url)
+    strange = record_problems(page, url)
     await page.goto(url)
     try:
         yield page
@@ -156,7 +156,7 @@ async def test_warming_up_restoring_and_stale_data_are_told(chrome: Browser):
         desk.health = Health(live=True, ready=False, checks={"state": "restoring 3 partitions"})
         await expect(verdict).to_contain_text("restoring 3 partitions")
         desk.health = Health(live=True, ready=True, checks={"kafka": "ok"})
-        await expect(verdict).to_contain_text("no events have come yet")
+        await expect(verdict).to_contain_text("no events received yet")
         desk.run_to(150)
         await expect(verdict).to_contain_text("warming up")
         await expect(page.locator("#symbols tbody")).to_contain_text("% learned")
@@ -165,7 +165,7 @@ async def test_warming_up_restoring_and_stale_data_are_told(chrome: Browser):
         await expect(service).to_contain_text("is healthy")
         desk.silence = 42.0
         await expect(service).to_contain_text("no events for 4")
-        await expect(verdict).to_contain_text("the market is closed, or its feed is down")
+        await expect(verdict).to_contain_text("the market is closed or the feed is down")
 
 
 async def test_a_lost_connection_is_told_and_found_again(chrome: Browser):
@@ -213,11 +213,11 @@ async def test_an_alarm_is_not_told_with_the_evidence_of_its_feed(chrome: Browse
         await expect(boxes).to_have_count(2)
         of_market, of_feed = boxes.nth(0), boxes.nth(1)
         await expect(of_market).to_contain_text("7.4 times less than usual")
-        await expect(of_market).to_contain_text("it ends after")
+        await expect(of_market).to_contain_text("the incident ends after")
         await expect(of_market).not_to_contain_text("missing")
         await expect(of_feed).to_contain_text("feed, critical")
         await expect(of_feed).to_contain_text("12 events are missing (gap in the sequence numbers)")
-        await expect(of_feed).not_to_contain_text("it ends after")
+        await expect(of_feed).not_to_contain_text("the incident ends after")
         await expect(page.locator("#verdict")).to_have_attribute("data-state", "warning")
 
 
@@ -234,7 +234,7 @@ async def test_a_link_is_followed_and_one_that_cannot_be_is_told(chrome: Browser
         await expect(said).to_have_text("")
         for hash_ in ("%E0%A4%A", "W" * 65):
             await page.evaluate("(its) => { location.hash = its; }", hash_)
-            await expect(said).to_contain_text("names no symbol")
+            await expect(said).to_contain_text("names no valid symbol")
             await expect(page.locator("#connection")).to_contain_text("live")
         await page.locator("#symbols .pick").first.click()
         await expect(said).to_have_text("")

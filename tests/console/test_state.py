@@ -8,7 +8,7 @@ from detectors.incidents.kind import FEED_INTEGRITY
 from service.console.detail import detail
 from service.console.health import checks
 from service.exchange.scenarios.catalogue import scenario
-from service.presentation.phrases import words
+from service.presentation.phrases import describe_feature
 from tests.console.desk import Desk, restarted
 from tests.steps import alert
 
@@ -22,7 +22,7 @@ def test_a_symbol_is_shown_with_all_its_incidents_and_the_evidence_of_each():
         alert(2, detector=FEED_INTEGRITY, severity="critical", evidence=[LOST]),
     )
     shown, _ = detail(desk.view(), desk.history, "S", 0)
-    told = {its.kind: [cause.words for cause in its.causes] for its in shown.incidents}
+    told = {its.kind: [cause.text for cause in its.causes] for its in shown.incidents}
     assert told == {
         "alarm": ["depth near the touch has been 7.4 times less than usual over 15 s"],
         "feed": ["12 events are missing (gap in the sequence numbers)"],
@@ -31,12 +31,12 @@ def test_a_symbol_is_shown_with_all_its_incidents_and_the_evidence_of_each():
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_what_is_found_against_a_feed_is_told_in_words(check: str):
-    assert check not in words(FEED_INTEGRITY, check, 0.3, 1.0)
+    assert check not in describe_feature(FEED_INTEGRITY, check, 0.3, 1.0)
 
 
 def test_what_is_found_against_a_feed_is_no_part_of_the_budget_of_false_alarms():
     desk = Desk(script=scenario("calm"), symbols=["S"], rate=5.0)
     desk.counters.incidents.update({("thin_book", "warning"): 2, (FEED_INTEGRITY, "warning"): 5})
     found = checks(desk.view(), desk.health, desk.history, desk.settings, 0.0)
-    (budget,) = (check.words for check in found if check.name == "budget")
+    (budget,) = (check.text for check in found if check.name == "budget")
     assert budget.startswith("2 incidents")

@@ -73,7 +73,7 @@ def test_it_ends_by_itself_and_accounts_for_every_event(environment: dict[str, s
     assert "[14:00] ground truth, begins: accounts raise their leverage" in out
     assert re.search(r"^\[\d\d:\d\d\] warning: \w+: BTC-PERP: ", out, re.MULTILINE), out
     assert re.search(r"^incidents +[1-9]", out, re.MULTILINE), out
-    assert "cascade    none yet: give the demonstration more --seconds or --speed" in out
+    assert "cascade    none yet: increase --seconds or --speed" in out
 
 
 def test_it_serves_metrics_beside_a_taken_port_and_ends_cleanly_on_ctrl_c(
@@ -96,14 +96,14 @@ def test_it_serves_metrics_beside_a_taken_port_and_ends_cleanly_on_ctrl_c(
             assert feed.readline() == b"event: overview\n"
             overview = json.loads(feed.readline().removeprefix(b"data: "))
             assert overview["partitions"] == 4
-            assert overview["service"]["words"].startswith(("warming up", "no events have come"))
+            assert overview["service"]["text"].startswith(("warming up", "no events received"))
             connection.close()
             children = psutil.Process(process.pid).children()
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert err == ""
-    assert "none yet: the demonstration ended before it" in out
+    assert "none yet: the demo stopped earlier" in out
     (log,) = tmp_path.glob("foreshock-demo-*.log")
     assert out.splitlines()[-1] == f"log        {log}"
     assert len(children) == 1
@@ -114,7 +114,7 @@ def test_it_stays_to_be_looked_at_if_asked_to(environment: dict[str, str]):
     arguments = ["--seconds", "2", "--speed", "5", "--http-port", "0", "--keep"]
     with started(arguments, environment) as process:
         url = line_with("console", process).split()[1]
-        line_with("the market has ended", process)
+        line_with("market ended", process)
         connection = HTTPConnection(
             url.removeprefix("http://").rstrip("/"), timeout=PATIENCE_SECONDS
         )

@@ -13,7 +13,7 @@ from service.demo.captions import Totals, summary
 from service.demo.lines import Lines
 from service.demo.observations import Observations
 from service.demo.plan import Plan, make_plan
-from service.demo.producer import Ahead, Progress
+from service.demo.producer import Lookahead, Progress
 from service.demo.screen import page
 from service.demo.status import Status
 from service.exchange.measures import Truth
@@ -21,7 +21,9 @@ from service.exchange.measures import Truth
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND
 DETECTORS = ("cancel_burst", "leverage_jump", "thin_book", "fading_book", "spoofing")
-STATUS = Status("watching: nothing unusual", 100, 10.0, 0, 0, "127.0.0.1:1", "http://x/", "/log")
+STATUS = Status(
+    "monitoring: no open incidents", 100, 10.0, 0, 0, "127.0.0.1:1", "http://x/", "/log"
+)
 TOTALS = Totals(produced=100, scored=99, late=1, rejected=0, seconds=90.0)
 
 
@@ -96,27 +98,27 @@ def test_the_lead_is_from_the_first_warning_after_the_build_up_began(
         observations.alert(alert(plan, seconds))
     observations.alert(alert(plan, 900, symbol="ETH-PERP"))
     text = told(plan, observations)
-    assert "thin_book at 16:40: 490 s before the cascade began (market time), 160 s after" in text
-    assert "1 of them before anything was done to the symbol" in text
-    assert "1 of them in symbols that nothing is done to" in text
-    assert "BTC-PERP from 24:50 on: the mark price moved 5.0%, 7.5 M liquidated in 200" in text
+    assert "thin_book at 16:40: 490 s before the cascade began, 160 s after its build-up" in text
+    assert "1 of them before the injection in their symbol" in text
+    assert "1 of them in symbols without an injection" in text
+    assert "BTC-PERP from 24:50: the mark price moved 5.0%, 7.5 M liquidated in 200" in text
 
 
 def test_a_cascade_that_nobody_warned_of_is_called_missed(plan: Plan, observations: Observations):
     observations.cascades.append(cascade(plan, 1_490))
     observations.alert(alert(plan, 1_500))
-    assert "warning: none before the cascade began: it was missed" in told(plan, observations)
+    assert "warning: none before the cascade began: missed" in told(plan, observations)
 
 
 def test_it_says_why_there_is_no_cascade(plan: Plan, observations: Observations):
-    assert "with this seed the market bore it" in told(plan, observations)
+    assert "none with this seed: cascades are not scripted" in told(plan, observations)
     observations.market_ns = at(plan, 600)
-    assert "none yet: the demonstration ended before it" in told(plan, observations)
+    assert "none yet: the demo stopped earlier" in told(plan, observations)
     short = make_plan("cascade", seed=1, seconds=30, speed=20, now_ns=NOW)
     over = Observations(short.symbols, short.end_ns)
-    assert "give the demonstration more --seconds or --speed" in told(short, over)
+    assert "increase --seconds or --speed" in told(short, over)
     calm = make_plan("calm", seed=1, seconds=90, speed=None, now_ns=NOW)
-    assert "none: the scenario calm has none" in told(calm, observations)
+    assert "none: scenario calm has no cascade" in told(calm, observations)
 
 
 def test_it_says_what_was_not_read_and_that_the_machine_was_too_slow(
@@ -126,7 +128,7 @@ def test_it_says_what_was_not_read_and_that_the_machine_was_too_slow(
         plan, observations, Totals(produced=100, scored=90, late=1, rejected=2, seconds=120.0)
     )
     assert "100 produced: 90 scored, 1 late, 2 rejected, 7 not yet read" in text
-    assert "took 120 s instead of 90" in text
+    assert "took 120 s instead of 90 s" in text
 
 
 def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observations: Observations):
@@ -138,13 +140,13 @@ def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observations: Obser
     observations.cascades.append(cascade(plan, 1_490))
     for second in range(4):
         lines.update(STATUS, float(second))
-    news = [line for line in written if line.startswith("[") and "watching" not in line]
+    news = [line for line in written if line.startswith("[") and "monitoring" not in line]
     assert len(news) == len(set(news))
     assert [line[:7] for line in news] == sorted(line[:7] for line in news)
     for state in ("warning", "critical", "resolved"):
         assert sum(f"] {state}: thin_book: " in line for line in news) == 1
     assert sum("ground truth, begins: BTC-PERP, liquidations" in line for line in news) == 1
-    assert sum("watching" in line for line in written) == 1
+    assert sum("] monitoring" in line for line in written) == 1
     assert any("kcat -b 127.0.0.1:1 " in line for line in written)
 
 
@@ -174,9 +176,9 @@ def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
     assert len(lines) <= rows
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
-    truth = text.index("ground truth, which the detectors do not see")
+    truth = text.index("ground truth, not visible to the detectors")
     assert truth < text.index("leverage buildup") < text.index("alerts BTC-PERP")
-    assert truth < text.index("incidents, as a subscriber")
+    assert truth < text.index("incidents, from the topic")
     assert "0.70" in text
     assert "warning since 16:40" in text
     assert "59.0 k" in text
@@ -209,12 +211,12 @@ def test_the_exchange_works_ahead_and_hands_out_only_what_is_due(plan: Plan):
                 side="buy",
             )
 
-    ahead = Ahead(stream(), plan.start_ns)
-    ahead.work(at(plan, 200), until=float("inf"))
-    assert at(plan, 800) <= ahead.until_ns <= at(plan, 1_000)
-    assert len(list(ahead.events(at(plan, 200)))) == 200
-    assert ahead.cascades(at(plan, 200)) == []
-    assert ahead.cascades(at(plan, 301)) == [cascade(plan, 300)]
-    ahead.work(at(plan, 1_000), until=float("inf"))
-    assert ahead.ended
-    assert len(list(ahead.events(at(plan, 2_000)))) == 800
+    lookahead = Lookahead(stream(), plan.start_ns)
+    lookahead.advance(at(plan, 200), until=float("inf"))
+    assert at(plan, 800) <= lookahead.until_ns <= at(plan, 1_000)
+    assert len(list(lookahead.events(at(plan, 200)))) == 200
+    assert lookahead.cascades(at(plan, 200)) == []
+    assert lookahead.cascades(at(plan, 301)) == [cascade(plan, 300)]
+    lookahead.advance(at(plan, 1_000), until=float("inf"))
+    assert lookahead.ended
+    assert len(list(lookahead.events(at(plan, 2_000)))) == 800

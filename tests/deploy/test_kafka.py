@@ -112,7 +112,7 @@ def test_missing_java_and_maven_are_named(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_taken_port_is_named(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(KafkaError, match=f"port {port} on 127.0.0.1 is taken"):
+        with pytest.raises(KafkaError, match=f"port {port} on 127.0.0.1 is in use"):
             KafkaServer(tmp_path, port=port).start()
 
 

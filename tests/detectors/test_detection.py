@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from detectors.market_data.events import Margin, Order
 from service.exchange.simulation import START_NS
-from tests.simulated import watched
+from tests.simulated import run_scenario
 
 SECOND = 1_000_000_000
 INJECTED_NS = START_NS + 840 * SECOND  # no episode is injected earlier
@@ -13,7 +13,7 @@ INJECTED_NS = START_NS + 840 * SECOND  # no episode is injected earlier
 
 def watch(name, seed, change=lambda event: event):
     """Return the firing alerts over half an hour of one changed symbol, and the ground truth."""
-    output, truths = watched(name, seed=seed, seconds=1_800, change=change)
+    output, truths = run_scenario(name, seed=seed, seconds=1_800, change=change)
     firing = [alert for alert in output.alerts if alert.status == "firing"]
     # The ground truth also lists makers that leave spontaneously; these are excluded here.
     left = [t for t in truths if t.kind == "makers_left" and t.starts_at < INJECTED_NS]

@@ -171,7 +171,7 @@ def test_symbols_are_counted_or_named_and_move_together():
     named = list(run(symbols=["AAA-PERP", "SOL-PERP"], duration_ns=5 * SECOND))
     assert {event.symbol for event in named} == {"AAA-PERP", "SOL-PERP"}
     assert len(contracts(40)) == 40
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="duplicate symbol"):
         contracts(["X", "X"])
     with pytest.raises(ValueError, match="5,000"):
         run(events_per_second=1e6)

@@ -50,7 +50,7 @@ def test_what_is_provoked_is_labelled_beside_the_stream(name: str):
 
 
 def test_an_unknown_scenario_is_refused_by_name():
-    with pytest.raises(ValueError, match="there are calm, surge"):
+    with pytest.raises(ValueError, match="scenarios: calm, surge"):
         scenario("panic")
     with pytest.raises(ValueError, match="strength"):
         scenario("surge", strength=0)

@@ -1,7 +1,7 @@
-"""A broker in memory: logs, idempotent producers, compaction, and what is kept of groups.
+"""A broker in memory: logs, idempotent producers, compaction, and group state.
 
-It answers at once and never fails; delays and failures are the network's (``network.py``).
-Behaviour follows Apache Kafka's classic group protocol and its producer-state checks.
+It answers at once and never fails. The network adds delays and failures (``network.py``). The
+behaviour follows Apache Kafka's classic group protocol and its checks of producer state.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 @dataclass(slots=True)
 class Record:
-    """A record of a log, with what the service reads of it."""
+    """A record of a log, with the fields that the service reads."""
 
     topic: str
     partition: int
@@ -56,12 +56,12 @@ class Broker:
         self.on_send: Callable[[], None] | None = None
 
     def create(self, topic: str, partitions: int) -> None:
-        """Make a topic."""
+        """Create a topic."""
         for number in range(partitions):
             self._logs[TopicPartition(topic, number)] = _Log()
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
+        """The number of partitions of a topic."""
         return sum(tp.topic == topic for tp in self._logs)
 
     # Logs.
@@ -74,7 +74,7 @@ class Broker:
         headers: Headers = (),
         at: float | None = None,
     ) -> int:
-        """Write a record that was made at a time, or now; its offset."""
+        """Write a record with a timestamp of ``at``, or of now; return its offset."""
         log = self._logs[tp]
         timestamp = BEGIN_NS // 1_000_000 + round((self._loop.now if at is None else at) * 1e3)
         record = Record(tp.topic, tp.partition, log.end, timestamp, key, value, headers)
@@ -92,48 +92,50 @@ class Broker:
         return self._logs[tp].end
 
     def records(self, topic: str) -> list[Record]:
-        """All that a topic holds, partition by partition."""
+        """All records of a topic, partition by partition."""
         return [r for tp, log in self._logs.items() if tp.topic == topic for r in log.records]
 
     def compact(self, tp: TopicPartition, keep_last: int) -> int:
-        """Drop what a later record of the same key replaces, but of the last; how much went."""
+        """Drop records that later ones replace, except the last; return the number dropped."""
         log = self._logs[tp]
         cut = max(0, len(log.records) - keep_last)
         latest = {record.key: record.offset for record in log.records}
-        kept = [r for r in log.records[:cut] if latest[r.key] == r.offset and r.value is not None]
-        dropped = cut - len(kept)
-        log.records[:cut] = kept
+        retained = [
+            r for r in log.records[:cut] if latest[r.key] == r.offset and r.value is not None
+        ]
+        dropped = cut - len(retained)
+        log.records[:cut] = retained
         return dropped
 
     def offsets_for_times(
         self, times_ms: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-        """The first record of each at or after a time."""
-        found: dict[TopicPartition, OffsetAndTimestamp | None] = {}
+        """The first record of each partition at or after a time."""
+        results: dict[TopicPartition, OffsetAndTimestamp | None] = {}
         for tp, time_ms in times_ms.items():
             first = next((r for r in self._logs[tp].records if r.timestamp >= time_ms), None)
-            found[tp] = OffsetAndTimestamp(first.offset, first.timestamp) if first else None
-        return found
+            results[tp] = OffsetAndTimestamp(first.offset, first.timestamp) if first else None
+        return results
 
     def fetch(
-        self, positions: Mapping[TopicPartition, int], max_wait: float, most: int
+        self, positions: Mapping[TopicPartition, int], max_wait: float, limit: int
     ) -> "asyncio.Future[dict[TopicPartition, tuple[int, list[Record]]]]":
-        """Records from each position on; where there are none yet, once there are or time is up."""
+        """Records from each position; if there are none, wait for records or for ``max_wait``."""
         answer = self._loop.create_future()
 
-        def found() -> dict[TopicPartition, tuple[int, list[Record]]]:
+        def available() -> dict[TopicPartition, tuple[int, list[Record]]]:
             result = {}
             for tp, position in positions.items():
                 log = self._logs[tp]
                 start = bisect_left(log.records, position, key=lambda record: record.offset)
-                result[tp] = (log.end, log.records[start : start + most])
+                result[tp] = (log.end, log.records[start : start + limit])
             return result
 
         def complete() -> None:
             if not answer.done():
-                answer.set_result(found())
+                answer.set_result(available())
 
-        if any(records for _, records in found().values()):
+        if any(records for _, records in available().values()):
             complete()
         else:
             for tp in positions:
@@ -155,7 +157,7 @@ class Broker:
         tp: TopicPartition,
         batch: Sequence[tuple[bytes | None, bytes | None, Headers]],
     ) -> int:
-        """Write a batch once, however often it is sent; the first record's offset."""
+        """Write a batch once, however often it is sent; return the first record's offset."""
         last, offset = self._sequences.get((producer, tp), (-1, -1))
         if sequence == last:
             return offset
@@ -172,7 +174,7 @@ class Broker:
     def commit(
         self, member: str, generation: int, offsets: Mapping[TopicPartition, OffsetAndMetadata]
     ) -> None:
-        """Keep offsets. Raises what the group objects to."""
+        """Store offsets. Raises the group's errors."""
         self.group.check_commit(member, generation)
         for tp, meta in offsets.items():
             before = self.committed.get(tp)
@@ -183,5 +185,5 @@ class Broker:
     def group_offsets(
         self, tps: Sequence[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's offsets; -1 where there is none."""
+        """The group's offsets; -1 if there is none."""
         return {tp: self.committed.get(tp, OffsetAndMetadata(-1, "")) for tp in tps}

@@ -1,4 +1,4 @@
-"""Stand-ins for aiokafka's producer and admin client, with its behaviour as of 0.14."""
+"""Replacements of aiokafka's producer and admin client, with the behaviour of version 0.14."""
 
 import asyncio
 from collections import deque
@@ -24,24 +24,24 @@ Message = tuple[bytes | None, bytes | None, Headers]
 
 
 class Batch:
-    """Records that are sent at once; full when they are too many bytes."""
+    """Records that are sent together; closed when they exceed the maximum size."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.messages: list[Message] = []
         self.futures: list[asyncio.Future[RecordMetadata]] = []
         self.drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed = False
-        self._room = most_bytes
+        self._room = max_bytes
 
     def append(
         self,
         *,
         key: bytes | None,
         value: bytes | None,
-        timestamp: int | None = None,  # noqa: ARG002 - aiokafka's
+        timestamp: int | None = None,  # noqa: ARG002 - aiokafka's interface
         headers: Headers = (),
     ) -> object | None:
-        """Add a record; None where it no longer fits."""
+        """Add a record; return None if it does not fit."""
         size = len(key or b"") + len(value or b"") + sum(len(n) + len(v) for n, v in headers) + 32
         if self.closed or (self.messages and size > self._room):
             self.closed = True
@@ -52,10 +52,11 @@ class Batch:
 
 
 class Producer:
-    """An idempotent producer: what is sent arrives once, however often it is tried.
+    """An idempotent producer: a record arrives once, however often it is sent.
 
-    As aiokafka's it never gives a batch up for what can be retried: a broker that is away for long
-    shows as futures that stay pending, and as KafkaTimeoutError where there is no room for more.
+    Like aiokafka's producer, it never gives up a batch after a retriable error. During a long
+    outage futures stay pending, and KafkaTimeoutError is raised when there is no room for more
+    records.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Producer:
         self._id = -1
 
     async def start(self) -> None:
-        """Connect, and be given a producer id."""
+        """Connect, and get a producer id."""
         await self._network.request("connect", lambda: None, self._timeout)
         while self._id < 0:
             try:
@@ -95,7 +96,7 @@ class Producer:
                     raise
 
     async def stop(self) -> None:
-        """Wait until all that was sent has been acknowledged or refused."""
+        """Wait until all sent records have been acknowledged or refused."""
         self._closed = True
         while senders := [task for task in self._senders.values() if not task.done()]:
             await asyncio.wait(senders)
@@ -109,14 +110,14 @@ class Producer:
         timestamp_ms: int | None = None,
         headers: Headers | None = None,
     ) -> "asyncio.Future[RecordMetadata]":
-        """Queue a record; a future of where it stands."""
+        """Queue a record; return a future of its position."""
         assert value is not None or key is not None
         if len(key or b"") + len(value or b"") > MAX_REQUEST_BYTES:
             raise MessageSizeTooLargeError
         if self._broker.on_send is not None:
             self._broker.on_send()
         tp = TopicPartition(topic, partition)
-        left = self._timeout
+        remaining_seconds = self._timeout
         loop = asyncio.get_running_loop()
         while True:
             if self._closed:
@@ -130,7 +131,7 @@ class Producer:
                 batch.futures.append(future)
                 self._wake(tp)
                 return future
-            left = await self._room(batch, left)
+            remaining_seconds = await self._room(batch, remaining_seconds)
 
     def create_batch(self) -> Batch:
         """An empty batch to fill."""
@@ -139,16 +140,16 @@ class Producer:
     async def send_batch(
         self, batch: Batch, topic: str, *, partition: int
     ) -> "asyncio.Future[RecordMetadata]":
-        """Queue a batch once the one before it has gone out; a future of its first record."""
+        """Queue a batch after the previous one has left; return a future of its first record."""
         tp = TopicPartition(topic, partition)
-        left = self._timeout
+        remaining_seconds = self._timeout
         while True:
             if self._closed:
                 raise ProducerClosed
             queue = self._queues.setdefault(tp, deque())
             if not queue:
                 break
-            left = await self._room(queue[-1], left)
+            remaining_seconds = await self._room(queue[-1], remaining_seconds)
         batch.closed = True
         future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         batch.futures.append(future)
@@ -156,14 +157,14 @@ class Producer:
         self._wake(tp)
         return future
 
-    async def _room(self, batch: Batch, left: float) -> float:
+    async def _room(self, batch: Batch, remaining_seconds: float) -> float:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await asyncio.wait([batch.drained], timeout=left)
-        left -= loop.time() - began
-        if left <= 0:
+        await asyncio.wait([batch.drained], timeout=remaining_seconds)
+        remaining_seconds -= loop.time() - began
+        if remaining_seconds <= 0:
             raise KafkaTimeoutError
-        return left
+        return remaining_seconds
 
     def _wake(self, tp: TopicPartition) -> None:
         if tp not in self._senders:
@@ -206,7 +207,7 @@ class Producer:
 
 
 class Admin:
-    """The admin client, as far as the service needs it; nothing is tried twice."""
+    """The admin client, as far as the service uses it; it never retries."""
 
     def __init__(
         self, broker: Broker, network: Network, *, request_timeout_ms: int, **_: Any
@@ -223,7 +224,7 @@ class Admin:
         """Disconnect."""
 
     async def describe_topics(self, topics: Sequence[str]) -> list[dict[str, Any]]:
-        """What partitions topics have."""
+        """The partitions of topics."""
 
         def described() -> list[dict[str, Any]]:
             return [
@@ -234,15 +235,15 @@ class Admin:
                 for topic in topics
             ]
 
-        its: list[dict[str, Any]] = await self._network.request(
+        metadata: list[dict[str, Any]] = await self._network.request(
             "metadata", described, self._timeout
         )
-        return its
+        return metadata
 
     async def list_consumer_group_offsets(
         self, _group: str, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's offsets; -1 where there is none."""
+        """The group's offsets; -1 if there is none."""
         offsets: dict[TopicPartition, OffsetAndMetadata] = await self._network.request(
             "offsets", lambda: self._broker.group_offsets(partitions), self._timeout
         )

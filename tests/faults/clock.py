@@ -1,9 +1,9 @@
-"""Virtual time: an event loop that never waits, and processes in it that can freeze and die.
+"""Virtual time: an event loop that never waits, with processes that can freeze and die.
 
-When nothing is ready the clock jumps to the next timer, so hours pass in moments and a run depends
-on nothing but its seed. Every callback belongs to the process in whose context it was scheduled.
-A process that is frozen, or dead, no longer runs its callbacks: nothing of it is unwound, no
-``finally`` runs and nobody is told, as with SIGSTOP and SIGKILL.
+When nothing is ready, the clock jumps to the next timer. Hours pass in moments, and a run depends
+only on its seed. Every callback belongs to the process in whose context it was scheduled. A frozen
+or dead process no longer runs its callbacks: nothing is unwound, no ``finally`` block runs, and no
+other process is notified, as with SIGSTOP and SIGKILL.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from typing import Any
 from unittest import mock
 
 BEGIN_NS = 1_767_225_600_000_000_000
-"""When every run begins, by the wall clock: 2026-01-01."""
+"""Start of every run by the wall clock: 2026-01-01."""
 
 STEP_SECONDS = 1e-6
-"""What a callback takes."""
+"""Duration of a callback."""
 
-_UPTIME = 10_000.0  # the monotonic clock at the beginning; a process may think 0 is "never"
+_UPTIME = 10_000.0  # the monotonic clock at the start; code may use 0 for "never"
 
 
 class Process:
     """A process of the simulated machine.
 
-    ``fuse`` counts the callbacks down after which it dies, None where it is not to.
-    ``wall_offset_ns`` is by how much its wall clock is wrong.
+    ``fuse`` is the number of callbacks after which it dies, or None. ``wall_offset_ns`` is the
+    error of its wall clock.
     """
 
     def __init__(self, name: str) -> None:
@@ -44,7 +44,7 @@ current_process: ContextVar[Process | None] = ContextVar("current_process", defa
 
 
 class StalledError(Exception):
-    """Nothing can happen any more: everybody waits and no timer is set."""
+    """No progress is possible: every task waits and no timer is set."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -56,7 +56,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
 
     def time(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return self.now
 
     def _run_once(self) -> None:
@@ -89,14 +89,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
             handle._run()
 
     def thaw(self, process: Process) -> None:
-        """Let a frozen process go on: all that became due meanwhile is due now."""
+        """Resume a frozen process. Everything that became due in the meantime is due now."""
         process.frozen = False
         self._ready.extend(process.parked)  # type: ignore[attr-defined]
         process.parked = []
 
 
 def wall_ns(loop: VirtualLoop) -> int:
-    """The wall clock of the process that asks; the broker's where none does."""
+    """The wall clock of the calling process, or of the broker outside a process."""
     process = current_process.get()
     offset = process.wall_offset_ns if process is not None else 0
     return BEGIN_NS + round(loop.now * 1e9) + offset
@@ -104,7 +104,7 @@ def wall_ns(loop: VirtualLoop) -> int:
 
 @contextmanager
 def virtual_time(loop: VirtualLoop) -> Iterator[None]:
-    """Let the ``time`` module tell the loop's time."""
+    """Make the ``time`` module return the loop's time."""
     fakes = {
         "monotonic": lambda: _UPTIME + loop.now,
         "perf_counter": lambda: loop.now,

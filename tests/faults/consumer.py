@@ -1,10 +1,10 @@
-"""A stand-in for aiokafka's consumer, with its behaviour as of 0.14.
+"""A replacement of aiokafka's consumer, with the behaviour of version 0.14.
 
-Kept from the original: rebalances are eager and run beside whoever polls; what a listener raises is
-swallowed; ``stop`` calls no listener; ``getmany`` returns nothing between a rebalance's beginning
-and its end; a commit is tried until the broker takes or refuses it; records that were fetched and
-not yet returned are dropped by ``seek``, ``pause`` and a new assignment; a member that the broker
-no longer knows joins anew as another.
+Kept from the original: rebalances are eager and run concurrently with polls. Exceptions of a
+listener are swallowed. ``stop`` calls no listener. ``getmany`` returns nothing during a rebalance.
+A commit is retried until the broker accepts or refuses it. ``seek``, ``pause`` and a new assignment
+drop records that were fetched but not yet returned. A member that the broker no longer knows
+rejoins as a new member.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
 from tests.faults.broker import Broker, Record
 from tests.faults.group import Joined
 from tests.faults.network import Network
-from tests.faults.reading import Assignment, Place
+from tests.faults.reading import Assignment, ReadState
 
 RETRY_SECONDS = 0.1
 GROUP_ERRORS = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
@@ -41,7 +41,7 @@ class Consumer:
         self,
         broker: Broker,
         network: Network,
-        most_records: Callable[[], int],
+        fetch_limit: Callable[[], int],
         *,
         request_timeout_ms: int,
         fetch_max_wait_ms: int,
@@ -56,7 +56,7 @@ class Consumer:
         assert group_id is None or not enable_auto_commit
         self._broker = broker
         self._network = network
-        self._most_records = most_records
+        self._fetch_limit = fetch_limit
         self._timeout = request_timeout_ms / 1e3
         self._max_wait = fetch_max_wait_ms / 1e3
         self._in_group = group_id is not None
@@ -81,7 +81,7 @@ class Consumer:
         """Connect."""
         await self._network.request("connect", lambda: None, self._timeout)
         loop = asyncio.get_running_loop()
-        self._fetcher = loop.create_task(self._fetch_for_ever())
+        self._fetcher = loop.create_task(self._fetch_forever())
         if self._in_group:
             self._coordination = loop.create_task(self._coordinate())
 
@@ -103,7 +103,7 @@ class Consumer:
         if self._fetcher is not None:
             self._fetcher.cancel()
 
-    # What the user calls.
+    # The public interface.
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         """Join the group."""
@@ -113,42 +113,42 @@ class Consumer:
         self._subscribed.set()
 
     def assign(self, tps: Iterable[TopicPartition]) -> None:
-        """Read these, without a group."""
+        """Read these partitions, without a group."""
         self._replace(tps)
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        """Read on from an offset."""
-        place = self._place(tp)
-        place.position = offset
-        place.fetched = []
+        """Continue from an offset."""
+        state = self._state(tp)
+        state.position = offset
+        state.fetched = []
         self._changed.set()
 
     def pause(self, *tps: TopicPartition) -> None:
-        """Return nothing of these."""
+        """Return no records of these partitions."""
         for tp in tps:
-            self._place(tp).paused = True
+            self._state(tp).paused = True
 
     def resume(self, *tps: TopicPartition) -> None:
-        """Return records of these again."""
+        """Return records of these partitions again."""
         for tp in tps:
-            self._place(tp).paused = False
+            self._state(tp).paused = False
         self._changed.set()
 
     def highwater(self, tp: TopicPartition) -> int | None:
-        """The offset of the next record, as the last answer to a fetch said."""
+        """The offset of the next record, according to the last fetch response."""
         assert self._assignment is not None
-        assert tp in self._assignment.places
-        return self._assignment.places[tp].highwater
+        assert tp in self._assignment.states
+        return self._assignment.states[tp].highwater
 
     def last_poll_timestamp(self, tp: TopicPartition) -> int | None:
-        """When ``highwater`` was heard, in ms of the wall clock."""
+        """Time of the last ``highwater`` update, in ms of the wall clock."""
         assert self._assignment is not None
-        assert tp in self._assignment.places
-        return self._assignment.places[tp].timestamp
+        assert tp in self._assignment.states
+        return self._assignment.states[tp].timestamp
 
     async def position(self, tp: TopicPartition) -> int:
-        """The offset of the next record that will be returned."""
-        position = self._place(tp).position
+        """The offset of the next record to return."""
+        position = self._state(tp).position
         assert position is not None
         return position
 
@@ -158,13 +158,13 @@ class Consumer:
         timeout_ms: int = 0,
         max_records: int | None = None,
     ) -> dict[TopicPartition, list[Record]]:
-        """What has been fetched; waits for something where there is nothing."""
+        """The fetched records; waits if there are none."""
         if self._closing.is_set():
             raise ConsumerStoppedError
         if self._in_group and self._coordination.done():
             self._coordination.result()
         loop = asyncio.get_running_loop()
-        left = timeout_ms / 1e3
+        remaining = timeout_ms / 1e3
         while True:
             if self._reassigning:
                 await self._assigned.wait()
@@ -173,21 +173,21 @@ class Consumer:
                 drained, emptied = self._assignment.drain(tps, max_records or 1_000_000)
                 if emptied:
                     self._changed.set()
-            if drained or left <= 0:
+            if drained or remaining <= 0:
                 return drained
             began = loop.time()
             self._arrived = loop.create_future()
-            done, _ = await asyncio.wait([self._arrived], timeout=left)
+            done, _ = await asyncio.wait([self._arrived], timeout=remaining)
             if not done:
                 return {}
-            left -= loop.time() - began
+            remaining -= loop.time() - began
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Commit, until the broker takes it or refuses."""
+        """Commit; retry until the broker accepts or refuses."""
         if self._assignment is None:
             raise IllegalStateError
         for tp in offsets:
-            if tp not in self._assignment.places:
+            if tp not in self._assignment.states:
                 raise IllegalStateError
         while True:
             member, generation = self._member, self._generation
@@ -210,19 +210,19 @@ class Consumer:
                 return
 
     async def beginning_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The first offsets; nothing is ever deleted here."""
-        wanted = list(tps)
-        return await self._ask(lambda: dict.fromkeys(wanted, 0))
+        """The first offsets: 0, because nothing is deleted here."""
+        partitions = list(tps)
+        return await self._ask(lambda: dict.fromkeys(partitions, 0))
 
     async def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offsets of the next records."""
-        wanted = list(tps)
-        return await self._ask(lambda: {tp: self._broker.end(tp) for tp in wanted})
+        partitions = list(tps)
+        return await self._ask(lambda: {tp: self._broker.end(tp) for tp in partitions})
 
     async def offsets_for_times(
         self, times_ms: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-        """The first records at or after times."""
+        """The first records at or after these times."""
         return await self._ask(lambda: self._broker.offsets_for_times(times_ms))
 
     async def _ask(self, question: Callable[[], Any]) -> Any:
@@ -242,10 +242,10 @@ class Consumer:
         if not self._arrived.done():
             self._arrived.set_result(None)
 
-    def _place(self, tp: TopicPartition) -> Place:
-        if self._assignment is None or tp not in self._assignment.places:
+    def _state(self, tp: TopicPartition) -> ReadState:
+        if self._assignment is None or tp not in self._assignment.states:
             raise IllegalStateError(f"Partition {tp} is not assigned")
-        return self._assignment.places[tp]
+        return self._assignment.states[tp]
 
     def _replace(self, tps: Iterable[TopicPartition]) -> None:
         if self._assignment is not None:
@@ -253,21 +253,21 @@ class Consumer:
         self._assignment = Assignment(tps)
         self._changed.set()
 
-    # What goes on beside.
+    # Background tasks.
 
-    async def _fetch_for_ever(self) -> None:
+    async def _fetch_forever(self) -> None:
         while True:
             assignment = self._assignment
-            positions = assignment.wanted() if assignment is not None else {}
+            positions = assignment.fetch_positions() if assignment is not None else {}
             if assignment is None or not positions:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            most = self._most_records()
+            limit = self._fetch_limit()
             try:
                 answer = await self._network.request(
                     "fetch",
-                    lambda p=positions, m=most: self._broker.fetch(p, self._max_wait, m),
+                    lambda p=positions, m=limit: self._broker.fetch(p, self._max_wait, m),
                     self._timeout + self._max_wait,
                 )
             except KafkaError:
@@ -296,19 +296,19 @@ class Consumer:
                 continue
             self._rejoin.clear()
             self._member, self._generation = joined.member, joined.generation
-            await self._take(joined)
+            await self._accept_assignment(joined)
             prepared = False
             self._heartbeats = asyncio.get_running_loop().create_task(self._heartbeat())
 
     async def _prepare(self) -> None:
         self._reassigning = True
         self._assigned.clear()
-        revoked = frozenset(self._assignment.places) if self._assignment is not None else set()
-        with contextlib.suppress(Exception):  # aiokafka logs it and goes on
+        revoked = frozenset(self._assignment.states) if self._assignment is not None else set()
+        with contextlib.suppress(Exception):  # aiokafka logs it and continues
             await self._listener.on_partitions_revoked(revoked)
 
     async def _join(self) -> Joined | None:
-        # Until it is asked anew, the broker knows who asks by the name that it gave.
+        # The broker identifies the member by the name that it assigned at the previous join.
         member = self._member
         try:
             joined: Joined = await self._network.request(
@@ -324,7 +324,7 @@ class Consumer:
             return None
         return joined
 
-    async def _take(self, joined: Joined) -> None:
+    async def _accept_assignment(self, joined: Joined) -> None:
         self._replace(joined.assigned)
         self._reassigning = False
         self._assigned.set()

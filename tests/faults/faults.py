@@ -1,6 +1,6 @@
-"""What goes wrong: each fault is a coroutine that does its harm and undoes what can be undone.
+"""Faults: each is a coroutine that causes a failure and then undoes it where possible.
 
-Which faults come, when, and how bad they are, is drawn from the world's seed.
+The world's seed decides which faults occur, when, and how severe they are.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from service.run import STOP_SECONDS
 from tests.faults.broker import Record
 from tests.faults.clock import current_process
 from tests.faults.markets import PARTITIONS, SYMBOLS
-from tests.faults.network import Weather
+from tests.faults.network import Disturbance
 from tests.faults.world import SETTINGS, Instance, World
 
 FAULTY_SECONDS = 72.0
-"""How long faults may begin; the market lasts a little longer."""
+"""Faults begin within this time; the market lasts a little longer."""
 
 PRODUCED = tuple(
     f"produce {name}" for name in ("alerts", "signals", "killswitch", "deadletters", "snapshots")
@@ -40,58 +40,58 @@ async def crash(world: World) -> None:
     instance = _running(world)
     if instance is not None and instance.process is not None:
         steps = int(world.rng.lognormvariate(4, 2))
-        world.happens("killed", f"kill {instance.process.name} after {steps} steps")
+        world.record_fault("killed", f"kill {instance.process.name} after {steps} steps")
         instance.process.fuse = steps
 
 
 async def crash_at_alert(world: World) -> None:
-    """Kill a process when its next alert has reached its topic, be it acknowledged or not."""
+    """Kill a process when its next alert has reached its topic, acknowledged or not."""
     world.kill_at_alert.append(world.rng.choice((0, 2, 10, 100, 500)))
 
 
 async def stop(world: World) -> None:
-    """Ask a process to stop, as an orchestrator does: after a while it is killed."""
+    """Ask a process to stop, as an orchestrator does; kill it after a timeout."""
     instance = _running(world)
     if instance is None or instance.service is None or instance.process is None:
         return
-    world.happens("asked to stop", f"stop {instance.process.name}")
+    world.record_fault("asked to stop", f"stop {instance.process.name}")
     process, task = instance.process, instance.task
     instance.service.stop()
     await asyncio.wait([task], timeout=STOP_SECONDS)  # type: ignore[list-item]
     if task is not None and not task.done():
-        world.happens("not stopped in time", f"kill {process.name}: it has not stopped in time")
+        world.record_fault("not stopped in time", f"kill {process.name}: not stopped in time")
         process.dead = True
 
 
 async def reload(world: World) -> None:
-    """Let a process take on settings, which are those that it has: it saves and commits at once."""
+    """Reload a process with its current settings: it saves and commits at once."""
     instance = _running(world)
     if instance is None or instance.service is None or instance.process is None:
         return
-    world.happens("reloaded", f"reload {instance.process.name}")
+    world.record_fault("reloaded", f"reload {instance.process.name}")
     context = copy_context()
     context.run(current_process.set, instance.process)
     reloading = instance.service.reconfigure(SETTINGS)
-    world.beside.append(world.loop.create_task(reloading, context=context))
+    world.background_tasks.append(world.loop.create_task(reloading, context=context))
 
 
 async def freeze(world: World) -> None:
-    """Stop a process' world for a while, for longer than its session lasts or not."""
+    """Freeze a process for a while, for longer than its session or not."""
     instance = _running(world)
     if instance is None or instance.process is None:
         return
     process, seconds = instance.process, world.rng.uniform(0.5, 20)
     session = SETTINGS.kafka.session_timeout_seconds
     kind = "frozen beyond its session" if seconds > session else "frozen for less than its session"
-    world.happens(kind, f"freeze {process.name} for {seconds:.1f} s")
+    world.record_fault(kind, f"freeze {process.name} for {seconds:.1f} s")
     process.frozen = True
     await asyncio.sleep(seconds)
-    world.say(f"thaw {process.name}")
+    world.log(f"thaw {process.name}")
     world.loop.thaw(process)
 
 
 async def scale(world: World) -> None:
-    """One instance more, or one less."""
+    """Add or remove an instance."""
     if _idle(world) is not None and world.rng.random() < 0.6:
         await _add(world)
         return
@@ -100,7 +100,7 @@ async def scale(world: World) -> None:
         instance = world.rng.choice(wanted)
         instance.wanted = False
         if instance.alive and instance.service is not None and instance.process is not None:
-            world.happens("scaled down", f"scale down: stop {instance.process.name}")
+            world.record_fault("scaled down", f"scale down: stop {instance.process.name}")
             instance.service.stop()
 
 
@@ -111,109 +111,109 @@ def _idle(world: World) -> Instance | None:
 async def _add(world: World) -> None:
     instance = _idle(world)
     if instance is not None:
-        world.happens("scaled up", "scale up")
+        world.record_fault("scaled up", "scale up")
         world.launch(instance)
 
 
 async def outage(world: World) -> None:
-    """The broker is gone, and back."""
+    """Make the broker unreachable for a while."""
     seconds = world.rng.uniform(0.2, 25)
     if world.network.is_down:
         return
-    world.happens("broker gone and back", f"broker gone for {seconds:.1f} s")
+    world.record_fault("broker gone and back", f"broker gone for {seconds:.1f} s")
     world.network.is_down = True
     await asyncio.sleep(seconds)
-    world.say("broker back")
+    world.log("broker back")
     world.network.is_down = False
 
 
 async def cut(world: World) -> None:
-    """One process cannot reach the broker."""
+    """Cut one process off from the broker for a while."""
     instance = _running(world)
     if instance is None or instance.process is None:
         return
     process, seconds = instance.process, world.rng.uniform(0.5, 20)
-    world.happens("cut off from the broker", f"cut off {process.name} for {seconds:.1f} s")
+    world.record_fault("cut off from the broker", f"cut off {process.name} for {seconds:.1f} s")
     world.network.cut_off.add(process)
     await asyncio.sleep(seconds)
-    world.say(f"{process.name} reaches the broker again")
+    world.log(f"{process.name} reaches the broker again")
     world.network.cut_off.discard(process)
 
 
-async def bad_weather(world: World) -> None:
-    """Requests of some kinds are slow, lost, or carried out and never answered."""
+async def disturb_requests(world: World) -> None:
+    """Delay or lose some kinds of requests, or lose their answers."""
     rng = world.rng
     kinds = rng.sample(KINDS, rng.randint(1, 4))
-    weather = Weather()
-    weather.lost = rng.choice((0.0, 0.1, 0.5))
-    weather.unanswered = rng.choice((0.0, 0.1, 0.5))
-    weather.slow_seconds = rng.choice((0.0, 0.2, 2.0))
+    disturbance = Disturbance()
+    disturbance.lost = rng.choice((0.0, 0.1, 0.5))
+    disturbance.unanswered = rng.choice((0.0, 0.1, 0.5))
+    disturbance.slow_seconds = rng.choice((0.0, 0.2, 2.0))
     seconds = rng.uniform(1, 20)
-    world.happens(
+    world.record_fault(
         "requests lost, slow or unanswered",
-        f"for {seconds:.1f} s {', '.join(kinds)}: lost {weather.lost}, unanswered "
-        f"{weather.unanswered}, up to {weather.slow_seconds} s slow",
+        f"for {seconds:.1f} s {', '.join(kinds)}: lost {disturbance.lost}, unanswered "
+        f"{disturbance.unanswered}, up to {disturbance.slow_seconds} s slow",
     )
-    world.network.weather.update(dict.fromkeys(kinds, weather))
+    world.network.disturbances.update(dict.fromkeys(kinds, disturbance))
     await asyncio.sleep(seconds)
     for kind in kinds:
-        if world.network.weather.get(kind) is weather:
-            del world.network.weather[kind]
+        if world.network.disturbances.get(kind) is disturbance:
+            del world.network.disturbances[kind]
 
 
 async def refuse(world: World) -> None:
-    """The broker refuses something once, for a reason that trying again does not mend."""
+    """Refuse one request with an error that is not retriable."""
     kind = world.rng.choice((*PRODUCED, "offsets", "commit"))
-    world.happens("request refused for good", f"refuse {kind}")
-    weather = world.network.weather.setdefault(kind, Weather())
-    weather.refusals.append(TopicAuthorizationFailedError())
+    world.record_fault("request refused for good", f"refuse {kind}")
+    disturbance = world.network.disturbances.setdefault(kind, Disturbance())
+    disturbance.refusals.append(TopicAuthorizationFailedError())
 
 
 async def slow_revoke(world: World) -> None:
-    """SnapshotWriter takes longer than handing back may, while another instance joins."""
+    """Make a revoke exceed its deadline, while another instance joins."""
     kind = world.rng.choice(("produce snapshots", "produce alerts", "commit"))
-    weather = Weather()
-    weather.lost = 1.0
+    disturbance = Disturbance()
+    disturbance.lost = 1.0
     seconds = world.rng.uniform(3, 15)
-    world.happens(
+    world.record_fault(
         "revoke slower than its deadline",
-        f"for {seconds:.1f} s {kind} does not get through, and the group changes",
+        f"for {seconds:.1f} s {kind} is not delivered, and the group changes",
     )
-    world.network.weather[kind] = weather
+    world.network.disturbances[kind] = disturbance
     await _add(world)
     await asyncio.sleep(seconds)
-    if world.network.weather.get(kind) is weather:
-        del world.network.weather[kind]
+    if world.network.disturbances.get(kind) is disturbance:
+        del world.network.disturbances[kind]
 
 
 async def jump_clock(world: World) -> None:
-    """A process' wall clock is set, forwards or backwards."""
+    """Set a process's wall clock forwards or backwards."""
     instance = _running(world)
     if instance is not None and instance.process is not None:
         seconds = world.rng.choice((-1, 1)) * world.rng.choice((0.3, 5, 600, 7_200))
-        world.happens(
+        world.record_fault(
             "wall clock set", f"the clock of {instance.process.name} jumps by {seconds} s"
         )
         instance.process.wall_offset_ns += round(seconds * 1e9)
 
 
 async def compact(world: World) -> None:
-    """The broker compacts the snapshots."""
-    world.happens("snapshots compacted", "compaction")
+    """Compact the snapshots topic."""
+    world.record_fault("snapshots compacted", "compaction")
     for number in range(PARTITIONS):
         tp = TopicPartition("foreshock.snapshots", number)
         dropped = world.broker.compact(tp, world.rng.randint(1, 10))
-        world.say(f"compacted {tp.topic} {number}: {dropped} gone")
+        world.log(f"compacted {tp.topic} {number}: {dropped} dropped")
 
 
 async def damage(world: World) -> None:
-    """Something is on the snapshots topic that is no good: new, or in the place of what was."""
+    """Damage the snapshots topic: add a bad record, or replace a good one."""
     rng = world.rng
     kind = rng.choice(("corrupt", "torn", "old format", "foreign", "foreign in its place"))
     number = rng.randrange(PARTITIONS)
     tp = TopicPartition("foreshock.snapshots", number)
     symbol = rng.choice(SYMBOLS[number])
-    its = [
+    candidates = [
         record
         for record in world.broker.records(tp.topic)
         if record.partition == number
@@ -221,13 +221,13 @@ async def damage(world: World) -> None:
         and record.value is not None
         and record.headers
     ]
-    if kind == "foreign" or not its:
-        world.happens("snapshot foreign", f"foreign record among the snapshots of {number}")
+    if kind == "foreign" or not candidates:
+        world.record_fault("snapshot foreign", f"foreign record among the snapshots of {number}")
         world.broker.append(tp, b"somebody", b"else's")
         return
-    latest = its[-1]
+    latest = candidates[-1]
     assert latest.value is not None
-    world.happens(f"snapshot {kind}", f"{kind}: snapshot of {symbol} at {latest.offset}")
+    world.record_fault(f"snapshot {kind}", f"{kind}: snapshot of {symbol} at {latest.offset}")
     if kind == "corrupt":
         at = rng.randrange(len(latest.value))
         flipped = bytes([latest.value[at] ^ 0xFF])
@@ -241,7 +241,7 @@ async def damage(world: World) -> None:
 
 
 def _tear(world: World, tp: TopicPartition, latest: Record) -> None:
-    """The first of two parts, in the slot that is to be written next, and nothing after it."""
+    """Write the first of two parts to the next slot, without the second part."""
     symbol, slot, _ = (latest.key or b"").split(b"\x1f")
     header = snapshots._header(latest.headers)
     assert header is not None
@@ -251,7 +251,7 @@ def _tear(world: World, tp: TopicPartition, latest: Record) -> None:
 
 
 def _restamp(latest: Record) -> None:
-    """As the service's previous format would have written it."""
+    """Mark the record as written in the service's previous format."""
     header = snapshots._header(latest.headers)
     assert header is not None
     latest.headers = _headers({**_fields(header), "format": header.format - 1})
@@ -265,10 +265,10 @@ def _headers(fields: Mapping[str, object]) -> list[tuple[str, bytes]]:
     return [("foreshock.snapshot", msgspec.json.encode(fields))]
 
 
-async def left_behind(world: World) -> None:
-    """A process hands back and is cut off; another goes on, ends in order, and it comes back.
+async def isolate_after_handover(world: World) -> None:
+    """Cut off a process after its handover, and reconnect it after its successor has stopped.
 
-    It has kept its state, and has heard of no other owner.
+    The first process has kept its state and has not learned of another owner.
     """
     owners = [i for i in world.instances if i.alive and _session(i) and _session(i).partitions]
     other = _idle(world)
@@ -279,51 +279,57 @@ async def left_behind(world: World) -> None:
     world.launch(other)
     if not await _soon(world, lambda: session._handed_back and not session.partitions, 5):
         return
-    world.happens("left behind by the group", f"{process.name} is cut off when it has handed back")
+    world.record_fault("left behind by the group", f"{process.name} is cut off after its handover")
     world.network.cut_off.add(process)
     await asyncio.sleep(SETTINGS.kafka.session_timeout_seconds + world.rng.uniform(2, 10))
-    for its in world.instances:
-        if its is not instance and its.alive and its.service is not None:
-            its.wanted = False
-            its.service.stop()
+    for other_instance in world.instances:
+        if (
+            other_instance is not instance
+            and other_instance.alive
+            and other_instance.service is not None
+        ):
+            other_instance.wanted = False
+            other_instance.service.stop()
     await asyncio.sleep(1)
-    world.say(f"{process.name} reaches the broker again")
+    world.log(f"{process.name} reaches the broker again")
     world.network.cut_off.discard(process)
 
 
-async def crash_before_told(world: World) -> None:
-    """Kill a process that has sent an alert which does not get through, and goes on meanwhile."""
+async def crash_before_acknowledged(world: World) -> None:
+    """Kill a process some time after it has sent an alert that is not delivered."""
     instance = _running(world)
     session = _session(instance)
     if instance is None or session is None:
         return
     process = instance.process
-    weather = Weather()
-    weather.lost = 1.0
-    world.network.weather["produce alerts"] = weather
+    disturbance = Disturbance()
+    disturbance.lost = 1.0
+    world.network.disturbances["produce alerts"] = disturbance
 
     def sent() -> bool:
         return process.dead or any(p._sent_alerts for p in session.partitions.values())
 
     if await _soon(world, sent, 25):
         seconds = world.rng.uniform(0.2, 3)
-        world.happens("killed before it told", f"kill {process.name} in {seconds:.1f} s")
+        world.record_fault(
+            "killed before an acknowledgement", f"kill {process.name} in {seconds:.1f} s"
+        )
         await asyncio.sleep(seconds)
         process.dead = True
-    if world.network.weather.get("produce alerts") is weather:
-        del world.network.weather["produce alerts"]
+    if world.network.disturbances.get("produce alerts") is disturbance:
+        del world.network.disturbances["produce alerts"]
 
 
-async def deaf(world: World) -> None:
-    """No fetch is answered for longer than silence takes to count, while all else goes on."""
-    weather = Weather()
-    weather.lost = 1.0
+async def lose_fetches(world: World) -> None:
+    """Answer no fetch for longer than the idle timeout, while all other requests succeed."""
+    disturbance = Disturbance()
+    disturbance.lost = 1.0
     seconds = SETTINGS.time.idle_after_ms / 1e3 + world.rng.uniform(1, 8)
-    world.happens("fetches unanswered for long", f"for {seconds:.1f} s no fetch gets through")
-    world.network.weather["fetch"] = weather
+    world.record_fault("fetches unanswered for long", f"for {seconds:.1f} s no fetch is delivered")
+    world.network.disturbances["fetch"] = disturbance
     await asyncio.sleep(seconds)
-    if world.network.weather.get("fetch") is weather:
-        del world.network.weather["fetch"]
+    if world.network.disturbances.get("fetch") is disturbance:
+        del world.network.disturbances["fetch"]
 
 
 def _session(instance: Instance | None) -> Any:
@@ -331,7 +337,7 @@ def _session(instance: Instance | None) -> Any:
 
 
 async def _soon(world: World, condition: Callable[[], Any], seconds: float) -> bool:
-    """Whether something comes to be within some seconds; looks often."""
+    """Whether a condition becomes true within this many seconds; polls often."""
     until = world.loop.now + seconds
     while world.loop.now < until:
         if condition():
@@ -349,20 +355,20 @@ FAULTS: dict[Callable[[World], Awaitable[None]], float] = {
     scale: 3,
     outage: 1.5,
     cut: 1.5,
-    bad_weather: 4,
+    disturb_requests: 4,
     refuse: 1,
     slow_revoke: 1,
     jump_clock: 1,
     compact: 1,
     damage: 1.5,
-    left_behind: 2,
-    crash_before_told: 2,
-    deaf: 1,
+    isolate_after_handover: 2,
+    crash_before_acknowledged: 2,
+    lose_fetches: 1,
 }
 
 
 def plan(rng: random.Random) -> list[tuple[float, Callable[[World], Awaitable[None]]]]:
-    """Which faults come, and when: sometimes apart, sometimes on top of each other."""
+    """The faults and their times: sometimes spread out, sometimes overlapping."""
     drawn = rng.choices(list(FAULTS), list(FAULTS.values()), k=rng.randint(2, 14))
     if rng.random() < 0.3:
         begin = rng.uniform(0, FAULTY_SECONDS - 25)

@@ -1,8 +1,8 @@
-"""The coordinator of one consumer group, by Kafka's classic protocol with the Range assignor.
+"""The coordinator of one consumer group: Kafka's classic protocol with the Range assignor.
 
-A joining member, a leaving one and one that is no longer heard of make a rebalance: every member is
-told so when it next gives a sign, hands back all that it has, and joins anew. Who has not joined by
-the rebalance timeout is out.
+A member that joins, leaves or expires starts a rebalance. Every member learns of it at its next
+request, revokes all its partitions, and rejoins. A member that has not rejoined by the rebalance
+timeout is removed.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class _Member:
 
 
 class Group:
-    """The group's members, and who may do what."""
+    """The group's members, and their rights."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Group:
         self._topics = topics
         self._partitions = partitions
         self._members: dict[str, _Member] = {}
-        self._names = 0
+        self._member_count = 0
         self._rebalancing = False
         self._deadline: asyncio.TimerHandle | None = None
         self.generation = 0
@@ -56,23 +56,23 @@ class Group:
 
     @property
     def stable(self) -> bool:
-        """Whether every member knows what it owns."""
+        """Whether every member knows its assignment."""
         return not self._rebalancing
 
     def join(
         self, member: str, session_timeout: float, rebalance_timeout: float
     ) -> "asyncio.Future[Joined]":
-        """Join, for the first time or anew; the answer comes when all have."""
+        """Join or rejoin. The answer comes when all members have joined."""
         if member and member not in self._members:
             raise UnknownMemberIdError
         if not member:
-            self._names += 1
-            member = f"member-{self._names}"
+            self._member_count += 1
+            member = f"member-{self._member_count}"
             self._members[member] = _Member(member, session_timeout)
-        its = self._members[member]
-        its.joining = self._loop.create_future()
-        answer = its.joining
-        self._alive(its)
+        entry = self._members[member]
+        entry.joining = self._loop.create_future()
+        answer = entry.joining
+        self._renew(entry)
         if not self._rebalancing:
             self._begin(rebalance_timeout)
         self._complete_if_all_joined()
@@ -84,41 +84,43 @@ class Group:
             self._remove(member)
 
     def heartbeat(self, member: str, generation: int) -> None:
-        """A sign of life. Raises what the member must know."""
-        its = self._known(member, generation)
-        self._alive(its)
+        """Record a heartbeat. Raises the group's errors."""
+        entry = self._checked_member(member, generation)
+        self._renew(entry)
         if self._rebalancing:
             raise RebalanceInProgressError
 
     def check_commit(self, member: str, generation: int) -> None:
-        """Whether a member may commit: also while others join, but not from an earlier life."""
+        """Check a commit: allowed during a rebalance, but not from an earlier generation."""
         if generation < 0 and not self._members:
-            return  # a consumer without a group may, where there is no group
-        self._alive(self._known(member, generation))
+            return  # a consumer without a group may commit if the group has no members
+        self._renew(self._checked_member(member, generation))
 
-    def _known(self, member: str, generation: int) -> _Member:
+    def _checked_member(self, member: str, generation: int) -> _Member:
         if member not in self._members:
             raise UnknownMemberIdError
         if generation != self.generation:
             raise IllegalGenerationError
         return self._members[member]
 
-    def _alive(self, its: _Member) -> None:
-        if its.expires is not None:
-            its.expires.cancel()
-        its.expires = self._loop.call_later(
-            its.session_timeout, self._expire, its.name, context=self._context
+    def _renew(self, entry: _Member) -> None:
+        if entry.expires is not None:
+            entry.expires.cancel()
+        entry.expires = self._loop.call_later(
+            entry.session_timeout, self._expire, entry.name, context=self._context
         )
 
     def _expire(self, member: str) -> None:
-        its = self._members.get(member)
-        if its is not None and its.joining is None:  # who waits for the others is not dead
+        entry = self._members.get(member)
+        if (
+            entry is not None and entry.joining is None
+        ):  # a member that waits for the others is alive
             self._remove(member)
 
     def _remove(self, member: str) -> None:
-        its = self._members.pop(member)
-        if its.expires is not None:
-            its.expires.cancel()
+        entry = self._members.pop(member)
+        if entry.expires is not None:
+            entry.expires.cancel()
         if not self._members:
             self._rebalancing = False
             if self._deadline is not None:
@@ -128,7 +130,7 @@ class Group:
         elif self._rebalancing:
             self._complete_if_all_joined()
         else:
-            self._begin(its.session_timeout)
+            self._begin(entry.session_timeout)
 
     def _begin(self, rebalance_timeout: float) -> None:
         self._rebalancing = True
@@ -137,13 +139,13 @@ class Group:
         )
 
     def _complete_if_all_joined(self) -> None:
-        if self._rebalancing and all(its.joining is not None for its in self._members.values()):
+        if self._rebalancing and all(entry.joining is not None for entry in self._members.values()):
             self._complete()
 
     def _complete(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        for name in [name for name, its in self._members.items() if its.joining is None]:
+        for name in [name for name, entry in self._members.items() if entry.joining is None]:
             timer = self._members.pop(name).expires
             if timer is not None:
                 timer.cancel()
@@ -152,16 +154,16 @@ class Group:
         self.owners = {}
         names = sorted(self._members)
         for i, name in enumerate(names):
-            its = self._members[name]
+            entry = self._members[name]
             assigned = []
             for topic in self._topics:
                 count = self._partitions(topic)
-                share, more = divmod(count, len(names))
-                first = i * share + min(i, more)
-                numbers = range(first, first + share + (i < more))
+                share, extra = divmod(count, len(names))
+                first = i * share + min(i, extra)
+                numbers = range(first, first + share + (i < extra))
                 assigned += [TopicPartition(topic, number) for number in numbers]
                 self.owners.update(dict.fromkeys(numbers, name))
-            joining, its.joining = its.joining, None
-            self._alive(its)
+            joining, entry.joining = entry.joining, None
+            self._renew(entry)
             if joining is not None and not joining.done():
                 joining.set_result(Joined(name, self.generation, assigned))

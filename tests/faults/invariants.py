@@ -1,4 +1,4 @@
-"""What must hold: at every moment, and in the end, whatever went wrong."""
+"""The guarantees: at every moment and at the end, whatever faults occur."""
 
 from collections import Counter
 from typing import Any
@@ -16,7 +16,7 @@ from tests.faults.world import SETTINGS, TOPICS, Instance, World
 
 
 class Result(Struct):
-    """What a run left behind, to be compared with an undisturbed one's."""
+    """The results of a run, to compare with those of an undisturbed run."""
 
     alerts: dict[str, bytes]
     signals: dict[str, bytes]
@@ -27,23 +27,23 @@ class Result(Struct):
     repeated_signals: int = 0
 
 
-class Watch:
-    """Looks on while a world runs."""
+class InvariantChecker:
+    """Checks the guarantees while a world runs."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._first_told: dict[Any, float] = {}
+        self._first_published: dict[Any, float] = {}
         self._overlapped: dict[int, float] = {}
-        # What each process owned last, and its publisher.
+        # The partitions that each process owned last, and its publisher.
         self._last_owned: dict[Any, tuple[Any, set[int]]] = {}
         self.repeated_in_overlap = 0
         world.broker.on_commit = self._committed
         world.broker.on_append = self._appended
-        # A session may end between two looks, and what it told still be on its way.
+        # A session may end between two checks while its alerts are still in flight.
         world.broker.on_send = self._note_owners
 
-    def look(self) -> None:
-        """Check what must hold at every moment."""
+    def check(self) -> None:
+        """Check the guarantees that hold at every moment."""
         self._note_owners()
         for instance in self._world.instances:
             if instance.alive and instance.service is not None:
@@ -65,19 +65,19 @@ class Watch:
         self._note_owners()
         now = self._world.loop.now
         key = alert_identity(record)
-        self._world.told(record.partition)
-        self._world.say(f"alert {record.partition}:{record.offset} {' '.join(key)}")
-        if key not in self._first_told:
-            self._first_told[key] = now
-        elif self._overlapped.get(record.partition, -1.0) >= self._first_told[key]:
+        self._world.alert_published(record.partition)
+        self._world.log(f"alert {record.partition}:{record.offset} {' '.join(key)}")
+        if key not in self._first_published:
+            self._first_published[key] = now
+        elif self._overlapped.get(record.partition, -1.0) >= self._first_published[key]:
             self.repeated_in_overlap += 1
         else:
-            self._world.fail(f"told twice by one owner: {' '.join(key)}")
+            self._world.fail(f"published twice by one owner: {' '.join(key)}")
 
     def _note_owners(self) -> None:
-        """Take note of partitions that two processes believe to be theirs.
+        """Record the partitions that two processes believe to own.
 
-        Or that one of them has left while something that it told is still on its way.
+        A process also counts as owner while alerts of a partition that it has left are in flight.
         """
         owners: Counter[int] = Counter()
         for instance in self._world.instances:
@@ -86,7 +86,7 @@ class Watch:
         for number, count in owners.items():
             if count > 1:
                 if self._overlapped.get(number, -10.0) < self._world.loop.now - 1:
-                    self._world.happens("two owners", f"partition {number} has two owners")
+                    self._world.record_fault("two owners", f"partition {number} has two owners")
                 self._overlapped[number] = self._world.loop.now
 
     def _owned(self, instance: Instance) -> set[int]:
@@ -107,8 +107,8 @@ class Watch:
         waiting = sum(task.aligner.pending(stream) for task in tasks for stream in TOPICS)
         tally = counters.tally
         dead = sum(counters.dead_letters.values())
-        became = tally.scored + tally.late + tally.skipped + tally.unwatched
-        accounted = became + dead + waiting
+        processed = tally.scored + tally.late + tally.skipped + tally.unwatched
+        accounted = processed + dead + waiting
         if read != accounted:
             self._world.fail(
                 f"read {read}, but {tally.scored} scored + {tally.late} late + {dead} dead "
@@ -132,46 +132,48 @@ class Watch:
                 pending = partition.task.aligner.pending(stream)
                 sizes[f"{stream} waiting in {partition.number}"] = (pending, most)
             sizes[f"alerts noted in {partition.number}"] = (len(partition.alerts), 100)
-        for what, (size, limit) in sizes.items():
+        for label, (size, limit) in sizes.items():
             if size > limit:
-                self._world.fail(f"{what}: {size}, more than {limit}")
+                self._world.fail(f"{label}: {size}, more than {limit}")
 
 
 def alert_identity(record: Record) -> tuple[str, str, str]:
-    """What makes two alerts the same."""
+    """The key that identifies an alert."""
     alert = msgspec.json.decode(record.value or b"null")
     return alert["alert_id"], alert["status"], alert["severity"]
 
 
 def result(world: World) -> Result:
-    """What a world has come to."""
+    """The results of a world."""
     states = {}
     for instance in world.instances:
         if instance.alive and instance.service is not None and instance.service._session:
             for partition in instance.service._session.partitions.values():
                 for symbol, monitor in partition.task.monitors.items():
                     state = msgspec.to_builtins(capture(monitor, None))
-                    # A bar's shortest delay is a sample over the partition's symbols: a restart
-                    # within a bar may miss one of it.
+                    # A bar's shortest delay is a sample over the partition's symbols. A restart
+                    # within a bar may miss one of the samples.
                     del state["feed"]["transport"]
                     states[symbol] = msgspec.msgpack.encode(state, order="sorted")
     alerts = world.broker.records("foreshock.alerts")
     signals = world.broker.records("foreshock.signals")
-    letters = world.broker.records("foreshock.deadletters")
+    dead_letters = world.broker.records("foreshock.deadletters")
     names = ("foreshock.topic", "foreshock.partition", "foreshock.offset")
-    found = Result(
+    actual = Result(
         alerts={" ".join(alert_identity(record)): record.value or b"" for record in alerts},
         signals={_moment(record): record.value or b"" for record in signals},
         switches={
             _moment(record): record.value or b""
             for record in world.broker.records("foreshock.killswitch")
         },
-        dead_letters={tuple(dict(r.headers)[name].decode() for name in names) for r in letters},  # type: ignore[misc]
+        dead_letters={
+            tuple(dict(r.headers)[name].decode() for name in names) for r in dead_letters
+        },  # type: ignore[misc]
         states=states,
     )
-    found.repeated_alerts = len(alerts) - len(found.alerts)
-    found.repeated_signals = len(signals) - len(found.signals)
-    return found
+    actual.repeated_alerts = len(alerts) - len(actual.alerts)
+    actual.repeated_signals = len(signals) - len(actual.signals)
+    return actual
 
 
 def _moment(record: Record) -> str:
@@ -179,31 +181,31 @@ def _moment(record: Record) -> str:
     return f"{value['symbol']} {value['ts_event']}"
 
 
-def compare(world: World, found: Result, expected: Result) -> None:
-    """Fail the world for every difference from an undisturbed one."""
-    for what in ("alerts", "signals", "switches", "states"):
-        got, wanted = getattr(found, what), getattr(expected, what)
-        for name in sorted(wanted.keys() - got.keys())[:5]:
-            world.fail(f"{what}: lost {name}")
-        for name in sorted(got.keys() - wanted.keys())[:5]:
-            world.fail(f"{what}: {name} is no undisturbed run's")
-        for name in sorted(name for name in got.keys() & wanted.keys()):
-            if got[name] != wanted[name]:
-                world.fail(f"{what}: {name} differs from the undisturbed run's")
-    lost = expected.dead_letters - found.dead_letters
+def compare(world: World, actual: Result, expected: Result) -> None:
+    """Fail the world for every difference from an undisturbed run."""
+    for label in ("alerts", "signals", "switches", "states"):
+        actual_records, expected_records = getattr(actual, label), getattr(expected, label)
+        for name in sorted(expected_records.keys() - actual_records.keys())[:5]:
+            world.fail(f"{label}: lost {name}")
+        for name in sorted(actual_records.keys() - expected_records.keys())[:5]:
+            world.fail(f"{label}: {name} is not in the undisturbed run")
+        for name in sorted(name for name in actual_records.keys() & expected_records.keys()):
+            if actual_records[name] != expected_records[name]:
+                world.fail(f"{label}: {name} differs from the undisturbed run")
+    lost = expected.dead_letters - actual.dead_letters
     if lost:
         world.fail(f"dead letters lost: {sorted(lost)[:5]}")
-    if found.dead_letters - expected.dead_letters:
+    if actual.dead_letters - expected.dead_letters:
         world.fail("a good record is among the dead letters")
 
 
 def check_consoles(world: World) -> None:
-    """Fail the world for every process that shows what it does not own any more."""
+    """Fail the world for every process whose console shows a partition that it does not own."""
     for instance in world.instances:
         if not instance.alive or instance.service is None or instance.service._session is None:
             continue
         history, owned = instance.service.history, instance.service._session.partitions
         if history is None or any(ring.number not in owned for ring in history.rings.values()):
-            world.fail("a console has bars of a partition that is not its process's")
+            world.fail("a console has bars of a partition that its process does not own")
         elif any(i.ended is None and i.number not in owned for i in history.incidents.values()):
-            world.fail("a console shows an incident of a partition that is not its process's")
+            world.fail("a console shows an incident of a partition that its process does not own")

@@ -1,7 +1,7 @@
-"""What the venue writes: small markets that provoke alerts, with all that goes wrong in a feed.
+"""The venue's records: small markets that trigger alerts, with all kinds of feed errors.
 
-Out of order, late and repeated events and poison records are part of the log: they are the same
-for a disturbed and an undisturbed run. One partition's cancels and trades stay empty for ever.
+The log holds out-of-order, late and repeated events, and invalid records. They are the same for a
+disturbed and an undisturbed run. One partition's cancels and trades stay empty forever.
 """
 
 import itertools
@@ -18,7 +18,7 @@ SYMBOLS = {0: ("AAA", "BBB"), 1: ("CCC",), 2: ("IDLE",)}
 SECONDS = 60
 CALM_SECONDS = 27
 CLOSING_NS = BEGIN + (SECONDS + 6) * SECOND
-"""The time of the last events, when every incident has become quiet."""
+"""The time of the last events, after every incident has become quiet."""
 
 POISON = (
     None,
@@ -35,7 +35,7 @@ POISON = (
 
 
 class Sent(NamedTuple):
-    """A record that the venue writes, and when (seconds from the beginning)."""
+    """A record that the venue writes, and its time (seconds from the start)."""
 
     at: float
     stream: str
@@ -57,10 +57,10 @@ def records(number: int) -> list[Sent]:
             if symbol != "IDLE":
                 events += [_small_trade(symbol, second) for second in range(1, seconds, 3)]
                 events.sort(key=lambda event: event.ts_event)
-            for stream, its in by_stream(events).items():
+            for stream, stream_events in by_stream(events).items():
                 if symbol == "IDLE" and stream != "orders":
                     continue
-                for event in its:
+                for event in stream_events:
                     sent += _written(rng, stream, partition, event)
     sent.sort(key=lambda record: record.at)
     return sent + list(_closing())
@@ -69,15 +69,15 @@ def records(number: int) -> list[Sent]:
 def _with_bursts(
     rng: random.Random, symbol: str, events: list[Order | Cancel | Trade]
 ) -> list[Order | Cancel | Trade]:
-    """The events, and now and then nearly all resting orders cancelled within a moment."""
+    """The events, with occasional bursts that cancel nearly all resting orders."""
     bursts = []
     at = BEGIN + round(rng.uniform(CALM_SECONDS, CALM_SECONDS + 8) * SECOND)
     while at < events[-1].ts_event:
-        gone = {event.order_id for event in events if isinstance(event, Cancel)}
+        cancelled = {event.order_id for event in events if isinstance(event, Cancel)}
         resting = [
             event.order_id
             for event in events
-            if isinstance(event, Order) and event.ts_event < at and event.order_id not in gone
+            if isinstance(event, Order) and event.ts_event < at and event.order_id not in cancelled
         ]
         bursts += [
             Cancel(ts_event=at + i * 100_000, symbol=symbol, order_id=order_id)
@@ -88,7 +88,7 @@ def _with_bursts(
 
 
 def _small_trade(symbol: str, second: int) -> Trade:
-    """One that changes nothing; without any for long, a topic would count as idle."""
+    """A trade that changes nothing. Without trades, the topic would count as idle."""
     return Trade(
         ts_event=BEGIN + second * SECOND,
         symbol=symbol,
@@ -104,32 +104,32 @@ def _written(
 ) -> list[Sent]:
     at = (event.ts_event - BEGIN) / SECOND
     key, value = event.symbol.encode(), msgspec.json.encode(event)
-    luck = rng.random()
+    draw = rng.random()
     delay = rng.uniform(0.001, 0.02)
-    if luck < 0.02:
-        delay += rng.uniform(0.01, 0.09)  # out of order, and not late
-    elif luck < 0.03:
+    if draw < 0.02:
+        delay += rng.uniform(0.01, 0.09)  # out of order, but not late
+    elif draw < 0.03:
         delay += rng.uniform(0.2, 3.0)  # late
     written = [Sent(at + delay, stream, partition, key, value)]
-    if luck > 0.99:
+    if draw > 0.99:
         written.append(Sent(at + delay + rng.uniform(0, 5), stream, partition, key, value))
-    elif luck > 0.985:
+    elif draw > 0.985:
         poison = rng.choice(POISON)
         written.append(Sent(at + delay, stream, partition, key, poison))
     return written
 
 
 def _closing() -> "itertools.chain[Sent]":
-    """Two last events of every stream that is not empty, so that all partitions come as far."""
+    """The last two events of every non-empty stream, so that all partitions reach the same time."""
     at = (CLOSING_NS - BEGIN) / SECOND
     closing = []
     for partition, symbols in SYMBOLS.items():
         for i in range(2):
-            place = {"ts_event": CLOSING_NS + i * SECOND, "symbol": symbols[0]}
+            common = {"ts_event": CLOSING_NS + i * SECOND, "symbol": symbols[0]}
             events = {
-                "orders": Order(**place, order_id=f"z{i}", side="buy", price=1e-6, quantity=1.0),
-                "cancels": Cancel(**place, order_id=f"z{i}"),
-                "trades": Trade(**place, trade_id=f"z{i}", side="buy", price=1.0, quantity=1e-6),
+                "orders": Order(**common, order_id=f"z{i}", side="buy", price=1e-6, quantity=1.0),
+                "cancels": Cancel(**common, order_id=f"z{i}"),
+                "trades": Trade(**common, trade_id=f"z{i}", side="buy", price=1.0, quantity=1e-6),
             }
             for stream, event in events.items():
                 if symbols[0] != "IDLE" or stream == "orders":

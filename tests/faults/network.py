@@ -1,8 +1,8 @@
-"""Between the clients and the broker: delays, loss, and outcomes that nobody learns.
+"""The network between clients and broker: delays, loss, and unknown outcomes.
 
-A request that has left its process arrives, whatever becomes of the process meanwhile; one that is
-lost on its way back has been carried out and is reported as timed out. What a process asks of its
-group goes through one connection and arrives in the order in which it was sent.
+A request that has left its process arrives, even if the process dies. A request whose answer is
+lost has been carried out and is reported as timed out. Group requests of a process use one
+connection and arrive in the order of sending.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from tests.faults.clock import Process, VirtualLoop, current_process
 
 LATENCY_SECONDS = (0.0005, 0.004)
 
-OF_THE_GROUP = ("join", "heartbeat", "commit", "leave")
+GROUP_REQUESTS = ("join", "heartbeat", "commit", "leave")
 
 
-class Weather:
-    """How requests of one kind fare at the moment.
+class Disturbance:
+    """The current disturbance of one kind of request.
 
-    ``lost`` and ``unanswered`` are probabilities, ``slow_seconds`` the most that is added to a
-    request's way, ``refusal`` what the next ones are refused with.
+    ``lost`` and ``unanswered`` are probabilities. ``slow_seconds`` is the maximum extra delay of a
+    request. ``refusals`` are the errors of the next requests.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Weather:
 
 
 class Network:
-    """Carries requests to the broker and answers back."""
+    """Carries requests to the broker, and answers back."""
 
     def __init__(self, loop: VirtualLoop, context: Context, rng: random.Random) -> None:
         self._loop = loop
@@ -46,30 +46,30 @@ class Network:
         self.is_down = False
         self.is_closed = False
         self.cut_off: set[Process] = set()
-        self.weather: dict[str, Weather] = {}
-        self.seen: Counter[str] = Counter()
+        self.disturbances: dict[str, Disturbance] = {}
+        self.counts: Counter[str] = Counter()
         self._last_arrival: dict[Process | None, float] = {}
 
     async def request(self, kind: str, carry_out: Callable[[], Any], timeout_seconds: float) -> Any:
-        """Have something done at the broker; its answer. Raises KafkaError as a client sees it."""
+        """Carry out a request at the broker; return its answer. Raises KafkaError."""
         if self.is_closed:
             raise KafkaConnectionError
         process = current_process.get()
         if not self._reaches(process):
-            self.seen["unreachable"] += 1
+            self.counts["unreachable"] += 1
             if self._rng.random() < 0.5:
                 await asyncio.sleep(self._rng.uniform(0.001, 0.1))
                 raise KafkaConnectionError
             await asyncio.sleep(timeout_seconds)
             raise RequestTimedOutError
-        request = self._on_its_way(kind, process, carry_out)
-        weather = self.weather.get(kind)
-        if weather is not None and weather.refusals:
-            self.seen[f"{kind} refused"] += 1
-            refusal = weather.refusals.pop()
-            await asyncio.sleep(request.there + request.back)
+        request = self._new_request(kind, process, carry_out)
+        disturbance = self.disturbances.get(kind)
+        if disturbance is not None and disturbance.refusals:
+            self.counts[f"{kind} refused"] += 1
+            refusal = disturbance.refusals.pop()
+            await asyncio.sleep(request.forward_seconds + request.return_seconds)
             raise refusal
-        self._loop.call_later(request.there, self._arrive, request, context=self._context)
+        self._loop.call_later(request.forward_seconds, self._arrive, request, context=self._context)
         expire = self._loop.call_later(timeout_seconds, request.end, None, RequestTimedOutError())
         try:
             return await request.answer
@@ -79,26 +79,33 @@ class Network:
     def _reaches(self, process: Process | None) -> bool:
         return not self.is_down and process not in self.cut_off
 
-    def _on_its_way(
+    def _new_request(
         self, kind: str, process: Process | None, carry_out: Callable[[], Any]
     ) -> "_Request":
-        there, back = self._rng.uniform(*LATENCY_SECONDS), self._rng.uniform(*LATENCY_SECONDS)
-        request = _Request(kind, process, carry_out, self._loop.create_future(), there, back)
-        weather = self.weather.get(kind)
-        if weather is not None:
-            request.there += self._rng.uniform(0, weather.slow_seconds)
-            request.lost = self._rng.random() < weather.lost
-            request.unanswered = self._rng.random() < weather.unanswered
-        if kind in OF_THE_GROUP:
+        forward_seconds, return_seconds = (
+            self._rng.uniform(*LATENCY_SECONDS),
+            self._rng.uniform(*LATENCY_SECONDS),
+        )
+        request = _Request(
+            kind, process, carry_out, self._loop.create_future(), forward_seconds, return_seconds
+        )
+        disturbance = self.disturbances.get(kind)
+        if disturbance is not None:
+            request.forward_seconds += self._rng.uniform(0, disturbance.slow_seconds)
+            request.lost = self._rng.random() < disturbance.lost
+            request.unanswered = self._rng.random() < disturbance.unanswered
+        if kind in GROUP_REQUESTS:
             now = self._loop.time()
-            arrival = max(now + request.there, self._last_arrival.get(process, 0.0) + 1e-6)
+            arrival = max(
+                now + request.forward_seconds, self._last_arrival.get(process, 0.0) + 1e-6
+            )
             self._last_arrival[process] = arrival
-            request.there = arrival - now
+            request.forward_seconds = arrival - now
         return request
 
     def _arrive(self, request: "_Request") -> None:
         if request.lost or not self._reaches(request.process):
-            self.seen[f"{request.kind} lost"] += 1
+            self.counts[f"{request.kind} lost"] += 1
             return
         try:
             outcome = request.carry_out()
@@ -114,26 +121,28 @@ class Network:
 
     def _send_back(self, request: "_Request", outcome: Any, error: KafkaError | None) -> None:
         if request.unanswered or not self._reaches(request.process):
-            self.seen[f"{request.kind} unanswered"] += 1
+            self.counts[f"{request.kind} unanswered"] += 1
             return
-        self._loop.call_later(request.back, request.end, outcome, error, context=self._context)
+        self._loop.call_later(
+            request.return_seconds, request.end, outcome, error, context=self._context
+        )
 
 
 @dataclass(slots=True)
 class _Request:
-    """A request on its way, and what will become of it."""
+    """A request in flight, and its outcome."""
 
     kind: str
     process: Process | None
     carry_out: Callable[[], Any]
     answer: "asyncio.Future[Any]"
-    there: float
-    back: float
+    forward_seconds: float
+    return_seconds: float
     lost: bool = False
     unanswered: bool = False
 
     def end(self, outcome: Any, error: KafkaError | None) -> None:
-        """Let who waits go on, unless it does so already."""
+        """Resolve the request, unless it is resolved already."""
         if self.answer.done():
             return
         if error is not None:

@@ -1,4 +1,4 @@
-"""How far a stand-in consumer has read, and what it has fetched and not yet returned."""
+"""The read state of the replacement consumer: positions, and fetched records not yet returned."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,11 @@ from aiokafka import TopicPartition
 from tests.faults.broker import Record
 
 Fetched = Mapping[TopicPartition, tuple[int, list[Record]]]
-"""What a fetch answers: the offset of the next record to be written, and records."""
+"""A fetch response: the offset of the next record to be written, and records."""
 
 
-class Place:
-    """Where reading a topic partition stands."""
+class ReadState:
+    """The read state of a topic partition."""
 
     __slots__ = ("fetched", "highwater", "paused", "position", "timestamp")
 
@@ -25,50 +25,50 @@ class Place:
 
 
 class Assignment:
-    """What a consumer has been given to read; another takes its place at the next rebalance."""
+    """The partitions assigned to a consumer; the next rebalance replaces it."""
 
     def __init__(self, tps: Iterable[TopicPartition]) -> None:
-        self.places = {tp: Place() for tp in tps}
+        self.states = {tp: ReadState() for tp in tps}
         self.active = True
 
-    def wanted(self) -> dict[TopicPartition, int]:
-        """From where to fetch: not what is paused or has records that wait to be returned."""
+    def fetch_positions(self) -> dict[TopicPartition, int]:
+        """The positions to fetch: partitions that are not paused and have no unreturned records."""
         return {
-            tp: place.position
-            for tp, place in self.places.items()
-            if place.position is not None and not place.paused and not place.fetched
+            tp: state.position
+            for tp, state in self.states.items()
+            if state.position is not None and not state.paused and not state.fetched
         }
 
-    def accept(self, asked: Mapping[TopicPartition, int], answer: Fetched) -> bool:
-        """Take an answer, but where somebody has sought elsewhere; whether it brought records."""
-        brought = False
+    def accept(self, requested: Mapping[TopicPartition, int], answer: Fetched) -> bool:
+        """Accept a response, except where the position changed; return whether it had records."""
+        has_records = False
         for tp, (highwater, records) in answer.items():
-            place = self.places[tp]
-            if place.position != asked[tp]:
+            state = self.states[tp]
+            if state.position != requested[tp]:
                 continue
-            place.highwater = highwater
-            place.timestamp = time.time_ns() // 1_000_000
+            state.highwater = highwater
+            state.timestamp = time.time_ns() // 1_000_000
             if records:
-                place.fetched = records
-                brought = True
-        return brought
+                state.fetched = records
+                has_records = True
+        return has_records
 
     def drain(
         self, tps: tuple[TopicPartition, ...], room: int
     ) -> tuple[dict[TopicPartition, list[Record]], bool]:
-        """Records to return, and whether there is room to fetch more; what is paused is dropped."""
+        """Records to return, and whether there is room for more. Drops paused records."""
         drained: dict[TopicPartition, list[Record]] = {}
         emptied = False
-        for tp, place in self.places.items():
-            if not place.fetched or (tps and tp not in tps):
+        for tp, state in self.states.items():
+            if not state.fetched or (tps and tp not in tps):
                 continue
-            if place.paused:
-                place.fetched = []
+            if state.paused:
+                state.fetched = []
                 continue
-            drained[tp], place.fetched = place.fetched[:room], place.fetched[room:]
-            place.position = drained[tp][-1].offset + 1
+            drained[tp], state.fetched = state.fetched[:room], state.fetched[room:]
+            state.position = drained[tp][-1].offset + 1
             room -= len(drained[tp])
-            emptied = emptied or not place.fetched
+            emptied = emptied or not state.fetched
             if room == 0:
                 break
         return drained, emptied

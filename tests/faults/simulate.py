@@ -1,6 +1,7 @@
 """Run seeds: ``python -m tests.faults.simulate --seeds 200``; ``--seed 17`` for one and its trace.
 
-A seed fully decides a run. Python's own hash seed is fixed by starting anew, for the order of sets.
+A seed fully determines a run. The program restarts itself with a fixed Python hash seed, which
+determines the order of sets.
 """
 
 import argparse
@@ -12,18 +13,18 @@ from collections import Counter
 from functools import cache
 
 from tests.faults.faults import plan
-from tests.faults.invariants import Result, Watch, check_consoles, compare, result
+from tests.faults.invariants import InvariantChecker, Result, check_consoles, compare, result
 from tests.faults.markets import Sent, records
 from tests.faults.world import World, settled
 
 MARKETS = (3, 5, 6, 7)
-"""The markets that are used, in turn: those that give ten alerts and more."""
+"""The markets, used in turn: those with at least ten alerts."""
 
 SETTLED_SECONDS = 21.0
-"""For how long nothing may be left to do; then every topic that is silent counts as idle."""
+"""Time without pending work before a run ends; every silent topic then counts as idle."""
 
-LOOK_SECONDS = 0.2
-"""How often what must always hold is checked, beside every alert and commit."""
+CHECK_SECONDS = 0.2
+"""Interval of the invariant checks, in addition to those at every alert and commit."""
 
 REPORT_EVERY = 100
 
@@ -38,30 +39,30 @@ def market(number: int) -> list[Sent]:
 
 @cache
 def undisturbed(number: int) -> Result:
-    """What comes of a market when nothing goes wrong."""
+    """The results of a market without faults."""
     world = World(0, market(number))
-    found: list[Result] = []
+    results: list[Result] = []
 
-    async def story(world: World) -> None:
-        Watch(world)
+    async def scenario(world: World) -> None:
+        InvariantChecker(world)
         world.launch(world.instances[0])
-        world.beside = [asyncio.get_running_loop().create_task(world.write())]
+        world.background_tasks = [asyncio.get_running_loop().create_task(world.write())]
         await _settle(world, None)
-        found.append(result(world))
+        results.append(result(world))
 
-    world.play(story)
-    if world.failures or len(found[0].alerts) < 10:
+    world.run_scenario(scenario)
+    if world.failures or len(results[0].alerts) < 10:
         sys.exit(f"the undisturbed run of market {number} failed:\n" + "\n".join(world.trace))
-    return found[0]
+    return results[0]
 
 
-async def _settle(world: World, watch: Watch | None) -> None:
+async def _settle(world: World, checker: InvariantChecker | None) -> None:
     since = None
     while since is None or world.loop.now - since < SETTLED_SECONDS:
-        await asyncio.sleep(LOOK_SECONDS)
-        if watch is not None:
-            watch.look()
-        for task in world.beside:
+        await asyncio.sleep(CHECK_SECONDS)
+        if checker is not None:
+            checker.check()
+        for task in world.background_tasks:
             if task.done():
                 task.result()
         if not settled(world):
@@ -69,68 +70,70 @@ async def _settle(world: World, watch: Watch | None) -> None:
         elif since is None:
             since = world.loop.now
         if world.loop.now > PATIENCE_SECONDS:
-            world.fail("it does not come to rest")
+            world.fail("the world does not settle")
             return
 
 
 def disturbed(seed: int) -> World:
-    """Run a seed; the world that it left."""
+    """Run a seed; return the resulting world."""
     number = MARKETS[seed % len(MARKETS)]
     expected = undisturbed(number)
     world = World(seed, market(number))
 
-    async def story(world: World) -> None:
-        watch = Watch(world)
-        await _harm(world, watch)
-        await _settle(world, watch)
-        found = result(world)
-        compare(world, found, expected)
+    async def scenario(world: World) -> None:
+        checker = InvariantChecker(world)
+        await _inject_faults(world, checker)
+        await _settle(world, checker)
+        actual = result(world)
+        compare(world, actual, expected)
         check_consoles(world)
-        world.counts["alerts told"] += len(found.alerts)
-        world.counts["alerts repeated in overlap"] += watch.repeated_in_overlap
-        world.counts["signals repeated"] += found.repeated_signals
-        world.counts.update(world.network.seen)
+        world.counts["alerts published"] += len(actual.alerts)
+        world.counts["alerts repeated in overlap"] += checker.repeated_in_overlap
+        world.counts["signals repeated"] += actual.repeated_signals
+        world.counts.update(world.network.counts)
 
-    world.play(story)
+    world.run_scenario(scenario)
     return world
 
 
-async def _harm(world: World, watch: Watch) -> None:
-    """Let the planned faults come; in the end there is none and the service is wanted."""
+async def _inject_faults(world: World, checker: InvariantChecker) -> None:
+    """Inject the planned faults. At the end no fault is active and the service is wanted."""
     loop = asyncio.get_running_loop()
     faults = plan(world.rng)
     for instance in world.instances[: world.rng.randint(1, 2)]:
         world.launch(instance)
-    world.beside = [loop.create_task(world.supervise(i)) for i in world.instances]
-    world.beside.append(loop.create_task(world.write()))
-    harm = []
+    world.background_tasks = [loop.create_task(world.supervise(i)) for i in world.instances]
+    world.background_tasks.append(loop.create_task(world.write()))
+    running_faults = []
     for at, fault in faults:
         while world.loop.now < at:
-            await asyncio.sleep(min(LOOK_SECONDS, at - world.loop.now))
-            watch.look()
-        harm.append(loop.create_task(fault(world)))
-    while not all(task.done() for task in harm):
-        await asyncio.sleep(LOOK_SECONDS)
-        watch.look()
-    for task in harm:
+            await asyncio.sleep(min(CHECK_SECONDS, at - world.loop.now))
+            checker.check()
+        running_faults.append(loop.create_task(fault(world)))
+    while not all(task.done() for task in running_faults):
+        await asyncio.sleep(CHECK_SECONDS)
+        checker.check()
+    for task in running_faults:
         task.result()
-    world.network.weather.clear()
+    world.network.disturbances.clear()
     world.kill_at_alert.clear()
     for instance in world.instances:
         if instance.process is not None:
             instance.process.fuse = None
     if not any(instance.wanted for instance in world.instances):
         world.launch(world.instances[0])
-    world.say("no more faults")
+    world.log("no more faults")
 
 
 def main() -> int:
-    """Run what the command line asks for; 1 if a seed failed."""
+    """Run the requested seeds; return 1 if a seed failed."""
     parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="how many seeds")
-    parser.add_argument("--first", type=int, default=0, help="the first of them")
-    parser.add_argument("--seed", type=int, help="only this one, with its trace")
-    parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
+    parser.add_argument("--seeds", type=int, default=200, help="number of seeds")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--seed", type=int, help="run only this seed, and print its trace")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="do not stop at the first failure"
+    )
     arguments = parser.parse_args()
     if arguments.seed is not None:
         world = disturbed(arguments.seed)
@@ -157,8 +160,8 @@ def _run(seeds: range, *, stop: bool) -> int:
         if done % REPORT_EVERY == 0 or done == len(seeds):
             seconds = time.perf_counter() - began
             print(f"{done:,} seeds in {seconds:.0f} s, failed: {failed or 'none'}", flush=True)
-    for what, count in sorted(total.items()):
-        print(f"{count:9,}  {what}")
+    for name, count in sorted(total.items()):
+        print(f"{count:9,}  {name}")
     return 1 if failed else 0
 
 
@@ -166,7 +169,7 @@ def _verdict(seed: int, world: World) -> int:
     if not world.failures:
         print(f"seed {seed} passed")
         return 0
-    print(f"seed {seed} FAILED; again with its trace: make simulate SEED={seed}")
+    print(f"seed {seed} FAILED; for its trace run: make simulate SEED={seed}")
     for failure in world.failures[:8]:
         print(f"    {failure}")
     sys.stdout.flush()
@@ -177,5 +180,5 @@ if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
         arguments = [sys.executable, "-m", "tests.faults.simulate", *sys.argv[1:]]
-        os.execv(sys.executable, arguments)  # noqa: S606 - itself
+        os.execv(sys.executable, arguments)  # noqa: S606 - restarts itself
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What becomes of a symbol that is forgotten, and of a restoration that is in vain."""
+"""Handover: snapshots of an evicted symbol, and an unsuccessful restore."""
 
 import asyncio
 
@@ -11,13 +11,13 @@ from detectors.market_data.events import Order
 from service.settings.types import LimitSettings
 from tests.faults import world as worlds
 from tests.faults.markets import Sent
-from tests.faults.network import Weather
+from tests.faults.network import Disturbance
 from tests.faults.world import World
 from tests.pipeline.events import BEGIN, SECOND
 
 
 def orders(symbol: str, first: int, last: int) -> list[Sent]:
-    """Ten orders a second of a symbol in partition 0."""
+    """Ten orders per second of a symbol in partition 0."""
     sent = []
     for tenth in range(first * 10, last * 10):
         event = Order(
@@ -34,9 +34,7 @@ def orders(symbol: str, first: int, last: int) -> list[Sent]:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_of_a_forgotten_symbol_nothing_stays_among_the_snapshots(
-    monkeypatch: pytest.MonkeyPatch, held: bool
-):
+def test_an_evicted_symbol_leaves_no_snapshots(monkeypatch: pytest.MonkeyPatch, held: bool):
     monkeypatch.setattr(service.pipeline.snapshots, "PART_BYTES", 2_000)
     time = replace(worlds.SETTINGS.time, idle_after_ms=500)
     limits = LimitSettings(symbols=1)
@@ -46,39 +44,39 @@ def test_of_a_forgotten_symbol_nothing_stays_among_the_snapshots(
     poison = Sent(0.1, "orders", 0, b"AAA", b"not JSON")
     world = World(0, [poison, *orders("AAA", 0, 4), *orders("BBB", 4, 8)])
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         world.launch(world.instances[0])
         if held:
-            # The dead letter is not acknowledged when AAA is saved, nor when it is forgotten.
-            world.network.weather["produce deadletters"] = Weather()
-            world.network.weather["produce deadletters"].lost = 1.0
+            # The dead letter is not acknowledged when AAA is saved, nor when it is evicted.
+            world.network.disturbances["produce deadletters"] = Disturbance()
+            world.network.disturbances["produce deadletters"].lost = 1.0
         await world.write()
-        world.network.weather.clear()
+        world.network.disturbances.clear()
         await asyncio.sleep(20)
 
-    world.play(story)
+    world.run_scenario(scenario)
     assert world.failures == []
     last = {record.key: record.value for record in world.broker.records("foreshock.snapshots")}
-    its = {key: value for key, value in last.items() if key.startswith(b"AAA")}
-    assert any(key.endswith(b"\x1f1") for key in its), "it had several parts"
-    assert set(its.values()) == {None}
+    own_records = {key: value for key, value in last.items() if key.startswith(b"AAA")}
+    assert any(key.endswith(b"\x1f1") for key in own_records), "the snapshot had several parts"
+    assert set(own_records.values()) == {None}
     assert any(value for key, value in last.items() if key.startswith(b"BBB"))
 
 
-def test_a_restoration_does_not_keep_the_group_waiting():
+def test_a_restore_does_not_block_the_group():
     world = World(0, orders("AAA", 0, 8))
     owners: list[set[str]] = []
 
-    async def story(world: World) -> None:
+    async def scenario(world: World) -> None:
         first, second, third = world.instances
         world.launch(first)
         await world.write()
         await asyncio.sleep(20)  # until it is saved
         first.service.stop()
         await asyncio.wait([first.task])
-        # Nothing can be read back: a restoration takes as long as that lasts.
-        world.network.weather["fetch"] = Weather()
-        world.network.weather["fetch"].lost = 1.0
+        # Fetches fail, so the restore does not end while this lasts.
+        world.network.disturbances["fetch"] = Disturbance()
+        world.network.disturbances["fetch"].lost = 1.0
         world.launch(second)
         await asyncio.sleep(3)
         assert second.service._session.restoring
@@ -87,8 +85,8 @@ def test_a_restoration_does_not_keep_the_group_waiting():
         owners.append(set(world.broker.group.owners.values()))
         second.service.stop()
         await asyncio.wait([second.task], timeout=1)
-        assert second.task.done(), "who is asked to stop does not wait for it either"
+        assert second.task.done(), "stopping does not wait for the restore"
 
-    world.play(story)
+    world.run_scenario(scenario)
     assert world.failures == []
     assert len(owners[0]) == 2

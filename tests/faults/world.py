@@ -1,7 +1,7 @@
 """One simulated world: a broker, a venue that writes to it, and instances of the service.
 
-The service is the real one, ``service.run.Service`` and all below it; only aiokafka's clients and
-the clock are stand-ins.
+The service is the real one: ``service.run.Service`` and everything below it. Only aiokafka's
+clients and the clock are replaced.
 """
 
 import asyncio
@@ -56,13 +56,13 @@ SETTINGS = Settings(
     time=TimeSettings(bar_seconds=0.4, idle_after_ms=16_000),
     detection=DetectionSettings(warmup_bars=15, false_alarms_per_day=1_000.0, quiet_seconds=3.0),
     limits=LimitSettings(buffered_events=100),
-    wire=WireSettings(max_ahead_seconds=86_400),  # clocks are set back by hours
+    wire=WireSettings(max_ahead_seconds=86_400),  # a fault sets clocks back by hours
     state=StateSettings(snapshot_seconds=3.0, commit_seconds=2.0, warmup_window_seconds=3_600.0),
 )
 
 
 class Instance:
-    """A place where the service runs: as a new process whenever the last has ended."""
+    """A slot for the service. A new process starts there whenever the previous one has ended."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -75,7 +75,7 @@ class Instance:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs, if only frozen."""
+        """Whether its process is running, even if frozen."""
         return (
             self.process is not None
             and not self.process.dead
@@ -85,7 +85,7 @@ class Instance:
 
 
 class World:
-    """Everything that a run consists of."""
+    """All parts of a run."""
 
     def __init__(self, seed: int, market: list[Sent]) -> None:
         self.rng = random.Random(seed)
@@ -103,28 +103,28 @@ class World:
         self.failures: list[str] = []
         self.written = 0
         self.kill_at_alert: list[int] = []
-        self.beside: list[asyncio.Task[None]] = []
+        self.background_tasks: list[asyncio.Task[None]] = []
         self.counts: Counter[str] = Counter()
         self._processes: list[Process] = []
 
-    def say(self, what: str) -> None:
-        """Note what happens, with the time."""
-        self.trace.append(f"{self.loop.now:9.3f}  {what}")
+    def log(self, message: str) -> None:
+        """Add a message to the trace, with the time."""
+        self.trace.append(f"{self.loop.now:9.3f}  {message}")
 
-    def happens(self, kind: str, what: str) -> None:
-        """Note and count a fault."""
+    def record_fault(self, kind: str, message: str) -> None:
+        """Add a fault to the trace, and count it."""
         self.counts[kind] += 1
-        self.say(what)
+        self.log(message)
 
-    def fail(self, what: str) -> None:
-        """Note that a promise was broken."""
+    def fail(self, message: str) -> None:
+        """Record a broken guarantee."""
         if len(self.failures) < MAX_FAILURES:
-            self.say(f"BROKEN: {what}")
-            self.failures.append(what)
+            self.log(f"BROKEN: {message}")
+            self.failures.append(message)
 
     def _unhandled(self, _loop: object, context: dict[str, Any]) -> None:
         if "never retrieved" in context["message"] or "destroyed" in context["message"]:
-            return  # of a session that was given up, or of a process that was killed
+            return  # from an abandoned session or a killed process
         self.fail(f"unhandled: {context['message']} {context.get('exception')!r}")
 
     # Instances.
@@ -136,16 +136,18 @@ class World:
         name = f"{instance.number}.{instance.lives}"
         process = instance.process = Process(name)
         self._processes.append(process)
-        its = Instance(instance.number)  # what this life did, kept when the next has begun
-        instance.tasks = its.tasks
+        owner_record = Instance(
+            instance.number
+        )  # the record of this process, kept when the next one starts
+        instance.tasks = owner_record.tasks
         context = copy_context()
         context.run(current_process.set, process)
         instance.service = context.run(service.run.Service, SETTINGS, TOPICS)
         instance.task = self.loop.create_task(instance.service.run(), context=context)
-        self.say(f"start {name}")
+        self.log(f"start {name}")
 
-    def told(self, partition: int) -> None:
-        """An alert has reached its topic: kill who told it, if that is due."""
+    def alert_published(self, partition: int) -> None:
+        """An alert has reached its topic: kill its publisher, if such a kill is due."""
         for instance in self.instances if self.kill_at_alert else ():
             service = instance.service
             if not instance.alive or service is None or instance.process is None:
@@ -153,18 +155,20 @@ class World:
             if service._session is not None and partition in service._session.partitions:
                 steps = self.kill_at_alert.pop()
                 name = instance.process.name
-                self.happens("killed at an alert", f"kill {name} {steps} steps after its alert")
+                self.record_fault(
+                    "killed at an alert", f"kill {name} {steps} steps after its alert"
+                )
                 instance.process.fuse = steps
                 return
 
     async def supervise(self, instance: Instance) -> None:
-        """Start an instance anew whenever it has ended and is wanted."""
+        """Restart an instance whenever it has ended and is wanted."""
         while True:
             await asyncio.sleep(0.25)
             if instance.task is not None and instance.task.done():
                 error = instance.task.exception()
                 if error is not None:
-                    self.say(f"{instance.process.name} ended: {error!r}")  # type: ignore[union-attr]
+                    self.log(f"{instance.process.name} ended: {error!r}")  # type: ignore[union-attr]
                     if not isinstance(error, (OSError, service.run.KafkaError)):
                         self.fail(f"the service ended: {error!r}")
                         self.trace += traceback.format_exception(error)
@@ -172,25 +176,25 @@ class World:
             if not instance.alive and instance.wanted:
                 instance.task = None
                 await asyncio.sleep(self.rng.uniform(*RESTART_SECONDS))
-                # Taken away and added meanwhile, it runs already.
+                # It may have been removed and added in the meantime, and be running already.
                 if instance.wanted and not instance.alive:
                     self.launch(instance)
 
-    def task_made(self, made: PartitionTask) -> None:
-        """Remember which life of which instance works with a task."""
+    def register_task(self, task: PartitionTask) -> None:
+        """Record the instance process that uses a task."""
         process = current_process.get()
         for instance in self.instances:
             if instance.process is process:
-                instance.tasks.append(made)
+                instance.tasks.append(task)
 
     # The venue.
 
     async def write(self) -> None:
-        """Write the market, each record at its time, or once the broker is there again."""
+        """Write the market: each record at its time, or as soon as the broker is reachable."""
         for record in self.market:
             if record.at > self.loop.now:
                 await asyncio.sleep(record.at - self.loop.now)
-            while self.network.is_down:  # noqa: ASYNC110 - in virtual time that costs nothing
+            while self.network.is_down:  # noqa: ASYNC110 - free in virtual time
                 await asyncio.sleep(0.05)
             tp = service.kafka.session.TopicPartition(TOPICS[record.stream], record.partition)
             self.broker.append(tp, record.key, record.value, at=record.at)
@@ -198,18 +202,18 @@ class World:
 
     # Running.
 
-    def play(self, story: Callable[["World"], Any]) -> None:
-        """Run a story to its end in virtual time, then take everything down."""
-        with self._stand_ins(), virtual_time(self.loop):
+    def run_scenario(self, scenario: Callable[["World"], Any]) -> None:
+        """Run a scenario to its end in virtual time, then shut everything down."""
+        with self._replaced_clients(), virtual_time(self.loop):
             try:
-                self.loop.run_until_complete(story(self))
-            except Exception as error:  # noqa: BLE001 - it is reported with the trace
+                self.loop.run_until_complete(scenario(self))
+            except Exception as error:  # noqa: BLE001 - reported with the trace
                 self.fail(f"the simulation ended: {error!r}")
                 self.trace.append(traceback.format_exc())
             finally:
-                self._take_down()
+                self._shut_down()
 
-    def _take_down(self) -> None:
+    def _shut_down(self) -> None:
         self.network.is_closed = True
         self.loop.set_exception_handler(lambda *_: None)
         for process in self._processes:
@@ -225,13 +229,13 @@ class World:
         self.loop.close()
 
     @contextmanager
-    def _stand_ins(self) -> Iterator[None]:
-        def most_records() -> int:
+    def _replaced_clients(self) -> Iterator[None]:
+        def fetch_limit() -> int:
             return self.rng.choice((1, 5, 40, 300))
 
         def make_task(*args: Any, **kwargs: Any) -> PartitionTask:
             made = original(*args, **kwargs)
-            self.task_made(made)
+            self.register_task(made)
             return made
 
         original = service.kafka.session.partition_task
@@ -240,7 +244,7 @@ class World:
             mock.patch.object(
                 service.run,
                 "AIOKafkaConsumer",
-                partial(Consumer, self.broker, self.network, most_records),
+                partial(Consumer, self.broker, self.network, fetch_limit),
             ),
             mock.patch.object(
                 service.run, "AIOKafkaProducer", partial(Producer, self.broker, self.network)
@@ -249,7 +253,7 @@ class World:
                 service.run, "AIOKafkaAdminClient", partial(Admin, self.broker, self.network)
             ),
             mock.patch.object(service.run, "random", waits),
-            # It would ask a real network what is wrong.
+            # The original would query a real network.
             mock.patch.object(service.run, "explain", _explain),
             mock.patch.object(service.kafka.session, "partition_task", make_task),
             self._captured_log(),
@@ -258,16 +262,16 @@ class World:
 
     @contextmanager
     def _captured_log(self) -> Iterator[None]:
-        def keep(_: object, level: str, event: dict[str, Any]) -> Any:
+        def capture(_: object, level: str, event: dict[str, Any]) -> Any:
             if event["event"] != "alert":
                 process = current_process.get()
                 name = process.name if process is not None else "?"
                 rest = {key: value for key, value in event.items() if key != "event"}
-                self.say(f"  {name} {level}: {event['event']} {rest}")
+                self.log(f"  {name} {level}: {event['event']} {rest}")
             raise structlog.DropEvent
 
         before = structlog.get_config()
-        structlog.configure(processors=[keep], cache_logger_on_first_use=False)
+        structlog.configure(processors=[capture], cache_logger_on_first_use=False)
         logging.disable(logging.CRITICAL)
         try:
             yield
@@ -281,7 +285,7 @@ async def _explain(_settings: Settings, error: Exception) -> str:
 
 
 def settled(world: World) -> bool:
-    """Whether everything that was written has been read by who owns it now."""
+    """Whether the current owners have read everything that was written."""
     if world.written < len(world.market) or not world.broker.group.stable:
         return False
     read: dict[Any, int] = {}

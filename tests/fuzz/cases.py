@@ -1,4 +1,4 @@
-"""Cases as bytes: what a fuzzer changes, and how events and records are read out of them."""
+"""Cases as bytes: the fuzzer's input, and its decoding into events and records."""
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,7 @@ NOW_NS = BEGIN_NS + 30 * 86_400_000_000_000
 
 OPERATION_BYTES = 8
 KINDS = len(STREAMS)
-CALM = KINDS  # an operation beyond the streams: so many bars of ordinary quotes
+CALM = KINDS  # an operation beyond the streams: some bars of ordinary quotes
 
 PRICES = [
     MIN_NUMBER, 1e-29, 5e-16, 1e-9, 0.1, 99.0, 100.0, 100.0000000001, 101.0, 1e3, 123456.789, 1e9,
@@ -40,14 +40,14 @@ STEPS_NS = [
 
 
 class CoreCase(Struct):
-    """What a core case says: ``header`` chooses how it is run, batches are fed one by one."""
+    """A core case: ``header`` selects how it is run; batches are fed one by one."""
 
     header: int
     batches: list[list[Event]]
 
 
 def core_case(data: bytes, begin_ns: int) -> CoreCase:
-    """Read events out of bytes; every sequence of bytes is a case."""
+    """Decode bytes into events; every byte sequence is a case."""
     header = data[0] if data else 0
     case = CoreCase(header, [[]])
     at = begin_ns
@@ -83,38 +83,42 @@ def _pick(values: list[float | None], code: int) -> float | None:
 
 
 def _event(kind: int, operation: bytes, at: int) -> Event:
-    _, _, who, order, price, quantity, more, flags = operation
-    head = {"ts_event": at, "symbol": _symbol(who), "sequence": flags if flags % 3 else None}
-    account = f"a{who // 8}" if who % 8 else None
+    _, _, symbol_code, order, price, quantity, more, flags = operation
+    common = {
+        "ts_event": at,
+        "symbol": _symbol(symbol_code),
+        "sequence": flags if flags % 3 else None,
+    }
+    account = f"a{symbol_code // 8}" if symbol_code % 8 else None
     order_id = f"o{order}"
     side = "buy" if flags & 1 else "sell"
     match kind:
         case 0:
             market = flags & 2 > 0
             return Order(
-                **head, order_id=order_id, account=account, side=side,
+                **common, order_id=order_id, account=account, side=side,
                 price=None if market else _price(price), quantity=_quantity(quantity),
                 leverage=_pick(LEVERAGES, more), type="market" if market else None,
                 reduce_only=flags & 4 > 0 or None,
             )  # fmt: skip
         case 1:
             taken = _quantity(quantity) if more & 1 else None
-            return Cancel(**head, order_id=order_id, account=account, quantity=taken)
+            return Cancel(**common, order_id=order_id, account=account, quantity=taken)
         case 2:
             return Trade(
-                **head, trade_id=order_id, price=_price(price), quantity=_quantity(quantity),
+                **common, trade_id=order_id, price=_price(price), quantity=_quantity(quantity),
                 side=side, maker_order_id=order_id if more & 1 else None,
                 taker_order_id=f"o{more}" if more & 2 else None, maker_account=account,
                 liquidation=more & 4 > 0 or None,
             )  # fmt: skip
         case 3:
             mark = _price(price) if more & 1 else None
-            return Reference(**head, mark_price=mark, funding_rate=_pick(RATES, quantity))
+            return Reference(**common, mark_price=mark, funding_rate=_pick(RATES, quantity))
         case 4:
-            return Margin(**head, max_leverage=_pick(LEVERAGES, more))
+            return Margin(**common, max_leverage=_pick(LEVERAGES, more))
         case _:
             return Position(
-                **head, account=account or "a", entry_price=_price(price),
+                **common, account=account or "a", entry_price=_price(price),
                 quantity=_quantity(quantity) * (-1 if flags & 1 else 1),
                 leverage=_pick(LEVERAGES, more),
             )  # fmt: skip
@@ -125,9 +129,9 @@ def _symbol(code: int) -> str:
 
 
 def _calm(operation: bytes, at: int):
-    """Some seconds of quotes around 100 and an odd trade."""
-    _, _, who, order, _, quantity, more, _ = operation
-    symbol = _symbol(who)
+    """Some seconds of quotes around 100, with occasional cancels."""
+    _, _, symbol_code, order, _, quantity, more, _ = operation
+    symbol = _symbol(symbol_code)
     for second in range(1 + more % 8):
         now = at + second * 1_000_000_000
         for i in range(1 + quantity % 4):
@@ -141,7 +145,7 @@ def _calm(operation: bytes, at: int):
             yield Cancel(ts_event=now + 9, symbol=symbol, order_id=f"o{(order + second) % 256}")
 
 
-# Wire: a header byte, then records divided by newlines.
+# Wire: a header byte, then records separated by newlines.
 
 UNITS = ("ns", "us", "ms", "s")
 MAPPINGS: tuple[dict[str, str], ...] = ({}, {"ts_event": "T", "symbol": "sym", "quantity": "q"})
@@ -157,7 +161,7 @@ class WireCase(Struct):
 
 
 def wire_case(data: bytes) -> WireCase:
-    """Read records out of bytes; one that is a single zero byte is a record without a value."""
+    """Decode bytes into records; a single zero byte is a record without a value."""
     header = data[0] if data else 0
     records = [None if line == b"\0" else line for line in data[1:].split(b"\n")]
     return WireCase(

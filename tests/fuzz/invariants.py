@@ -1,4 +1,4 @@
-"""What must hold of a task and of what it says, whatever it was fed."""
+"""Invariants of a task and its output, for any input."""
 
 import json
 import math
@@ -17,17 +17,17 @@ from service.pipeline.task import PartitionTask
 
 
 def check_task(task: PartitionTask, fed: int) -> None:
-    """Every event is accounted for, every book is sound, nothing is beyond its bound."""
+    """Every event is accounted for, every book is consistent, and every bound holds."""
     tally = task.tally
     waiting = sum(task.aligner.pending(stream) for stream in task.aligner._streams)
-    known = tally.scored + tally.late + tally.skipped + tally.unwatched + waiting
-    assert known == fed, (known, fed)
+    accounted = tally.scored + tally.late + tally.skipped + tally.unwatched + waiting
+    assert accounted == fed, (accounted, fed)
     assert len(task.monitors) <= task.max_symbols + newcomers(task.max_symbols)
     assert set(task._with_incident) <= set(task.monitors)
     for symbol, monitor in task.monitors.items():
         check_book(monitor.book)
         leverage_baselines = monitor.leverage_baselines
-        # An account that is introduced may be one more than a generation.
+        # A new account may exceed the size of a generation by one.
         assert (
             len(leverage_baselines.recent) + len(leverage_baselines.older)
             <= task.parameters.max_accounts + 1
@@ -38,7 +38,7 @@ def check_task(task: PartitionTask, fed: int) -> None:
 
 
 def check_book(book: Book) -> None:
-    """No quantity is negative, levels are the orders' sums, prices are in order."""
+    """No quantity is negative, levels are the sums of their orders, prices are sorted."""
     assert len(book.orders) <= book.max_orders
     for side, is_buy in ((book.bids, True), (book.asks, False)):
         orders = [order for order in book.orders.values() if order.is_buy is is_buy]
@@ -51,7 +51,7 @@ def check_book(book: Book) -> None:
 
 
 def check_output(output: Output) -> None:
-    """Numbers are finite, chances are chances, shares add up, and all of it is JSON."""
+    """Numbers are finite, probabilities and shares are valid, and everything is valid JSON."""
     for signal in output.signals:
         _check_signal(signal)
     for alert in output.alerts:
@@ -77,25 +77,25 @@ def _check_signal(signal: Signal) -> None:
     same_after_json(signal, Signal)
 
 
-def same_after_json(told: Any, its_type: Any) -> None:
-    """What a subscriber reads is what was meant; a number that is not finite would be null."""
-    text = msgspec.json.encode(told)
+def same_after_json(value: Any, value_type: Any) -> None:
+    """Encoding and decoding preserves the value; a number that is not finite would become null."""
+    text = msgspec.json.encode(value)
     json.loads(text, parse_constant=_no_constant)
-    check_finite(msgspec.to_builtins(told))
-    assert msgspec.json.decode(text, type=its_type) == told
+    check_finite(msgspec.to_builtins(value))
+    assert msgspec.json.decode(text, type=value_type) == value
 
 
 def check_finite(value: Any) -> None:
-    """No number in plain data is infinite or not a number."""
+    """All numbers in plain data are finite."""
     match value:
         case float():
             assert math.isfinite(value)
         case dict():
-            for its in value.values():
-                check_finite(its)
+            for item in value.values():
+                check_finite(item)
         case list() | tuple():
-            for its in value:
-                check_finite(its)
+            for item in value:
+                check_finite(item)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Changes that know what a case is made of; changes of bytes come from the fuzzer itself."""
+"""Mutations that know the structure of a case. The fuzzer itself mutates bytes."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ OTHERS = ["null", "true", "false", "[]", "{}", "[" * 2_000, '{"a":' * 2_000, '""
 
 
 def json_text(rng: Random) -> str:
-    """A JSON text at some edge; not always a valid one."""
+    """An edge-case JSON text, not always valid."""
     match rng.randrange(4):
         case 0:
             return rng.choice(NUMBERS)
@@ -37,7 +37,7 @@ def json_text(rng: Random) -> str:
 
 
 def wire(data: bytes, rng: Random) -> bytes:
-    """Change a field of a record, leave one out, repeat one, or change the records' order."""
+    """Change, remove or repeat a field of a record, or repeat or add a record."""
     header, *lines = data[:1], *data[1:].split(b"\n")
     at = rng.randrange(len(lines))
     match rng.randrange(6):
@@ -77,7 +77,7 @@ def _change_record(line: bytes, rng: Random) -> bytes:
 
 
 def operations(data: bytes, rng: Random) -> bytes:
-    """Repeat, leave out, move or change whole operations."""
+    """Repeat, remove, move or change whole operations."""
     header, body = data[:1] or b"\0", data[1:]
     size = OPERATION_BYTES
     steps = [body[i : i + size] for i in range(0, len(body), size)] or [rng.randbytes(size)]
@@ -97,7 +97,7 @@ def operations(data: bytes, rng: Random) -> bytes:
 
 
 def anything(data: bytes, rng: Random) -> bytes:
-    """Change, leave out, repeat or add bytes."""
+    """Change, remove, repeat or add bytes."""
     at = rng.randrange(len(data) + 1)
     match rng.randrange(4):
         case 0:
@@ -113,10 +113,10 @@ def anything(data: bytes, rng: Random) -> bytes:
 
 
 STRUCTURED: dict[str, Callable[[bytes, Random], bytes]] = {"wire": wire, "core": operations}
-"""The mutations that know a target's cases, where bytes alone would seldom be any."""
+"""Mutations that know a target's cases. Byte mutations alone would rarely produce valid cases."""
 
 
 def mutated(target: str, data: bytes, rng: Random) -> bytes:
-    """A case with a change of either sort."""
+    """A case with a structured or a byte mutation."""
     structured = STRUCTURED.get(target, anything)
     return structured(data, rng) if rng.random() < 0.7 else anything(data, rng)

@@ -1,10 +1,10 @@
-"""Fuzzes by coverage: decoding, files, snapshots, and the core from events to incidents.
+"""Coverage-guided fuzzing: decoding, files, snapshots, and the core from events to incidents.
 
     python tests/fuzz/run.py --runs 1000000              all targets, one after the other
-    python tests/fuzz/run.py --target core --runs 20000  one of them
-    python tests/fuzz/run.py --target core FILE …        cases that were found, again
+    python tests/fuzz/run.py --target core --runs 20000  one target
+    python tests/fuzz/run.py --target core FILE …        run found cases again
 
-A target's corpus and what it stumbled over are under ``build/fuzz``.
+A target's corpus and its findings are under ``build/fuzz``.
 """
 
 import argparse
@@ -19,15 +19,15 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 SHARES = {"wire": 0.6, "core": 0.04, "files": 0.16, "snapshots": 0.2}
-"""Of the cases: a case of the core is a market of its own, and costs as much as fifty others."""
+"""Shares of the cases. A case of the core is a whole market, and costs as much as fifty others."""
 
-MOST_BYTES = {"wire": 16_384, "core": 512, "files": 1_024, "snapshots": 1_024}
+MAX_BYTES = {"wire": 16_384, "core": 512, "files": 1_024, "snapshots": 1_024}
 SLOW_SECONDS = 20  # a case that takes longer is a finding
-MOST_MEGABYTES = 2_048
+MAX_MEGABYTES = 2_048
 
 
-def fuzz(target: str, runs: int, seed: int, folder: Path, found: list[str]) -> None:
-    """Run one target in this process, which libFuzzer ends."""
+def fuzz(target: str, runs: int, seed: int, folder: Path, case_files: list[str]) -> None:
+    """Run one target in this process. libFuzzer ends the process."""
     import atheris
 
     with atheris.instrument_imports(include=["detectors", "service"]):
@@ -39,28 +39,28 @@ def fuzz(target: str, runs: int, seed: int, folder: Path, found: list[str]) -> N
     for number, data in enumerate(CORPORA[target]()):
         (corpus / f"seed-{number:03}").write_bytes(data)
     options = [
-        f"-max_len={MOST_BYTES[target]}",
+        f"-max_len={MAX_BYTES[target]}",
         f"-timeout={SLOW_SECONDS}",
-        f"-rss_limit_mb={MOST_MEGABYTES}",
+        f"-rss_limit_mb={MAX_MEGABYTES}",
         f"-artifact_prefix={folder}/",
         "-print_final_stats=1",
         "-verbosity=0",
     ]
-    options += found or [f"-runs={runs}", f"-seed={seed}", str(corpus)]
+    options += case_files or [f"-runs={runs}", f"-seed={seed}", str(corpus)]
     structured = STRUCTURED.get(target)
 
-    def mutate(data: bytes, most: int, choice: int) -> bytes:
+    def mutate(data: bytes, max_bytes: int, choice: int) -> bytes:
         rng = Random(choice)
         if structured is None or rng.random() < 0.3:
-            return bytes(atheris.Mutate(data, most))
-        return structured(data, rng)[:most]
+            return bytes(atheris.Mutate(data, max_bytes))
+        return structured(data, rng)[:max_bytes]
 
     atheris.Setup([sys.argv[0], *options], TARGETS[target], custom_mutator=mutate)
     atheris.Fuzz()
 
 
 def fuzz_all(runs: int, seed: int, folder: Path) -> int:
-    """Run every target in a process of its own; the exit status."""
+    """Run every target in a separate process; return the exit status."""
     failed = False
     total = 0
     for target, share in SHARES.items():
@@ -85,13 +85,13 @@ def fuzz_all(runs: int, seed: int, folder: Path) -> int:
 
 
 def main() -> None:
-    """Read the command line and run."""
+    """Parse the command line and run."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=1_000_000, help="cases (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the changes (%(default)s)")
-    parser.add_argument("--target", choices=SHARES, help="only this one")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the mutations (%(default)s)")
+    parser.add_argument("--target", choices=SHARES, help="run only this target")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "fuzz")
     parser.add_argument("found", nargs="*", help="files with cases to run again")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What the fuzzers begin with: cases made from generated, never from recorded, events."""
+"""The fuzzers' initial corpora: cases made from generated events, never from recorded ones."""
 
 import gzip
 import random
@@ -11,7 +11,7 @@ SEED = 20_260_101
 
 
 def core() -> Iterator[bytes]:
-    """Calm, then orders, cancels, trades and what else there is, in several mixtures."""
+    """Calm, then mixtures of all kinds of events."""
     rng = random.Random(SEED)
     for header in range(16):
         calm = bytes([CALM, 165, 0, 0, 0, 3, 7, 0])
@@ -23,7 +23,7 @@ def core() -> Iterator[bytes]:
 
 
 def wire() -> Iterator[bytes]:
-    """A few records of each stream; the units and mappings are for the fuzzer to find."""
+    """A few records of each stream. The fuzzer finds the units and mappings."""
     rng = random.Random(SEED)
     by_stream: dict[str, list[bytes]] = {stream: [] for stream in STREAMS}
     data = bytes([0]) + b"".join(bytes([k % 6, *rng.randbytes(7)]) for k in range(60))
@@ -37,7 +37,7 @@ def wire() -> Iterator[bytes]:
 
 
 def files() -> Iterator[bytes]:
-    """Lines as they are, and what they are compressed to."""
+    """Lines, plain and compressed."""
     lines = b'{"a":1}\n\n  \n{"b":"' + b"x" * 80 + b'"}\n{"c":2}\r\n{"d":'
     for header in range(32):
         yield bytes([header, 7]) + lines
@@ -46,7 +46,7 @@ def files() -> Iterator[bytes]:
 
 
 def snapshots() -> Iterator[bytes]:
-    """Whole sets, torn ones, ones with a byte changed, and foreign headers."""
+    """Complete sets, torn sets, sets with a changed byte, and foreign headers."""
     rng = random.Random(SEED)
     for size in (2, 8, 24):
         yield bytes(b for i in range(size) for b in (i, 0, 0, 0, 0, 0))

@@ -1,4 +1,4 @@
-"""What is fuzzed: a function a target. It takes the bytes of a case, and raises what is wrong."""
+"""The fuzz targets. Each takes the bytes of a case, and raises on a broken invariant."""
 
 import gzip
 import io
@@ -33,7 +33,7 @@ LATEST_NS = NOW_NS + MAX_AHEAD_SECONDS * 10**9
 
 
 def new_task(max_orders: int = 150, max_waiting: int = 1 << 40) -> PartitionTask:
-    """A task with narrow bounds."""
+    """A task with low limits."""
     return PartitionTask(
         list(STREAMS),
         PARAMETERS,
@@ -47,7 +47,7 @@ def new_task(max_orders: int = 150, max_waiting: int = 1 << 40) -> PartitionTask
 
 
 class _Run:
-    """A task as it is fed, checked at every step."""
+    """A task that is fed and checked at every step."""
 
     def __init__(self, task: PartitionTask, offset: int = 0) -> None:
         self.task = task
@@ -57,10 +57,12 @@ class _Run:
 
     def feed(self, events: list[Event]) -> None:
         for kind, stream in enumerate(STREAMS):
-            its = [event for event in events if event.kind == kind]
+            stream_events = [event for event in events if event.kind == kind]
             first = self._offsets[stream]
-            self._offsets[stream] = first + len(its)
-            self.task.feed(stream, its, first_offset=first, next_offset=first + len(its))
+            self._offsets[stream] = first + len(stream_events)
+            self.task.feed(
+                stream, stream_events, first_offset=first, next_offset=first + len(stream_events)
+            )
         self.fed += len(events)
         self._advance()
 
@@ -76,8 +78,8 @@ class _Run:
         self.outputs.append(output)
 
     @property
-    def told(self) -> bytes:
-        """All that was said, in an order that does not depend on how the events were cut."""
+    def published(self) -> bytes:
+        """All output, in an order that does not depend on the division into batches."""
         alerts = [alert for output in self.outputs for alert in output.alerts]
         signals = [signal for output in self.outputs for signal in output.signals]
         alerts.sort(key=lambda a: (a.ts_event, a.symbol, a.detector, a.status, a.severity))
@@ -86,8 +88,8 @@ class _Run:
 
 
 @cache
-def _watched() -> tuple[int, tuple[bytes, ...]]:
-    """Snapshots of symbols that are judged already, and the time they were taken at."""
+def _monitored() -> tuple[int, tuple[bytes, ...]]:
+    """Snapshots of symbols that are judged already, and their time."""
     events = [
         event
         for who in range(2)
@@ -105,18 +107,18 @@ def _watched() -> tuple[int, tuple[bytes, ...]]:
 
 
 def _begin(header: int, max_waiting: int) -> tuple[_Run, int]:
-    """A task with nothing, or one that watches some symbols already."""
+    """An empty task, or one that already monitors some symbols."""
     task = new_task(150 if header & 2 else 1 << 40, max_waiting)
     if header & 1:
         return _Run(task), BEGIN_NS
-    at, states = _watched()
-    kept = [msgspec.msgpack.decode(state, type=Snapshot) for state in states]
-    task.resume(kept[0].position.streams, kept, PublishedUntil())
-    offset = max(its.read for its in kept[0].position.streams.values())
+    at, states = _monitored()
+    saved = [msgspec.msgpack.decode(state, type=Snapshot) for state in states]
+    task.resume(saved[0].position.streams, saved, PublishedUntil())
+    offset = max(stream_position.read for stream_position in saved[0].position.streams.values())
     return _Run(task, offset), at
 
 
-def _play(case: CoreCase, batches: list[list[Event]], max_waiting: int) -> _Run:
+def _run_batches(case: CoreCase, batches: list[list[Event]], max_waiting: int) -> _Run:
     run, _ = _begin(case.header, max_waiting)
     for batch in batches:
         run.feed(batch)
@@ -129,26 +131,28 @@ def core(data: bytes) -> None:
     _, at = _begin(data[0] if data else 0, 1)
     case = core_case(data, at)
     max_waiting = 20 if case.header & 4 else 1 << 40
-    run = _play(case, case.batches, max_waiting)
+    run = _run_batches(case, case.batches, max_waiting)
     match case.header >> 4 & 3:
-        case 1:  # the same again
-            assert _play(case, case.batches, max_waiting).told == run.told
-        case 2 if not case.header & 6:  # cut in another way, where no bound on memory bites
+        case 1:  # run it again
+            assert _run_batches(case, case.batches, max_waiting).published == run.published
+        case 2 if not case.header & 6:  # other batches, without memory limits
             whole = [[event for batch in case.batches for event in batch]]
-            assert _play(case, whole, max_waiting).told == run.told
-        case 3:  # kept and brought back
+            assert _run_batches(case, whole, max_waiting).published == run.published
+        case 3:  # save and restore
             _check_states(run.task)
 
 
 def _check_states(task: PartitionTask) -> None:
-    kept = [msgspec.msgpack.encode(task.snapshot(symbol)) for symbol in task.changed()]
-    check_finite(msgspec.msgpack.decode(msgspec.msgpack.encode(kept)))
-    again = new_task()
-    again.resume({}, [msgspec.msgpack.decode(raw, type=Snapshot) for raw in kept], PublishedUntil())
-    for raw in kept:
+    encoded_states = [msgspec.msgpack.encode(task.snapshot(symbol)) for symbol in task.changed()]
+    check_finite(msgspec.msgpack.decode(msgspec.msgpack.encode(encoded_states)))
+    restored = new_task()
+    restored.resume(
+        {}, [msgspec.msgpack.decode(raw, type=Snapshot) for raw in encoded_states], PublishedUntil()
+    )
+    for raw in encoded_states:
         snapshot = msgspec.msgpack.decode(raw, type=Snapshot)
-        again._unsaved[snapshot.symbol] = snapshot.position
-        state = again.snapshot(snapshot.symbol).state
+        restored._unsaved[snapshot.symbol] = snapshot.position
+        state = restored.snapshot(snapshot.symbol).state
         assert msgspec.msgpack.encode(state) == msgspec.msgpack.encode(snapshot.state)
 
 
@@ -159,7 +163,7 @@ def _decoder(stream: str, unit: Any, mapped: bool) -> Decoder:
 
 
 def wire(data: bytes) -> None:
-    """Records through the decoder, and what it takes for events through a task."""
+    """Records through the decoder, and the decoded events through a task."""
     case = wire_case(data)
     decoder = _decoder(case.stream, case.unit, bool(case.fields))
     decoded = decoder.decode(case.records, NOW_NS)
@@ -183,7 +187,7 @@ def wire(data: bytes) -> None:
 
 
 def files(data: bytes) -> None:
-    """A file as it is, or compressed: its lines come whole, cut at their bound, or an OSError."""
+    """A plain or compressed file gives whole lines, cut at their limit, or an OSError."""
     header, size = (data[0], data[1]) if len(data) > 1 else (0, 0)
     body = data[2:]
     suffix = ("", ".gz", ".zst")[header % 3]
@@ -205,8 +209,8 @@ def files(data: bytes) -> None:
     lines = [line for batch in batches for line in batch]
     assert all(0 < len(line) <= 65 for line in lines)
     if whole:
-        told = [line[:65] for line in body.split(b"\n") if line.strip() or len(line) > 64]
-        assert lines == told
+        expected = [line[:65] for line in body.split(b"\n") if line.strip() or len(line) > 64]
+        assert lines == expected
 
 
 def _compressed(body: bytes, suffix: str) -> bytes:
@@ -228,9 +232,9 @@ class _Record(NamedTuple):
 
 @cache
 def _true_records() -> tuple[list[_Record], set[bytes]]:
-    """Two sets of parts of each of two symbols, and the snapshots that they hold."""
+    """Two sets of parts of each of two symbols, and their snapshots."""
     records, whole = [], set()
-    for raw in _watched()[1]:
+    for raw in _monitored()[1]:
         snapshot = msgspec.msgpack.decode(raw, type=Snapshot)
         whole.add(msgspec.msgpack.encode(snapshot))
         for slot in (0, 1):
@@ -245,14 +249,14 @@ def _true_records() -> tuple[list[_Record], set[bytes]]:
 
 
 def snapshots(data: bytes) -> None:
-    """Records of the snapshots topic: whole snapshots come back as they were, others not at all."""
-    true, whole = _true_records()
+    """Records of the snapshots topic: complete snapshots are restored unchanged, others are not."""
+    valid_records, whole = _true_records()
     records = []
     for start in range(0, len(data) - 5, 6):
-        which, what, place, high, change, tail = data[start : start + 6]
-        record = true[which % len(true)]
-        at = place + 256 * high
-        match what % 8:
+        record_code, mutation, low, high, change, tail = data[start : start + 6]
+        record = valid_records[record_code % len(valid_records)]
+        at = low + 256 * high
+        match mutation % 8:
             case 1:
                 record = record._replace(key=_changed(record.key, at, change))
             case 2:
@@ -264,7 +268,7 @@ def snapshots(data: bytes) -> None:
                 record = record._replace(value=None)
             case 5:
                 record = record._replace(value=record.value[: -1 - at])
-            case 6:  # bytes of the case itself
+            case 6:  # bytes from the case itself
                 foreign = data[start + 6 : start + 6 + tail]
                 record = record._replace(headers=[("foreshock.snapshot", foreign)])
             case 7:

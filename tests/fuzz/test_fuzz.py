@@ -1,4 +1,4 @@
-"""A short, repeatable form of what ``make fuzz`` does at length."""
+"""A short, repeatable form of ``make fuzz``."""
 
 import random
 

@@ -15,7 +15,7 @@ from service.cli.main import main
 from service.exchange.recording import simulate_to_directory
 from service.exchange.scenarios.catalogue import scenario
 from service.kafka.counters import ConsumerCounters
-from service.kafka.market_watch import OWNED, PLACE, MarketLog, MarketWatch
+from service.kafka.market_watch import MARKET_KEY, WATCH_PARTITION, MarketLog, MarketWatch
 from service.pipeline.output import Output
 from service.settings.load import load_settings
 from service.settings.types import Settings
@@ -95,15 +95,15 @@ async def test_what_fails_is_counted_and_tried_again():
             tried_again.set()
         raise OSError("no broker")
 
-    session = SimpleNamespace(partitions={OWNED: None}, restoring=0)
+    session = SimpleNamespace(partitions={WATCH_PARTITION: None}, restoring=0)
     clients = SimpleNamespace()
     its = MarketWatch(
         Settings(), session, clients, counters, connect, lambda: itertools.repeat(0.0)
     )
     running = asyncio.create_task(its.run())
     await tried_again.wait()
-    # What Alertmanager was told before is neither told again nor told to be over.
-    assert its.open_alerts() == {PLACE: None}
+    # The state is unknown: alerts already sent are neither sent again nor resolved.
+    assert its.open_alerts() == {MARKET_KEY: None}
     session.partitions.clear()
     assert its.open_alerts() == {}
     assert not its.watching
@@ -156,8 +156,10 @@ async def test_the_console_shows_it(monkeypatch):
     desk.run_to(20)
     as_it_is = desk.view()
     opened = watch().take(STRESS, BUDGET)
-    desk.history.take(PLACE, Output(alerts=opened))
-    monkeypatch.setattr(Desk, "view", lambda _: replace(as_it_is, market_alerts={PLACE: opened}))
+    desk.history.take(MARKET_KEY, Output(alerts=opened))
+    monkeypatch.setattr(
+        Desk, "view", lambda _: replace(as_it_is, market_alerts={MARKET_KEY: opened})
+    )
     async with (
         served(desk) as url,
         ClientSession(url) as client,

@@ -127,15 +127,15 @@ async def test_a_token_that_does_not_say_how_long_it_lives_is_used_once(endpoint
         (
             401,
             '{"error":"invalid_client","error_description":"who?"}',
-            "gives no token: status 401, invalid_client who?; check kafka.oauth_client_id and",
+            "returns no token: status 401, invalid_client who?; check kafka.oauth_client_id and",
         ),
         (400, '{"error":"invalid_scope"}', "invalid_scope; check kafka.oauth_scope"),
-        (500, "<html>canary</html>", "gives no token: status 500"),
-        (404, "", "gives no token: status 404"),
-        (200, '{"token":"canary"}', "gives no access_token in its answer"),
-        (200, '{"access_token":["canary"]}', "gives no access_token in its answer"),
-        (200, "canary", "gives no access_token in its answer"),
-        (200, f'{{"access_token":"{"canary" * 20_000}"}}', "gives no access_token"),
+        (500, "<html>canary</html>", "returns no token: status 500"),
+        (404, "", "returns no token: status 404"),
+        (200, '{"token":"canary"}', "returns no access_token in its answer"),
+        (200, '{"access_token":["canary"]}', "returns no access_token in its answer"),
+        (200, "canary", "returns no access_token in its answer"),
+        (200, f'{{"access_token":"{"canary" * 20_000}"}}', "returns no access_token"),
     ],
 )
 async def test_a_refusal_is_told_by_the_setting(
@@ -151,7 +151,7 @@ async def test_a_refusal_is_told_by_the_setting(
 async def test_the_secret_follows_no_redirection(endpoint: Endpoint):
     async with served(Endpoint()) as elsewhere, served(endpoint) as url:
         endpoint.status, endpoint.headers = 307, {"Location": elsewhere}
-        assert "gives no token: status 307" in await complaint(client(url))
+        assert "returns no token: status 307" in await complaint(client(url))
 
 
 async def test_an_endpoint_that_is_not_there_is_told_by_the_setting():
@@ -166,7 +166,9 @@ async def test_the_endpoint_must_have_a_certificate_to_be_trusted(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("endpoint", "127.0.0.1"))
     async with served(endpoint, context) as url:
-        assert "kafka.oauth_ca_file names the authority" in await complaint(client(url))
+        assert "set kafka.oauth_ca_file to the certificate of the authority" in await complaint(
+            client(url)
+        )
         assert await client(url, oauth_ca_file=str(authority.ca_file)).token() == TOKEN
         said = await complaint(client(url, oauth_ca_file=str(tmp_path / "none.pem")))
     assert "kafka.oauth_ca_file: cannot read" in said

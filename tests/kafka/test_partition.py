@@ -11,7 +11,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.parameters import Parameters
 from service.kafka.commit_metadata import decode_metadata
 from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
-from service.kafka.partition import Partition, begun_again
+from service.kafka.partition import Partition, reset_offsets
 from service.pipeline.align import StreamPosition
 from service.pipeline.output import PublishedUntil, Tally
 from service.pipeline.task import PartitionTask
@@ -160,7 +160,7 @@ def test_a_topic_with_unread_records_holds_the_others_back_even_if_it_was_idle(c
 def test_a_topic_that_was_made_again_is_committed_from_its_beginning():
     its = partition()
     feed(its, 0.5)
-    again = begun_again("t", [its])
+    again = reset_offsets("t", [its])
     trades = TopicPartition("t", 0)
     assert list(again) == [trades]
     assert again[trades].offset == 0

@@ -120,15 +120,15 @@ async def test_what_is_open_is_told_again_and_what_is_open_no_more_has_ended():
         notifying(manager.url, market=market) as notifier,
     ):
         await until(lambda: len(manager.alerts) == 1)
-        notifier.remind()
+        notifier.resend()
         await until(lambda: len(manager.alerts) == 2)
         assert all(seconds(a["endsAt"]) > time.time() for a in manager.alerts)
         market.open = {0: []}
-        notifier.remind()
+        notifier.resend()
         await until(lambda: len(manager.alerts) == 3)
         assert seconds(manager.alerts[2]["endsAt"]) <= time.time()
         # An end is told again as well: an Alertmanager that restarts forgets.
-        notifier.remind()
+        notifier.resend()
         await until(lambda: len(manager.alerts) == 4)
     assert manager.alerts[3] == manager.alerts[2]
     assert sum(notifier.deliveries[manager.url].delay_counts) == 0
@@ -145,7 +145,7 @@ async def test_what_is_not_known_or_not_owned_is_not_told():
         await until(lambda: len(manager.alerts) == 2)
         market.open = {0: None}  # the state of 0 is being made again, 1 has another owner
         before = len(manager.requests)
-        notifier.remind()
+        notifier.resend()
         await until(lambda: len(manager.requests) > before)
     assert len(manager.alerts) == 2
 

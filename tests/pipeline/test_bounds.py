@@ -204,9 +204,9 @@ def test_the_log_says_which_bound_bites_and_what_was_given_up_once_a_minute():
         bounds.note(now=61.0)
     told = [(line["setting"], line["limit"], line["given_up"], line["count"]) for line in lines]
     assert told == [
-        ("limits.symbols", 10_000, "events not watched", 3),
-        ("limits.accounts", 1_024, "accounts forgotten", 2),
-        ("limits.symbols", 10_000, "events not watched", 7),
+        ("limits.symbols", 10_000, "events of unwatched symbols", 3),
+        ("limits.accounts", 1_024, "accounts evicted", 2),
+        ("limits.symbols", 10_000, "events of unwatched symbols", 7),
     ]
 
 

@@ -70,7 +70,7 @@ def test_a_snapshot_of_an_older_format_is_left_out_and_both_formats_are_named(it
     restored = snapshots.restore(written(its_format), settings_hash(Settings()))
     assert restored.snapshots == []
     assert restored.problems == {"older_format": 2}
-    (why,) = snapshots.why_left_out(restored)
+    (why,) = snapshots.describe_problems(restored)
     assert f"format {its_format} (of version 0.1.0)" in why
     assert f"this version reads format {FORMAT}" in why
 
@@ -82,5 +82,5 @@ def test_a_version_that_was_rolled_back_says_that_the_format_is_newer(
     restored = snapshots.restore(written(FORMAT), settings_hash(Settings()))
     assert restored.snapshots == []
     assert restored.problems == {"newer_format": 2}
-    (why,) = snapshots.why_left_out(restored)
+    (why,) = snapshots.describe_problems(restored)
     assert why.startswith(f"2 of a newer format: format {FORMAT} (of version 0.1.0)")

@@ -165,11 +165,15 @@ BAD = {
     "symbol over-long": (record(symbol="x" * 65), "wrong_length", "text of 1 to 64 characters"),
     "account over-long": (record(account="é" * 65), "wrong_length", "account is"),
     "symbol with a control character": (record(symbol="A\x1b[2J"), "not_printable", "A\\x1b[2J;"),
-    "symbol on two lines": (record(symbol="A\nB"), "not_printable", "symbol is A\\nB; control"),
+    "symbol on two lines": (
+        record(symbol="A\nB"),
+        "not_printable",
+        "symbol is A\\nB; a symbol must not",
+    ),
     "symbol that turns the text": (
         record(symbol="A\u202eB"),
         "not_printable",
-        "A\\u202eB; control",
+        "A\\u202eB; a symbol must not",
     ),
     "symbol with nothing to see": (record(symbol="\u200b"), "not_printable", "is \\u200b;"),
     "symbol that stands for all": (record(symbol="*"), "reserved_symbol", "is *; in alerts"),

@@ -41,6 +41,6 @@ def test_what_is_found_against_a_feed_is_no_incident_of_the_market():
     its.take(Output(alerts=[alert(1), alert(2, symbol="T", **feed)]))
     said = verdict(its, ABOUT)
     assert "1 incident in 1 symbol, 0 critical" in said
-    assert "What came in for 1 symbol was not to be trusted" in said
+    assert "The feed of 1 symbol was unreliable" in said
     assert [summary.symbol for summary in rank(its)] == ["S", "T"]
     assert "feed, critical" in page(its, ABOUT), "it is listed, as what it is"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.chromium import browser, new_page, require_chromium, runs_inline_code, watched
+from tests.chromium import browser, new_page, record_problems, require_chromium, runs_inline_code
 from tests.report.conftest import HOSTILE
 
 
@@ -14,7 +14,7 @@ async def test_it_draws_what_is_zoomed_together_and_is_not_fooled(report: Path):
 
 
 async def look(page: Page, report: Path) -> None:
-    strange = watched(page, "data:")
+    strange = record_problems(page, "data:")
     await page.goto(report.as_uri())
     await expect(page.locator("#stripes")).to_have_attribute("data-drawn", "yes")
     first = page.locator("#symbol-0 .plot")

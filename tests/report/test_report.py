@@ -29,12 +29,12 @@ def test_it_says_what_was_read_and_what_came_of_it(report: Path):
     page = re.sub(r"<(script|style).*?</\1>", "", report.read_text("utf-8"), flags=re.DOTALL)
     text = unescape(page)
     assert re.search(r"[1-9]\d* incidents? in 1 symbol", text)
-    assert "incidents a symbol-day over" in text
-    assert "the budget of false alarms is 1" in text
+    assert "incidents per symbol-day over" in text
+    assert "the false-alarm budget is 1 per symbol-day" in text
     assert "orders.ndjson" in text
     assert "not_json" in text
     assert "fingerprint" in text
-    assert "all that matters here is at its default" in text
+    assert "all relevant settings have their defaults" in text
     listed = rows(report)
     incident = next(row for row in listed if row and row[0] == "show")
     assert incident[1] == HOSTILE[0]
@@ -49,7 +49,7 @@ def test_recorded_flow_becomes_a_report_of_reasonable_size(data_dir: Path, tmp_p
     day = data_dir / "aapl-2012-06-21-day-top"
     assert main(["replay", str(day), "--report", str(out), "--quiet"]) == 0
     assert out.stat().st_size < 7_000_000, "most of it is the plotting library"
-    assert "the lowest and highest of every" in out.read_text("utf-8")
+    assert "the lowest and highest value of every" in out.read_text("utf-8")
 
 
 def test_without_an_event_there_is_a_report_that_says_so(tmp_path: Path):

@@ -3,13 +3,15 @@
 import pytest
 
 from service.scorecard.baselines import BASELINES
-from tests.simulated import watched
+from tests.simulated import run_scenario
 
 
 @pytest.fixture(scope="module")
 def signals():
     """What they make of a market that crashes after some minutes."""
-    crash = watched("flash_crash", seed=1, seconds=700, detectors=BASELINES, start_seconds=400.0)
+    crash = run_scenario(
+        "flash_crash", seed=1, seconds=700, detectors=BASELINES, start_seconds=400.0
+    )
     return crash[0].signals
 
 

@@ -15,7 +15,7 @@ from service.exchange.recording import read_truths, simulate_to_directory
 from service.exchange.scenarios.catalogue import scenario
 from service.replay.files import STREAM_NAMES, stream_path
 from service.scorecard import recorded, score
-from service.scorecard.background import SECOND, follow, recorded_events, survey
+from service.scorecard.background import SECOND, apply_event, recorded_events, survey
 from service.scorecard.injections import KINDS, LENGTH_SECONDS, Injection, inject
 from service.scorecard.matrix import first_seed
 from service.scorecard.trial import Alarm
@@ -67,7 +67,7 @@ def near(directory, usual, start_ns, end_ns):
     its = usual["BTC-PERP"]
     for event in recorded_events(directory):
         if event.symbol == its.symbol:
-            follow(book, event)
+            apply_event(book, event)
             if start_ns <= event.ts_event < end_ns and book.mid is not None:
                 band = (its.near_ratio * 1e4,)
                 seen.append(
@@ -129,7 +129,7 @@ def test_nothing_is_withdrawn_that_does_not_rest(injected, source, kind):
             book = resting.setdefault(event.symbol, Book(100_000))
             if isinstance(event, Cancel) and event.order_id not in book.orders:
                 count += 1
-            follow(book, event)
+            apply_event(book, event)
         return count
 
     # The account's purchases use up recorded orders, which the recording then cancels.
@@ -161,7 +161,7 @@ def test_a_pulled_book_has_no_bids_until_the_end(injected, source, usual):
         book, seen = Book(100_000), []
         for event in recorded_events(directory):
             if event.symbol == truth.symbol:
-                follow(book, event)
+                apply_event(book, event)
                 seconds = (event.ts_event - truth.starts_at) / SECOND
                 if since <= seconds < until and book.asks.best is not None:
                     seen.append(book.bids.depth(book.asks.best, band)[0])
@@ -215,7 +215,7 @@ def test_asks_that_are_not_meant_are_large_withdrawn_and_never_the_best(injected
     for event in recorded_events(out):
         if event.symbol != truth.symbol:
             continue
-        follow(book, event)
+        apply_event(book, event)
         if isinstance(event, Order) and event.account in truth.accounts:
             if event.side == "sell":
                 mine.add(event.order_id)
@@ -253,7 +253,7 @@ def test_a_recording_that_cannot_be_used_is_refused_in_words(source, usual, tmp_
         name: msgspec.structs.replace(its, ended_ns=its.began_ns + 300 * SECOND)
         for name, its in usual.items()
     }
-    with pytest.raises(OperatorError, match="too short for draining_book: it takes 960 s"):
+    with pytest.raises(OperatorError, match="too short for draining_book: 960 s of one symbol"):
         recorded.trials(source, short, ["draining_book"], 1, 1, 1.0)
 
 
@@ -262,8 +262,8 @@ def test_episodes_lie_within_the_recording_after_a_warm_up_at_times_of_their_own
     assert len(wanted) == len(KINDS) * 2 * 4
     for trial in wanted:
         made = trial.injection
-        assert trial.usual.began_ns + 590 * SECOND < made.start_ns
-        assert made.end_ns < trial.usual.ended_ns
+        assert trial.survey.began_ns + 590 * SECOND < made.start_ns
+        assert made.end_ns < trial.survey.ended_ns
     assert len({trial.injection.start_ns for trial in wanted}) == len(wanted)
     assert {trial.injection.symbol for trial in wanted} == {"BTC-PERP", "ETH-PERP"}
 
@@ -312,4 +312,6 @@ def test_the_command_labels_its_rows_and_leaves_the_recording_alone(source, tmp_
         check=False,
     )
     assert refused.returncode == 1
-    assert "into recorded flow go cancel_burst" in " ".join(refused.stderr.split())
+    assert "injected into recorded flow; choose from cancel_burst" in " ".join(
+        refused.stderr.split()
+    )

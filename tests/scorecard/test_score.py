@@ -204,9 +204,9 @@ def test_a_trial_is_deterministic_and_finds_what_it_should():
 def test_the_command_writes_the_same_figures_as_json_markdown_and_html(
     tmp_path, monkeypatch, capsys
 ):
-    # Hours of every activity teach what is borrowed; here less of a sleepy market has to do.
+    # Peer priors take hours of every activity; here one short, quiet market is enough.
     peer_market = Trial("big_trade", 1, events_per_second=1.0)
-    monkeypatch.setattr(running, "teachers", lambda _: [peer_market])
+    monkeypatch.setattr(running, "peer_markets", lambda _: [peer_market])
     options = ["--scenarios", "leverage_jump", "--seeds", "1", "--calm-days", "0", "--tuning"]
     options += ["--activities", "5", "--jobs", "1", "--out", str(tmp_path)]
     assert main(["scorecard", *options]) == 0
@@ -231,4 +231,4 @@ def test_an_unknown_scenario_is_named(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 2
-    assert "no scenario tulips" in " ".join(done.stderr.split())
+    assert "unknown scenario tulips" in " ".join(done.stderr.split())

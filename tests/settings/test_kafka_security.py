@@ -9,7 +9,7 @@ from service.cli.main import main
 from service.errors import ConfigurationError
 from service.kafka.cluster.connection import client_options
 from service.settings.load import effective, load, load_settings
-from service.settings.secrets import Secret, given
+from service.settings.secrets import Secret, read_secret
 from service.settings.types import KafkaSettings, Settings, settings_hash
 
 CANARIES = {
@@ -83,8 +83,8 @@ def test_a_secret_may_stand_in_a_file_and_is_read_anew_each_time(tmp_path: Path)
     ("content", "sentence"),
     [
         (None, "kafka.sasl_password_file: cannot read password: No such file or directory"),
-        (b"", "kafka.sasl_password_file: there is nothing in password"),
-        (b"\n", "there is nothing in password"),
+        (b"", "kafka.sasl_password_file: password is empty"),
+        (b"\n", "password is empty"),
         (b"\xff\xfe", "password is not UTF-8 text"),
         (b"x" * 70_000, "password is larger than 65536 bytes"),
     ],
@@ -93,7 +93,7 @@ def test_a_file_without_a_secret_is_told_by_the_setting(content: bytes | None, s
     if content is not None:
         Path("password").write_bytes(content)
     with pytest.raises(ConfigurationError) as caught:
-        given("kafka.sasl_password", Secret(), "password")
+        read_secret("kafka.sasl_password", Secret(), "password")
     assert sentence in str(caught.value)
     assert "xxx" not in str(caught.value)
 
@@ -119,7 +119,7 @@ def test_the_printed_configuration_says_that_secrets_are_set_and_not_what_they_a
     }
     text = effective(load(None, variables))
     assert "canary" not in text
-    assert "# sasl_password is set, and not shown" in text
+    assert "# sasl_password is set; its value is hidden" in text
     assert "FORESHOCK_KAFKA__SASL_PASSWORD" in text
     assert 'oauth_client_secret = ""' in text
 

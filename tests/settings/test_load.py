@@ -10,7 +10,7 @@ import pytest
 from service.describe import expected
 from service.errors import ConfigurationError
 from service.settings.load import effective, known_settings, load, load_settings, variable
-from service.settings.secrets import hidden
+from service.settings.secrets import encode_hidden
 from service.settings.types import LimitSettings, Settings, TimeSettings, settings_hash
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def test_the_file_is_the_one_asked_for_first(tmp_path: Path):
     [
         (
             "[http]\nprot = 1",
-            "http.prot (foreshock.toml): there is no such setting; did you mean http.port?",
+            "http.prot (foreshock.toml): unknown setting; did you mean http.port?",
         ),
         (
             "[http]\nport = 99999",
@@ -87,23 +87,23 @@ def test_the_file_is_the_one_asked_for_first(tmp_path: Path):
         ("[kafka]\nbootstrap_servers = ['kafka:9092']", "it must be host:port"),
         ("[topics]\norders = ''", 'topics.orders = "" (foreshock.toml): it must be a topic name'),
         ("[topics]\ntrades = 'a b'", "it must be a topic name"),
-        ("kafka = 5", "kafka (foreshock.toml): it is a section; set what is in it"),
+        ("kafka = 5", "kafka (foreshock.toml): it is a section; set one of its settings"),
         (
             "colour = 5",
-            "colour (foreshock.toml): there is no such setting; the sections are kafka,",
+            "colour (foreshock.toml): unknown setting; the sections are kafka,",
         ),
-        ("[colour]", "colour (foreshock.toml): there is no such setting"),
-        ("[log]\ncolour = 5", "there is no such setting; log has level, format"),
+        ("[colour]", "colour (foreshock.toml): unknown setting"),
+        ("[log]\ncolour = 5", "unknown setting; log has level, format"),
         ("[wire.fields.orders]\noder_id = 'x'", "did you mean wire.fields.orders.order_id?"),
-        ("[wire.fields.orders]\nprice = 'a.b'", "nested ones cannot be read"),
+        ("[wire.fields.orders]\nprice = 'a.b'", "nested fields are not read"),
         ("[wire.fields.orders]\nprice = ''", "it must be the name of a top-level field"),
         (
             "[wire.fields.orders]\nprice = 'quantity'",
-            'price and quantity would be read from the same field "quantity"',
+            'price and quantity are mapped to the same field "quantity"',
         ),
         (
             "[outputs]\nalerts = 'market.orders'",
-            'outputs.alerts = "market.orders": topics.orders is that topic already',
+            'outputs.alerts = "market.orders": topics.orders has the same topic',
         ),
         ("[time]\nbar_seconds = 60", "detection.warmup_bars x time.bar_seconds = 14400 seconds"),
         ("[alertmanager]\nurls = 'alertmanager:9093'", "it must be http://host:port or https://"),
@@ -114,11 +114,11 @@ def test_the_file_is_the_one_asked_for_first(tmp_path: Path):
         ("[alertmanager]\nlabels = 'venue'", "it must be name=value, several separated by commas"),
         (
             "[alertmanager]\nlabels = 'venue=north,severity=none'",
-            "severity is the incident's own label",
+            "severity is a reserved label",
         ),
         (
             "[alertmanager]\nusername = 'me'",
-            'alertmanager.username = "me": it needs alertmanager.password_file',
+            'alertmanager.username = "me": set both alertmanager.username and',
         ),
         ("[http\n", "foreshock.toml is not valid TOML: "),
     ],
@@ -139,7 +139,11 @@ def test_what_is_wrong_in_a_file_is_named_with_what_is_right(toml: str, sentence
         ("FORESHOCK_TIME__BAR_SECONDS", "inf", "it must be a number from 0.1 to 60"),
         ("FORESHOCK_HTTP__PROT", "1", "did you mean FORESHOCK_HTTP__PORT?"),
         ("FORESHOCK_HTTP_PORT", "1", "did you mean FORESHOCK_HTTP__PORT?"),
-        ("FORESHOCK_LOG", "x", "it is a section; set what is in it, such as FORESHOCK_LOG__LEVEL"),
+        (
+            "FORESHOCK_LOG",
+            "x",
+            "it is a section; set one of its settings, such as FORESHOCK_LOG__LEVEL",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_variable_is_named_by_the_variable(name: str, value: str, sentence: str):
@@ -223,7 +227,7 @@ def documented():
 def test_the_documentation_lists_exactly_the_settings_with_default_and_range():
     known = {
         key: (
-            msgspec.json.encode(setting.default, enc_hook=hidden).decode(),
+            msgspec.json.encode(setting.default, enc_hook=encode_hidden).decode(),
             expected(setting.type),
         )
         for key, setting in known_settings().items()

@@ -211,9 +211,9 @@ async def test_a_file_changed_since_it_was_read_at_the_start_is_read_again(path:
         (BUDGET + "[http]\nport = -1", "http.port = -1"),
         (BUDGET + WINDOW + "day = 1", "maintenance[0].day"),
         ("[detection", "is not valid TOML"),
-        (f"a = {'[' * 100_000}", "it cannot be read: RecursionError"),
+        (f"a = {'[' * 100_000}", "cannot read the file: RecursionError"),
         (b"\xff\xfe", "is not valid TOML"),
-        (None, "is gone"),
+        (None, "does not exist any more"),
     ],
 )
 async def test_a_bad_file_changes_nothing_says_why_and_a_good_one_mends_it(
@@ -238,7 +238,7 @@ async def test_a_bad_file_changes_nothing_says_why_and_a_good_one_mends_it(
 async def test_what_needs_a_restart_is_named_and_the_rest_is_applied(path: Path):
     async with running(path) as its:
         write(path, WATCHING + BUDGET + "[http]\nport = 1\n")
-        line = await told(its, "settings wait for a restart")
+        line = await told(its, "settings need a restart")
         assert line["changes"] == ["http.port: 9464 -> 1"]
         assert line["log_level"] == "warning"
         assert [s.http.port for s in its.applied] == [9464]

@@ -112,7 +112,7 @@ ONCE = "from = 2026-01-05T01:00:00Z\n"
         (
             RULE,
             (
-                "overrides[0]: it sets nothing; give it min_relative_deviation, only "
+                "overrides[0]: it sets nothing; set min_relative_deviation, only "
                 "or false_alarms_per_day"
             ),
         ),
@@ -128,16 +128,13 @@ ONCE = "from = 2026-01-05T01:00:00Z\n"
         (RULE + "false_alarms_per_day = true", "it must be a number from 0.001 to 1000"),
         (
             RULE + 'false_alarms_per_day = 2\ndetectors = ["thin_book"]',
-            "overrides[0].false_alarms_per_day: the budget is a symbol's, shared by its detectors",
+            "overrides[0].false_alarms_per_day: all detectors of a symbol share its budget",
         ),
         (
             RULE + 'only = "rise"\n' + RULE + 'only = "rise"\ndetector = ["thin_book"]',
-            (
-                "overrides[1].detector: there is no such setting; did you mean "
-                "overrides[1].detectors?"
-            ),
+            ("overrides[1].detector: unknown setting; did you mean overrides[1].detectors?"),
         ),
-        (RULE + "colour = 1", "there is no such setting; it has symbols, detectors, min_rel"),
+        (RULE + "colour = 1", "unknown setting; it has symbols, detectors, min_rel"),
         (
             '[[overrides]]\nonly = "rise"',
             "overrides[0].symbols: it is missing; it must be a list of symbols",
@@ -156,43 +153,40 @@ ONCE = "from = 2026-01-05T01:00:00Z\n"
         ),
         (
             RULE + 'only = "rise"\ndetectors = ["thin_bok"]',
-            'overrides[0].detectors: there is no detector "thin_bok"; did you mean "thin_book"?',
+            'overrides[0].detectors: unknown detector "thin_bok"; did you mean "thin_book"?',
         ),
         (
             WINDOW + ONCE + 'until = 2026-01-06T00:00:00Z\ndetectors = ["zzz"]',
-            'there is no detector "zzz"; there are cancel_burst, leverage_jump, thin_book',
+            'unknown detector "zzz"; there are cancel_burst, leverage_jump, thin_book',
         ),
         (RULE + 'only = "rise"\ndetectors = []', "leave it out for all"),
         (
             "[overrides]\nsymbols = ['*']\nonly = 'rise'",
-            "overrides: it is a list of tables; write [[overrides]] above each",
+            "overrides: it must be a list of tables; write [[overrides]] above each",
         ),
-        ("maintenance = 'never'", "it is a list of tables; write [[maintenance]] above each"),
+        ("maintenance = 'never'", "it must be a list of tables; write [[maintenance]] above each"),
         (
             '[[maintenance]]\nsymbols = ["*"]\n' + ONCE + "until = 2026-01-06T00:00:00Z",
             "maintenance[0].reason: it is missing; it must be text of 1 to 200",
         ),
         (
             WINDOW,
-            "maintenance[0]: it has no time; give it from and until, or days, start and minutes",
+            "maintenance[0]: it has no time; set from and until, or days, start and minutes",
         ),
         (
             WINDOW + ONCE + 'days = ["mon"]',
             (
-                "maintenance[0]: it has both from and days; a window is either once "
+                "maintenance[0]: it has both from and days; a window is either one-time "
                 "(from, until) or weekly (days, start, minutes)"
             ),
         ),
         (
             WINDOW + ONCE,
-            "maintenance[0].until: it is missing; a window that is once has from, until",
+            "maintenance[0].until: it is missing; a one-time window needs from, until",
         ),
         (
             WINDOW + 'days = ["mon"]\nstart = "00:00"',
-            (
-                "maintenance[0].minutes: it is missing; a window that is weekly has "
-                "days, start, minutes"
-            ),
+            ("maintenance[0].minutes: it is missing; a weekly window needs days, start, minutes"),
         ),
         (
             WINDOW + ONCE + "until = 2026-01-05T02:00:00+01:00",
@@ -242,7 +236,7 @@ def test_all_entries_errors_are_told_at_once_beside_the_others():
 def test_a_variable_does_not_reach_into_a_list_and_says_so(name: str):
     text = errors("", {name: "x"})
     assert f"{name}: " in text
-    assert "is a list of tables; only a file can give it, [[" in text
+    assert "is a list of tables; set it in a file, as [[" in text
 
 
 def test_the_effective_settings_are_a_file_that_gives_the_same_lists():
@@ -363,7 +357,7 @@ def test_a_replays_summary_tells_a_person_how_many_were_suppressed(
     )
     assert main(["replay", str(burst)]) == 0
     printed = capsys.readouterr().out
-    assert "alarms suppressed" in printed
+    assert "suppressed alarms" in printed
     assert "thin_book maintenance" in printed
 
 

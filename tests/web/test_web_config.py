@@ -255,14 +255,14 @@ async def test_the_version_of_tls_is_at_least_the_one_that_is_set(
         (TLS.replace("web.key", "locked.key"), "its key in PEM, without a password"),
         (
             TLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: web.key",
-            "client_ca_file: there is no certificate in PEM in",
+            "web.key has no certificate in PEM",
         ),
-        ("basic_auth_users: [a]", "basic_auth_users: it must be names"),
+        ("basic_auth_users: [a]", "basic_auth_users: it must be a table"),
         ("basic_auth_users: {me: canary}", "basic_auth_users.me: it must be the bcrypt hash"),
         ("basic_auth_users: {me: 123}", "basic_auth_users.me: it must be the bcrypt hash"),
         (
             f"basic_auth_users: {{me: '{HASH.replace('$04$', '$31$')}'}}",
-            "basic_auth_users.me: its cost must be from 4 to 18",
+            "basic_auth_users.me: the cost must be from 4 to 18",
         ),
         (f"basic_auth_users: {{'a:b': '{HASH}'}}", "a name must be text without a colon"),
         ("basic_auth_users: {me: canary", "is not valid YAML (line 1)"),

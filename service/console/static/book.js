@@ -1,11 +1,11 @@
-// A symbol's book: how deep it is, and its best prices.
+// A symbol's book: depth and best prices.
 
 import { $, drawing, svg } from "./elements.js";
 import { amount, h, price } from "./format.js";
 
 export function showBook(book) {
   $("book").replaceChildren(
-    h("p", { class: "muted" }, book.mid === null ? "A side of the book is empty."
+    h("p", { class: "muted" }, book.mid === null ? "One side of the book is empty."
       : `mid ${price(book.mid)}, spread ${book.spread_bps.toFixed(1)} bps, ${amount(book.orders)} orders; usual within 25 bps, both sides: ${amount(book.usual_depth)}`),
     bands(book),
     ladder(book),
@@ -19,12 +19,12 @@ function table(heads, rows) {
 }
 
 function bands(book) {
-  const most = Math.max(1e-9, ...book.bands.flatMap((band) => [band.bid, band.ask]));
+  const largest = Math.max(1e-9, ...book.bands.flatMap((band) => [band.bid, band.ask]));
   const side = (value, kind) => {
-    const its = drawing(100, 10);
-    const width = (100 * value) / most;
-    its.append(svg("rect", { class: kind, x: kind === "bid" ? 100 - width : 0, width, height: 10 }));
-    return its;
+    const bar = drawing(100, 10);
+    const width = (100 * value) / largest;
+    bar.append(svg("rect", { class: kind, x: kind === "bid" ? 100 - width : 0, width, height: 10 }));
+    return bar;
   };
   return table([["bids", "number"], [], ["within"], [], ["asks"]], book.bands.map((band) => h("tr", {},
     h("td", { class: "number" }, amount(band.bid)), h("td", {}, side(band.bid, "bid")),

@@ -1,4 +1,4 @@
-// The console: takes what the service sends every second, and shows it.
+// The console: receives the state from the service every second and shows it.
 
 import { $, setText } from "./elements.js";
 import { connect, pulse } from "./feed.js";
@@ -14,7 +14,7 @@ const BARS = 900;
 let overview = null;
 let detail = null; // of the chosen symbol, with all its bars
 let chosen = null;
-let byHand = false; // else the most stressed symbol is followed
+let userChose = false; // if not, the page follows the most stressed symbol
 
 const rowOf = (symbol) => overview.symbols.find((row) => row.symbol === symbol);
 const alarmed = ({ state }) => state === "critical" || state === "warning";
@@ -22,41 +22,42 @@ const alarmed = ({ state }) => state === "critical" || state === "warning";
 function listen() {
   detail = null;
   connect(chosen, {
-    overview: (sent) => {
-      overview = sent;
+    overview: (message) => {
+      overview = message;
       follow();
       showVerdict(overview);
       showService(overview);
       showSymbols(overview, chosen, pick);
       showIncidents(overview.incidents);
     },
-    detail: (sent) => {
-      take(sent);
+    detail: (message) => {
+      merge(message);
       showDetail();
     },
   });
 }
 
-function take(sent) {
-  if (sent.symbol !== chosen) return;
-  if (!sent.whole && detail) {
-    const ts_ms = detail.bars.ts_ms.concat(sent.bars.ts_ms).slice(-BARS);
+// Append the new bars of a message to those of earlier messages.
+function merge(message) {
+  if (message.symbol !== chosen) return;
+  if (!message.whole && detail) {
+    const ts_ms = detail.bars.ts_ms.concat(message.bars.ts_ms).slice(-BARS);
     const columns = {};
-    for (const [name, values] of Object.entries(sent.bars.columns)) {
+    for (const [name, values] of Object.entries(message.bars.columns)) {
       columns[name] = (detail.bars.columns[name] || []).concat(values).slice(-BARS);
     }
-    sent.bars = { ts_ms, columns };
+    message.bars = { ts_ms, columns };
   }
-  detail = sent;
+  detail = message;
 }
 
 function showDetail() {
   if (detail && overview) showSymbol(detail, rowOf(chosen), overview);
 }
 
-// Show the symbol that matters most, until somebody chooses.
+// Show the most important symbol until the user chooses one.
 function follow() {
-  if (byHand || !overview.symbols.length) return;
+  if (userChose || !overview.symbols.length) return;
   const row = rowOf(chosen);
   if (!row || (alarmed(overview.market) && !alarmed(row))) {
     choose(overview.market.symbol ?? overview.symbols[0].symbol);
@@ -72,17 +73,17 @@ function choose(symbol) {
 }
 
 function pick(symbol) {
-  byHand = true;
+  userChose = true;
   linkTo(symbol);
   setText($("link"), "");
   choose(symbol);
 }
 
-// What the address names is shown; what it cannot name is said, and the market followed.
-function goWhereLinked() {
+// Show the symbol in the page's address. For an invalid symbol, show a message and follow the market.
+function showLinked() {
   const { symbol, malformed } = linked();
-  byHand = symbol !== null;
-  setText($("link"), malformed ? "The address of this page names no symbol that there can be: the most stressed is shown." : "");
+  userChose = symbol !== null;
+  setText($("link"), malformed ? "The address of this page names no valid symbol. The page shows the most stressed symbol." : "");
   if (symbol !== null) choose(symbol);
   else if (overview) follow();
 }
@@ -93,12 +94,12 @@ $("look").addEventListener("change", (event) => {
   event.target.value = "";
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // what stands after the "#" is a symbol
+  event.preventDefault(); // the part of the address after "#" is a symbol
   $("detail").focus();
 });
-window.addEventListener("hashchange", goWhereLinked);
+window.addEventListener("hashchange", showLinked);
 $("plotly").addEventListener("load", showDetail);
 document.addEventListener("visibilitychange", showDetail);
-goWhereLinked();
+showLinked();
 if (chosen === null) listen();
 setInterval(pulse, 500);

@@ -1,4 +1,4 @@
-// What several parts of the page are made of.
+// Elements that several parts of the page use.
 
 import { h, label, percent, printable } from "./format.js";
 
@@ -6,7 +6,7 @@ const GLYPHS = {
   critical: "▲▲", warning: "▲", elevated: "△", calm: "●", warming_up: "◔", quiet: "○",
   unknown: "?", info: "◆",
 };
-const WORDS = {
+const LABELS = {
   critical: "critical", warning: "warning", elevated: "raised", calm: "calm",
   warming_up: "warming up", quiet: "no events", unknown: "cannot tell", info: "lasting change",
 };
@@ -15,8 +15,8 @@ const SVG = "http://www.w3.org/2000/svg";
 export const $ = (id) => document.getElementById(id);
 
 export const glyph = (state) => GLYPHS[state];
-export const word = (state) => WORDS[state];
-export const marked = (state) => `${GLYPHS[state]} ${WORDS[state]}`;
+export const stateLabel = (state) => LABELS[state];
+export const marked = (state) => `${GLYPHS[state]} ${LABELS[state]}`;
 
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -28,7 +28,7 @@ export function svg(tag, attributes) {
   return element;
 }
 
-// A drawing of so many units that takes the room there is.
+// An SVG drawing of this many units, scaled to the available room.
 export function drawing(width, height) {
   return svg("svg", {
     viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true",
@@ -36,28 +36,28 @@ export function drawing(width, height) {
 }
 
 export function meter(ratio) {
-  const its = drawing(100, 12);
-  its.append(
+  const drawn = drawing(100, 12);
+  drawn.append(
     svg("rect", { class: "back", width: 100, height: 12 }),
     svg("rect", { class: "fill", width: 100 * Math.min(1, Math.max(0, ratio)), height: 12 }),
   );
-  return its;
+  return drawn;
 }
 
-const SHOWN_SHARE = 0.005; // less is told as 0 %, and is none of the causes
+const SHOWN_SHARE = 0.005; // smaller shares would round to 0 % and are left out
 
 // The features behind an incident, each with its share of the score.
 export function causes(items) {
-  const shown = items.filter(({ share }, place) => place === 0 || share >= SHOWN_SHARE);
+  const shown = items.filter(({ share }, index) => index === 0 || share >= SHOWN_SHARE);
   return h("ol", { class: "causes" }, ...shown.map((cause) => h(
     "li", {},
     h("span", { class: "share" }, meter(cause.share), percent(cause.share)),
-    h("span", {}, printable(cause.words), " ", h("span", { class: "detector" }, label(cause.detector))),
+    h("span", {}, printable(cause.text), " ", h("span", { class: "detector" }, label(cause.detector))),
   )));
 }
 
-export function whatToDo(runbook) {
-  const linked = /^https?:\/\//.test(runbook);
-  const address = linked ? h("a", { href: runbook, rel: "noreferrer" }, printable(runbook)) : printable(runbook);
+export function runbookLink(runbook) {
+  const isUrl = /^https?:\/\//.test(runbook);
+  const address = isUrl ? h("a", { href: runbook, rel: "noreferrer" }, printable(runbook)) : printable(runbook);
   return h("p", { class: "muted" }, "What to do: ", address);
 }

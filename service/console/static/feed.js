@@ -1,4 +1,4 @@
-// The connection: what the service sends every second, and what to say where it does not.
+// The connection: receives messages from the service, and shows when they stop.
 
 import { $, setText } from "./elements.js";
 import { duration, printable } from "./format.js";
@@ -8,33 +8,33 @@ const RETRY_MS = 3000;
 
 let source = null;
 let lastMessageAt = performance.now();
-let heard = false;
+let received = false;
 let refusal = "";
 
-// Takes what is sent of everything, and of a symbol (null for none), from now on.
+// Connect, and pass on the overview and the detail of a symbol (null for none).
 export function connect(symbol, { overview, detail }) {
   if (source) source.close();
   const query = symbol === null ? "" : `?symbol=${encodeURIComponent(symbol)}`;
-  const its = new EventSource(`events${query}`);
-  source = its;
-  its.addEventListener("overview", (event) => {
+  const opened = new EventSource(`events${query}`);
+  source = opened;
+  opened.addEventListener("overview", (event) => {
     lastMessageAt = performance.now();
-    heard = true;
+    received = true;
     refusal = "";
     overview(JSON.parse(event.data));
     pulse();
   });
-  its.addEventListener("symbol", (event) => detail(JSON.parse(event.data)));
-  its.addEventListener("error", () => {
-    if (its.readyState === EventSource.CLOSED && its === source) {
+  opened.addEventListener("symbol", (event) => detail(JSON.parse(event.data)));
+  opened.addEventListener("error", () => {
+    if (opened.readyState === EventSource.CLOSED && opened === source) {
       explainRefusal(query);
-      setTimeout(() => { if (its === source) connect(symbol, { overview, detail }); }, RETRY_MS);
+      setTimeout(() => { if (opened === source) connect(symbol, { overview, detail }); }, RETRY_MS);
     }
     pulse();
   });
 }
 
-// An event source does not tell why it was refused.
+// Get the reason of a refusal; an event source does not provide it.
 async function explainRefusal(query) {
   const stop = new AbortController();
   try {
@@ -47,20 +47,20 @@ async function explainRefusal(query) {
   pulse();
 }
 
-// Says whether the service is heard, by the clock.
+// Show whether messages arrive, by the clock.
 export function pulse() {
   const silent = performance.now() - lastMessageAt;
   const lost = silent > LOST_MS;
   document.body.classList.toggle("lost", lost);
   const connection = $("connection");
-  connection.dataset.level = lost ? "problem" : heard ? "ok" : "notice";
-  setText(connection.querySelector(".words"), lost ? "connection lost" : heard ? "live" : "connecting");
+  connection.dataset.level = lost ? "problem" : received ? "ok" : "notice";
+  setText(connection.querySelector(".text"), lost ? "connection lost" : received ? "live" : "connecting");
   const banner = $("lost");
   banner.hidden = !lost;
   if (lost) {
-    const since = heard ? `last update ${duration(silent)} ago; what is below is as it was then` : "nothing was heard yet";
-    const why = refusal ? ` The service says: ${printable(refusal)}.` : "";
-    setText(banner, `Connection lost, ${since}. Trying again.${why}`);
+    const since = received ? `last update ${duration(silent)} ago; all values below are of that time` : "no data received yet";
+    const reason = refusal ? ` The service says: ${printable(refusal)}.` : "";
+    setText(banner, `Connection lost, ${since}. Trying again.${reason}`);
     document.title = "✕ connection lost – Foreshock";
   }
 }

@@ -1,15 +1,15 @@
-// The list of incidents, with their evidence to unfold.
+// The list of incidents, each with evidence that can be unfolded.
 
-import { $, causes, glyph, whatToDo, word } from "./elements.js";
+import { $, causes, glyph, runbookLink, stateLabel } from "./elements.js";
 import { clock, duration, foreign, h, label, printable } from "./format.js";
 
-const unfolded = new Set(); // the incidents whose evidence somebody looks at
+const unfolded = new Set(); // incidents with unfolded evidence
 let shown = "";
 
 export function showIncidents(incidents) {
-  const now = JSON.stringify(incidents);
-  if (now === shown) return;
-  shown = now;
+  const current = JSON.stringify(incidents);
+  if (current === shown) return;
+  shown = current;
   const list = $("incidents");
   const focused = list.contains(document.activeElement) ? document.activeElement.closest("li").dataset.id : null;
   const items = incidents.map(item);
@@ -18,7 +18,7 @@ export function showIncidents(incidents) {
 }
 
 export function severityOf({ kind, severity }) {
-  return kind === "feed" ? `feed, ${word(severity)}` : word(severity);
+  return kind === "feed" ? `feed, ${stateLabel(severity)}` : stateLabel(severity);
 }
 
 function item(incident) {
@@ -26,27 +26,27 @@ function item(incident) {
   const times = open
     ? `open since ${clock(incident.starts_ms)}`
     : `${clock(incident.starts_ms)} to ${clock(incident.ends_ms)}, ${duration(incident.ends_ms - incident.starts_ms)}`;
-  const grave = open && incident.critical_ms !== null ? `, critical since ${clock(incident.critical_ms)}` : "";
-  const its = severityOf(incident);
+  const critical = open && incident.critical_ms !== null ? `, critical since ${clock(incident.critical_ms)}` : "";
+  const severity = severityOf(incident);
   return h(
     "li", { class: open ? `open ${incident.severity}` : "resolved", "data-id": incident.alert_id },
     h("p", { class: "head" },
-      h("span", { class: open ? incident.severity : "resolved" }, open ? `${glyph(incident.severity)} ${its} ` : `✓ ${its}, resolved `),
+      h("span", { class: open ? incident.severity : "resolved" }, open ? `${glyph(incident.severity)} ${severity} ` : `✓ ${severity}, resolved `),
       foreign(incident.symbol), ` · ${label(incident.detector)}`),
     h("p", {}, printable(incident.summary)),
-    h("p", { class: "times" }, times + grave),
+    h("p", { class: "times" }, times + critical),
     evidence(incident),
   );
 }
 
 function evidence(incident) {
-  const its = h("details", {}, h("summary", {}, "evidence"), causes(incident.causes),
+  const details = h("details", {}, h("summary", {}, "evidence"), causes(incident.causes),
     h("p", { class: "muted" }, `score ${incident.score.toFixed(1)}, p ${incident.p_value.toExponential(1)}`),
-    whatToDo(incident.runbook),
+    runbookLink(incident.runbook),
     incident.ended === null ? null : h("p", { class: "muted" }, printable(incident.ended)));
-  its.open = unfolded.has(incident.alert_id);
-  its.addEventListener("toggle", () => {
-    if (its.open) unfolded.add(incident.alert_id); else unfolded.delete(incident.alert_id);
+  details.open = unfolded.has(incident.alert_id);
+  details.addEventListener("toggle", () => {
+    if (details.open) unfolded.add(incident.alert_id); else unfolded.delete(incident.alert_id);
   });
-  return its;
+  return details;
 }

@@ -1,8 +1,8 @@
-// The symbol that the page's address names after its "#".
+// The symbol in the page's address, after the "#".
 
-export const MAX_SYMBOL = 64; // characters, as on the wire
+export const MAX_SYMBOL = 64; // characters, as in the input streams
 
-// The symbol, null for none; ``malformed`` where what is there can be no symbol.
+// The symbol, null for none; ``malformed`` if the address has no valid symbol.
 export function linked() {
   const hash = location.hash.slice(1);
   try {
@@ -14,7 +14,7 @@ export function linked() {
   }
 }
 
-// Not one more page to go back through for every symbol that is looked at.
+// Replace the address, so that the browser history does not grow with each symbol.
 export function linkTo(symbol) {
   history.replaceState(null, "", `#${encodeURIComponent(symbol)}`);
 }

@@ -1,4 +1,4 @@
-// One symbol in depth: what is open, its plots, what each detector sees, and its book.
+// One symbol in detail: open incidents, plots, detector readings and the book.
 
 import { showBook } from "./book.js";
 import { $, marked, setText } from "./elements.js";
@@ -13,14 +13,14 @@ export function showSymbol(detail, row, overview) {
     h("span", { class: `now ${row.state}` }, marked(row.state)),
     h("span", { class: "now" }, price(row.price), " ", h("small", {}, `${percent(row.change_ratio, 2, true)} in 5 min`)),
   ] : []));
-  const said = note(detail, row);
-  setText($("detail-note"), said);
-  $("detail-note").hidden = !said;
+  const text = note(detail, row);
+  setText($("detail-note"), text);
+  $("detail-note").hidden = !text;
   showWhy(detail.incidents, row, overview);
-  const any = detail.bars.ts_ms.length > 1;
-  $("plots").hidden = !any;
+  const hasBars = detail.bars.ts_ms.length > 1;
+  $("plots").hidden = !hasBars;
   $("inside").hidden = !detail.known;
-  if (any) drawPlots(detail);
+  if (hasBars) drawPlots(detail);
   if (detail.known) {
     showDetectors(detail.detectors);
     showBook(detail.book);
@@ -28,11 +28,11 @@ export function showSymbol(detail, row, overview) {
 }
 
 function note(detail, row) {
-  if (!detail.known) return "This process does not watch this symbol: another of its group does, or nobody has traded it yet.";
-  if (!detail.kept) return "Its bars are not kept: more symbols are watched than the console remembers, and others are more stressed. It gets its place once it is stressed itself.";
-  if (row?.state === "warming_up") return `Warming up, ${percent(row.learned_ratio)} done: nothing is judged before it is known what is usual for this symbol.`;
-  if (row?.mistrusted.length) return `What comes in is not to be trusted: ${row.mistrusted.map(printable).join("; ")}.`;
-  if (row?.state === "quiet") return "No event for more than a minute: what is shown is as it was then.";
+  if (!detail.known) return "This process does not watch this symbol. Another process of the group watches it, or it has had no events yet.";
+  if (!detail.kept) return "No plots: the console keeps the bars of a limited number of symbols, and others are more stressed. Plots start when this symbol is under stress.";
+  if (row?.state === "warming_up") return `Warming up, ${percent(row.learned_ratio)} done: no detection until the baselines of this symbol are learned.`;
+  if (row?.mistrusted.length) return `The feed is unreliable: ${row.mistrusted.map(printable).join("; ")}.`;
+  if (row?.state === "quiet") return "No events for more than a minute: all values are of that time.";
   return "";
 }
 
@@ -50,23 +50,23 @@ async function drawPlots({ symbol, bars, incidents }) {
   }
 }
 
-function status({ status: its, suppressed, alarm, alarms, stress_ratio, score }) {
-  if (its === "no_input") return "no input";
-  if (its === "warming_up") return "warming up";
+function statusText({ status, suppressed, alarm, alarms, stress_ratio, score }) {
+  if (status === "no_input") return "no input";
+  if (status === "warming_up") return "warming up";
   if (suppressed !== null) return `suppressed: ${suppressed}`;
   if (alarm) return "▲ alarm";
-  if (!alarms) return "watched for lasting change only";
+  if (!alarms) return "reports lasting changes only";
   return `stress ${(stress_ratio ?? 0).toFixed(2)}, score ${(score ?? 0).toFixed(1)}`;
 }
 
 function showDetectors(detectors) {
-  $("detectors").replaceChildren(...detectors.map((its) => h(
+  $("detectors").replaceChildren(...detectors.map((detector) => h(
     "div", { class: "reading" },
-    h("p", { class: "head" }, h("b", {}, label(its.name)), h("span", { class: its.alarm ? "warning" : "muted" }, printable(status(its)))),
-    h("ul", {}, ...its.features.slice(0, 3).map(({ deviation, words }) => h(
+    h("p", { class: "head" }, h("b", {}, label(detector.name)), h("span", { class: detector.alarm ? "warning" : "muted" }, printable(statusText(detector)))),
+    h("ul", {}, ...detector.features.slice(0, 3).map(({ deviation, text }) => h(
       "li", { class: deviation >= 3 ? "out" : null },
       h("span", { class: "z" }, `${deviation >= 0 ? "+" : ""}${deviation.toFixed(1)} σ`),
-      h("span", {}, printable(words)),
+      h("span", {}, printable(text)),
     ))),
   )));
 }

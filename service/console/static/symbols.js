@@ -3,14 +3,14 @@
 import { $, drawing, marked, meter, setText, svg } from "./elements.js";
 import { foreign, h, percent, price, printable } from "./format.js";
 
-const rows = new Map(); // by symbol: what has the focus is not made anew
+const rows = new Map(); // by symbol; rows are reused, so that the focus stays
 
 function spark(values) {
-  const its = drawing(100, 26);
-  its.append(svg("line", { x1: 0, x2: 100, y1: 25, y2: 25 }));
+  const plot = drawing(100, 26);
+  plot.append(svg("line", { x1: 0, x2: 100, y1: 25, y2: 25 }));
   let points = [];
   const flush = () => {
-    if (points.length) its.append(svg("polyline", { points: points.join(" ") }));
+    if (points.length) plot.append(svg("polyline", { points: points.join(" ") }));
     points = [];
   };
   values.forEach((value, i) => {
@@ -18,7 +18,7 @@ function spark(values) {
     else points.push(`${(100 * i) / (values.length - 1)},${25 - 23 * Math.min(1, value)}`);
   });
   flush();
-  return its;
+  return plot;
 }
 
 function newRow(symbol, choose) {
@@ -44,28 +44,28 @@ function stress({ state, learned_ratio, stress_ratio }) {
 function fill({ element, cells, pick }, row, selected) {
   element.classList.toggle("selected", selected);
   pick.setAttribute("aria-pressed", String(selected));
-  cells.symbol.replaceChild(h("span", { class: `mood ${row.state}` }, marked(row.state)), cells.symbol.lastChild);
+  cells.symbol.replaceChild(h("span", { class: `state ${row.state}` }, marked(row.state)), cells.symbol.lastChild);
   cells.stress.replaceChildren(stress(row));
   cells.spark.replaceChildren(row.spark.length ? spark(row.spark) : "");
   cells.price.replaceChildren(price(row.price), h("br"), h("small", {}, percent(row.change_ratio, 2, true)));
   cells.depth.replaceChildren(percent(row.depth_ratio));
 }
 
-// ``choose`` is called with the symbol that somebody picks.
+// ``choose`` is called with the symbol that the user picks.
 export function showSymbols({ symbols, watched }, chosen, choose) {
   const body = $("symbols").tBodies[0];
   const focused = document.activeElement;
-  symbols.forEach((row, place) => {
+  symbols.forEach((row, index) => {
     if (!rows.has(row.symbol)) rows.set(row.symbol, newRow(row.symbol, choose));
     const shown = rows.get(row.symbol);
     fill(shown, row, row.symbol === chosen);
-    if (body.children[place] !== shown.element) body.insertBefore(shown.element, body.children[place] ?? null);
+    if (body.children[index] !== shown.element) body.insertBefore(shown.element, body.children[index] ?? null);
   });
   while (body.children.length > symbols.length) body.lastChild.remove();
   const listed = new Set(symbols.map((row) => row.symbol));
   for (const symbol of rows.keys()) if (!listed.has(symbol)) rows.delete(symbol);
   if (focused !== document.activeElement && document.contains(focused)) focused.focus();
-  const beyond = watched - symbols.length;
-  setText($("more"), watched === 0 ? "no symbol has been seen yet"
-    : beyond > 0 ? `and ${beyond} more that are less stressed; type a name above to look at one` : "");
+  const unlisted = watched - symbols.length;
+  setText($("more"), watched === 0 ? "no symbols yet"
+    : unlisted > 0 ? `and ${unlisted} less stressed symbols; type a name above to show one` : "");
 }

@@ -1,13 +1,13 @@
-// The verdict on the market, and on the service itself.
+// The verdict on the market and on the service itself.
 
-import { $, glyph, marked, setText, word } from "./elements.js";
+import { $, glyph, marked, setText, stateLabel } from "./elements.js";
 import { amount, clock, date, duration, foreign, h, printable } from "./format.js";
 
-// What the matter is now: an incident's sentence is of when it was raised.
-export function standing(incident) {
+// The current state; an incident's summary is from the time when it was raised.
+export function currentState(incident) {
   if (!incident) return "";
-  if (incident.now.length) return `Now: ${incident.now.map(([, said]) => printable(said)).join("; ")}.`;
-  return `Quiet for ${duration(1000 * incident.quiet_seconds)}; it ends after ${duration(1000 * incident.resolves_seconds)} without an alarm.`;
+  if (incident.now.length) return `Now: ${incident.now.map(([, text]) => printable(text)).join("; ")}.`;
+  return `No alarm for ${duration(1000 * incident.quiet_seconds)}; the incident ends after ${duration(1000 * incident.resolves_seconds)} without an alarm.`;
 }
 
 export function since(ms, { market_ms }) {
@@ -19,12 +19,12 @@ export function showVerdict(overview) {
   const verdict = $("verdict");
   verdict.dataset.state = market.state;
   setText(verdict.querySelector(".glyph"), glyph(market.state));
-  setText(verdict.querySelector(".word"), word(market.state));
+  setText(verdict.querySelector(".label"), stateLabel(market.state));
   showSentence(verdict.querySelector(".sentence"), market);
   const now = verdict.querySelector(".now");
   const row = overview.symbols.find(({ symbol }) => symbol === market.symbol);
-  setText(now, market.since_ms === null ? "" : standing(row?.incident));
-  const open = overview.incidents.filter((its) => its.ends_ms === null && its.kind === "alarm").length;
+  setText(now, market.since_ms === null ? "" : currentState(row?.incident));
+  const open = overview.incidents.filter((incident) => incident.ends_ms === null && incident.kind === "alarm").length;
   const others = open > 1 ? `; ${open - 1} more ${open > 2 ? "incidents are" : "incident is"} open, see below` : "";
   const times = verdict.querySelector(".since");
   setText(times, market.since_ms === null ? "" : since(market.since_ms, overview) + others);
@@ -35,17 +35,17 @@ export function showVerdict(overview) {
 }
 
 function showSentence(sentence, market) {
-  const said = `${market.symbol ?? ""}|${market.sentence}`;
-  if (sentence.dataset.said === said) return; // told once to who listens
-  sentence.dataset.said = said;
+  const shown = `${market.symbol ?? ""}|${market.sentence}`;
+  if (sentence.dataset.shown === shown) return; // a screen reader must not repeat it
+  sentence.dataset.shown = shown;
   const alarmed = market.state === "critical" || market.state === "warning";
   if (!alarmed) {
     sentence.replaceChildren(foreign(market.sentence));
     return;
   }
   const prefix = `${market.symbol}: `;
-  const its = market.sentence.startsWith(prefix) ? market.sentence.slice(prefix.length) : market.sentence;
-  sentence.replaceChildren(h("strong", {}, foreign(market.symbol)), " ", foreign(its));
+  const text = market.sentence.startsWith(prefix) ? market.sentence.slice(prefix.length) : market.sentence;
+  sentence.replaceChildren(h("strong", {}, foreign(market.symbol)), " ", foreign(text));
 }
 
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -54,15 +54,15 @@ export function showService({ service, checks, watched, partitions, events_per_s
   const box = $("service");
   box.dataset.level = service.level;
   const prefix = { ok: "is healthy: ", notice: "works, but: ", problem: "needs attention: " }[service.level];
-  const words = service.level === "ok"
+  const text = service.level === "ok"
     ? `${counted(watched, "symbol")} watched in ${counted(partitions, "partition")}, ${amount(events_per_second)} events/s`
-    : printable(service.words);
-  setText(box.querySelector("summary .words"), prefix + words);
+    : printable(service.text);
+  setText(box.querySelector("summary .text"), prefix + text);
   $("checks").replaceChildren(...checks.map((check) => h(
     "li", { "data-level": check.level },
     h("span", { class: "glyph", "aria-hidden": "true" }),
     h("span", { class: "name" }, check.name),
-    h("span", {}, printable(check.words)),
+    h("span", {}, printable(check.text)),
   )));
-  setText($("version"), `version ${version}, ${amount(read)} records read since its start`);
+  setText($("version"), `version ${version}, ${amount(read)} records read since the start`);
 }

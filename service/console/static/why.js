@@ -1,14 +1,14 @@
-// Why a symbol's incidents are open: each with its own evidence, and with nobody else's.
+// A symbol's open incidents, each with its own evidence.
 
-import { $, causes, glyph, whatToDo } from "./elements.js";
+import { $, causes, glyph, runbookLink } from "./elements.js";
 import { clock, h, label, printable } from "./format.js";
 import { severityOf } from "./incidents.js";
-import { since, standing } from "./verdict.js";
+import { currentState, since } from "./verdict.js";
 
-// ``row`` is the symbol's in the table, where it is there: it knows how its alarm stands now.
+// ``row`` is the symbol's row in the table, if it has one; it has the current state of its incident.
 export function showWhy(incidents, row, overview) {
-  const of = (kind) => incidents.filter((its) => its.ends_ms === null && its.kind === kind);
-  const open = [...of("alarm"), ...of("feed")];
+  const openOf = (kind) => incidents.filter((incident) => incident.ends_ms === null && incident.kind === kind);
+  const open = [...openOf("alarm"), ...openOf("feed")];
   const why = $("why");
   why.hidden = !open.length;
   why.replaceChildren(...open.map((incident) => {
@@ -23,16 +23,16 @@ function box(incident, now, overview) {
   return h("div", { class: `box ${incident.severity}` },
     h("h3", {}, h("span", { class: incident.severity }, `${glyph(incident.severity)} ${severityOf(incident)} `), printable(incident.summary)),
     h("p", { class: "muted" }, since(incident.starts_ms, overview) + critical + tripped),
-    ...(now ? present(now) : []),
-    h("p", {}, h("strong", {}, "Raised because"), h("span", { class: "muted" }, " with its share of the score")),
+    ...(now ? currentAlarms(now) : []),
+    h("p", {}, h("strong", {}, "Evidence"), h("span", { class: "muted" }, " with each feature's share of the score")),
     causes(incident.causes),
-    whatToDo(incident.runbook));
+    runbookLink(incident.runbook));
 }
 
-function present(incident) {
-  if (!incident.now.length) return [h("p", {}, standing(incident))];
-  const items = incident.now.map(([detector, said]) => h(
-    "li", {}, h("span", { class: "detector" }, label(detector)), h("span", {}, printable(said)),
+function currentAlarms(incident) {
+  if (!incident.now.length) return [h("p", {}, currentState(incident))];
+  const items = incident.now.map(([detector, text]) => h(
+    "li", {}, h("span", { class: "detector" }, label(detector)), h("span", {}, printable(text)),
   ));
   return [h("p", {}, h("strong", {}, "Now")), h("ol", { class: "causes" }, ...items)];
 }

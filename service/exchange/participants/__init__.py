@@ -1,4 +1,4 @@
-"""Who trades on the simulated exchange: market makers, traders, manipulators.
+"""The participants of the simulated exchange: market makers, traders, manipulators.
 
-May import ``venue``. The state of the market enters; orders and cancels leave.
+May import ``venue``. Input: the state of the market. Output: orders and cancels.
 """

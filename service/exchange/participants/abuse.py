@@ -1,4 +1,4 @@
-"""An account that manipulates: layers one side of the book, spoofs, or stuffs the market."""
+"""The manipulator: an account that layers one side of the book, spoofs, or stuffs the market."""
 
 from collections.abc import Callable
 from random import Random
@@ -12,35 +12,35 @@ from service.exchange.venue.venue import NEAR_DEVIATIONS, Market
 
 LAYERS = 5
 LAYER_SECONDS = 4.0
-"""Four to six large sell orders behind the best price, moved with it all the time and hardly ever
-traded, as in CFTC v. Nav Sarao Futures (2015); meanwhile the account buys."""
+"""Four to six large sell orders behind the best price, moved with it continually and hardly ever
+traded, as in CFTC v. Nav Sarao Futures (2015). The account buys at the same time."""
 
 SPOOF_SECONDS = 3.0
 SPOOF_LIFE_SECONDS = 0.4
 SPOOF_DISTANCE = 0.1
-"""A large order is placed to move others, and withdrawn by a program within a fraction of a second;
-a small one on the other side trades; and so on all day: in re Panther Energy Trading, CFTC docket
-13-26 (2013). The distance from the best price is a share of what is near."""
+"""A program places a large order to move other traders and cancels it within a fraction of a
+second; a small order on the other side trades. It repeats this all day: in re Panther Energy
+Trading, CFTC docket 13-26 (2013). The distance from the best price is a share of the near width."""
 
 BOUGHT_DEPTHS = 0.02
-"""What a manipulator buys each time, in near depths."""
+"""Size of each purchase of the manipulator, in near depths."""
 
 STUFFED_LIFE_SECONDS = 0.05
-"""Stuffing is bursts of orders that are withdrawn within milliseconds (Egginton, Van Ness & Van
+"""Quote stuffing: bursts of orders that are cancelled within milliseconds (Egginton, Van Ness & Van
 Ness 2016)."""
 
 Schedule = Callable[[float, Callable[[Any], None], Any], None]
 
 
 class Manipulator:
-    """One account in one market, idle until a scenario asks for it."""
+    """One account in one market, idle unless a scenario activates it."""
 
     def __init__(
         self,
         market: Market,
         controls: Controls,
         holding: Holding,
-        people: Population,
+        participants: Population,
         near_lots: float,
         schedule: Schedule,
         rng: Random,
@@ -48,7 +48,7 @@ class Manipulator:
         self.holding = holding
         self._market = market
         self._controls = controls
-        self._orders_a_second = people.maker_orders + people.trader_limits
+        self._orders_per_second = participants.maker_orders + participants.trader_limits
         self._near_lots = near_lots
         self._schedule = schedule
         self._rng = rng
@@ -57,7 +57,7 @@ class Manipulator:
         self._until_spoofed = 0.0
 
     def act(self, seconds: float) -> None:
-        """Let ``seconds`` pass."""
+        """Advance by ``seconds``."""
         if self._controls.layering > 0 or self._layers:
             self._until_moved -= seconds
             if self._until_moved <= 0:
@@ -108,14 +108,14 @@ class Manipulator:
             self._schedule(life, self._end_spoof, order)
 
     def _end_spoof(self, order: RestingOrder) -> None:
-        self._withdraw(order)
+        self._cancel_rest(order)
         ask = self._market.book.best_ask()
         if ask is not None:
             self._buy(ask)
 
     def _stuff(self, seconds: float) -> None:
         market, rng = self._market, self._rng
-        expected = self._controls.stuffing * self._orders_a_second * seconds
+        expected = self._controls.stuffing * self._orders_per_second * seconds
         width = NEAR_DEVIATIONS * market.contract.deviation * market.ticks_per_unit * market.fair()
         for _ in range(int(expected + rng.random())):
             side = BUY if rng.random() < 0.5 else SELL
@@ -126,8 +126,8 @@ class Manipulator:
             lots = max(int(0.01 * self._near_lots), 1)
             order = market.place(self.holding, side, max(ticks, 1), lots)
             if order is not None:
-                self._schedule(rng.expovariate(1 / STUFFED_LIFE_SECONDS), self._withdraw, order)
+                self._schedule(rng.expovariate(1 / STUFFED_LIFE_SECONDS), self._cancel_rest, order)
 
-    def _withdraw(self, order: RestingOrder) -> None:
+    def _cancel_rest(self, order: RestingOrder) -> None:
         if order.lots:
             self._market.cancel(order)

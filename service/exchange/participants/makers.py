@@ -1,4 +1,4 @@
-"""Market makers: quotes on several levels, renewed all the time, withdrawn under stress."""
+"""Market makers: quotes on several levels, renewed continually, withdrawn under stress."""
 
 from collections.abc import Callable, Iterable
 from math import ceil, exp, floor
@@ -11,47 +11,49 @@ from service.exchange.venue.matching import BUY, SELL, RestingOrder
 from service.exchange.venue.venue import NEAR_DEVIATIONS, Market
 
 RENEWED = 3
-"""Quotes that a maker renews when it acts: those furthest from where it wants them."""
+"""Number of quotes that a maker renews when it acts: those furthest from their target."""
 
 LEVELS = {
     3: ((1.0, 1.0), (7.0, 2.6), (20.0, 4.2)),
     4: ((1.0, 1.0), (2.5, 1.6), (7.0, 2.6), (20.0, 4.2)),
     6: ((1.0, 1.0), (2.5, 1.6), (7.0, 2.6), (20.0, 4.2), (35.0, 5.0), (50.0, 6.0)),
 }
-"""Distance from fair price in half spreads, and size in base sizes: the average book is fullest
+"""Distance from the fair price in half spreads, and size in base sizes. The average book is fullest
 away from the best price (Bouchaud, Mezard & Potters 2002)."""
 
 BASE_ORDERS = 4.0
-"""A maker's size on its first level, in median orders of the traders."""
+"""A maker's size on its first level, in median trader orders."""
 
 FIXED_HALF_SPREAD = 0.5e-4
 RISK_HALF_SPREAD = 0.6
-"""Half spread = half a basis point plus this many standard deviations of the price over the time
-that a quote stands: compensation for being picked off (Foucault 1999). Bitcoin spreads were 3 bp on
-average in 2018/19 (Aleti & Mizrach 2021)."""
+"""Half spread = half a basis point plus this many standard deviations of the price over a quote's
+lifetime: compensation for adverse selection (Foucault 1999). Bitcoin spreads were 3 bp on average
+in 2018/19 (Aleti & Mizrach 2021)."""
 
 SNIPE_HALF_SPREADS = 1.0
-"""Makers take what is stale by so much: the fast see news first (Budish, Cramton & Shim 2015)."""
+"""Makers take quotes that are stale by this distance: fast traders see news first (Budish, Cramton
+& Shim 2015)."""
 
 INVENTORY_SIDES = 4.0
 INVENTORY_SKEW = 3.0
-"""The inventory limit is four times what a maker quotes on one side; at the limit its quotes have
-moved by three half spreads (Avellaneda & Stoikov 2008: the reservation price is linear in it) and
-one side is gone. Makers stop at a limit in a crash too (Kirilenko, Kyle, Samadi & Tuzun 2017)."""
+"""The inventory limit is four times what a maker quotes on one side. At the limit the quotes have
+moved by three half spreads (Avellaneda & Stoikov 2008: the reservation price is linear in
+inventory), and one side is empty. Makers also stop at a limit in a crash (Kirilenko, Kyle, Samadi &
+Tuzun 2017)."""
 
 STRESS_TOLERANCE = 1.6
 STRESS_WIDENING = 0.8
 STRESS_SHRINKING = 0.7
 STRESS_EXIT = (6.0, 20.0)
 LOSS_EXIT = 0.004
-"""Stress is short-term over usual volatility. Beyond the tolerance makers widen and shrink in
-proportion; beyond the exit (each has its own), or after a loss of this share of the notional of
-their inventory limit, they pull their quotes. In the crash of 10 October 2025 spreads widened
-first, and depth left after."""
+"""Stress is short-term volatility over usual volatility. Above the tolerance makers widen spreads
+and shrink sizes in proportion. They pull their quotes above the exit (drawn for each maker), or
+after a loss of this share of the notional of their inventory limit. In the crash of 10 October 2025
+spreads widened first, then depth disappeared."""
 
 PAUSE_SECONDS = (15.0, 45.0)
 RETURN_SECONDS = 90.0
-"""A maker that pulled comes back after this long, and takes this long to be back in size."""
+"""The pause of a maker that pulled its quotes, and the time constant of its return to full size."""
 
 
 class Maker:
@@ -62,7 +64,7 @@ class Maker:
         market: Market,
         controls: Controls,
         holding: Holding,
-        people: Population,
+        participants: Population,
         rng: Random,
     ) -> None:
         contract = market.contract
@@ -70,15 +72,15 @@ class Maker:
         self._controls = controls
         self._holding = holding
         self._rng = rng
-        self._levels = LEVELS[people.levels]
-        self._mean_wait = people.makers * RENEWED / people.maker_orders
+        self._levels = LEVELS[participants.levels]
+        self._mean_wait = participants.makers * RENEWED / participants.maker_orders
         half = (
             FIXED_HALF_SPREAD
-            + RISK_HALF_SPREAD * contract.deviation * people.quote_age_seconds**0.5
+            + RISK_HALF_SPREAD * contract.deviation * participants.quote_age_seconds**0.5
         )
         self._half = half * rng.uniform(0.8, 1.25)
         median = contract.median_notional / contract.price * contract.lots_per_unit
-        self._base = BASE_ORDERS * median * people.size_scale * rng.uniform(0.7, 1.4)
+        self._base = BASE_ORDERS * median * participants.size_scale * rng.uniform(0.7, 1.4)
         self.side_lots = self._base * sum(size for _, size in self._levels)
         near = [
             size
@@ -88,9 +90,9 @@ class Maker:
         self.near_lots = self._base * sum(near)
         self._limit = INVENTORY_SIDES * self.side_lots
         self._capital = self._limit * market.lot_size * contract.price
-        self._quotes: list[RestingOrder | None] = [None] * (2 * people.levels)
-        self._nerve = rng.uniform(*STRESS_EXIT)
-        self._rest = 0.0
+        self._quotes: list[RestingOrder | None] = [None] * (2 * participants.levels)
+        self._stress_exit = rng.uniform(*STRESS_EXIT)
+        self._wait_left = 0.0
         self._peak = 0.0
         self._paused_until = 0
         self._returned_at = 0
@@ -99,12 +101,12 @@ class Maker:
         self.stress = 1.0
 
     def withdraw(self, _: None = None) -> None:
-        """Cancel every quote, and stay out until `come_back`."""
+        """Cancel every quote, and place none until `come_back`."""
         self.withdrawn = True
         self._pull()
 
     def come_back(self) -> None:
-        """Quote again, small at first."""
+        """Quote again, with small sizes at first."""
         self.withdrawn = False
         self._returned_at = self._market.clock.now
 
@@ -113,8 +115,8 @@ class Maker:
         self.without_bids = True
         self._pull(range(len(self._levels)))
 
-    def standing_lots(self) -> float:
-        """What it would show near the middle now, whatever a scenario makes of its sizes.
+    def unscaled_near_lots(self) -> float:
+        """The lots near the mid price that the maker would show now, without scaling by a scenario.
 
         The mean of both sides.
         """
@@ -122,10 +124,10 @@ class Maker:
         if self.withdrawn or now < self._paused_until:
             return 0.0
         sides = 0.5 if self.without_bids else 1.0
-        return sides * self.near_lots * self._willingness(now)
+        return sides * self.near_lots * self._size_share(now)
 
-    def _willingness(self, now: int) -> float:
-        """The share of its usual size that it quotes: less under stress, and after a return."""
+    def _size_share(self, now: int) -> float:
+        """The share of its usual size that it quotes: smaller under stress and after a return."""
         strain = max(self.stress - STRESS_TOLERANCE, 0.0)
         share = 1 / (1 + STRESS_SHRINKING * strain)
         if self._returned_at:
@@ -133,12 +135,12 @@ class Maker:
         return share
 
     def act(self) -> float:
-        """Renew quotes; return the seconds until it acts again."""
-        if self._rest <= 0.0:
-            self._rest = self._mean_wait * self._rng.uniform(0.5, 1.5)
+        """Renew quotes; return the seconds until the maker acts again."""
+        if self._wait_left <= 0.0:
+            self._wait_left = self._mean_wait * self._rng.uniform(0.5, 1.5)
             now = self._market.clock.now
             if not self.withdrawn and now >= self._paused_until:
-                if self._hurt():
+                if self._must_pull():
                     self._pull()
                     pause = self._rng.uniform(*PAUSE_SECONDS)
                     self._paused_until = self._returned_at = now + int(pause * 1e9)
@@ -146,21 +148,21 @@ class Maker:
                     self._renew(now)
         controls = self._controls
         speed = controls.activity * controls.requotes * self._market.liveliness
-        if self._rest > RECHECK_SECONDS * speed:
-            self._rest -= RECHECK_SECONDS * speed
+        if self._wait_left > RECHECK_SECONDS * speed:
+            self._wait_left -= RECHECK_SECONDS * speed
             return RECHECK_SECONDS
-        wait = self._rest / speed
-        self._rest = 0.0
+        wait = self._wait_left / speed
+        self._wait_left = 0.0
         return wait
 
-    def _hurt(self) -> bool:
+    def _must_pull(self) -> bool:
         holding, market = self._holding, self._market
         profit = holding.cash + holding.lots * market.lot_size * market.mid()
         self._peak = max(self._peak, profit)
         if profit < self._peak - LOSS_EXIT * self._capital:
-            self._peak = profit  # the loss has been answered; the next one counts from here
+            self._peak = profit  # this loss is handled; measure the next one from here
             return True
-        return self.stress > self._nerve
+        return self.stress > self._stress_exit
 
     def _pull(self, slots: Iterable[int] | None = None) -> None:
         for slot in range(len(self._quotes)) if slots is None else slots:
@@ -177,7 +179,7 @@ class Maker:
         fair = market.fair() * (
             1 - INVENTORY_SKEW * inventory * self._half + 0.3 * half * rng.gauss(0.0, 1.0)
         )
-        base = self._base * controls.depth * self._willingness(now)
+        base = self._base * controls.depth * self._size_share(now)
         scale = market.ticks_per_unit
         self._snipe(fair, half)
         bids = 0.0 if self.without_bids else base * min(1.0, 1.0 - inventory)
@@ -186,7 +188,7 @@ class Maker:
             (SELL, ceil(fair * scale), base * min(1.0, 1.0 + inventory)),
         )
         candidates: list[tuple[float, int, int, int, int]] = []
-        absent = 2.0 if any(quotes) else 12.0  # all at once where nothing stands
+        absent = 2.0 if any(quotes) else 12.0  # renew all at once if there is no quote
         slot = 0
         for side, start, size in sides:
             for spacing, share in self._levels:
@@ -202,7 +204,7 @@ class Maker:
                     resized = abs(order.lots - lots) / (order.lots + lots)
                     urgency = moved + resized + 0.3 * rng.random()
                     if (order.ticks - start) * side > 0:
-                        urgency += 10.0  # on the wrong side of fair: it would be picked off
+                        urgency += 10.0  # on the wrong side of fair: adverse selection
                     candidates.append((urgency, slot, side, ticks, lots))
                 slot += 1
         candidates.sort(reverse=True)
@@ -212,7 +214,7 @@ class Maker:
             self._replace(slot, side, ticks, lots)
 
     def _snipe(self, fair: float, half: float) -> None:
-        """Take an order that stands on the wrong side of fair by more than it costs to do so."""
+        """Take an order on the wrong side of fair, if the distance exceeds the cost."""
         market, scale = self._market, self._market.ticks_per_unit
         bid, ask = market.book.best_bid(), market.book.best_ask()
         margin = SNIPE_HALF_SPREADS * half
@@ -235,7 +237,7 @@ class Maker:
         lots = int(lots * self._rng.uniform(0.75, 1.25))
         if lots < 1:
             return
-        # Post only: a maker never takes.
+        # Post only: this order never takes liquidity.
         if side == BUY:
             ask = market.book.best_ask()
             ticks = ticks if ask is None else min(ticks, ask - 1)
@@ -252,7 +254,7 @@ def deploy(
     schedule: Callable[[float, Callable[[None], None]], None],
     rng: Random,
 ) -> None:
-    """Let this share of the makers quote, and the others withdraw, each within a moment."""
+    """Let this share of the makers quote. The other makers withdraw, each within 0.3 seconds."""
     quoting = round(share * len(makers))
     for rank, maker in enumerate(makers):
         if rank < quoting and maker.withdrawn:
@@ -268,7 +270,7 @@ def deploy_bids(
     schedule: Callable[[float, Callable[[None], None]], None],
     rng: Random,
 ) -> None:
-    """Let this share of the makers quote bids, and the others asks alone, each within a moment."""
+    """Let this share of the makers quote bids. The others quote asks only, within 0.3 seconds."""
     bidding = round(share * len(makers))
     for rank, maker in enumerate(makers):
         if rank < bidding:

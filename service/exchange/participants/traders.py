@@ -1,4 +1,4 @@
-"""Traders with leveraged accounts: noise orders near and far, market orders, trend followers."""
+"""Traders with leveraged accounts: limit orders near and far, market orders, trend followers."""
 
 from collections.abc import Callable
 from math import tanh
@@ -13,8 +13,8 @@ from service.exchange.venue.venue import Market
 
 SIZE_SPREAD = 1.1
 SIZE_CEILING = 40.0
-"""Order sizes are lognormal around the median, with this deviation of the logarithm, which is close
-to the power laws that Maslov & Mills (2001) measured, and cut at so many medians."""
+"""Order sizes are lognormal around the median. The standard deviation of the logarithm is close to
+the power laws that Maslov & Mills (2001) measured. The ceiling is in medians."""
 
 PLACEMENT_EXPONENT = 0.6
 PLACEMENT_BPS = 4.0
@@ -22,67 +22,69 @@ PLACEMENT_CEILING_BPS = 800.0
 INSIDE_SHARE = 0.08
 FAR_BPS = 25.0
 FAR_SIZE = 5.0
-"""Limit orders are placed at a distance from the best price with a power law, density falling with
-exponent 1.6 (Bouchaud, Mezard & Potters 2002); some improve on the best price. Those far away are
-larger: the average book is fullest at a distance (same source)."""
+"""The distance of limit orders from the best price follows a power law with density exponent 1.6
+(Bouchaud, Mezard & Potters 2002). Some orders improve on the best price. Distant orders are larger:
+the average book is fullest at a distance (same source)."""
 
 LIFETIME_SECONDS = 30.0
 LIFETIME_EXPONENT = 1.6
-FLEETING = 0.15
-"""Lifetimes have a power-law tail too (Krause, Jungblut & Guhr 2021), and orders far from the best
-price live longer: of those near it a third is gone within two seconds (Hasbrouck & Saar 2009).
+LIFETIME_AT_BEST = 0.15
+"""Lifetimes have a power-law tail too (Krause, Jungblut & Guhr 2021). Orders far from the best
+price live longer; a third of the near ones is cancelled within two seconds (Hasbrouck & Saar 2009).
 Seconds at the reference activity; busier books turn over faster."""
 
 BRANCHING = 0.6
 CHILD_SECONDS = 3.0
 SAME_SIDE = 0.8
-"""Market orders excite more of themselves, a Hawkes process as a cluster of children (Hawkes &
-Oakes 1974); Filimonov & Sornette (2012) find branching ratios of 0.3 (1998) to 0.7 (since 2007).
+"""Market orders excite further market orders: a Hawkes process as a cluster of children (Hawkes &
+Oakes 1974). Filimonov & Sornette (2012) find branching ratios of 0.3 (1998) to 0.7 (since 2007).
 Most children are on their parent's side, so order signs persist (Lillo & Farmer 2004)."""
 
 MARKETABLE_LIMIT_SHARE = 0.3
 LEAN_BPS = 10.0
 LEAN = 0.35
-"""Takers buy more when the contract is cheap against its index: arbitrage. At this many basis
-points the share of buys has moved by tanh(1) * 0.35 from a half."""
+"""Takers buy more when the contract is cheap against its index (arbitrage). At this many basis
+points the share of buys has moved by tanh(1) * 0.35 from one half."""
 
 TREND_SECONDS = 30.0
 TREND_SHARE = 0.15
-"""Trend followers make this share of the market orders, and trade with the move of the last
-half-minute if it is large against volatility."""
+"""Trend followers send this share of the market orders. They trade in the direction of the last
+half minute's move if it is large relative to volatility."""
 
 OPEN_INTEREST_DEPTHS = 40.0
 """Long positions at the start, in near depths of the calm book on one side. Bitcoin's open interest
-on one large venue is some 10^9 to 10^10 USD, its depth within tenths of a per cent 10^7 to 10^8."""
+on one large venue is about 10^9 to 10^10 USD, its depth within tenths of a per cent 10^7 to 10^8.
+"""
 
 VALUE_TOLERANCE = 0.01
 VALUE_SECONDS = 4.0
 VALUE_DEPTHS = 0.5
 VALUE_LIFETIME_SECONDS = 60.0
-PATIENT_ACCOUNTS = 8
-"""Patient money without leverage (the opportunistic and fundamental buyers of Kirilenko, Kyle,
-Samadi & Tuzun 2017) steps in with limit orders once the price is over a per cent off its worth."""
+UNLEVERAGED_ACCOUNTS = 8
+"""Fundamental traders without leverage (opportunistic and fundamental buyers in Kirilenko, Kyle,
+Samadi & Tuzun 2017) place limit orders once the price is over one per cent from fundamental value.
+"""
 
 POSITION_SPREAD = 1.2
-"""Deviation of the logarithm of the positions' sizes at the start: a few hold most."""
+"""Standard deviation of the logarithm of the initial position sizes: few accounts hold most."""
 
 CALM_LEVERAGE_CEILING = 0.6
-"""Leverage, as a share of the maximum, that nobody exceeds unless eager."""
+"""Maximum leverage of accounts that are not eager, as a share of the contract's maximum."""
 
 EAGER_BUYS = 0.65
-"""Share of buys among the limit orders of the eager."""
+"""Share of buys among the limit orders of eager accounts."""
 
 Schedule = Callable[[float, Callable[[Any], None], Any], None]
 
 
 class Crowd:
-    """The leveraged accounts of one market."""
+    """The leveraged accounts and the fundamental traders of one market."""
 
     def __init__(
         self,
         market: Market,
         controls: Controls,
-        people: Population,
+        participants: Population,
         near_lots: float,
         accounts: list[str],
         schedule: Schedule,
@@ -90,7 +92,7 @@ class Crowd:
     ) -> None:
         self._market = market
         self._controls = controls
-        self._people = people
+        self._people = participants
         self._schedule = schedule
         self._rng = rng
         self._near_lots = near_lots
@@ -98,19 +100,22 @@ class Crowd:
         contract = market.contract
         self._median_lots = (
             contract.median_notional / contract.price * contract.lots_per_unit
-        ) * people.size_scale**0.5
-        self._lifetime = LIFETIME_SECONDS * people.pace**-0.7
-        self._child_seconds = CHILD_SECONDS * people.pace**-0.5
+        ) * participants.size_scale**0.5
+        self._lifetime = LIFETIME_SECONDS * participants.pace**-0.7
+        self._child_seconds = CHILD_SECONDS * participants.pace**-0.5
         self._trend = market.contract.price
         self.holdings = [
-            Holding(name, self._leverage(), margined=True) for name in accounts[PATIENT_ACCOUNTS:]
+            Holding(name, self._leverage(), margined=True)
+            for name in accounts[UNLEVERAGED_ACCOUNTS:]
         ]
-        self.patient = [Holding(name, 1.0, margined=True) for name in accounts[:PATIENT_ACCOUNTS]]
+        self.unleveraged = [
+            Holding(name, 1.0, margined=True) for name in accounts[:UNLEVERAGED_ACCOUNTS]
+        ]
         self.eager: list[Holding] = []
         self.raised: dict[str, None] = {}
 
     def open_positions(self) -> None:
-        """Give the accounts the positions that they came with, longs and shorts in balance."""
+        """Give the accounts their initial positions; longs and shorts balance."""
         market, rng = self._market, self._rng
         goal = OPEN_INTEREST_DEPTHS * self._near_lots
         half = len(self.holdings) // 2
@@ -121,7 +126,7 @@ class Crowd:
             if side == SELL:
                 lots[-1] += market.open_lots - sum(lots)
             for holding, size in zip(group, lots, strict=True):
-                # Entered some time ago, at a price that has left the position alive.
+                # Entered earlier, at a price at which the position is not liquidated yet.
                 price = market.index * (1 + rng.uniform(-0.3, 0.3) / holding.leverage)
                 holding.trade(side * size, price, market.lot_size)
                 if side == BUY:
@@ -131,13 +136,13 @@ class Crowd:
                 market.publish_position(holding)
 
     def seed_book(self) -> None:
-        """Place the far-flung orders of a book that has been open for a while."""
+        """Place the distant orders of a book that has been open for a while."""
         count = round(self._people.trader_limits * self._lifetime)
         for _ in range(min(count, 2_000)):
             self._place_limit()
 
     def begin(self) -> None:
-        """Await the first orders."""
+        """Schedule the first orders."""
         self._await_limit()
         self._await_market()
 
@@ -151,7 +156,7 @@ class Crowd:
     def _await(
         self, rate: float, arrive: Callable[[None], None], again: Callable[[None], None]
     ) -> None:
-        # Poisson arrivals have no memory, so a long wait may be broken off and drawn anew.
+        # Poisson arrivals are memoryless: interrupting a long wait and redrawing it is exact.
         rate *= self._controls.activity * self._market.liveliness
         wait = self._rng.expovariate(rate)
         if wait > RECHECK_SECONDS:
@@ -164,16 +169,16 @@ class Crowd:
         self._await_limit()
 
     def _arrive_market(self, _: None) -> None:
-        self._aggress(self._opinion())
+        self._send_market_order(self._taker_side())
         self._await_market()
 
     def watch_trend(self, seconds: float) -> None:
-        """Let the trend followers' average price run on."""
+        """Update the trend followers' average price."""
         mid = self._market.mid()
         self._trend += min(seconds / TREND_SECONDS, 1.0) * (mid - self._trend)
 
     def choose_eager(self) -> None:
-        """Settle who is eager, as the controls ask: mostly those who are long already."""
+        """Choose the eager accounts that the controls require, long positions first."""
         count = round(self._controls.eager_share * len(self.holdings))
         count = max(count, 1) if self._controls.eager_share > 0 else 0
         if count == len(self.eager):
@@ -187,7 +192,7 @@ class Crowd:
         self.eager += rest[: count - len(self.eager)]
 
     def seek_value(self, worth: float, seconds: float) -> None:
-        """Let the patient money act on a price that is far from what the contract is worth."""
+        """Let fundamental traders act on a price far from fundamental value."""
         market, rng = self._market, self._rng
         away = market.mid() / worth - 1
         excess = (abs(away) - VALUE_TOLERANCE) / VALUE_TOLERANCE
@@ -196,22 +201,22 @@ class Crowd:
         side = BUY if away < 0 else SELL
         lots = int(self._near_lots * VALUE_DEPTHS * rng.uniform(0.5, 1.5))
         ticks = round(market.fair() * (1 - side * rng.uniform(0.0, 20e-4)) * market.ticks_per_unit)
-        order = market.place(rng.choice(self.patient), side, ticks, max(lots, 1))
+        order = market.place(rng.choice(self.unleveraged), side, ticks, max(lots, 1))
         if order is not None:
             self._schedule(rng.expovariate(1 / VALUE_LIFETIME_SECONDS), self._expire, order)
 
     def sell(self, lots: int) -> None:
-        """One slice of a seller who is in a hurry: one of the accounts without leverage."""
+        """Send one slice of the urgent sale, from an account without leverage."""
         if lots:
-            self._market.take(self.patient[0], SELL, lots)
+            self._market.take(self.unleveraged[0], SELL, lots)
 
     def _leverage(self) -> float:
-        # On BitMEX the weighted mean leverage was 22 to 30 of a possible 100, and 80 % of positions
-        # had no more than about 50 (BitMEX 2019): a beta distribution with a mean of 0.22, cut.
+        # BitMEX 2019: weighted mean leverage 22 to 30 of at most 100; 80 % of positions at about
+        # 50 or less. Here: a beta distribution with mean 0.22, truncated.
         share = min(self._rng.betavariate(1.0, 3.5), CALM_LEVERAGE_CEILING)
         return float(max(round(share * self._market.contract.max_leverage), 1))
 
-    def _opinion(self) -> int:
+    def _taker_side(self) -> int:
         rng, market = self._rng, self._market
         mid = market.mid()
         if rng.random() < TREND_SHARE:
@@ -225,8 +230,8 @@ class Crowd:
         multiple = min(self._rng.lognormvariate(0.0, SIZE_SPREAD), SIZE_CEILING)
         return max(int(self._median_lots * multiple), 1)
 
-    def _pick(self, side: int | None) -> tuple[Holding, int, int]:
-        """An account, its side and its size; accounts with positions lean to reducing them."""
+    def _pick_account(self, side: int | None) -> tuple[Holding, int, int]:
+        """Choose an account, a side and a size; accounts with positions tend to reduce them."""
         rng, controls = self._rng, self._controls
         lots = self._size()
         holding = rng.choice(self.eager) if self._from_eager() else None
@@ -237,8 +242,8 @@ class Crowd:
             self._market.set_leverage(holding, max(holding.leverage, float(leverage)))
             return holding, side or (BUY if rng.random() < EAGER_BUYS else SELL), lots
         holding = rng.choice(self.holdings)
-        if holding.liquidating:  # the venue takes no orders from it
-            holding = rng.choice(self.patient)
+        if holding.liquidating:  # the venue accepts no orders from it
+            holding = rng.choice(self.unleveraged)
         if side is None:
             if holding.lots:
                 reduces = rng.random() < 0.55
@@ -255,7 +260,7 @@ class Crowd:
 
     def _place_limit(self) -> None:
         rng, market = self._rng, self._market
-        holding, side, lots = self._pick(None)
+        holding, side, lots = self._pick_account(None)
         book = market.book
         bid, ask = book.best_bid(), book.best_ask()
         fair_ticks = market.fair() * market.ticks_per_unit
@@ -280,16 +285,16 @@ class Crowd:
         if order is not None:
             tail = (1 - rng.random()) ** (-1 / LIFETIME_EXPONENT) - 1
             mean = self._lifetime * (LIFETIME_EXPONENT - 1)
-            wait = mean * tail * (FLEETING + min(distance, 200.0) / 20)
+            wait = mean * tail * (LIFETIME_AT_BEST + min(distance, 200.0) / 20)
             self._schedule(wait / self._controls.activity, self._expire, order)
 
     def _expire(self, order: RestingOrder) -> None:
         if order.lots:
             self._market.cancel(order)
 
-    def _aggress(self, side: int) -> None:
+    def _send_market_order(self, side: int) -> None:
         rng, market, controls = self._rng, self._market, self._controls
-        holding, side, lots = self._pick(side)
+        holding, side, lots = self._pick_account(side)
         book = market.book
         other = book.best_ask() if side == BUY else book.best_bid()
         if other is not None and rng.random() < MARKETABLE_LIMIT_SHARE:
@@ -304,5 +309,5 @@ class Crowd:
         while waited < 1.0:
             child = side if rng.random() < SAME_SIDE else -side
             delay = rng.expovariate(1 / self._child_seconds) / controls.activity / controls.haste
-            self._schedule(delay, self._aggress, child)
+            self._schedule(delay, self._send_market_order, child)
             waited += rng.expovariate(branching)

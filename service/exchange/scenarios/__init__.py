@@ -1,4 +1,4 @@
-"""What can be injected into a simulated market, and when: stress, manipulation, faults of the feed.
+"""The scenarios of a simulated market: stress, manipulation, session phases and feed faults.
 
-May import ``controls``. A name, a strength and a time enter; changes of the controls leave.
+May import ``controls``. Input: a name, a strength and a time. Output: changes of the controls.
 """

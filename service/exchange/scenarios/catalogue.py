@@ -1,7 +1,7 @@
-"""Scenarios: what is done to the participants' parameters, when, and how it is labelled.
+"""Scenarios: which market parameters change, when, and how the ground truth labels it.
 
-A scenario is data. It never makes an event: it turns a market's `Controls`, and what follows comes
-out of the participants and the venue's mechanism.
+A scenario is data. It never creates events: it changes a market's `Controls`. The participants and
+the venue's mechanism produce the events.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.exchange.controls import Episode
-from service.exchange.scenarios import crises, feeds, provocations, sessions
-from service.exchange.scenarios.provocations import SHOCK_SECONDS, Symbols
+from service.exchange.scenarios import crises, feeds, sessions, stress
+from service.exchange.scenarios.stress import SHOCK_SECONDS, Symbols
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A named list of episodes; `description` is one line for people."""
+    """A named list of episodes. `description` is one line for people."""
 
     name: str
     description: str
@@ -27,10 +27,10 @@ Build = Callable[[float, float, float, Symbols], tuple[Episode, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A catalogue entry: how to build a scenario, and its defaults.
+    """A catalogue entry: the function that builds a scenario, and its defaults.
 
     ``build`` takes strength, start and length in seconds, and the symbols: positions in the list
-    of symbols, or None for everywhere.
+    of symbols, or None for all symbols.
     """
 
     description: str
@@ -41,163 +41,162 @@ class Entry:
 
 
 SCENARIOS: dict[str, Entry] = {
-    "calm": Entry("nothing is provoked", provocations.nothing),
+    "calm": Entry("no injection", stress.nothing),
     "surge": Entry(
-        "everybody acts ten times as often for some minutes, without stress",
-        provocations.surge,
+        "all participants are ten times as active for some minutes, without stress",
+        stress.surge,
         length_seconds=300.0,
     ),
     "cancel_burst": Entry(
-        "makers of one symbol pull nearly all quotes within two seconds, and come back slowly",
-        provocations.cancel_burst,
+        "makers of one symbol pull nearly all quotes within two seconds and return slowly",
+        stress.cancel_burst,
     ),
     "leverage_buildup": Entry(
-        "many accounts raise their leverage towards the maximum and buy, over minutes",
-        provocations.leverage_buildup,
+        "many accounts raise leverage towards the maximum over minutes, and buy",
+        stress.leverage_buildup,
         length_seconds=480.0,
     ),
     "leverage_jump": Entry(
-        "one account goes to the maximum leverage at once and keeps buying",
-        provocations.leverage_jump,
+        "one account moves to maximum leverage at once and keeps buying",
+        stress.leverage_jump,
         length_seconds=180.0,
     ),
     "draining_book": Entry(
-        "makers quote smaller and smaller sizes over minutes",
-        provocations.draining_book,
+        "makers reduce their quote sizes over minutes",
+        stress.draining_book,
         length_seconds=420.0,
     ),
     "big_trade": Entry(
-        "one large but orderly sale by market orders within a minute; no cascade",
-        provocations.big_trade,
+        "one large, orderly sale by market orders within a minute; no cascade",
+        stress.big_trade,
         length_seconds=SHOCK_SECONDS,
     ),
     "layering": Entry(
-        "one account layers large orders on one side, moves them along, and trades the other",
-        provocations.layering,
+        "one account layers large orders on one side, moves them, and trades on the other",
+        stress.layering,
     ),
     "quote_stuffing": Entry(
-        "one account floods the market with orders that it withdraws within milliseconds",
-        provocations.quote_stuffing,
+        "one account floods the market with orders and cancels them within milliseconds",
+        stress.quote_stuffing,
         length_seconds=30.0,
     ),
-    "spread_blowout": Entry(
-        "makers quote ten times as wide within seconds", provocations.spread_blowout
-    ),
+    "spread_blowout": Entry("makers quote ten times as wide within seconds", stress.spread_blowout),
     "volatility_regime": Entry(
-        "the contract moves three times as much for half an hour, and markets stay orderly",
-        provocations.volatility_regime,
+        "volatility is three times as high for half an hour; the market stays orderly",
+        stress.volatility_regime,
         length_seconds=1_800.0,
     ),
     "lull": Entry(
-        "hardly anybody acts for a while, and then everybody comes back",
-        provocations.lull,
+        "almost no activity for some minutes, then normal activity",
+        stress.lull,
         length_seconds=600.0,
     ),
     "requote_rhythm": Entry(
-        "makers renew their quotes three times as often from some time on",
-        provocations.requote_rhythm,
+        "makers renew their quotes three times as often, permanently",
+        stress.requote_rhythm,
         length_seconds=600.0,
     ),
     "cascade": Entry(
-        "leverage builds up, the book thins, and a sale of ordinary size sets off liquidations",
-        provocations.cascade,
+        "leverage builds up, the book thins, and an orderly sale triggers liquidations",
+        stress.cascade,
         start_seconds=840.0,
         length_seconds=600.0,
     ),
     "leverage_creep": Entry(
-        "one account raises its leverage to the maximum over minutes, and keeps buying",
-        provocations.leverage_creep,
+        "one account raises its leverage to the maximum over minutes and keeps buying",
+        stress.leverage_creep,
         length_seconds=480.0,
     ),
     "leverage_rush": Entry(
-        "many accounts raise their leverage towards the maximum at once, and buy",
-        provocations.leverage_rush,
+        "many accounts raise leverage towards the maximum at once, and buy",
+        stress.leverage_rush,
         length_seconds=180.0,
     ),
     "pulled_book": Entry(
-        "makers pull all of their bids at once, and stay away from that side",
+        "makers pull all their bids at once and quote none for some minutes",
         crises.pulled_book,
         length_seconds=300.0,
     ),
     "spoofing": Entry(
-        "one account shows a large ask for moments, again and again, and buys meanwhile",
-        provocations.spoofing,
+        "one account repeatedly shows a large ask for a fraction of a second, and buys",
+        stress.spoofing,
     ),
     "thin_clustering": Entry(
-        "trades come in clusters, at levels that are thin and that nobody refills",
+        "trades cluster in a thin book that is refilled slowly",
         crises.thin_clustering,
         length_seconds=300.0,
     ),
     "flash_crash": Entry(
-        "somebody sells without looking, makers leave, the price crashes and comes back",
+        "a seller ignores the price, makers leave, the price crashes and recovers",
         crises.flash_crash,
         length_seconds=600.0,
     ),
     "market_wide": Entry(
-        "makers leave all symbols within the same ten seconds, and come back over minutes",
+        "makers leave all symbols within ten seconds and return over minutes",
         crises.market_wide,
         length_seconds=300.0,
         symbols=None,
     ),
     "opening_burst": Entry(
-        "hardly any flow, then an opening: ten times the usual activity, which calms down",
+        "almost no flow, then an opening: ten times the usual activity, declining",
         sessions.opening_burst,
         length_seconds=300.0,
     ),
     "first_minutes": Entry(
-        "the streams begin with a session: ten times the usual activity, which calms down",
+        "the streams begin with a session: ten times the usual activity, declining",
         sessions.first_minutes,
         start_seconds=0.0,
         length_seconds=300.0,
     ),
     "long_lull": Entry(
-        "hardly anybody acts for an hour, and then everybody comes back",
+        "almost no activity for an hour, then normal activity",
         sessions.long_lull,
         length_seconds=3_600.0,
     ),
     "quiet_listing": Entry(
-        "a contract with a tenth of the usual flow, from the beginning and for good",
+        "a contract with a tenth of the usual flow, permanently",
         sessions.quiet_listing,
         start_seconds=0.0,
         length_seconds=14_400.0,
     ),
     "feed_gap": Entry(
-        "nothing arrives for a minute and a half while the market goes on, and then it does",
+        "no event arrives for 90 seconds while the market continues",
         sessions.feed_gap,
         length_seconds=90.0,
         symbols=None,
     ),
     "activity_regime": Entry(
-        "everybody acts ten times as often, and it lasts for three quarters of an hour",
+        "all participants are ten times as active for 45 minutes",
         sessions.activity_regime,
         length_seconds=2_700.0,
     ),
     "sequence_gap": Entry(
-        "of one symbol nothing arrives for three seconds; its numbers tell",
+        "no event of one symbol arrives for three seconds; the sequence numbers show it",
         feeds.sequence_gap,
         length_seconds=3.0,
     ),
     "frozen_cancels": Entry(
-        "the cancels of one symbol do not arrive for two minutes", feeds.frozen_cancels
+        "one symbol's cancels do not arrive for two minutes", feeds.frozen_cancels
     ),
     "ghost_orders": Entry(
-        "half of the cancels and trades of one symbol get lost for five minutes",
+        "half of one symbol's cancels and trades are lost for five minutes",
         feeds.ghost_orders,
         length_seconds=300.0,
     ),
     "stale_references": Entry(
-        "the mark and index prices of one symbol stand still for three minutes",
+        "one symbol's mark and index prices repeat for three minutes",
         feeds.stale_references,
         length_seconds=180.0,
     ),
     "blind_cascade": Entry(
-        "a cascade, and the cancels freeze half a minute before it is set off",
+        "a cascade; cancels stop arriving half a minute before the sale that triggers it",
         feeds.blind_cascade,
         start_seconds=840.0,
         length_seconds=600.0,
     ),
 }
-"""Every scenario by its name. New ones go to the end: a scorecard's seeds follow from the place."""
+"""Every scenario by name. Append new ones at the end: a scorecard's seeds depend on the position.
+"""
 
 
 def scenario(
@@ -208,25 +207,25 @@ def scenario(
     length_seconds: float | None = None,
     symbols: Symbols | Literal["usual"] = "usual",
 ) -> Scenario:
-    """Build a scenario of the catalogue.
+    """Build a scenario from the catalogue.
 
     Parameters
     ----------
     name
         One of `SCENARIOS`.
     strength
-        1 is the nominal form, less is weaker.
+        1 is nominal, less is weaker.
     start_seconds, length_seconds
-        When it begins after the simulation's start, and how long the provocation lasts; the
-        entry's own defaults if None.
+        Start of the injection after the simulation's start, and its duration. None means the
+        entry's defaults.
     symbols
-        Positions in the list of symbols where it happens; None means everywhere, "usual" what the
-        entry has: the first one for most, everywhere for what is about several symbols at once.
+        Positions in the list of symbols. None means all symbols. "usual" means the entry's default:
+        the first symbol for most scenarios, all symbols for scenarios of several symbols.
 
     Raises
     ------
     ValueError
-        If there is no such scenario, or a number is not positive.
+        If the name is unknown, or a number is out of range.
 
     Examples
     --------
@@ -235,13 +234,14 @@ def scenario(
     """
     entry = SCENARIOS.get(name)
     if entry is None:
-        raise ValueError(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+        raise ValueError(f"unknown scenario {name!r}; scenarios: {', '.join(SCENARIOS)}")
     start = entry.start_seconds if start_seconds is None else start_seconds
     length = entry.length_seconds if length_seconds is None else length_seconds
     if strength <= 0 or length <= 0 or start < 0:
         raise ValueError(
-            f"strength {strength} and length {length} must be above zero, start {start} not below"
+            f"strength is {strength} and length is {length}; both must be positive, "
+            f"and start, {start}, must not be negative"
         )
-    where = entry.symbols if symbols == "usual" else symbols
-    episodes = entry.build(strength, start, length, where)
+    positions = entry.symbols if symbols == "usual" else symbols
+    episodes = entry.build(strength, start, length, positions)
     return Scenario(name, entry.description, episodes)

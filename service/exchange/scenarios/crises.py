@@ -1,23 +1,23 @@
-"""How liquidity crises are made: withdrawals, crowding in a thin book, a crash that rebounds.
+"""Liquidity crises: withdrawals of makers, clustered trades in a thin book, a crash that rebounds.
 
-Every function takes what those of `service.exchange.scenarios.provocations` take.
+Every function has the parameters of those in `service.exchange.scenarios.stress`.
 """
 
 from service.exchange.controls import Episode, Ramp
-from service.exchange.scenarios.provocations import Symbols
+from service.exchange.scenarios.stress import Symbols
 
 RETURN_SECONDS = 60.0
-"""Makers that stayed away come back over so long."""
+"""Makers that stayed away return over this time."""
 
 
 def pulled_book(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Makers pull all of their bids within a second, and stay away from that side.
+    """Makers pull all their bids within a second and quote none until the end.
 
-    On 6 May 2010 the bids of the E-mini future fell to less than a hundredth of the morning's
-    (CFTC & SEC 2010); on 10 October 2025 the books for bitcoin looked empty on the large venues,
-    the bids above all (Kaiko 2025).
+    On 6 May 2010 the bids of the E-mini future fell below one per cent of the morning's
+    (CFTC & SEC 2010). On 10 October 2025 the bitcoin books of the large venues looked empty,
+    above all on the bid side (Kaiko 2025).
     """
     end = start + length
     ramps = (
@@ -32,8 +32,8 @@ def market_wide(
 ) -> tuple[Episode, ...]:
     """Makers leave several contracts within the same ten seconds.
 
-    On 10 October 2025 makers withdrew from bitcoin and nearly everything else at once, all by
-    themselves, because their models saw the same (Kaiko 2025 calls it a voluntary gap).
+    On 10 October 2025 makers withdrew from bitcoin and nearly all other contracts at once, without
+    coordination, because their models saw the same data (Kaiko 2025: a voluntary gap).
     """
     end = start + length
     ramps = (
@@ -45,18 +45,18 @@ def market_wide(
 
 NEAR_CRITICAL = 1.5
 HASTE = 5.0
-"""Market orders set off nine tenths of another one each, where it is six tenths in calm, and within
-a fraction of the time: Hardiman, Bercot & Bouchaud (2013) find nearly one, and most of it soon."""
+"""Each market order triggers 0.9 others on average, against 0.6 in calm conditions, at a fraction
+of the delay. Hardiman, Bercot & Bouchaud (2013) find a ratio near one, mostly at short delays."""
 
 
 def thin_clustering(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Trades come in clusters, at levels that are thin and that nobody refills.
+    """Trades cluster in a thin book that is refilled slowly.
 
-    Makers show a third of their sizes, and renew them a third as often. Slow refilling after
-    trades is what Bouchaud, Farmer & Lillo (2009) call a crisis of liquidity: they find the book
-    to be a small flow between what is revealed and what is taken, not a stock.
+    Makers show a third of their sizes and renew them a third as often. Bouchaud, Farmer & Lillo
+    (2009) call slow refilling after trades a crisis of liquidity. They find the book to be a small
+    flow between revealed and taken liquidity, not a stock.
     """
     end = start + length
     ramps = (
@@ -74,16 +74,16 @@ def thin_clustering(
 
 FALL_SHARE = 0.4
 FALL_DEPTHS = 30.0
-"""Selling of so many near depths over the first part of a flash crash."""
+"""Near depths sold over the first part of a flash crash."""
 
 
 def flash_crash(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """A seller who does not look at the price; makers leave; it ends, and the price comes back.
+    """A seller ignores the price and makers leave; then selling stops and the price recovers.
 
-    The course is that of 6 May 2010: the E-mini future fell by five per cent within minutes, most
-    of its bids went, and most of the fall was made good in the minutes after (CFTC & SEC 2010).
+    Modelled on 6 May 2010: the E-mini future fell by five per cent within minutes, most of its bids
+    disappeared, and the price recovered most of the fall within minutes (CFTC & SEC 2010).
     """
     turn = start + FALL_SHARE * length
     end = start + length

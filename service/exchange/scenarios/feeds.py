@@ -1,7 +1,7 @@
-"""How a feed's faults are made: events get lost, a stream freezes, prices stand still.
+"""Feed faults: lost events, frozen streams, repeated prices.
 
-The market itself goes on unchanged. Every function has the parameters of the functions in
-`service.exchange.scenarios.provocations`.
+The market itself continues unchanged. Every function has the parameters of those in
+`service.exchange.scenarios.stress`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,30 +11,30 @@ from msgspec.structs import replace
 
 from detectors.market_data.events import Event, Kind, Reference
 from service.exchange.controls import Controls, Episode, Ramp
-from service.exchange.scenarios.provocations import Symbols, cascade
+from service.exchange.scenarios.stress import Symbols, cascade
 
 BLIND_SECONDS = 120.0
-"""How long cancels are frozen around the sale that sets a cascade off."""
+"""How long cancels are frozen around the sale that triggers a cascade."""
 
 
 def sequence_gap(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Of one symbol nothing arrives for some seconds, below strength 1 that share is lost."""
+    """No event of the symbol arrives. Below strength 1, that share of the events is lost."""
     return (_fault("sequence_gap", ("lost",), strength, start, length, symbols),)
 
 
 def frozen_cancels(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Cancels do not arrive, below strength 1 that share of them."""
+    """Cancels do not arrive. Below strength 1, that share of them is lost."""
     return (_fault("frozen_cancels", ("lost_cancels",), strength, start, length, symbols),)
 
 
 def ghost_orders(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Half of the cancels and trades are lost: orders stay in the book as it is seen."""
+    """Half of the cancels and trades are lost: filled and cancelled orders stay in the book."""
     lossy = ("lost_cancels", "lost_trades")
     return (_fault("ghost_orders", lossy, 0.5 * strength, start, length, symbols),)
 
@@ -42,14 +42,14 @@ def ghost_orders(
 def stale_references(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """References come as often as ever, and repeat one price."""
+    """References arrive as often as usual and repeat one price."""
     return (_fault("stale_references", ("stale",), strength, start, length, symbols),)
 
 
 def blind_cascade(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """A cascade, and cancels freeze half a minute before the sale that sets it off."""
+    """A cascade. Cancels freeze half a minute before the sale that triggers it."""
     freeze = frozen_cancels(1.0, start + length - 30.0, BLIND_SECONDS, symbols)
     return (*cascade(strength, start, length, symbols), *freeze)
 
@@ -74,51 +74,51 @@ def _fault(
     return Episode(kind, start, end, share, tuple(ramps), symbols)
 
 
-class Wire:
-    """What of a venue's events arrives, while faults are provoked.
+class FeedFaults:
+    """Applies the injected feed faults to a venue's events.
 
     Parameters
     ----------
     seed
-        Of what is lost by chance.
+        Seed of the random losses.
     """
 
     def __init__(self, seed: str) -> None:
         self._rng = Random(seed)
         self._faults: dict[str, Controls] = {}
-        self._stood_still: dict[str, Reference] = {}
+        self._frozen: dict[str, Reference] = {}
 
-    def follow(self, symbol: str, controls: Controls) -> None:
-        """See what is wrong with a symbol's feed at the moment."""
+    def update(self, symbol: str, controls: Controls) -> None:
+        """Read the current feed faults of a symbol."""
         if controls.lost or controls.lost_cancels or controls.lost_trades or controls.stale:
             self._faults[symbol] = controls
         else:
             self._faults.pop(symbol, None)
         if not controls.stale:
-            self._stood_still.pop(symbol, None)
+            self._frozen.pop(symbol, None)
 
-    def arriving(self, published: Sequence[Event]) -> Iterator[Event] | Sequence[Event]:
-        """What of this arrives, and how."""
-        return self._through_faults(published) if self._faults else published
+    def apply(self, published: Sequence[Event]) -> Iterator[Event] | Sequence[Event]:
+        """The events that arrive, as they arrive."""
+        return self._apply_faults(published) if self._faults else published
 
-    def _through_faults(self, published: Sequence[Event]) -> Iterator[Event]:
+    def _apply_faults(self, published: Sequence[Event]) -> Iterator[Event]:
         for event in published:
             controls = self._faults.get(event.symbol)
-            if controls is None or self._passes(_losses(controls).get(event.kind, controls.lost)):
-                yield self._as_it_was(event) if controls and controls.stale else event
+            if controls is None or self._arrives(_losses(controls).get(event.kind, controls.lost)):
+                yield self._repeat_prices(event) if controls and controls.stale else event
 
-    def _passes(self, lost: float) -> bool:
+    def _arrives(self, lost: float) -> bool:
         return lost < 1.0 and (lost == 0.0 or self._rng.random() >= lost)
 
-    def _as_it_was(self, event: Event) -> Event:
+    def _repeat_prices(self, event: Event) -> Event:
         if not isinstance(event, Reference):
             return event
-        first = self._stood_still.setdefault(event.symbol, event)
+        first = self._frozen.setdefault(event.symbol, event)
         return replace(event, mark_price=first.mark_price, index_price=first.index_price)
 
 
 def _losses(controls: Controls) -> Mapping[Kind, float]:
-    """The share lost of the streams that lose another than the rest."""
+    """The loss shares of the streams that differ from the other streams'."""
     return {
         Kind.CANCEL: max(controls.lost, controls.lost_cancels),
         Kind.TRADE: max(controls.lost, controls.lost_trades),

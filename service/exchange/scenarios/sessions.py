@@ -1,22 +1,22 @@
-"""How a session's ordinary turns are made: openings, lulls, little flow, a gap, a busier market.
+"""Ordinary session phases: openings, lulls, low flow, a feed gap, a busier market.
 
-None of them is stress. Every function has the parameters of the functions in
-`service.exchange.scenarios.provocations`.
+None of them is stress. Every function has the parameters of those in
+`service.exchange.scenarios.stress`.
 """
 
 from service.exchange.controls import Episode, Ramp
-from service.exchange.scenarios.provocations import Symbols
+from service.exchange.scenarios.stress import Symbols
 
 QUIET_ACTIVITY = 0.02
-"""What is left of everybody's activity before an opening and in a lull."""
+"""The share of normal activity before an opening and in a lull."""
 
 
 def opening_burst(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Hardly anybody acts until the opening; then everybody does, and calms down.
+    """Almost no activity until the opening, then a burst that declines.
 
-    What comes before the opening is no episode of its own.
+    The time before the opening is not an episode of its own.
     """
     (burst,) = first_minutes(strength, start, length, symbols)
     before = (Ramp("activity", 0.0, 0.0, QUIET_ACTIVITY),) if start > 0 else ()
@@ -27,11 +27,11 @@ def opening_burst(
 def first_minutes(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Everybody acts ten times as often at first, and calms down evenly.
+    """All participants start ten times as active; the activity declines linearly.
 
     Activity is highest at the opening and falls from there (Jain & Joh 1988; in LOBSTER's sample of
     AAPL the first five minutes have 3.5 times the events of the median minute, the busiest minute
-    nearly seven times). Ten times is as in a surge.
+    nearly seven times). The factor of ten is that of a surge.
     """
     end = start + length
     ramps = (
@@ -44,9 +44,9 @@ def first_minutes(
 def long_lull(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Hardly anybody acts for an hour, as long as CME Globex stops every day; then all come back.
+    """Almost no activity for an hour, the length of CME Globex's daily halt; then normal activity.
 
-    Unlike there, a few orders still come in.
+    Unlike in that halt, a few orders still arrive.
     """
     end = start + length
     ramps = (
@@ -59,15 +59,15 @@ def long_lull(
 def quiet_listing(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """A contract that is traded a tenth as much as the others, for good."""
+    """A contract with a tenth of the other contracts' flow, permanently."""
     ramps = (Ramp("activity", start, start, max(1 - 0.9 * strength, 0.005)),)
     return (Episode("quiet_listing", start, start + length, strength, ramps, symbols),)
 
 
 def feed_gap(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
-    """What the venue publishes does not arrive, while the market goes on; then it does again.
+    """Published events do not arrive, while the market continues; afterwards they arrive again.
 
-    At strength 1 nothing arrives, below it that share of the events is lost.
+    At strength 1 no event arrives. Below strength 1, that share of the events is lost.
     """
     end = start + length
     ramps = (
@@ -80,7 +80,7 @@ def feed_gap(strength: float, start: float, length: float, symbols: Symbols) -> 
 def activity_regime(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Everybody acts ten times as often, as in a surge, but it lasts."""
+    """All participants are ten times as active, as in a surge, for longer."""
     end = start + length
     ramps = (
         Ramp("activity", start, start + 20, 1 + 9 * strength),

@@ -1,4 +1,5 @@
-"""The exchange's own part: contracts, order matching, positions and margin, liquidations.
+"""The exchange itself: contracts, order matching, positions and margin, liquidations.
 
-May import ``controls`` and ``measures``. Orders enter; the events that an exchange publishes leave.
+May import ``controls`` and ``measures``. Input: orders. Output: the events that an exchange
+publishes.
 """

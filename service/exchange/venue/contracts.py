@@ -1,4 +1,4 @@
-"""The contracts that the simulated exchange lists, and what their specifications say."""
+"""The contracts that the simulated exchange lists, and their specifications."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ class Contract:
     Attributes
     ----------
     symbol
-        Its name, such as BTC-PERP.
+        The name, such as BTC-PERP.
     price
-        Where the index starts, in the quote currency.
+        Initial index price, in the quote currency.
     ticks_per_unit
         The price tick is one over this: about five significant figures, Hyperliquid's rule.
     lots_per_unit
-        The quantity step is one over this: a lot is worth roughly one to ten of the quote currency.
+        The quantity step is one over this. A lot is worth about one to ten of the quote currency.
     annual_volatility
         Standard deviation of yearly log returns.
     max_leverage
         The initial margin rate is one over this, the maintenance margin rate half of that. Venues
-        publish 100x with 0.5 %, 75x with 0.65 %, 50x with 1 % (Bitunix's tiers); Hyperliquid
+        publish 100x with 0.5 %, 75x with 0.65 %, 50x with 1 % (Bitunix's tiers). Hyperliquid
         states the rule of one half.
     median_notional
-        The median trader's order in the quote currency. Aleti & Mizrach (2021) report medians of
+        The median trader order in the quote currency. Aleti & Mizrach (2021) report medians of
         1,300 USD (spot) to 18,000 USD (CME) for bitcoin.
     """
 
@@ -52,12 +52,12 @@ class Contract:
 
     @property
     def initial_margin_rate(self) -> float:
-        """Collateral that a new position brings at least, as a share of its notional."""
+        """Minimum collateral of a new position, as a share of its notional."""
         return 1 / self.max_leverage
 
     @property
     def maintenance_margin_rate(self) -> float:
-        """Equity below which the venue closes a position, as a share of its notional."""
+        """The venue closes a position when its equity is below this share of its notional."""
         return 0.5 / self.max_leverage
 
 
@@ -81,15 +81,15 @@ _CATALOGUE = {
 
 
 def contracts(symbols: int | Sequence[str]) -> list[Contract]:
-    """The contracts for these symbols, or for the first so many of the catalogue.
+    """The contracts for these symbols, or the first contracts of the catalogue.
 
-    A symbol that the catalogue does not know, and any beyond its end (ALT013-PERP, …), has the
-    specification of a small contract.
+    A symbol that is not in the catalogue, or beyond its end (ALT013-PERP, …), has the specification
+    of a small contract.
 
     Raises
     ------
     ValueError
-        If there is no symbol, or one twice.
+        If there is no symbol, or a duplicate.
 
     Examples
     --------
@@ -104,9 +104,9 @@ def contracts(symbols: int | Sequence[str]) -> list[Contract]:
     else:
         names = list(symbols)
     if not names:
-        raise ValueError("name at least one symbol")
+        raise ValueError("no symbols; at least one is needed")
     if len(set(names)) != len(names):
-        raise ValueError(f"a symbol is named twice in {', '.join(names)}")
+        raise ValueError(f"duplicate symbol in {', '.join(names)}")
     return [
         _CATALOGUE.get(name) or Contract(name, 10.0, 10_000, 10, 0.90, 75, 1_000.0)
         for name in names

@@ -1,9 +1,9 @@
-"""Positions with isolated margin: what an account holds in one contract, and when it is closed out.
+"""Positions with isolated margin: an account's holding in one contract, and its liquidation price.
 
-Isolated margin: each position has its own collateral; a liquidation touches nothing else.
+Isolated margin: each position has its own collateral. A liquidation affects no other position.
 """
 
-_WORTHWHILE = 0.05  # less than this share of the margin is left where it is
+_LEAST_EXCESS_SHARE = 0.05  # a smaller excess, as a share of the margin, is not withdrawn
 
 
 class Holding:
@@ -12,23 +12,24 @@ class Holding:
     Attributes
     ----------
     account
-        The account's name as published.
+        The account's published name.
     lots
-        Signed, long above zero.
+        Signed; positive is long.
     entry
-        Mean price of entry in the quote currency.
+        Mean entry price in the quote currency.
     margin
         Collateral of the position in the quote currency.
     leverage
-        The account's leverage setting for this contract; new exposure brings notional / leverage.
+        The account's leverage setting for this contract. New exposure adds notional / leverage.
     margined
-        Whether the position can be liquidated. Makers are not: they are funded across contracts.
+        Whether the position can be liquidated. Makers' positions cannot: makers are funded across
+        contracts.
     cash
-        Sum of everything paid and received, in the quote currency: cash + lots * price is profit.
+        Sum of all payments, in the quote currency. cash + lots * price is the profit.
     version
-        Rises with every change, so that a stored liquidation price can be told from a current one.
+        Increases with every change, so a stored liquidation price can be recognised as outdated.
     liquidating
-        Whether the venue is closing the position right now.
+        Whether the venue is closing the position now.
     """
 
     __slots__ = (
@@ -50,8 +51,8 @@ class Holding:
     def trade(self, lots: int, price: float, lot_size: float) -> None:
         """Book a fill of signed ``lots``.
 
-        Opening adds notional / leverage to the margin. Closing releases its share of the margin,
-        except in a liquidation: what is left of the collateral then goes on backing the rest.
+        Opening adds notional / leverage to the margin. Closing releases its share of the margin. In
+        a liquidation nothing is released: the remaining collateral backs the rest of the position.
         """
         self.cash -= lots * lot_size * price
         self.version += 1
@@ -75,22 +76,22 @@ class Holding:
                 self.trade_flip(lots - closed, price, lot_size)
 
     def trade_flip(self, lots: int, price: float, lot_size: float) -> None:
-        """Open the other way with what a closing fill left over (its cash is booked already)."""
+        """Open the opposite position with the remainder of a closing fill; its cash is booked."""
         self.lots = lots
         self.entry = price
         self.margin = abs(lots) * lot_size * price / self.leverage
 
     def change_leverage(self, leverage: float, mark: float, lot_size: float) -> None:
-        """Set the leverage, and withdraw the collateral that it does not ask for.
+        """Set the leverage, and withdraw the collateral in excess of the new initial margin.
 
-        The position then has the initial margin at the mark price and no more, profit included, as
-        when a trader moves a venue's leverage slider up and takes the money out. Lower leverage
-        changes later orders only.
+        The position then has exactly the initial margin at the mark price, profit included: as when
+        a trader raises the leverage on a venue and withdraws the excess collateral. Lower leverage
+        affects later orders only.
         """
         if self.lots and leverage >= self.leverage and not self.liquidating:
             profit = self.lots * lot_size * (mark - self.entry)
             needed = abs(self.lots) * lot_size * mark / leverage
-            if self.margin + profit > needed * (1 + _WORTHWHILE):
+            if self.margin + profit > needed * (1 + _LEAST_EXCESS_SHARE):
                 self.margin = needed - profit
                 self.version += 1
         self.leverage = leverage
@@ -100,7 +101,7 @@ class Holding:
         return self.margin + self.lots * lot_size * (mark - self.entry)
 
     def liquidation_price(self, maintenance: float, lot_size: float) -> float:
-        """The mark price at which equity meets the maintenance margin; 0 if there is none.
+        """The mark price at which equity equals the maintenance margin; 0 if there is none.
 
         Solves margin + q (p - entry) = maintenance |q| p for p.
         """

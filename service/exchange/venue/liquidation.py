@@ -1,7 +1,7 @@
-"""The venue's risk engine for one contract: finds positions below maintenance, closes them.
+"""The venue's risk engine for one contract: it closes positions below the maintenance margin.
 
-Liquidation prices are fixed while a position does not change, so two heaps find the positions that
-a move of the mark price has reached without looking at the others.
+The liquidation price of a position is constant until the position changes. Two heaps find the
+positions that a move of the mark price has reached, without a scan of the others.
 """
 
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from service.exchange.venue.matching import BUY, SELL
 from service.exchange.venue.venue import Market
 
 STEP_SHARE = 0.2
-"""A step closes this share of the position that first fell below maintenance (Hyperliquid sends
+"""A step closes this share of the position's size when it fell below maintenance (Hyperliquid sends
 20 % of a large position at a time)."""
 
 WHOLE_BELOW_ORDERS = 10.0
-"""A position of fewer median orders than this is closed in one go: venues step large ones only."""
+"""A position smaller than this many median orders is closed in one step."""
 
 STEP_DELAY_SECONDS = 0.4
 RETRY_SECONDS = 3.0
-"""Mean time between two steps of one account, in which the venue recomputes its margin; longer
-after a step that found nobody to trade with."""
+"""Mean time between two steps of one account, in which the venue recomputes its margin. It is
+longer after a step that found no counterparty."""
 
 Schedule = Callable[[float, Callable[[Holding], None], Holding], None]
-"""Calls a function with its argument after so many seconds."""
+"""Calls a function with its argument after this many seconds."""
 
 
 class RiskEngine:
-    """Watches the margined holdings of one market."""
+    """Monitors the margined holdings of one market."""
 
     def __init__(self, market: Market, schedule: Schedule, rng: Random) -> None:
         self._market = market
@@ -51,7 +51,7 @@ class RiskEngine:
         if market.changed:
             for holding in market.changed:
                 if not holding.liquidating:
-                    self._file(holding)
+                    self._push(holding)
             market.changed.clear()
         mark = market.mark
         longs, shorts = self._longs, self._shorts
@@ -60,7 +60,7 @@ class RiskEngine:
         while shorts and shorts[0][0] <= mark:
             self._start(heappop(shorts))
 
-    def _file(self, holding: Holding) -> None:
+    def _push(self, holding: Holding) -> None:
         price = holding.liquidation_price(self._maintenance, self._market.lot_size)
         if not price:
             return
@@ -92,7 +92,7 @@ class RiskEngine:
         if not holding.lots or holding.equity(mark, lot_size) >= required:
             holding.liquidating = False
             del self._step_lots[holding]
-            self._file(holding)
+            self._push(holding)
             return
         side = SELL if holding.lots > 0 else BUY
         lots = min(self._step_lots[holding], abs(holding.lots))

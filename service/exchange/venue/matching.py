@@ -13,7 +13,7 @@ SELL = -1
 
 
 class RestingOrder:
-    """A limit order in the book. ``lots`` is what is left of it; 0 once it has gone."""
+    """A limit order in the book. ``lots`` is its remaining size; 0 after it has left the book."""
 
     __slots__ = ("holding", "lots", "order_id", "side", "ticks")
 
@@ -26,7 +26,7 @@ class RestingOrder:
 
 
 class Fill(NamedTuple):
-    """One resting order met by an incoming one, at the resting order's price."""
+    """A trade of an incoming order with one resting order, at the resting order's price."""
 
     maker: RestingOrder
     ticks: int
@@ -34,7 +34,7 @@ class Fill(NamedTuple):
 
 
 class _BookSide:
-    """One side's price levels; a level is a dictionary, which keeps the order of arrival."""
+    """One side's price levels. A level is a dictionary, which keeps the order of arrival."""
 
     __slots__ = ("heap", "levels", "sign")
 
@@ -72,7 +72,7 @@ class _BookSide:
 
 
 class OrderBook:
-    """One contract's book. Incoming orders meet the best price first, then the oldest order."""
+    """One contract's book. Incoming orders match the best price first, then the oldest order."""
 
     __slots__ = ("asks", "bids")
 
@@ -81,11 +81,11 @@ class OrderBook:
         self.asks = _BookSide(1)
 
     def best_bid(self) -> int | None:
-        """The highest price bid, in ticks."""
+        """The highest bid price, in ticks."""
         return self.bids.best()
 
     def best_ask(self) -> int | None:
-        """The lowest price asked, in ticks."""
+        """The lowest ask price, in ticks."""
         return self.asks.best()
 
     def match(
@@ -93,14 +93,14 @@ class OrderBook:
     ) -> tuple[list[Fill], list[RestingOrder]]:
         """Trade up to ``lots`` against the other side, no worse than ``limit`` ticks.
 
-        A resting order of the same account is not traded with but taken out of the book (self-trade
+        A resting order of the same account is not traded but removed from the book (self-trade
         prevention "expire maker", as on Hyperliquid and Binance).
 
         Returns
         -------
         tuple
-            The fills in the order in which they happened, and the orders that were taken out; those
-            keep their ``lots``, for the notice of their cancellation.
+            The fills in order of execution, and the removed orders. Removed orders keep their
+            ``lots``, for the cancel event.
         """
         opposite = self.asks if side == BUY else self.bids
         fills: list[Fill] = []
@@ -127,16 +127,16 @@ class OrderBook:
         return fills, expired
 
     def rest(self, order: RestingOrder) -> None:
-        """Add an order at the end of its price's queue; the caller has matched it before."""
+        """Add an order at the end of its price's queue. The caller has matched it first."""
         (self.bids if order.side == BUY else self.asks).add(order)
 
     def cancel(self, order: RestingOrder) -> None:
-        """Take out an order that is resting, and leave it with no lots."""
+        """Remove a resting order and set its lots to 0."""
         (self.bids if order.side == BUY else self.asks).remove(order)
         order.lots = 0
 
     def depth(self, side: int, limit: int) -> int:
-        """Lots resting on ``side`` at prices no further from the other side than ``limit``."""
+        """Lots that rest on ``side`` at ``limit`` or at better prices."""
         levels = (self.bids if side == BUY else self.asks).levels
         return sum(
             order.lots

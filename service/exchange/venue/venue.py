@@ -1,4 +1,4 @@
-"""One contract's market on the simulated venue: orders in, published events out."""
+"""One contract's market on the simulated venue. Input: orders. Output: published events."""
 
 from detectors.market_data.events import (
     Cancel,
@@ -16,16 +16,17 @@ from service.exchange.venue.ledger import Holding
 from service.exchange.venue.matching import BUY, SELL, Fill, OrderBook, RestingOrder
 
 MESSAGE_GAP_NS = 1_000
-"""Between two messages of the venue; an order and its own trades share one time."""
+"""Time between two messages of the venue. An order and its trades share one time."""
 
 PRICE_BAND = 0.05
-"""A market order goes no further than this from the mark price; venues protect takers so."""
+"""Maximum distance of a market order's price from the mark price; venues protect takers this way.
+"""
 
 PREMIUM_CAP = 0.05
 """The mark price stays within this of the index, as on 01 Exchange (mark / index in 0.95-1.05)."""
 
 MARK_WINDOW_SECONDS = 30.0
-"""Time constant of the premium's average in the mark price: the shorter of Hyperliquid's two."""
+"""Time constant of the average premium in the mark price: the shorter of Hyperliquid's two."""
 
 FUNDING_WINDOW_SECONDS = 3_600.0
 INTEREST_RATE = 0.0001
@@ -33,20 +34,20 @@ FUNDING_CLAMP = 0.0005
 """Funding = average premium + clamp(interest - average premium, +-0.05 %), per eight hours."""
 
 NEAR_DEVIATIONS = 11.0
-"""Near is within eleven one-second standard deviations of the middle: ten basis points for bitcoin.
-Books of contracts that move more are spread out more."""
+""""Near" is within eleven one-second standard deviations of the mid price: ten basis points for
+bitcoin. Books of more volatile contracts are wider."""
 
 IMPACT_SHARE = 0.5
 IMPACT_CEILING = 2.0
-"""Taking all the depth that is near moves the makers' idea of the price by half that width: the
-move is linear in flow over depth (Cont, Kukanov & Stoikov 2014), and about half of the immediate
-impact stays (Bouchaud, Farmer & Lillo 2009). One order moves it by no more than twice that."""
+"""An order that takes all near depth moves the makers' fair price by half the near width. The move
+is linear in flow over depth (Cont, Kukanov & Stoikov 2014); about half of the immediate impact
+persists (Bouchaud, Farmer & Lillo 2009). One order moves the price by at most twice that."""
 
 _SIDE: dict[int, Side] = {BUY: "buy", SELL: "sell"}
 
 
 class Clock:
-    """The venue's time and what it has published but not yet handed on."""
+    """The venue's time, and the published events that are not yielded yet."""
 
     __slots__ = ("now", "published")
 
@@ -63,14 +64,14 @@ class Market:
     index, mark
         The venue's index and mark price, in the quote currency.
     belief
-        How far makers think the contract trades from its index, as a ratio.
+        The makers' estimate of the contract's premium over its index, as a ratio.
     near_lots
-        Lots that rest near the middle, the mean of both sides; not below
-        ``least_near_lots``, so that impact stays finite in an empty book.
+        Lots that rest near the mid price, the mean of both sides. At least ``least_near_lots``, so
+        impact stays finite in an empty book.
     liveliness
-        How much more often than on average everybody acts.
+        Current activity of all participants, relative to the average.
     changed
-        Margined holdings that traded since the risk engine last looked.
+        Margined holdings that traded since the risk engine's last check.
     """
 
     def __init__(self, contract: Contract, clock: Clock, meter: CascadeMeter) -> None:
@@ -95,7 +96,7 @@ class Market:
         self._funding_premium = 0.0
 
     def mid(self) -> float:
-        """Middle of the best prices; the last one while a side is empty."""
+        """Mid price; while a side is empty, the last one."""
         bid, ask = self.book.best_bid(), self.book.best_ask()
         if bid is not None and ask is not None:
             self._last_mid = (bid + ask) / (2 * self.ticks_per_unit)
@@ -106,18 +107,18 @@ class Market:
         return self.open_lots * self.lot_size * self.mark
 
     def fair(self) -> float:
-        """What makers take the contract to be worth."""
+        """The makers' estimate of the contract's value."""
         return self.index * (1 + self.belief)
 
     def place(
         self, holding: Holding, side: int, ticks: int, lots: int, *, reduce_only: bool | None = None
     ) -> RestingOrder | None:
-        """Enter a limit order; what it does not trade at once rests and is returned."""
+        """Enter a limit order. The part that does not trade at once rests and is returned."""
         order_id = self._publish_order(holding, side, lots, ticks, reduce_only)
-        left = lots - self._execute(holding, order_id, side, lots, ticks, liquidation=False)
-        if not left:
+        remaining = lots - self._execute(holding, order_id, side, lots, ticks, liquidation=False)
+        if not remaining:
             return None
-        order = RestingOrder(order_id, holding, side, ticks, left)
+        order = RestingOrder(order_id, holding, side, ticks, remaining)
         self.book.rest(order)
         return order
 
@@ -131,9 +132,9 @@ class Market:
         reduce_only: bool | None = None,
         liquidation: bool = False,
     ) -> int:
-        """Enter an order that trades at once or not at all; return the lots it traded.
+        """Enter an immediate-or-cancel order; return the traded lots.
 
-        It goes no further than ``limit`` ticks, or than the price band where that is None.
+        It trades no further than ``limit`` ticks, or the price band if that is None.
         """
         order_id = self._publish_order(holding, side, lots, None, reduce_only)
         if limit is None:
@@ -141,19 +142,19 @@ class Market:
         return self._execute(holding, order_id, side, lots, limit, liquidation=liquidation)
 
     def cancel(self, order: RestingOrder) -> None:
-        """Cancel what is left of a resting order."""
+        """Cancel the rest of a resting order."""
         self._publish_cancel(order)
         self.book.cancel(order)
 
     def set_leverage(self, holding: Holding, leverage: float) -> None:
-        """Change an account's leverage in this contract; a position is published if it changes."""
+        """Change an account's leverage in this contract; publish its position if it changes."""
         version = holding.version
         holding.change_leverage(leverage, self.mark, self.lot_size)
         if holding.version != version:
             self.publish_position(holding)
 
     def publish_position(self, holding: Holding) -> None:
-        """Publish a margined account's position, and have the risk engine look at it."""
+        """Publish a margined account's position, and mark it for the risk engine."""
         self.changed[holding] = None
         self.sequence += 1
         price = holding.liquidation_price(self.contract.maintenance_margin_rate, self.lot_size)
@@ -205,7 +206,7 @@ class Market:
         )
 
     def update_prices(self, index: float, seconds: float) -> None:
-        """Take the new index, and let the premium's averages run on for ``seconds``."""
+        """Set the new index, and update the premium averages over ``seconds``."""
         self.index = index
         premium = self.mid() / index - 1
         weight = min(seconds / MARK_WINDOW_SECONDS, 1.0)
@@ -216,7 +217,7 @@ class Market:
         self.mark = index * (1 + min(max(self._premium, -PREMIUM_CAP), PREMIUM_CAP))
 
     def measure_depth(self) -> None:
-        """Look up the depth near the middle, which sets the impact of the next trades."""
+        """Measure the depth near the mid price, which sets the impact of the next trades."""
         middle = self.mid() * self.ticks_per_unit
         width = middle * self._near
         bids = self.book.depth(BUY, int(middle - width))

@@ -1,5 +1,5 @@
-"""The Kafka cluster itself: how to connect to it, its topics, and what this user may do there.
+"""The Kafka cluster: how to connect to it, its topics, and the permissions of this user.
 
-May import ``settings``. Settings enter; client options, problems with the topics, and topics that
-were created leave.
+May import ``settings``. Input: settings. Output: client options, problems with the topics, and
+topics that were created.
 """

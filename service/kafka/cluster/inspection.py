@@ -1,4 +1,4 @@
-"""Asking the Kafka cluster about its topics, and creating those that are missing."""
+"""Inspects the topics of the Kafka cluster, and creates the missing ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,8 +17,8 @@ from aiokafka.errors import (
 )
 
 from service.errors import ConfigurationError, OperatorError
-from service.kafka.cluster.connection import client_options, why_not
-from service.kafka.cluster.permissions import rights
+from service.kafka.cluster.connection import client_options, diagnose
+from service.kafka.cluster.permissions import fetch_permissions
 from service.kafka.cluster.topics import (
     DEFAULT_PARTITIONS,
     Report,
@@ -31,14 +31,14 @@ from service.logs import muted
 from service.settings.types import Settings
 
 ANSWER_SECONDS = 5.0
-"""How long the cluster may take to answer before it counts as not there."""
+"""The time limit for an answer of the cluster, in seconds; after it, the cluster is unreachable."""
 
 _USUAL_REPLICATION = 3
 _TOPIC_EXISTS = int(TopicAlreadyExistsError.errno)
 
 
 async def inspect_topics(settings: Settings) -> Report:
-    """What topics there are, and what is wrong with them.
+    """Return the topics that exist, and what is wrong with them.
 
     Raises
     ------
@@ -50,22 +50,22 @@ async def inspect_topics(settings: Settings) -> Report:
 
 
 async def verify_topics(settings: Settings) -> Report:
-    """As ``inspect_topics``, for a service that is about to start.
+    """Inspect the topics like ``inspect_topics``, for a service that is about to start.
 
     Raises
     ------
     OperatorError
-        No broker answers, or there is anything wrong with the topics; it says all that is.
+        No broker answers, or the topics have problems; the message lists all of them.
     """
     report = await inspect_topics(settings)
     if report.problems:
         problems = "".join(f"\n  {problem}" for problem in report.problems)
-        raise OperatorError(f"the topics are not as they must be:{problems}")
+        raise OperatorError(f"the Kafka topics have problems:{problems}")
     return report
 
 
 async def explain(settings: Settings, error: Exception) -> str:
-    """What ended a session, in words; of a right that was taken away, which one it is."""
+    """Describe the error that ended a session; after a lost permission, name that permission."""
     if isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
         with suppress(OperatorError):
             return "; ".join((await inspect_topics(settings)).problems) or repr(error)
@@ -75,33 +75,34 @@ async def explain(settings: Settings, error: Exception) -> str:
 async def create_missing(
     settings: Settings, partitions: int | None, replication_factor: int | None
 ) -> list[str]:
-    """Create the wanted topics that do not exist, and wait until they do.
+    """Create the wanted topics that do not exist, and wait until the cluster knows them.
 
     Parameters
     ----------
     partitions
-        Of the new topics. None: as many as the input topics have, or 12.
+        The number of partitions of the new topics. None: that of the input topics, or 12.
     replication_factor
-        Of the new topics. None: 3, or fewer where there are fewer brokers.
+        The replication factor of the new topics. None: 3, or the number of brokers if it is
+        smaller.
 
     Returns
     -------
     list of str
-        The names of those that were created.
+        The names of the created topics.
 
     Raises
     ------
     ConfigurationError
-        ``partitions`` is not the number that the existing input topics have.
+        ``partitions`` is not the partition count of the existing input topics.
     OperatorError
-        No broker answers, or it refuses.
+        No broker answers, or the broker refuses.
     """
     async with _admin(settings) as admin:
         report = await _inspect(admin, settings)
         if partitions is not None and report.partitions not in (None, partitions):
             raise ConfigurationError(
-                f"--partitions {partitions}: the input topics that exist have "
-                f"{report.partitions} partitions, and all must have the same number"
+                f"--partitions {partitions}: the existing input topics have "
+                f"{report.partitions} partitions, and all topics must have the same number"
             )
         partitions = partitions or report.partitions or DEFAULT_PARTITIONS
         if replication_factor is None:
@@ -109,7 +110,7 @@ async def create_missing(
             replication_factor = min(_USUAL_REPLICATION, len(brokers))
         if report.missing:
             await _create(admin, report.missing, partitions, replication_factor)
-            # A broker learns of a new topic a little later, and nothing tells when.
+            # A broker learns of a new topic a little later, and no event signals this.
             created = {topic.name for topic in report.missing}
             while not created <= (await _counts(admin)).keys():  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
@@ -117,8 +118,8 @@ async def create_missing(
 
 
 async def _counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    """The topics that the cluster knows, and how many partitions each has."""
-    # All topics, and not only those of interest: to ask for a topic by name may create it.
+    """Return the topics that the cluster knows, with their partition counts."""
+    # Request all topics: a request for a topic by name may create it.
     described = await admin.describe_topics()
     return {topic["topic"]: n for topic in described if (n := len(topic["partitions"]))}
 
@@ -128,14 +129,16 @@ async def _inspect(admin: AIOKafkaAdminClient, settings: Settings) -> Report:
     names = [topic.name for topic in wanted_topics(settings) if topic.name in counts]
     configs = await _configs(admin, names)
     topics = {name: Topic(name, counts[name], configs.get(name, {})) for name in names}
-    allowed = await rights(settings.kafka, [topic.name for topic in wanted_topics(settings)])
+    allowed = await fetch_permissions(
+        settings.kafka, [topic.name for topic in wanted_topics(settings)]
+    )
     return examine(settings, topics, allowed)
 
 
 async def _configs(
     admin: AIOKafkaAdminClient, names: Sequence[str]
 ) -> dict[str, Mapping[str, str]]:
-    """The topics' configurations, as far as the cluster tells them."""
+    """Return the configurations of the topics, as far as the cluster reports them."""
     if not names:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
@@ -174,7 +177,7 @@ async def _create(
 
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[Any]:
-    """A connected admin client; what goes wrong with it is told in a sentence."""
+    """Provide a connected admin client; its failures become an ``OperatorError`` with a fix."""
     servers = settings.kafka.bootstrap_servers
     options = client_options(settings.kafka)
     admin = AIOKafkaAdminClient(**options | {"request_timeout_ms": round(ANSWER_SECONDS * 1e3)})
@@ -184,15 +187,15 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await admin.start()
             except (KafkaError, OSError, TimeoutError):
-                why = await why_not(settings.kafka, ANSWER_SECONDS)
-                raise OperatorError(why or _unreachable(servers)) from None
+                problem = await diagnose(settings.kafka, ANSWER_SECONDS)
+                raise OperatorError(problem or _unreachable(servers)) from None
             try:
                 async with asyncio.timeout(2 * ANSWER_SECONDS):
                     yield admin
             except (KafkaError, OSError, TimeoutError) as error:
                 reason = str(error) or "no answer in time"
-                if why := await why_not(settings.kafka, ANSWER_SECONDS):
-                    raise OperatorError(why) from None
+                if problem := await diagnose(settings.kafka, ANSWER_SECONDS):
+                    raise OperatorError(problem) from None
                 raise OperatorError(
                     f"the Kafka broker at {servers} accepts connections, but a request failed "
                     f"({reason}). Check that the address it advertises (advertised.listeners) "

@@ -1,8 +1,8 @@
-"""What the cluster's access control lists let this user do, and what the service needs.
+"""What the access control lists allow this user, and what the service needs.
 
-Kafka tells a user's own rights on a topic with the topic's description since 2.3 (KIP-430). Asked
-at the start, whatever is missing is told at once and by name, and not by the first record that is
-refused, some time in the night.
+Since version 2.3, Kafka describes a topic together with the user's permissions on it (KIP-430). The
+check at the start names every missing permission at once. Without it, the first refused record
+would reveal it, possibly hours later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ from service.kafka.cluster.topics import Permissions
 from service.settings.types import KafkaSettings
 
 OPERATIONS: Mapping[str, int] = {"READ": 3, "WRITE": 4}
-"""Kafka's codes of the operations that the service may need; each implies DESCRIBE."""
+"""Kafka's codes of the operations that the service needs; each implies DESCRIBE."""
 
 _TOPIC_DENIED = int(TopicAuthorizationFailedError.errno)
-_UNTOLD = -(2**31)
+_UNKNOWN = -(2**31)
 
 
 class _Described(Response):  # type: ignore[misc]  # aiokafka ships no types
@@ -80,7 +80,7 @@ class _Describe(RequestStruct):  # type: ignore[misc]
 
 
 class _DescribeTopics(Request[_Describe]):  # type: ignore[misc]
-    """Metadata, version 8: the first that tells what the user may do."""
+    """A metadata request, version 8: the first version that reports the user's permissions."""
 
     API_KEY: ClassVar[int] = 3
 
@@ -92,7 +92,7 @@ class _DescribeTopics(Request[_Describe]):  # type: ignore[misc]
 
 
 class _DescribeGroup3(DescribeGroupsRequest_v3):  # type: ignore[misc]
-    RESPONSE_TYPE = DescribeGroupsResponse_v3  # aiokafka 0.14 reads the answer as a version 2
+    RESPONSE_TYPE = DescribeGroupsResponse_v3  # aiokafka 0.14 reads the answer as version 2
 
 
 class _DescribeGroup(Request[_DescribeGroup3]):  # type: ignore[misc]
@@ -105,8 +105,8 @@ class _DescribeGroup(Request[_DescribeGroup3]):  # type: ignore[misc]
         return request_struct_class([self._group], True)
 
 
-async def rights(kafka: KafkaSettings, topics: Iterable[str]) -> Permissions:
-    """What the user may do with topics and with the group, as far as the cluster tells.
+async def fetch_permissions(kafka: KafkaSettings, topics: Iterable[str]) -> Permissions:
+    """Return the user's permissions on topics and on the group, as far as the cluster reports them.
 
     Raises
     ------
@@ -119,7 +119,7 @@ async def rights(kafka: KafkaSettings, topics: Iterable[str]) -> Permissions:
         request = _DescribeTopics(sorted(topics))
         try:
             described = await client.send(client.get_random_node(), request)
-        except NotImplementedError:  # aiokafka's word for: the broker speaks no such version
+        except NotImplementedError:  # raised if the broker does not support the version
             return Permissions()
         allowed = {
             name: frozenset[str]() if error == _TOPIC_DENIED else _operations(bits)
@@ -137,11 +137,11 @@ async def _of_group(client: AIOKafkaClient, group: str) -> frozenset[str] | None
     coordinator = await client.send(node, FindCoordinatorRequest(group, 0))
     if coordinator.error_code == denied:
         return frozenset()
-    if coordinator.error_code:  # not elected yet: who joins the group waits for it
+    if coordinator.error_code:  # not elected yet: joining the group waits for it
         return None
     try:
         answer = await client.send(coordinator.coordinator_id, _DescribeGroup(group))
-    except (KafkaError, NotImplementedError):  # as above: then joining will tell
+    except (KafkaError, NotImplementedError):  # as above: joining the group reports the problem
         return None
     error, *_, bits = answer.groups[0]
     if error == denied:
@@ -150,6 +150,6 @@ async def _of_group(client: AIOKafkaClient, group: str) -> frozenset[str] | None
 
 
 def _operations(bits: int) -> frozenset[str] | None:
-    if bits == _UNTOLD:
+    if bits == _UNKNOWN:
         return None
     return frozenset(name for name, code in OPERATIONS.items() if bits & (1 << code))

@@ -1,4 +1,4 @@
-"""The topics that the service needs, and what is wrong with those that are there."""
+"""The topics that the service needs, and the problems of the topics that exist."""
 
 from collections.abc import Mapping
 
@@ -9,15 +9,15 @@ from service.pipeline.wire import REQUIRED_STREAMS
 from service.settings.types import Settings
 
 DEFAULT_PARTITIONS = 12
-"""How many partitions new topics get where there are no input topics to follow."""
+"""The number of partitions of new topics if there are no input topics yet."""
 
 MIN_MESSAGE_BYTES = 1_048_576
-"""A dead letter, and a part of a snapshot, may be as large as this."""
+"""The largest size of a dead letter, and of a part of a snapshot, in bytes."""
 
 _DAY_MS = 86_400_000
 _COMPACTED = {
     "cleanup.policy": "compact",
-    # Only closed segments are compacted: small ones keep what a restart reads short.
+    # Kafka compacts closed segments only. Small segments keep short what a restart must read.
     "segment.bytes": "67108864",
     "min.cleanable.dirty.ratio": "0.1",
 }
@@ -31,16 +31,16 @@ _OUTPUT_CONFIGS: Mapping[str, Mapping[str, str]] = {
 
 
 _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
-    # What was published is read back when a partition is restored.
+    # The published records are read back when a partition is restored.
     "alerts": ("READ", "WRITE"),
     "snapshots": ("READ", "WRITE"),
 }
 
 
 class RequiredTopic(Struct, frozen=True):
-    """A topic that the settings name: by which key, and what it is created with.
+    """A topic that the settings name: the key of its setting, and the configuration of a new topic.
 
-    ``operations`` are those that access control lists must allow the service.
+    ``operations`` are the operations that access control lists must allow the service.
     """
 
     key: str
@@ -52,7 +52,7 @@ class RequiredTopic(Struct, frozen=True):
 
 
 class Topic(Struct, frozen=True):
-    """A topic as the cluster has it; ``configs`` is empty where the cluster does not tell."""
+    """A topic of the cluster; ``configs`` is empty if the cluster does not report it."""
 
     name: str
     partitions: int
@@ -60,10 +60,10 @@ class Topic(Struct, frozen=True):
 
 
 class Permissions(Struct, frozen=True):
-    """What access control lists allow: ``READ``, ``WRITE``, both or nothing; None: not known.
+    """What access control lists allow: ``READ``, ``WRITE``, both or nothing; None: unknown.
 
-    ``topics`` has every wanted topic that exists or may not be seen; nothing is allowed on a topic
-    that may not be seen. ``group`` is the consumer group.
+    ``topics`` holds every wanted topic that exists or that the user may not describe; nothing is
+    allowed on the latter. ``group`` is the consumer group.
     """
 
     topics: Mapping[str, frozenset[str] | None] = {}
@@ -71,11 +71,11 @@ class Permissions(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What was found: the topics that exist, by name, and what is wrong, in sentences.
+    """The existing topics by name, and their problems as sentences.
 
-    ``partitions`` is the input topics' count, None while they have none in common.
-    ``missing`` are the wanted topics that do not exist, required or not. ``hints`` are sentences
-    about what may be as it is meant to be.
+    ``partitions`` is the partition count of the input topics; None if they have none in common.
+    ``missing`` holds the wanted topics that do not exist, required or not. ``hints`` are sentences
+    about what may be intended.
     """
 
     topics: Mapping[str, Topic]
@@ -86,7 +86,7 @@ class Report(Struct, frozen=True):
 
 
 def wanted_topics(settings: Settings) -> list[RequiredTopic]:
-    """The topics that the settings name, inputs first; those set to "" are left out."""
+    """Return the topics that the settings name, inputs first; topics set to "" are left out."""
     inputs = [
         RequiredTopic(
             f"topics.{key}",
@@ -113,24 +113,25 @@ def wanted_topics(settings: Settings) -> list[RequiredTopic]:
 
 
 def examine(
-    settings: Settings, topics: Mapping[str, Topic], rights: Permissions | None = None
+    settings: Settings, topics: Mapping[str, Topic], permissions: Permissions | None = None
 ) -> Report:
-    """What is wrong with the topics that exist, as sentences that say how to mend it.
+    """Return the problems of the existing topics, as sentences that say how to fix them.
 
     Parameters
     ----------
     topics
-        Those that exist and may be seen.
-    rights
-        What the user may do, as far as the cluster tells.
+        The topics that exist and that the user may describe.
+    permissions
+        The user's permissions, as far as the cluster reports them.
     """
-    rights = rights or Permissions()
+    permissions = permissions or Permissions()
     wanted = wanted_topics(settings)
-    # A topic that may not be seen may exist: what is missing is the right, as far as is known.
+    # A topic that the user may not describe may exist: as far as is known, the permission is
+    # missing.
     missing = tuple(
         topic
         for topic in wanted
-        if topic.name not in topics and rights.topics.get(topic.name) is None
+        if topic.name not in topics and permissions.topics.get(topic.name) is None
     )
     inputs = [topics[topic.name] for topic in wanted if topic.is_input and topic.name in topics]
     outputs = [topic for topic in wanted if not topic.is_input and topic.name in topics]
@@ -138,7 +139,7 @@ def examine(
     partitions = counts.pop() if len(counts) == 1 else None
 
     problems = [_missing(topic) for topic in missing if topic.is_required]
-    problems += _denied(settings, topics, rights)
+    problems += _denied(settings, topics, permissions)
     servers = settings.kafka.bootstrap_servers
     if partitions is None and inputs:
         problems.append(_unequal(inputs, servers))
@@ -147,22 +148,22 @@ def examine(
         if partitions is not None and found.partitions != partitions:
             problems.append(_miscounted(topic, found, partitions, servers))
         problems += _misconfigured(topic, found, servers)
-    return Report(topics, missing, partitions, tuple(problems), _hints(wanted, topics, rights))
+    return Report(topics, missing, partitions, tuple(problems), _hints(wanted, topics, permissions))
 
 
 def table(settings: Settings, report: Report) -> str:
-    """The wanted topics for a person: name, setting, partitions, and how long records are kept."""
+    """Return a table of the wanted topics: name, setting, partitions, retention and record size."""
     rows = [("topic", "setting", "partitions", "cleanup", "retention", "largest record")]
     for topic in wanted_topics(settings):
         found = report.topics.get(topic.name)
         if found is None:
-            state = "missing" if topic.is_required else "not there, not read"
+            state = "missing" if topic.is_required else "missing, not read"
             rows.append((topic.name, topic.key, state, "", "", ""))
             continue
         policy = found.configs.get("cleanup.policy", "?")
-        kept = _duration(found.configs.get("retention.ms")) if "delete" in policy else ""
+        retention = _duration(found.configs.get("retention.ms")) if "delete" in policy else ""
         largest = found.configs.get("max.message.bytes", "?")
-        rows.append((topic.name, topic.key, str(found.partitions), policy, kept, largest))
+        rows.append((topic.name, topic.key, str(found.partitions), policy, retention, largest))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -171,16 +172,16 @@ def table(settings: Settings, report: Report) -> str:
 
 
 def _duration(milliseconds: str | None) -> str:
-    """A retention for a person.
+    """Format a retention.
 
     >>> _duration("604800000"), _duration("-1"), _duration("5400000")
-    ('7 days', 'for ever', '1.5 hours')
+    ('7 days', 'unlimited', '1.5 hours')
     """
     if milliseconds is None:
         return "?"
     hours = int(milliseconds) / 3_600_000
     if hours < 0:
-        return "for ever"
+        return "unlimited"
     return f"{hours / 24:g} days" if hours >= 24 else f"{hours:g} hours"
 
 
@@ -191,90 +192,92 @@ def _missing(topic: RequiredTopic) -> str:
     return f"the topic {topic.name} ({topic.key}) does not exist; {create}"
 
 
-def _denied(settings: Settings, topics: Mapping[str, Topic], rights: Permissions) -> list[str]:
-    """The rights that are lacking, and how an administrator gives them."""
+def _denied(settings: Settings, topics: Mapping[str, Topic], permissions: Permissions) -> list[str]:
+    """Return the missing permissions, and how an administrator grants them."""
     kafka = settings.kafka
     principal = kafka.sasl_username or "NAME"
-    add = (
+    command = (
         f"kafka-acls.sh --bootstrap-server {kafka.bootstrap_servers} --add --allow-principal "
         f"User:{principal}"
     )
     problems = []
     for topic in wanted_topics(settings):
-        allowed = rights.topics.get(topic.name)
+        allowed = permissions.topics.get(topic.name)
         if allowed is None or (topic.name not in topics and not topic.is_required):
             continue
         problems += [
-            f"this user may not {operation} the topic {topic.name} ({topic.key}); allow it: "
-            f"`{add} --operation {operation.title()} --topic {topic.name}`"
+            f"this user may not {operation} the topic {topic.name} ({topic.key}); grant it with "
+            f"`{command} --operation {operation.title()} --topic {topic.name}`"
             for operation in topic.operations
             if operation not in allowed
         ]
-    if rights.group is not None and "READ" not in rights.group:
+    if permissions.group is not None and "READ" not in permissions.group:
         problems.append(
-            f"this user may not READ the group {kafka.group_id} (kafka.group_id); allow it: "
-            f"`{add} --operation Read --group {kafka.group_id}`"
+            f"this user may not READ the group {kafka.group_id} (kafka.group_id); grant it with "
+            f"`{command} --operation Read --group {kafka.group_id}`"
         )
     return problems
 
 
 def _hints(
-    wanted: list[RequiredTopic], topics: Mapping[str, Topic], rights: Permissions
+    wanted: list[RequiredTopic], topics: Mapping[str, Topic], permissions: Permissions
 ) -> tuple[str, ...]:
     return tuple(
-        f"the topic {topic.name} ({topic.key}) may not be seen by this user, so it is not read; if "
-        f'it exists, allow to READ it, and if not, set {topic.key} to ""'
+        f"this user may not DESCRIBE the topic {topic.name} ({topic.key}), so it is not read; if "
+        f'it exists, grant READ on it; if it does not exist, set {topic.key} to ""'
         for topic in wanted
         if not topic.is_required
         and topic.name not in topics
-        and rights.topics.get(topic.name) is not None
+        and permissions.topics.get(topic.name) is not None
     )
 
 
 def _unequal(inputs: list[Topic], servers: str) -> str:
     counts = ", ".join(f"{topic.name} has {topic.partitions}" for topic in inputs)
-    most = max(topic.partitions for topic in inputs)
+    highest = max(topic.partitions for topic in inputs)
     commands = "; ".join(
-        _add_partitions(topic.name, most, servers) for topic in inputs if topic.partitions < most
+        _add_partitions(topic.name, highest, servers)
+        for topic in inputs
+        if topic.partitions < highest
     )
     return (
         f"the input topics must have the same number of partitions, but {counts}; a symbol's "
-        f"events must be in the same partition of each. Bring them to {most} with {commands} "
-        "(what is already in them stays in its old partition: do it before the producers start)"
+        f"events must be in the same partition of each. Increase them to {highest} with {commands} "
+        "(existing records stay in their old partition: do it before the producers start)"
     )
 
 
 def _miscounted(topic: RequiredTopic, found: Topic, partitions: int, servers: str) -> str:
     sentence = (
         f"{found.name} ({topic.key}) has {found.partitions} partitions, the input topics have "
-        f"{partitions}; they must be as many."
+        f"{partitions}; the numbers must be equal."
     )
     if found.partitions < partitions:
         return f"{sentence} {_add_partitions(found.name, partitions, servers)}"
     return (
-        f"{sentence} A topic cannot lose partitions: delete it and let "
-        "`foreshock topics --create` create it anew, or name another"
+        f"{sentence} Kafka cannot remove partitions: delete the topic and let "
+        "`foreshock topics --create` create it again, or name another topic"
     )
 
 
 def _misconfigured(topic: RequiredTopic, found: Topic, servers: str) -> list[str]:
     problems = []
-    policy, right = found.configs.get("cleanup.policy"), topic.configs["cleanup.policy"]
-    if policy is not None and policy != right:
+    policy, needed = found.configs.get("cleanup.policy"), topic.configs["cleanup.policy"]
+    if policy is not None and policy != needed:
         loss = (
-            "its records would expire, though they are the current state"
-            if right == "compact"
-            else "of each symbol's records only the last would be kept"
+            "its records would expire, although they are the current state"
+            if needed == "compact"
+            else "only the last record of each symbol would be kept"
         )
         problems.append(
-            f"{found.name} ({topic.key}) has cleanup.policy={policy} and needs {right}: {loss}. "
-            + _set_config(found.name, f"cleanup.policy={right}", servers)
+            f"{found.name} ({topic.key}) has cleanup.policy={policy} and needs {needed}: {loss}. "
+            + _set_config(found.name, f"cleanup.policy={needed}", servers)
         )
     largest = int(found.configs.get("max.message.bytes", MIN_MESSAGE_BYTES))
     if topic.key in ("outputs.snapshots", "outputs.deadletters") and largest < MIN_MESSAGE_BYTES:
         problems.append(
             f"{found.name} ({topic.key}) has max.message.bytes={largest}, but its records may "
-            f"have up to {MIN_MESSAGE_BYTES}. "
+            f"have up to {MIN_MESSAGE_BYTES} bytes. "
             + _set_config(found.name, f"max.message.bytes={MIN_MESSAGE_BYTES + 12}", servers)
         )
     return problems

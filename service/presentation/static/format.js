@@ -1,6 +1,6 @@
-// Values as people read them, and elements whose text is text, whatever is in it.
+// Formats values for people, and creates elements whose content is always text.
 
-// What would not be seen, or would change how its neighbours are seen: shown as in logs and reports.
+// Characters that are invisible or change the text around them: shown as escapes, as in the logs.
 const HIDDEN = /(?! )[\p{C}\p{Z}]/gu;
 const BREAKS = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
@@ -14,7 +14,7 @@ export function printable(text) {
   return String(text).replace(HIDDEN, escaped);
 }
 
-// An element: properties are attributes, children are nodes or text.
+// Create an element; children are nodes or text.
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -26,7 +26,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-// What came from the feed, kept apart from the direction of the text around it.
+// Text from the feed, isolated from the direction of the surrounding text.
 export function foreign(text) {
   return h("bdi", {}, printable(text));
 }

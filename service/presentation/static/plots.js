@@ -2,7 +2,7 @@
 
 import { label } from "./format.js";
 
-const GAP_MS = 30_000; // a line is broken where no bar closed for so long
+const GAP_MS = 30_000; // a line has a gap where no bar closed for longer
 const PANELS = [
   { title: "price", lines: [["mid", "mid price"]] },
   {
@@ -11,7 +11,7 @@ const PANELS = [
     least: 1,
   },
   {
-    title: "events a bar",
+    title: "events per bar",
     lines: [["orders", "orders"], ["cancels", "cancels"], ["trades", "trades"]],
     least: 1,
   },
@@ -33,27 +33,27 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-// The columns with a hole wherever no bar closed for long.
-function broken(bars) {
+// The columns with a null value at each gap.
+function withGaps(bars) {
   const ts = bars.ts_ms;
-  const holes = [];
+  const gaps = [];
   for (let i = 1; i < ts.length; i += 1) {
-    if (ts[i] - ts[i - 1] > Math.max(GAP_MS, 3 * (bars.step_ms || 0))) holes.push(i);
+    if (ts[i] - ts[i - 1] > Math.max(GAP_MS, 3 * (bars.step_ms || 0))) gaps.push(i);
   }
-  if (!holes.length) return bars;
+  if (!gaps.length) return bars;
   const cut = (values, filler) => {
     const out = [];
     let from = 0;
-    for (const hole of holes) {
-      out.push(...values.slice(from, hole), filler(hole));
-      from = hole;
+    for (const gap of gaps) {
+      out.push(...values.slice(from, gap), filler(gap));
+      from = gap;
     }
     out.push(...values.slice(from));
     return out;
   };
   const columns = {};
   for (const [name, values] of Object.entries(bars.columns)) columns[name] = cut(values, () => null);
-  return { ts_ms: cut(ts, (hole) => ts[hole - 1] + 1), columns };
+  return { ts_ms: cut(ts, (gap) => ts[gap - 1] + 1), columns };
 }
 
 function panels(columns) {
@@ -68,8 +68,9 @@ function panels(columns) {
   }));
 }
 
-// From zero, or from what is below it, up to the highest value, at least to the panel's least.
-function reach(panel, columns) {
+// The range of an axis: from zero or the lowest value below it to the highest value, at least to
+// the panel's ``least``.
+function axisRange(panel, columns) {
   let [low, high] = [0, panel.least];
   for (const [name] of panel.lines) {
     for (const value of columns[name]) {
@@ -92,16 +93,16 @@ function axis(panel, columns, top, height) {
     fixedrange: true,
     tickformat: panel.tickformat,
     ...(panel.range ? { range: panel.range, tickvals: [0, 0.5, 1] } : {}),
-    ...(panel.least ? { range: reach(panel, columns) } : {}),
+    ...(panel.least ? { range: axisRange(panel, columns) } : {}),
     automargin: false,
   };
 }
 
-// Alarms as bands over all panels; one that is open ends with the last bar.
+// Incidents as bands over all panels; the band of an open incident ends at the last bar.
 function bands(incidents, [first, last]) {
-  const told = incidents.filter(({ kind, starts_ms, ends_ms }) =>
+  const visible = incidents.filter(({ kind, starts_ms, ends_ms }) =>
     kind === "alarm" && starts_ms < last && (ends_ms ?? last) > first);
-  return told.map((incident) => ({
+  return visible.map((incident) => ({
     type: "rect",
     xref: "x",
     yref: "paper",
@@ -116,16 +117,16 @@ function bands(incidents, [first, last]) {
   }));
 }
 
-// Draws into an element, or draws anew; what was zoomed stays so while the symbol is the same.
+// Draw into an element, or redraw it; the zoom stays while the symbol is the same.
 export function draw(element, bars, { symbol, incidents = [] }) {
   const usual = bars.columns.usual_depth.map((v) => (v === null || v <= 0 ? null : v / 2));
-  const { ts_ms, columns } = broken({
+  const { ts_ms, columns } = withGaps({
     ...bars,
     columns: { ...bars.columns, usual_side: usual },
   });
   const shown = panels(columns);
   const narrow = element.clientWidth < 600;
-  // What a legend takes: on a narrow page it has a line for every two names.
+  // The room for each legend: on a narrow page it has one line for every two names.
   const gaps = shown.map(({ lines }) => (!narrow ? 0.035 : lines.length > 3 ? 0.085 : 0.06));
   const above = (index) => gaps.slice(0, index + 1).reduce((sum, gap) => sum + gap);
   const span = [ts_ms[0], ts_ms[ts_ms.length - 1]];
@@ -155,7 +156,7 @@ export function draw(element, bars, { symbol, incidents = [] }) {
     const top = 1 - index * height - above(index);
     const name = index === 0 ? "y" : `y${index + 1}`;
     layout[index === 0 ? "yaxis" : `yaxis${index + 1}`] = axis(panel, columns, top, height);
-    // A legend a panel, with the panel's title in it.
+    // One legend per panel, with the panel's title.
     const legend = index === 0 ? "legend" : `legend${index + 1}`;
     layout[legend] = {
       orientation: "h",
@@ -179,13 +180,13 @@ export function draw(element, bars, { symbol, incidents = [] }) {
         line: { color: colour("critical"), width: 1, dash: "dot" },
       });
     }
-    panel.lines.forEach(([column, words, dash], i) => {
+    panel.lines.forEach(([column, lineName, dash], i) => {
       traces.push({
         x: ts_ms,
         y: columns[column],
         yaxis: name,
         xaxis: "x",
-        name: words,
+        name: lineName,
         type: "scatter",
         mode: "lines",
         legend,

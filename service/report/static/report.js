@@ -1,31 +1,31 @@
-// The report's plots: drawn when they come into view, and all on one time axis.
+// The plots of the report: drawn when they come into view, all on one time axis.
 
 import { printable } from "./format.js";
 import { colour, draw } from "./plots.js";
 
-const AROUND_MS = 300_000; // what is shown before and after an incident
+const MARGIN_MS = 300_000; // time shown before and after an incident
 const data = JSON.parse(document.getElementById("data").textContent);
 const elements = [...document.querySelectorAll("section.symbol .plot")];
 const drawn = new Set();
-let range = null; // what was zoomed to; null for everything
-let following = false;
+let range = null; // the zoomed time; null for the whole time
+let zooming = false;
 
 function whole() {
   const all = data.symbols.flatMap(({ bars }) => [bars.ts_ms[0], bars.ts_ms[bars.ts_ms.length - 1]]);
   return [Math.min(...all), Math.max(...all)];
 }
 
-// What one plot is zoomed to, all are.
-async function zoom(to, from = null) {
-  if (following) return;
-  following = true;
+// Zoom all plots to a time; the source, if any, has this zoom already.
+async function zoom(to, source = null) {
+  if (zooming) return;
+  zooming = true;
   range = to;
   try {
     for (const element of drawn) {
-      if (element !== from) await Plotly.relayout(element, { "xaxis.range": to ?? whole() });
+      if (element !== source) await Plotly.relayout(element, { "xaxis.range": to ?? whole() });
     }
   } finally {
-    following = false;
+    zooming = false;
   }
 }
 
@@ -70,7 +70,7 @@ async function drawStripes() {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("text"), size: 13, family: "system-ui, sans-serif" },
     xaxis: { type: "date", range: whole() },
-    // Names are the feed's: the plotting library would take some of what may be in them for markup.
+    // Names come from the feed; the plotting library would interpret markup in them.
     yaxis: {
       autorange: "reversed", fixedrange: true, tickvals: symbols.map((_, i) => i),
       ticktext: symbols.map((name) => short(name)),
@@ -92,20 +92,20 @@ for (const link_ of document.querySelectorAll("a[data-from]")) {
     const [first, last] = whole();
     const from = Number(link_.dataset.from);
     const to = link_.dataset.to === "null" ? last : Number(link_.dataset.to);
-    zoom([Math.max(first, from - AROUND_MS), Math.min(last, to + AROUND_MS)]);
+    zoom([Math.max(first, from - MARGIN_MS), Math.min(last, to + MARGIN_MS)]);
   });
 }
 
 if (data.stripes.symbols.length) drawStripes();
-const seen = new IntersectionObserver((entries) => {
+const visibility = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (isIntersecting) {
-      seen.unobserve(target);
+      visibility.unobserve(target);
       drawSymbol(target);
     }
   }
 }, { rootMargin: "600px" });
-for (const element of elements) seen.observe(element);
+for (const element of elements) visibility.observe(element);
 window.addEventListener("beforeprint", () => {
   for (const element of elements) if (!drawn.has(element)) drawSymbol(element);
 });

@@ -1,4 +1,4 @@
-"""Processes that are kept running, and a market that is produced at a pace whatever happens."""
+"""Processes that are restarted when they end, and a market that is produced at a fixed pace."""
 
 import asyncio
 import contextlib
@@ -15,38 +15,38 @@ from tests.kafka.broker.rig import PARTITIONS, PATIENCE_SECONDS, Event, Service,
 
 
 class Line(NamedTuple):
-    """A record to produce; the same in every run, its timestamp included."""
+    """A record to produce; the same in every run, including its timestamp."""
 
     event: Event
     timestamp_ms: int
 
 
 def lines(recorded: Iterable[Event], poison_every: int) -> list[Line]:
-    """A recording as records, with one that cannot be decoded after every so many.
+    """A recording as records, with an undecodable record after every ``poison_every`` events.
 
-    What compares arrival with event time must see the same in every run: timestamps follow the
-    market, from the present on.
+    Checks that compare arrival with event time must give the same result in every run. The
+    timestamps therefore follow market time, starting at the present.
     """
-    found: list[Line] = []
+    result: list[Line] = []
     base_ms = int(time.time() * 1e3)
     first_ns = 0
     for number, event in enumerate(recorded):
         first_ns = first_ns or event.ts_event
         timestamp_ms = base_ms + (event.ts_event - first_ns) // 1_000_000
-        found.append(Line(event, timestamp_ms))
+        result.append(Line(event, timestamp_ms))
         if number % poison_every == 0:
             poison = event._replace(value=f"not JSON, number {number}".encode())
-            found.append(Line(poison, timestamp_ms))
-    return found
+            result.append(Line(poison, timestamp_ms))
+    return result
 
 
 class Feed:
-    """Produces a market in order, at a pace; it waits out a broker that is gone.
+    """Produces a market in order, at a fixed pace; it waits while the broker is unavailable.
 
     Parameters
     ----------
     seconds
-        How long all of it takes, if nothing is held up.
+        Total duration without delays.
     """
 
     def __init__(self, kafka: str, venue: Venue, market: Sequence[Line], seconds: float) -> None:
@@ -61,13 +61,13 @@ class Feed:
         self._producer = self._connect()
 
     async def run(self) -> None:
-        """Produce all of it, and wait until it is acknowledged."""
+        """Produce everything, and wait for the acknowledgements."""
         sent = 0
         while sent < len(self._market):
             await asyncio.sleep(0.05)
             async with self._turn:
                 stop = min(len(self._market), sent + max(1, int(self._rate * 0.05)))
-                # Nothing is held between events of one time: the rest would be late.
+                # Never stop between events of the same time: the rest would be late.
                 while stop < len(self._market) and self._at(stop) == self._at(stop - 1):
                     stop += 1
                 for event, timestamp_ms in self._market[sent:stop]:
@@ -87,11 +87,11 @@ class Feed:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Nothing is produced meanwhile, and everything before has been acknowledged."""
+        """Pause production, after all previous records have been acknowledged."""
         async with self._turn:
             await self._flush()
             yield
-            # A topic may have been made again: its records are numbered from the beginning.
+            # A topic may have been recreated: its sequence numbers start again.
             self._producer = self._connect()
 
     def _connect(self) -> Producer:
@@ -108,8 +108,8 @@ class Feed:
         )
 
     async def _flush(self) -> None:
-        left = await asyncio.to_thread(self._producer.flush, PATIENCE_SECONDS)
-        assert not left
+        undelivered = await asyncio.to_thread(self._producer.flush, PATIENCE_SECONDS)
+        assert not undelivered
         assert not self._failures, self._failures[:3]
 
     def _delivered(self, error: object, _message: object) -> None:
@@ -118,7 +118,7 @@ class Feed:
 
 
 class Fleet:
-    """Processes of a venue's service; one that ends is replaced, as an orchestrator does."""
+    """Processes of a venue's service; one that ends is replaced, as by an orchestrator."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
@@ -126,20 +126,20 @@ class Fleet:
 
     @asynccontextmanager
     async def running(self, number: int) -> AsyncIterator[None]:
-        """Keep so many running; stop them in order at the end."""
+        """Keep this many processes running; stop them in order at the end."""
         await self.resize(number)
-        keeping = asyncio.create_task(self._keep())
+        keeper = asyncio.create_task(self._keep())
         try:
             yield
         finally:
-            keeping.cancel()
+            keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await keeping
+                await keeper
         for service in self.services:
             await _end(service)
 
     async def resize(self, number: int, *, kill: bool = False) -> None:
-        """Start some, or end the oldest, in order or not."""
+        """Start processes, or end the oldest ones, in order or by a kill."""
         while len(self.services) < number:
             self.services.append(self._venue.start())
         leaving = self.services[: len(self.services) - number]
@@ -151,8 +151,8 @@ class Fleet:
                 await _end(service)
 
     async def owned(self) -> None:
-        """Wait until every partition is worked on."""
-        await until(self._owned, "all is owned")
+        """Wait until every partition is assigned."""
+        await until(self._owned, "every partition is assigned")
 
     async def _owned(self) -> bool:
         partitions = 0.0
@@ -163,8 +163,8 @@ class Fleet:
         return partitions >= PARTITIONS
 
     async def settled(self) -> None:
-        """Wait until all that there is has been read, released, saved and committed."""
-        await until(self._settled, "all is read and committed")
+        """Wait until all records have been read, released, saved and committed."""
+        await until(self._settled, "all records are read and committed")
 
     async def _settled(self) -> bool:
         try:
@@ -181,6 +181,6 @@ class Fleet:
 
 
 async def _end(service: Service) -> None:
-    """Ask it to stop; one that is slow says so by 1, one that was only starting just ends."""
+    """Stop a process. Exit code 1 means a slow stop, -SIGTERM a process still starting."""
     service.terminate()
-    assert await service.ended() in (0, 1, -signal.SIGTERM), service.said()[-3000:]
+    assert await service.ended() in (0, 1, -signal.SIGTERM), service.log_text()[-3000:]

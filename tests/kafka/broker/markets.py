@@ -1,4 +1,4 @@
-"""Recorded markets for the end-to-end tests, every stream of every symbol ending at one time."""
+"""Recorded markets for the end-to-end tests; all streams of all symbols end at the same time."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from tests.kafka.broker.rig import REQUIRED, STREAMS, Event, events
 
 
 def closing(symbol: str, ts_event: int, streams: Sequence[str]) -> list[Event]:
-    """One harmless event on each stream: what came before is over once they have been read."""
+    """One harmless event on each stream. Reading them completes all earlier events."""
     at = {"ts_event": ts_event, "symbol": symbol}
     last = {
         "orders": Order(**at, order_id="last", side="buy", price=1e-6, quantity=1.0),
@@ -28,9 +28,9 @@ def closing(symbol: str, ts_event: int, streams: Sequence[str]) -> list[Event]:
 
 
 def disturbed_market(directory: Path, seed: int = 7) -> list[Event]:
-    """Few symbols, only the required streams: what the service is disturbed with; its events.
+    """A market with few symbols and only the required streams, for the fault tests; its events.
 
-    Quotes are pulled before and after the middle, so that there is something to tell in each part.
+    Makers pull their quotes before and after the middle, so that each part has alerts.
     """
     pulled = scenario("cancel_burst", start_seconds=120, length_seconds=60, symbols=(0, 1))
     later = scenario("cancel_burst", start_seconds=220, length_seconds=60, symbols=(2, 3, 4))
@@ -40,7 +40,7 @@ def disturbed_market(directory: Path, seed: int = 7) -> list[Event]:
 
 def record(
     directory: Path,
-    provoked: Scenario,
+    injected: Scenario,
     symbols: int,
     duration_seconds: float,
     events_per_second: float,
@@ -48,10 +48,10 @@ def record(
     streams: Sequence[str],
     seed: int = 7,
 ) -> list[Event]:
-    """Simulate a market into a folder; its events in order."""
+    """Simulate a market into a folder; return its events in order."""
     simulate_to_directory(
         directory,
-        scenario=provoked,
+        scenario=injected,
         seed=seed,
         symbols=symbols,
         duration_seconds=duration_seconds,
@@ -64,9 +64,9 @@ def record(
 
 
 def _close(directory: Path, streams: Sequence[str]) -> None:
-    """End every stream of every symbol at one time, when every incident has become quiet.
+    """End every stream of every symbol at one time, after every incident has become quiet.
 
-    So all partitions come equally far, whether they are watched apart or together.
+    All partitions then reach the same time, whether one process reads them or several.
     """
     recorded = events(directory)
     ts = recorded[-1].ts_event + 30_000_000_000

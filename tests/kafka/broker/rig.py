@@ -1,8 +1,7 @@
-"""What the end-to-end tests share: a venue's topics on a real broker, and the service as a process.
+"""Shared parts of the end-to-end tests: a venue on a real broker, the service as a process.
 
-Every venue has topics and a consumer group of its own, so the tests share one broker and do not
-meet. The service is the real command; it is watched through what it gives everybody: its metrics,
-its log, its exit code and its topics.
+Every venue has its own topics and consumer group, so the tests can share one broker. The service is
+the real command. The tests observe it only through its metrics, log, exit code and topics.
 """
 
 import asyncio
@@ -35,16 +34,16 @@ REQUIRED = STREAMS[:3]
 OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
 PARTITIONS = 12
 PATIENCE_SECONDS = 180.0
-"""What a busy machine may take for anything; what never comes is still told."""
+"""Maximum wait on a busy machine; a condition that never holds is still reported."""
 
 DETECTION = {
-    # Soon and readily, so that minutes of market time give many alerts.
+    # A short warm-up and a large budget, so that minutes of market time give many alerts.
     "DETECTION__WARMUP_BARS": "20",
     "DETECTION__FALSE_ALARMS_PER_DAY": "1000",
     "DETECTION__QUIET_SECONDS": "10",
 }
 PACE = {
-    # Small polls, frequent commits and snapshots: a kill finds every stage of the work under way.
+    # Small polls, frequent commits and snapshots: a kill can interrupt every stage of the work.
     "KAFKA__MAX_POLL_RECORDS": "100",
     "KAFKA__SESSION_TIMEOUT_SECONDS": "6",
     "KAFKA__START": "earliest",
@@ -66,31 +65,33 @@ class Event(NamedTuple):
 
 
 def events(directory: Path) -> list[Event]:
-    """What a recording holds, in event-time order."""
-    found = []
+    """The events of a recording, in event-time order."""
+    recorded = []
     for stream in STREAMS:
         path = directory / f"{stream}.ndjson"
         for line in path.read_bytes().splitlines() if path.exists() else []:
             event = json.loads(line)
-            found.append(Event(stream, event["ts_event"], event["symbol"].encode(), line))
-    return sorted(found, key=lambda event: event.ts_event)
+            recorded.append(Event(stream, event["ts_event"], event["symbol"].encode(), line))
+    return sorted(recorded, key=lambda event: event.ts_event)
 
 
 def identity(alert: Alert) -> tuple[Any, ...]:
-    """What makes two runs' alerts the same."""
+    """The key by which two runs' alerts are compared."""
     return tuple(alert[name] for name in ("alert_id", "status", "severity", "ts_event", "score"))
 
 
 def repeats(alerts: Iterable[Alert]) -> list[tuple[str, str, str]]:
-    """What was published more than once."""
+    """The alerts that were published more than once."""
     counts = Counter((a["alert_id"], a["status"], a["severity"]) for a in alerts)
     return [key for key, count in counts.items() if count > 1]
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Variables for the settings, and nothing else of ours that may be set."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORESHOCK_")}
-    return kept | {f"FORESHOCK_{name}": value for name, value in settings.items()}
+    """Variables for the settings, without any other FORESHOCK_ variables."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("FORESHOCK_")
+    }
+    return inherited | {f"FORESHOCK_{name}": value for name, value in settings.items()}
 
 
 def foreshock(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -106,9 +107,9 @@ def foreshock(*arguments: str | Path, **settings: str) -> subprocess.CompletedPr
 
 
 async def until(
-    condition: Callable[[], Awaitable[Any]], what: str, *, seconds: float = PATIENCE_SECONDS
+    condition: Callable[[], Awaitable[Any]], description: str, *, seconds: float = PATIENCE_SECONDS
 ) -> Any:
-    """Wait for a true result; connections may be refused meanwhile."""
+    """Wait for a true result. Refused connections count as false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -117,7 +118,7 @@ async def until(
         except OSError:
             pass
         await asyncio.sleep(0.05)
-    pytest.fail(f"not within {seconds} s: {what}", pytrace=False)
+    pytest.fail(f"not reached within {seconds} s: {description}", pytrace=False)
 
 
 class Metrics:
@@ -127,11 +128,11 @@ class Metrics:
         self.samples = [sample for family in families for sample in family.samples]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum over a metric's label sets that agree with the given labels."""
+        """The sum over a metric's label sets that match these labels."""
         return sum(sample.value for sample in self._matching(name, labels))
 
     def count(self, name: str) -> int:
-        """How many label sets a metric has."""
+        """The number of a metric's label sets."""
         return len(self._matching(name, {}))
 
     def _matching(self, name: str, labels: Mapping[str, str]) -> list[Any]:
@@ -155,9 +156,9 @@ class Service:
             )
 
     async def metrics(self) -> Metrics:
-        """What /metrics says now; it must be running."""
+        """The current metrics; the service must be running."""
         if self._process.poll() is not None:
-            pytest.fail(f"the service ended:\n{self.said()[-3000:]}", pytrace=False)
+            pytest.fail(f"the service ended:\n{self.log_text()[-3000:]}", pytrace=False)
         return Metrics(text_string_to_metric_families(await self.get("/metrics")))
 
     async def get(self, path: str) -> str:
@@ -171,69 +172,71 @@ class Service:
 
         return await asyncio.to_thread(fetch)
 
-    async def reaches(self, what: str, condition: Callable[[Metrics], Any], **limit: float) -> None:
+    async def wait_until(
+        self, description: str, condition: Callable[[Metrics], Any], **limit: float
+    ) -> None:
         """Wait until the metrics fulfil a condition."""
 
         async def holds() -> bool:
             return bool(condition(await self.metrics()))
 
         try:
-            await until(holds, what, **limit)
+            await until(holds, description, **limit)
         except pytest.fail.Exception as failure:
-            pytest.fail(f"{failure.msg}\n{self.said()[-3000:]}", pytrace=False)
+            pytest.fail(f"{failure.msg}\n{self.log_text()[-3000:]}", pytrace=False)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     async def ended(self) -> int:
-        """The exit code, once there is one."""
+        """Wait for the exit code."""
         return await asyncio.to_thread(self._process.wait, PATIENCE_SECONDS)
 
     async def stop(self) -> None:
-        """SIGTERM; it must end in order, with everything saved.
+        """Send SIGTERM; the service must stop in order, with everything saved.
 
-        It says by its exit code if that took longer than it gives itself.
+        Its exit code is not 0 if the stop exceeds the service's own time limit.
         """
         self.terminate()
         code = await self.ended()
-        assert code == 0, self.said()[-3000:]
+        assert code == 0, self.log_text()[-3000:]
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """Send SIGKILL if it is still running."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def freeze(self) -> None:
-        """SIGSTOP: it stands still, and nobody is told."""
+        """Send SIGSTOP: it stops executing, without notice to other processes."""
         self._process.send_signal(signal.SIGSTOP)
 
-    def hang_up(self) -> None:
-        """SIGHUP: it reads its configuration again."""
+    def reload(self) -> None:
+        """Send SIGHUP: it reloads its configuration."""
         self._process.send_signal(signal.SIGHUP)
 
     def thaw(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self._process.send_signal(signal.SIGCONT)
 
     @property
     def runs(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
-    def said(self) -> str:
-        """All that it wrote."""
+    def log_text(self) -> str:
+        """Its complete output."""
         return self._log.read_text()
 
     def log(self, event: str) -> list[dict[str, Any]]:
-        """The log's lines of one event."""
-        lines = [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
+        """The log lines of one event."""
+        lines = [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
 
 def caught_up(streams: Sequence[str]) -> Callable[[Metrics], bool]:
-    """Whether a service owns every partition and has read all that it has heard of."""
+    """Whether a service owns every partition and has read all records that it knows of."""
 
     def condition(metrics: Metrics) -> bool:
         return (
@@ -245,7 +248,7 @@ def caught_up(streams: Sequence[str]) -> Callable[[Metrics], bool]:
 
 
 class Venue:
-    """Topics of its own, and the services that watch them; a context that ends them all."""
+    """A venue with its own topics and services; the context ends the services."""
 
     def __init__(
         self,
@@ -297,7 +300,7 @@ class Venue:
         await self._stack.aclose()
 
     def start(self, **settings: str) -> Service:
-        """Start the command; it need not be up yet."""
+        """Start the command; return before it is ready."""
         port = free_port()
         log = self._folder / f"service-{self.prefix}-{len(self._services)}.log"
         variables = environment(**{**self.settings, "HTTP__PORT": str(port), **settings})
@@ -306,7 +309,7 @@ class Venue:
         return service
 
     async def produce(self, records: Iterable[Event]) -> int:
-        """Send what belongs to this venue's streams; how many records that were."""
+        """Send the records of this venue's streams; return their number."""
         futures = [
             await self._producer.send(self.topic(event.stream), event.value, key=event.key)
             for event in records
@@ -316,27 +319,27 @@ class Venue:
         return len(futures)
 
     async def send(self, stream: str, key: bytes, value: bytes | None) -> Any:
-        """Send one record, whatever is in it; where it stands."""
+        """Send one record with any content; return its position."""
         return await self._producer.send_and_wait(self.topic(stream), value, key=key)
 
     async def recreate(self, name: str) -> None:
-        """Delete a topic, and make it again as soon as it is gone."""
+        """Delete a topic, and create it again as soon as it is deleted."""
         topic = self.topic(name)
         admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
         await admin.start()
         try:
             await admin.delete_topics([topic])
 
-            async def gone() -> bool:
+            async def deleted() -> bool:
                 return topic not in await admin.list_topics()
 
-            await until(gone, f"{topic} is deleted")
+            await until(deleted, f"{topic} is deleted")
         finally:
             await admin.close()
         await self._create_missing()
 
     async def ends(self, *names: str) -> dict[TopicPartition, int]:
-        """The offset that the next record of each input, or of these topics, would get."""
+        """The end offsets of the inputs, or of these topics."""
         tps = [
             TopicPartition(self.topic(name), number)
             for name in names or self.streams
@@ -347,40 +350,40 @@ class Venue:
         return ends
 
     async def records(self, name: str) -> list[Any]:
-        """Everything that a topic holds now."""
+        """All current records of a topic."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka)
         async with consumer:
             tps = [TopicPartition(self.topic(name), number) for number in range(self.partitions)]
             consumer.assign(tps)
             await consumer.seek_to_beginning(*tps)
             ends = await consumer.end_offsets(tps)
-            found: list[Any] = []
+            records: list[Any] = []
             for tp in tps:
                 while await consumer.position(tp) < ends[tp]:
                     for batch in (await consumer.getmany(timeout_ms=200)).values():
-                        found += batch
-            return found
+                        records += batch
+            return records
 
     async def alerts(self) -> list[Alert]:
-        """What the topic of alerts holds now."""
+        """All current alerts of the topic."""
         return [json.loads(record.value) for record in await self.records("alerts")]
 
-    async def has_alerted(self, expected: Iterable[Alert]) -> None:
-        """Wait until the topic of alerts holds all of these."""
-        wanted = set(map(identity, expected))
+    async def wait_for_alerts(self, expected: Iterable[Alert]) -> None:
+        """Wait until the alerts topic holds all of these alerts."""
+        identities = set(map(identity, expected))
 
-        async def told() -> bool:
-            return wanted <= set(map(identity, await self.alerts()))
+        async def published() -> bool:
+            return identities <= set(map(identity, await self.alerts()))
 
-        await until(told, "every expected alert is on the topic")
+        await until(published, "every expected alert is on the topic")
 
     async def uncommitted(self) -> int:
-        """How many records of the inputs stand after the group's offsets."""
+        """The number of input records after the group's offsets."""
         return await uncommitted(self.kafka, self.prefix, await self.ends())
 
 
 async def uncommitted(kafka: str, group: str, ends: Mapping[TopicPartition, int]) -> int:
-    """How many records stand before these ends and after a group's offsets."""
+    """The number of records between a group's offsets and these ends."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:

@@ -1,8 +1,8 @@
-"""A broker that asks who is there: TLS, SASL, mutual TLS and access control lists.
+"""A broker with authentication: TLS, SASL, mutual TLS and access control lists.
 
-It has three listeners on loopback. Plain text is the administrator's: whoever comes that way may do
-everything. ``sasl`` takes PLAIN, SCRAM-SHA-512 and OAUTHBEARER over TLS, ``mutual`` a certificate.
-All of it is made at test time, and valid for the test's broker only.
+It has three listeners on loopback. The plain-text listener is for the administrator and allows
+everything. ``sasl`` accepts PLAIN, SCRAM-SHA-512 and OAUTHBEARER over TLS, ``mutual`` a client
+certificate. All credentials are created at test time and valid only for the test's broker.
 """
 
 import base64
@@ -53,7 +53,7 @@ listener.name.sasl.oauthbearer.sasl.oauthbearer.expected.audience={audience}
 
 
 class Issuer:
-    """Signs tokens that the broker can verify: it knows the public key."""
+    """Signs tokens that the broker can verify with the public key."""
 
     def __init__(self, folder: Path) -> None:
         self._key = rsa.generate_private_key(65_537, 2_048)
@@ -64,7 +64,7 @@ class Issuer:
         self.jwks_file.write_text(json.dumps({"keys": [key]}))
 
     def token(self, subject: str = USER, seconds: float = 300.0) -> str:
-        """A signed token that says who somebody is, for so long."""
+        """A signed token for a subject, valid for this many seconds."""
         now = time.time()
         header = {"alg": "RS256", "kid": "test"}
         claims = {"sub": subject, "aud": AUDIENCE, "iat": now, "exp": now + seconds, "scope": "k"}
@@ -74,7 +74,7 @@ class Issuer:
 
 
 class Secured(NamedTuple):
-    """A running broker, its three addresses, and who vouches for what."""
+    """A running broker, its three addresses, its certificate authority and its token issuer."""
 
     server: KafkaServer
     admin: str
@@ -84,7 +84,7 @@ class Secured(NamedTuple):
     issuer: Issuer
 
     def scram(self, **settings: str) -> dict[str, str]:
-        """The variables for SCRAM over TLS, and further ones."""
+        """The variables for SCRAM over TLS, plus further settings."""
         password_file = self.authority.folder / "password"
         password_file.write_text(f"{PASSWORD}\n")
         return {
@@ -100,12 +100,12 @@ class Secured(NamedTuple):
 
 @contextmanager
 def secured_broker(folder: Path) -> Iterator[Secured]:
-    """Start the broker; it is stopped in the end."""
+    """Start the broker; stop it at the end."""
     authority, issuer = Authority(folder), Issuer(folder)
     certificate, key = authority.issue("broker", "localhost")
     (folder / "broker.pem").write_bytes(key.read_bytes() + certificate.read_bytes())
     numbers: set[int] = set()
-    while len(numbers) < 4:  # free is also what was given out and is not yet listened on
+    while len(numbers) < 4:  # free_port can return a port again until it is listened on
         numbers.add(free_port())
     ports = dict(zip(("plain", "sasl", "mutual", "controller"), numbers, strict=True))
     jwks = issuer.jwks_file.as_uri()

@@ -45,7 +45,9 @@ async def test_one_incident_of_the_market_from_two_processes_survives_the_one_th
     async with Venue(kafka, tmp_path, REQUIRED, **SETTINGS) as venue:
         services = [venue.start(), venue.start()]
         for service in services:
-            await service.reaches("half is its own", lambda m: m.total("assigned_partitions") == 6)
+            await service.wait_until(
+                "half is its own", lambda m: m.total("assigned_partitions") == 6
+            )
         owner = await watching(*services)
         await venue.produce(first)
 
@@ -61,7 +63,9 @@ async def test_one_incident_of_the_market_from_two_processes_survives_the_one_th
         services.remove(owner)
         services.append(venue.start())
         owner = await watching(*services)
-        await owner.reaches("it goes on from there", lambda m: m.total("market_wide_symbols") >= 2)
+        await owner.wait_until(
+            "it goes on from there", lambda m: m.total("market_wide_symbols") >= 2
+        )
         await venue.produce(left_market[len(first) :])
         await until(lambda: told("resolved"), "the market's incident is over")
         for service in services:

@@ -43,7 +43,7 @@ def mount(folder: Path, version: str, toml: str) -> None:
 
 
 async def reloaded(service: Service, successful: float) -> None:
-    await service.reaches(
+    await service.wait_until(
         "the configuration was read",
         lambda m: m.total("config_last_reload_successful") == successful,
     )
@@ -68,7 +68,7 @@ async def test_a_running_service_takes_on_another_configuration(
     async with Venue(kafka, tmp_path, REQUIRED, **SLOW, CONFIG=file) as venue:
         await venue.produce(first)
         service = venue.start()
-        await service.reaches("the first half was read", caught_up(REQUIRED))
+        await service.wait_until("the first half was read", caught_up(REQUIRED))
         before = await service.metrics()
         assert before.total("suppressed_alarms_total", reason_kind="maintenance") > 0
         assert before.total("snapshots_written_total") == 0
@@ -86,8 +86,8 @@ async def test_a_running_service_takes_on_another_configuration(
         # What is wrong is refused whole, whoever asks.
         mount(tmp_path, "..3", "[detection]\nfalse_alarms_per_day = 0\n")
         await reloaded(service, 0)
-        service.hang_up()
-        line = await logged(service, "configuration not reloaded, nothing changes", 2)
+        service.reload()
+        line = await logged(service, "configuration not reloaded, running settings kept", 2)
         assert "detection.false_alarms_per_day = 0" in line["reason"]
 
         # A crash between the change and the next commit changes nothing of what is told.
@@ -95,10 +95,10 @@ async def test_a_running_service_takes_on_another_configuration(
         mount(tmp_path, "..4", AS_BEFORE + "[http]\nhost = '0.0.0.0'\n")
         service = venue.start(HTTP__HOST="127.0.0.1")
         await venue.produce(second)
-        await service.reaches("everything was read", caught_up(REQUIRED))
-        assert service.log("starting afresh") == []
+        await service.wait_until("everything was read", caught_up(REQUIRED))
+        assert service.log("starting without snapshots") == []
         mount(tmp_path, "..5", AS_BEFORE + "[http]\nweb_config_file = 'other'\n")
-        line = await logged(service, "settings wait for a restart")
+        line = await logged(service, "settings need a restart")
         assert line["changes"] == ['http.web_config_file: "" -> "other"']
         assert (await service.metrics()).total("config_restart_required_settings") == 1
         await service.stop()

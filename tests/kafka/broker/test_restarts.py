@@ -40,7 +40,7 @@ def owns(partitions: float) -> Callable[[Metrics], bool]:
 
 async def in_the_middle(service: Service) -> None:
     """Wait until there are alerts, snapshots and commits, and all that was sent is read."""
-    await service.reaches(
+    await service.wait_until(
         "alerts, snapshots and commits",
         lambda m: (
             caught_up(REQUIRED)(m)
@@ -66,10 +66,10 @@ async def test_stopped_in_the_middle_and_started_again_it_carries_on(
         # More comes while it is away; and it is asked to stop while still working on it.
         await venue.produce(second)
         service = venue.start()
-        await service.reaches("it reads on", lambda m: m.total("records_total"))
+        await service.wait_until("it reads on", lambda m: m.total("records_total"))
         await service.stop()
         service = venue.start()
-        await venue.has_alerted(market.alerts)
+        await venue.wait_for_alerts(market.alerts)
         await service.stop()
         assert_undisturbed(await venue.alerts(), market)
 
@@ -77,7 +77,7 @@ async def test_stopped_in_the_middle_and_started_again_it_carries_on(
 async def test_asked_to_stop_before_it_has_begun_it_stops(kafka: str, tmp_path: Path):
     async with Venue(kafka, tmp_path, REQUIRED) as venue:
         service = venue.start()
-        await service.reaches("it answers", lambda _: True)
+        await service.wait_until("it answers", lambda _: True)
         await service.stop()
 
 
@@ -92,15 +92,15 @@ async def test_killed_twice_it_loses_no_alert_and_repeats_none(
         for part in (second, third):
             told = (await service.metrics()).total("alerts_published_total")
             await venue.produce(part)
-            await service.reaches(
+            await service.wait_until(
                 "more alerts", lambda m, told=told: m.total("alerts_published_total") > told
             )
             service.kill()
             service = venue.start()
-            await service.reaches("it is back", caught_up(REQUIRED))
+            await service.wait_until("it is back", caught_up(REQUIRED))
         assert len(service.log("restored from snapshots")) == PARTITIONS
         await venue.produce(fourth)
-        await venue.has_alerted(market.alerts)
+        await venue.wait_for_alerts(market.alerts)
         await service.stop()
         assert_undisturbed(await venue.alerts(), market)
 
@@ -116,12 +116,12 @@ async def test_partitions_move_between_two_instances_and_nothing_is_lost(
         two = venue.start()
         await venue.produce(second[: len(second) // 2])
         for service in (one, two):
-            await service.reaches("half is its own", owns(PARTITIONS / 2))
+            await service.wait_until("half is its own", owns(PARTITIONS / 2))
         await venue.produce(second[len(second) // 2 :])
         await two.stop()
         await venue.produce(third)
-        await venue.has_alerted(market.alerts)
-        await one.reaches("all is its own again", owns(PARTITIONS))
+        await venue.wait_for_alerts(market.alerts)
+        await one.wait_until("all is its own again", owns(PARTITIONS))
         await one.stop()
         assert_undisturbed(await venue.alerts(), market)
 
@@ -134,18 +134,18 @@ async def test_frozen_and_replaced_it_loses_nothing_when_it_goes_on(
         await venue.produce(first)
         one, two = venue.start(), venue.start()
         for service in (one, two):
-            await service.reaches("half is its own", owns(PARTITIONS / 2))
+            await service.wait_until("half is its own", owns(PARTITIONS / 2))
         await venue.produce(second)
         two.freeze()
-        await one.reaches("all is its own", owns(PARTITIONS))
+        await one.wait_until("all is its own", owns(PARTITIONS))
         await venue.produce(third)
-        await one.reaches("it goes on for both", caught_up(REQUIRED))
+        await one.wait_until("it goes on for both", caught_up(REQUIRED))
         two.thaw()
         for service in (one, two):
-            await service.reaches("half is its own", owns(PARTITIONS / 2))
+            await service.wait_until("half is its own", owns(PARTITIONS / 2))
         await venue.produce(fourth)
         await one.stop()
-        await venue.has_alerted(market.alerts)
+        await venue.wait_for_alerts(market.alerts)
         await two.stop()
         alerts = await venue.alerts()
     # While two believe that they own a partition, both may tell of the same alert.
@@ -168,13 +168,13 @@ async def test_an_optional_topic_that_comes_later_joins_what_is_there(
         await create_missing(load_settings(None, variables), PARTITIONS, None)
         await venue.produce(second)
         service = venue.start(**margins)
-        await service.reaches("everything is read", caught_up((*REQUIRED, "margins")))
+        await service.wait_until("everything is read", caught_up((*REQUIRED, "margins")))
         # What is read waits for the new topic to count as idle before it is scored.
-        await service.reaches("it tells more", lambda m: m.total("alerts_published_total"))
+        await service.wait_until("it tells more", lambda m: m.total("alerts_published_total"))
         await service.stop()
         alerts = await venue.alerts()
     assert len(service.log("restored from snapshots")) == PARTITIONS
-    assert not service.log("starting afresh")
+    assert not service.log("starting without snapshots")
     assert repeats(alerts) == []
     assert len(alerts) > len(told)
 
@@ -191,13 +191,17 @@ async def test_state_of_other_settings_is_not_carried_on(
         told = await venue.alerts()
         await venue.produce(second)
         service = venue.start(LIMITS__ACCOUNTS="9999")
-        await service.reaches("everything is read", caught_up(REQUIRED))
+        await service.wait_until("everything is read", caught_up(REQUIRED))
         await service.stop()
         alerts = await venue.alerts()
 
-    windows = service.log("no usable snapshot: replaying a warm-up window, muted")
+    windows = service.log("no usable snapshot: replaying a warm-up window without publishing")
     assert windows
-    assert all("saved under other settings" in why for line in windows for why in line["left_out"])
+    assert all(
+        "saved under other detection settings" in why
+        for line in windows
+        for why in line["left_out"]
+    )
     assert sum(sum(line["records"].values()) for line in windows) > 0
     new = [alert for alert in alerts if identity(alert) not in set(map(identity, told))]
     # What is told anew is of the time after, and by a detector that is warm.

@@ -143,7 +143,7 @@ async def test_what_a_broker_refuses_is_told_by_the_setting(secured: Secured, tm
     for variables, expected in (
         (
             scram(KAFKA__SASL_USERNAME="nobody"),
-            f"{address} refuses who we are; check kafka.sasl",
+            f"{address} rejects the credentials; check kafka.sasl",
         ),
         (
             scram(KAFKA__SASL_PASSWORD="canary", KAFKA__SASL_PASSWORD_FILE=""),
@@ -155,38 +155,41 @@ async def test_what_a_broker_refuses_is_told_by_the_setting(secured: Secured, tm
         ),
         (
             scram(KAFKA__SASL_MECHANISM="SCRAM-SHA-256"),
-            f'{address} does not take kafka.sasl_mechanism = "SCRAM-SHA-256"',
+            f'{address} does not support kafka.sasl_mechanism = "SCRAM-SHA-256"',
         ),
         (
             scram(KAFKA__SSL_CA_FILE=str(stranger.ca_file)),
-            "is not to be trusted: unable to get local issuer certificate; kafka.ssl_ca_file names",
+            "is not trusted: unable to get local issuer certificate; set kafka.ssl_ca_file to",
         ),
-        (scram(KAFKA__SSL_CA_FILE=""), "kafka.ssl_ca_file names the authority that signed it"),
+        (
+            scram(KAFKA__SSL_CA_FILE=""),
+            "kafka.ssl_ca_file to the certificate of the authority that signed it",
+        ),
         (
             scram(KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{port}"),
             "is not for the name 127.0.0.1: kafka.bootstrap_servers",
         ),
         (
             scram(KAFKA__BOOTSTRAP_SERVERS=secured.admin),
-            'kafka.security_protocol is "SASL_SSL": is it that of this port?',
+            'check that kafka.security_protocol = "SASL_SSL" fits this port',
         ),
         (
             {"KAFKA__BOOTSTRAP_SERVERS": secured.sasl},
-            'or want none; kafka.security_protocol is "PLAINTEXT": is it that of this port?',
+            'or use neither; check that kafka.security_protocol = "PLAINTEXT" fits this port',
         ),
         (
             scram(KAFKA__SECURITY_PROTOCOL="SASL_PLAINTEXT", KAFKA__SSL_CA_FILE="")
             | {"KAFKA__BOOTSTRAP_SERVERS": secured.admin},
-            "wants no SASL; kafka.security_protocol",
+            "does not use SASL; check that kafka.security_protocol",
         ),
-        (mutual(secured), "wants a certificate of ours: set kafka.ssl_certificate_file"),
+        (mutual(secured), "requires a client certificate: set kafka.ssl_certificate_file"),
         (
             mutual(secured, **certificate(stranger)),
-            "does not trust the one in kafka.ssl_certificate_file",
+            "does not trust the client certificate in kafka.ssl_certificate_file",
         ),
         (
             oauth(secured, KAFKA__OAUTH_TOKEN_FILE=str(token)),
-            "refuses who we are; check the token of kafka.oauth_token_file",
+            "rejects the credentials; check the token of kafka.oauth_token_file",
         ),
     ):
         assert expected in await complaint(**variables)
@@ -195,7 +198,9 @@ async def test_what_a_broker_refuses_is_told_by_the_setting(secured: Secured, tm
 def test_the_command_ends_with_the_sentence(secured: Secured):
     done = foreshock("run", **secured.scram(KAFKA__SASL_USERNAME="nobody"))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"foreshock: the broker at {secured.sasl} refuses who we are")
+    assert done.stderr.startswith(
+        f"foreshock: the broker at {secured.sasl} rejects the credentials"
+    )
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -258,18 +263,18 @@ async def test_the_rights_that_are_documented_suffice_and_none_can_be_spared(
         early, late = market.parts(0.6)
         service = venue.start(**settings)
         await venue.produce(early)
-        await service.reaches("all is read", caught_up(REQUIRED))
+        await service.wait_until("all is read", caught_up(REQUIRED))
         await service.stop()
         again = venue.start(**settings | plain | {"KAFKA__SASL_PASSWORD_FILE": ""})
         await venue.produce(late)
-        await venue.has_alerted(market.alerts)
+        await venue.wait_for_alerts(market.alerts)
         metrics = await again.get("/metrics")
         await a_lost_right_is_named(again, venue, admin, bindings)
         await again.stop()
         assert again.log("restored from snapshots")
 
         written = [record for name in OUTPUTS for record in await venue.records(name)]
-        outputs = "\n".join([service.said(), again.said(), metrics, repr(written)])
+        outputs = "\n".join([service.log_text(), again.log_text(), metrics, repr(written)])
         assert "Request to" in outputs, "the log is at its most talkative"
         assert PASSWORD not in outputs
         assert PLAIN_PASSWORD not in outputs
@@ -308,8 +313,8 @@ async def a_lost_right_is_named(
 
     async def lost() -> bool:
         named = f"may not READ the topic {orders} (topics.orders)"
-        return any(named in line["reason"] for line in service.log("session lost, connecting anew"))
+        return any(named in line["reason"] for line in service.log("session lost, reconnecting"))
 
     async with without(admin, taken):
         await until(lost, "the lost right is named in the log")
-    await service.reaches("it goes on", caught_up(REQUIRED))
+    await service.wait_until("it goes on", caught_up(REQUIRED))

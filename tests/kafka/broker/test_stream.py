@@ -81,7 +81,7 @@ async def test_thirty_two_symbols_on_three_topics_are_watched_and_scraped(
         records = await venue.produce(wide_market.events)
         service = venue.start()
         with prometheus(tmp_path, service.port) as port:
-            await service.reaches("all is accounted for", lambda m: outcome(m, records))
+            await service.wait_until("all is accounted for", lambda m: outcome(m, records))
 
             async def scraped() -> bool:
                 scored = answer(port, 'foreshock_events_total{outcome="scored"}')
@@ -117,7 +117,7 @@ async def test_kafka_and_files_give_the_same_alerts(
     async with Venue(kafka, tmp_path, STREAMS) as venue:
         await venue.produce(full_market.events)
         service = venue.start()
-        await service.reaches("everything was read", caught_up(STREAMS))
+        await service.wait_until("everything was read", caught_up(STREAMS))
         await service.stop()
         alerts = await venue.alerts()
     assert Counter(map(identity, alerts)) == Counter(map(identity, full_market.alerts))
@@ -170,7 +170,7 @@ async def test_bad_records_become_dead_letters_and_stop_nothing(kafka: str, tmp_
             if reason is not None:
                 sent[where.offset] = (reason, value)
         service = venue.start()
-        await service.reaches("all is accounted for", lambda m: outcome(m, len(mixed)))
+        await service.wait_until("all is accounted for", lambda m: outcome(m, len(mixed)))
         metrics = await service.metrics()
         await service.stop()
         letters = await venue.records("deadletters")
@@ -208,11 +208,11 @@ async def test_a_topic_far_behind_pauses_the_others_until_it_comes(
         await venue.produce(behind[: len(behind) // 20])
         await venue.produce(ahead)
         service = venue.start()
-        await service.reaches("others are paused", lambda m: m.total("paused_partitions") > 0)
+        await service.wait_until("others are paused", lambda m: m.total("paused_partitions") > 0)
         held = await service.metrics()
         await venue.produce(behind[len(behind) // 20 :])
-        await venue.has_alerted(market.alerts)
-        await service.reaches("nothing is paused", lambda m: m.total("paused_partitions") == 0)
+        await venue.wait_for_alerts(market.alerts)
+        await service.wait_until("nothing is paused", lambda m: m.total("paused_partitions") == 0)
         ended = await service.metrics()
         await service.stop()
         alerts = await venue.alerts()

@@ -145,7 +145,7 @@ async def test_all_that_a_real_run_writes_is_as_documented_and_can_be_subscribed
         # Something on each of the other streams as well.
         await venue.produce(closing("BTC-PERP", market.events[-1].ts_event, STREAMS))
         service = venue.start()
-        await service.reaches(
+        await service.wait_until(
             "everything was read",
             lambda m: (
                 m.count("consumer_lag_records") == len(STREAMS) * partitions

@@ -1,7 +1,7 @@
-"""How each scenario is made: the interventions on the participants' parameters.
+"""Stress, manipulation and changes of activity, as changes of the participants' parameters.
 
-Every function takes strength (1 is the nominal form), start and length in seconds, and the
-positions of the symbols where it happens (None: everywhere).
+Every function takes the strength (1 is nominal), the start and length in seconds, and the positions
+of the affected symbols (None: all).
 """
 
 from service.exchange.controls import Episode, Ramp
@@ -10,12 +10,12 @@ Symbols = tuple[int, ...] | None
 
 
 def nothing(_: float, __: float, ___: float, ____: Symbols) -> tuple[Episode, ...]:
-    """Provoke nothing."""
+    """Inject nothing."""
     return ()
 
 
 def surge(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
-    """Everybody acts ten times as often."""
+    """All participants are ten times as active."""
     end = start + length
     ramps = (
         Ramp("activity", start, start + 20, 1 + 9 * strength),
@@ -27,7 +27,7 @@ def surge(strength: float, start: float, length: float, symbols: Symbols) -> tup
 def cancel_burst(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Makers pull their quotes within two seconds, and come back slowly."""
+    """Makers pull their quotes within two seconds and return slowly."""
     ramps = (
         Ramp("makers", start, start + 1.5, max(1 - 0.9 * strength, 0.0)),
         Ramp("makers", start + 15, start + length, 1.0),
@@ -53,7 +53,7 @@ def leverage_buildup(
 def leverage_jump(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """One account goes to the maximum leverage and keeps trading."""
+    """One account moves to maximum leverage at once and keeps trading."""
     end = start + length
     ramps = (
         Ramp("leverage", start, start, min(strength, 1.0)),
@@ -68,7 +68,7 @@ def leverage_jump(
 def leverage_creep(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """One account raises its leverage step by step, and keeps trading."""
+    """One account raises its leverage step by step and keeps trading."""
     end = start + length
     ramps = (
         Ramp("leverage", start, end, min(strength, 1.0)),
@@ -83,7 +83,7 @@ def leverage_creep(
 def leverage_rush(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Many accounts raise their leverage at once, and buy."""
+    """Many accounts raise their leverage at once and buy."""
     end = start + length
     ramps = (
         Ramp("leverage", start, start, 0.6 + 0.4 * min(strength, 1.0)),
@@ -98,7 +98,7 @@ def leverage_rush(
 def draining_book(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Makers quote smaller and smaller."""
+    """Makers reduce their quote sizes over the whole length."""
     end = start + length
     ramps = (
         Ramp("depth", start, end, max(1 - 0.85 * strength, 0.05)),
@@ -109,14 +109,14 @@ def draining_book(
 
 SHOCK_SECONDS = 60.0
 SHOCK_DEPTHS = 10.0
-"""What the shock sells in a minute, in near depths of the calm book: on its own it is an orderly
-trade (the scenario big_trade), which moves the price by some tens of basis points."""
+"""The size of the shock sale within a minute, in near depths of the calm book. On its own it is an
+orderly trade (scenario big_trade) that moves the price by some tens of basis points."""
 
 
 def big_trade(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """One seller in a hurry."""
+    """One urgent seller."""
     rate = SHOCK_DEPTHS * strength / length
     ramps = (
         Ramp("sell_flow", start, start, rate),
@@ -126,7 +126,7 @@ def big_trade(
 
 
 def cascade(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
-    """Leverage, a thin book, then a sale."""
+    """A leverage build-up, a draining book, then a sale."""
     shock = start + length
     (buildup,) = leverage_buildup(strength, start, length, symbols)
     (drain,) = draining_book(strength, start + 0.3 * length, 0.7 * length, symbols)
@@ -135,7 +135,7 @@ def cascade(strength: float, start: float, length: float, symbols: Symbols) -> t
 
 
 def layering(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
-    """One account layers the ask side and buys meanwhile."""
+    """One account layers the ask side and buys at the same time."""
     end = start + length
     ramps = (
         Ramp("layering", start, start, 1.5 * strength),
@@ -145,7 +145,7 @@ def layering(strength: float, start: float, length: float, symbols: Symbols) -> 
 
 
 def spoofing(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
-    """One account shows a large ask for moments, again and again, and buys."""
+    """One account repeatedly shows a large ask for a fraction of a second, and buys."""
     end = start + length
     ramps = (
         Ramp("spoofing", start, start, strength),
@@ -157,7 +157,7 @@ def spoofing(strength: float, start: float, length: float, symbols: Symbols) -> 
 def quote_stuffing(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """One account places and withdraws orders faster than all others together."""
+    """One account places and cancels orders faster than all other participants together."""
     end = start + length
     ramps = (
         Ramp("stuffing", start, start, 4 * strength),
@@ -181,7 +181,7 @@ def spread_blowout(
 def volatility_regime(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """The contract moves three times as much, for long."""
+    """Volatility is three times as high."""
     end = start + length
     ramps = (
         Ramp("volatility", start, start + 60, 1 + 2 * strength),
@@ -191,7 +191,7 @@ def volatility_regime(
 
 
 def lull(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
-    """Hardly anybody acts, and then everybody comes back."""
+    """Almost no activity, then normal activity."""
     end = start + length
     ramps = (
         Ramp("activity", start, start + 30, max(1 - 0.98 * strength, 0.005)),
@@ -203,7 +203,7 @@ def lull(strength: float, start: float, length: float, symbols: Symbols) -> tupl
 def requote_rhythm(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
-    """Makers renew their quotes three times as often, for good."""
+    """Makers renew their quotes three times as often, permanently."""
     end = start + length
     ramps = (Ramp("requotes", start, start, 1 + 2 * strength),)
     return (Episode("requote_rhythm", start, end, strength, ramps, symbols),)
