@@ -76,7 +76,7 @@ def expected(annotation: Any) -> str:
     return _expected(inspect.type_info(annotation))
 
 
-def _expected(info: inspect.Type) -> str:  # noqa: PLR0911 - one line a kind
+def _expected(info: inspect.Type) -> str:  # noqa: PLR0911 - one return per kind
     match info:
         case inspect.Metadata(type=inner, extra_json_schema=extra):
             return str(extra["description"]) if extra else _expected(inner)

@@ -136,7 +136,7 @@ class Service:
             await self._run()
 
     async def _run(self) -> None:
-        waits = delays(random.Random())  # noqa: S311 - it spreads load, it guards nothing
+        waits = delays(random.Random())  # noqa: S311 - spreads load; not for security
         connected_once = False
         while not self._stopping.is_set():
             try:

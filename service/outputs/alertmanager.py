@@ -167,7 +167,7 @@ class Notifier:
             queue.wake.set()
 
     async def _deliver(self, queue: AlertQueue, http: aiohttp.ClientSession) -> None:
-        rng = random.Random()  # noqa: S311 - it spreads load, it guards nothing
+        rng = random.Random()  # noqa: S311 - spreads load; not for security
         waits = delays(rng)
         while True:
             await queue.wake.wait()

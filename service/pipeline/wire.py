@@ -171,7 +171,7 @@ class Decoder:
                     decoded.events.append(outcome)
         return decoded
 
-    def _decode_one(  # noqa: PLR0911 - one line a reason
+    def _decode_one(  # noqa: PLR0911 - one return per reason
         self, value: bytes | None, latest: int, now_ns: int
     ) -> Event | tuple[Reason, str]:
         if value is None or not value.strip():

@@ -175,17 +175,17 @@ class Reloader(Collector):
         """Yield the metrics of the last reload; the start counts as a reload."""
         yield gauge(
             "config_last_reload_successful",
-            "1 if the configuration was right when it was last read, 0 if it was refused.",
+            "1 if the last read of the configuration succeeded, 0 if it was refused.",
             self._successful,
         )
         yield gauge(
             "config_last_reload_success_timestamp_seconds",
-            "When the configuration was last read and right, since the Unix epoch.",
+            "Time of the last successful read of the configuration, since the Unix epoch.",
             self._success_at,
             unit="seconds",
         )
         yield gauge(
             "config_restart_required_settings",
-            "Settings whose new value takes effect at the next start only.",
+            "Changed settings that take effect at the next start.",
             len(self._need_restart),
         )

@@ -17,28 +17,30 @@ def feeds(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Iter
     counts = counters.tally.market.feed
     yield counter(
         "feed_findings",
-        "Bars of a symbol in which something was found against its feed.",
+        "Bars of a symbol with a feed finding.",
         # All series from the start, as for incidents.
         {(check,): counts.findings.get(check, 0) for check in CHECKS},
         ["check"],
     )
-    yield counter("feed_lost_events", "Events missing by their numbers.", counts.lost_events)
+    yield counter(
+        "feed_lost_events", "Events lost, by gaps in sequence numbers.", counts.lost_events
+    )
     yield counter(
         "feed_incidents",
-        "Incidents of a feed that opened (warning) or became critical.",
+        "Feed incidents opened (warning) or escalated (critical).",
         {(kind,): counters.incidents[FEED_INTEGRITY, kind] for kind in ("warning", "critical")},
         ["severity"],
     )
     current = Counter(check for m in monitors for check in m.feed.findings.standing)
     yield gauge(
         "feed_suspect_symbols",
-        "Symbols against whose feed something stands.",
+        "Symbols with an active feed finding.",
         {(check,): current[check] for check in CHECKS},
         ["check"],
     )
     yield gauge(
         "feed_numbered_symbols",
-        "Symbols whose missing numbers mean lost events.",
+        "Symbols with consecutive sequence numbers, where a gap means lost events.",
         sum(monitor.feed.numbering.known for monitor in monitors),
     )
     longest: dict[str, float] = {}
@@ -48,7 +50,8 @@ def feeds(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Iter
                 longest[stream] = max(transport.last, longest.get(stream, transport.last))
     yield gauge(
         "feed_transport_delay_seconds",
-        "From event to log, of a stream's fastest record in the last bar, the longest of symbols.",
+        "Delay from event time to log timestamp of the fastest record in a "
+        "stream's last bar, maximum over symbols.",
         single(longest),
         ["stream"],
         unit="seconds",

@@ -27,16 +27,20 @@ def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Ite
     counts = counters.tally.market
     yield counter(
         "suppressed_alarms",
-        "Alarms of a detector in a bar that an override or a maintenance window suppressed.",
+        "Detector alarms suppressed by an override or a maintenance window, one per bar.",
         # All series from the start, as for incidents.
         {pair: counts.suppressed_alarms.get(pair, 0) for pair in product(NAMES, REASON_KINDS)},
         ["detector", "reason_kind"],
     )
     yield counter("bars", "Bars closed, summed over symbols.", counts.bars)
     yield counter(
-        "unknown_orders", "Cancels and trades about orders not known.", counts.unknown_orders
+        "unknown_orders", "Cancels and trades that name an unknown order.", counts.unknown_orders
     )
-    yield counter("replaced_orders", "Orders whose id was resting already.", counts.replaced_orders)
+    yield counter(
+        "replaced_orders",
+        "Orders with the id of an order that already rests.",
+        counts.replaced_orders,
+    )
     yield counter(
         "stale_orders", "Orders dropped because they crossed the book.", counts.stale_orders
     )
@@ -47,7 +51,7 @@ def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Ite
     )
     yield counter(
         "evictions",
-        "What was forgotten because a bound was reached.",
+        "Orders, accounts and symbols evicted at a limit.",
         {
             ("orders",): counts.evicted_orders,
             ("accounts",): counts.evicted_accounts,
@@ -63,25 +67,25 @@ def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Ite
     )
     yield gauge(
         "incidents_open",
-        "Incidents of the market that are open.",
+        "Open market incidents.",
         {(severity,): severities[severity] for severity in get_args(Severity)},
         ["severity"],
     )
     yield gauge(
         "symbols_with_incident",
-        "Symbols with an incident open that is a warning or critical.",
+        "Symbols with an open warning or critical incident.",
         sum(monitor.incidents.open is not None for monitor in monitors),
     )
     yield gauge("tracked_symbols", "Symbols watched.", len(monitors))
     yield gauge(
         "warming_up_symbols",
-        "Symbols none of whose detectors judges yet.",
+        "Symbols for which no detector is past its warm-up.",
         sum(monitor.warming_up for monitor in monitors),
     )
     yield gauge("resting_orders", "Orders in the books.", sum(len(m.book.orders) for m in monitors))
     yield gauge(
         "tracked_accounts",
-        "Accounts whose leverage habit is known, summed over symbols.",
+        "Accounts with a leverage baseline, summed over symbols.",
         sum(len(m.leverage_baselines.recent) + len(m.leverage_baselines.older) for m in monitors),
     )
 
@@ -109,7 +113,7 @@ class LabelledSymbols:
         signals = [monitor.signal for monitor in chosen if monitor.signal is not None]
         yield gauge(
             "symbol_stress_ratio",
-            "How surprising the last bar was: 0 is ordinary, 1 is an alarm.",
+            "Stress of the last bar: 0 is ordinary, 1 is an alarm.",
             {(s.symbol,): s.stress_ratio for s in signals if s.stress_ratio is not None},
             ["symbol"],
             unit="ratio",
@@ -130,7 +134,7 @@ class LabelledSymbols:
         yield from _leverage(bars)
         yield gauge(
             "incident_start_timestamp_seconds",
-            "When the incident that is open began, in event time since the Unix epoch.",
+            "Start of the open incident, in event time since the Unix epoch.",
             {
                 (alert.symbol, alert.detector, alert.severity): alert.starts_at / 1e9
                 for monitor in chosen
@@ -141,7 +145,7 @@ class LabelledSymbols:
         )
         yield gauge(
             "unlabelled_symbols",
-            "Symbols watched that have no series of their own: more than limits.labelled_symbols.",
+            "Watched symbols without own series, beyond limits.labelled_symbols.",
             len(monitors) - len(chosen),
         )
 
@@ -164,7 +168,7 @@ def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
     )
     yield gauge(
         "symbol_depth_notional",
-        "What rests within 25 bps of the mid price, in the quote currency.",
+        "Notional resting within 25 bps of the mid price, in the quote currency.",
         {
             (symbol, side): depth[NEAR_BAND]
             for symbol, book in books.items()
@@ -174,14 +178,15 @@ def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
     )
     yield gauge(
         "symbol_usual_depth_notional",
-        "What usually rests within 25 bps of the mid price on both sides, in the quote currency.",
+        "Usual notional resting within 25 bps of the mid price, both sides, in the quote currency.",
         single({bar.symbol: bar.usual_depth for bar in bars if bar.usual_depth > 0.0}),
         ["symbol"],
     )
     recent = {bar.symbol: bar.spans[RATE_SPAN] for bar in bars}
     yield gauge(
         "symbol_events_per_second",
-        "Orders, cancels and trades a second, of about the last 15 s up to the last bar.",
+        "Orders, cancels and trades per second over about the last 15 s before "
+        "the end of the last bar.",
         {
             (symbol, kind): count / SPANS_SECONDS[RATE_SPAN]
             for symbol, flow in recent.items()
@@ -200,14 +205,14 @@ def _leverage(bars: Sequence[Bar]) -> Iterator[Metric]:
     minutes = {bar.symbol: bar.spans[-1] for bar in bars if bar.spans[-1].leveraged > 0.0}
     yield gauge(
         "symbol_leverage_excess_ratio",
-        "How far the leverage of a minute's new orders is above the accounts' own habits.",
+        "Leverage of the last minute's new orders above the accounts' baselines.",
         single({symbol: excess_ratio(minute) for symbol, minute in minutes.items()}),
         ["symbol"],
         unit="ratio",
     )
     yield gauge(
         "symbol_near_maximum_leverage_ratio",
-        "The share of a minute's new leveraged orders that is near the venue's maximum.",
+        "Share of the last minute's new leveraged notional near the venue's maximum leverage.",
         single({symbol: near_maximum_ratio(minute) for symbol, minute in minutes.items()}),
         ["symbol"],
         unit="ratio",

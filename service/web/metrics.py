@@ -53,7 +53,7 @@ class ForeshockCollector(Collector):
         yield gauge("connected", "1 while a member of the consumer group.", view.connected)
         yield gauge(
             "false_alarm_budget_per_day",
-            "The false alarms a symbol and day that thresholds are set for, the mean over symbols.",
+            "False-alarm budget per symbol and day, mean over symbols.",
             view.budget_per_day,
         )
         yield counter(
@@ -69,8 +69,8 @@ class ForeshockCollector(Collector):
         yield from market(view.counters, monitors)
         yield gauge(
             "market_wide_symbols",
-            "Symbols in the market-wide incident that is open, at the instance that watches for "
-            "it; 0 elsewhere.",
+            "Symbols in the open market-wide incident, on the instance that "
+            "watches for it; 0 elsewhere.",
             view.market_wide_symbols,
         )
         yield gauge(
@@ -80,7 +80,7 @@ class ForeshockCollector(Collector):
         )
         yield counter(
             "market_watch_failures",
-            "Times that watching for market-wide incidents failed; it is tried again.",
+            "Failures of the market-wide watch; it is retried.",
             view.counters.market_failures,
         )
         yield from feeds(view.counters, monitors)
@@ -92,7 +92,7 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
     yield counter("records", "Records read.", single(counters.records), ["topic"])
     yield counter(
         "events",
-        "Events by what became of them.",
+        "Events by outcome.",
         {
             ("scored",): tally.scored,
             ("late",): tally.late,
@@ -110,11 +110,13 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
     )
     yield counter(
         "snapshots_left_out",
-        "Records and sets of records on the snapshots topic that a restoration could not use.",
+        "Unusable records or snapshots on the snapshots topic, by reason.",
         {(reason,): counters.snapshots_left_out[reason] for reason in get_args(Problem)},
         ["reason"],
     )
-    yield counter("rebalances", "Times that partitions were handed back.", counters.rebalances)
+    yield counter(
+        "rebalances", "Rebalances in which partitions were handed back.", counters.rebalances
+    )
     yield counter("commits", "Commits of offsets.", counters.commits)
     yield counter(
         "restore_records", "Records read to restore partitions.", counters.restore.records
@@ -125,10 +127,15 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
         counters.restore.value_bytes,
         unit="bytes",
     )
-    yield counter("muted_alerts", "Alerts that were out already.", tally.withheld_alerts)
+    yield counter(
+        "muted_alerts",
+        "Alerts not repeated because they were published before.",
+        tally.withheld_alerts,
+    )
     yield counter(
         "incidents",
-        "Incidents that opened (warning), became or are critical, or tell of a drift (info).",
+        "Incidents opened (warning), escalated or opened as critical "
+        "(critical), and drifts (info).",
         # All series from the start: rate() ignores the first value of a new series.
         {
             kind: counters.incidents[kind]
@@ -146,14 +153,14 @@ def _output(published: Published) -> Iterator[Metric]:
     yield counter("alerts_published", "Alerts sent to Kafka.", single(published.alerts), ["status"])
     yield counter("signals_published", "Signals sent to Kafka.", published.signals)
     yield counter("snapshots_written", "Snapshots sent to Kafka.", published.snapshots)
-    yield counter("publish_errors", "Sends that Kafka did not take.", published.errors)
+    yield counter("publish_errors", "Failed sends to Kafka.", published.errors)
 
 
 def _partitions(view: View) -> Iterator[Metric]:
     partitions = view.partitions
     yield gauge(
         "consumer_lag_records",
-        "Records that are there and not yet read.",
+        "Records not read yet.",
         {(topic, str(number)): lag for (topic, number), lag in view.lags.items()},
         ["topic", "partition"],
         unit="records",
@@ -166,7 +173,7 @@ def _partitions(view: View) -> Iterator[Metric]:
     }
     yield gauge(
         "watermark_delay_seconds",
-        "How far the market as seen lags behind the clock.",
+        "Wall clock minus the partition's watermark.",
         single(delays),
         ["partition"],
         unit="seconds",
@@ -174,7 +181,7 @@ def _partitions(view: View) -> Iterator[Metric]:
     waiting = {number for (_, number), lag in view.lags.items() if lag > 0}
     yield gauge(
         "behind_seconds",
-        "The watermark's delay where records wait to be read, 0 where none do.",
+        "Watermark delay of a partition with unread records; 0 without.",
         single({number: delay * (number in waiting) for number, delay in delays.items()}),
         ["partition"],
         unit="seconds",
@@ -182,12 +189,12 @@ def _partitions(view: View) -> Iterator[Metric]:
     yield gauge("assigned_partitions", "Partition numbers owned and restored.", len(partitions))
     yield gauge(
         "paused_partitions",
-        "Topic partitions paused because too much of them waits.",
+        "Topic partitions paused because too many of their events wait.",
         sum(len(partition.paused) for partition in partitions.values()),
     )
     yield gauge(
         "buffered_events",
-        "Events read that wait for their turn in time.",
+        "Events read and waiting for event-time order.",
         sum(
             partition.task.aligner.pending(stream)
             for partition in partitions.values()
@@ -196,17 +203,17 @@ def _partitions(view: View) -> Iterator[Metric]:
     )
     yield gauge(
         "restoring_partitions",
-        "Topic partitions assigned whose state is not restored yet.",
+        "Assigned topic partitions whose state is not restored yet.",
         view.restoring,
     )
     yield gauge(
         "replaying_partitions",
-        "Partition numbers that read again what was read before a restart.",
+        "Partition numbers that read records from before a restart again.",
         sum(partition.task.resuming for partition in partitions.values()),
     )
     yield gauge(
         "restore_seconds",
-        "The longest that restoring one of the owned partitions took.",
+        "Longest restore among the owned partitions.",
         max((partition.restored_in_seconds for partition in partitions.values()), default=0.0),
         unit="seconds",
     )
@@ -216,13 +223,13 @@ def _deliveries(deliveries: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
     labels = ["alertmanager"]
     yield gauge(
         "alertmanager_up",
-        "1 where the last request to an Alertmanager was answered, 0 where it was not.",
+        "1 if the last request to Alertmanager was answered, 0 if not.",
         single({url: d.up for url, d in deliveries.items() if d.up is not None}),
         labels,
     )
     yield counter(
         "notifications",
-        "Alerts for Alertmanager by what became of them.",
+        "Alerts for Alertmanager by outcome.",
         {
             (url, outcome): count
             for url, d in deliveries.items()
@@ -236,13 +243,13 @@ def _deliveries(deliveries: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
     )
     yield counter(
         "notification_failures",
-        "Requests to Alertmanager that failed and are tried again.",
+        "Failed requests to Alertmanager; they are retried.",
         single({url: d.failures for url, d in deliveries.items()}),
         labels,
     )
     yield gauge(
         "notifications_waiting",
-        "Alerts that wait to be sent to Alertmanager.",
+        "Alerts waiting to be sent to Alertmanager.",
         single({url: d.waiting for url, d in deliveries.items()}),
         labels,
     )

@@ -1,14 +1,18 @@
-"""Screenshots of the console in three states, and on a telephone: ``make screenshots``."""
+"""Screenshots of the console in three states, and on a telephone: ``make screenshots``.
+
+The upper part of the cascade becomes the picture of the README.
+"""
 
 import asyncio
 import logging
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, FloatRect, Page
 
 from tests.chromium import MISSING, PHONE, browser, chromium, new_page
 from tests.console.desk import (
@@ -20,6 +24,10 @@ from tests.console.desk import (
     Desk,
     served,
 )
+
+PICTURE = Path("docs/images/console.png")
+"""The picture of the README; it stays under 200 kB."""
+PICTURE_CLIP = FloatRect(x=0, y=0, width=1440, height=765)
 
 STATES = {"calm": CALM_SECONDS, "stress": STRESS_SECONDS, "cascade": CASCADE_SECONDS}
 
@@ -36,6 +44,7 @@ async def states(its: Browser, out: Path) -> AsyncIterator[tuple[str, Page]]:
             await told(page, seconds)
             await page.screenshot(path=out / f"console-{name}.png", full_page=True)
             yield name, page
+        await page.screenshot(path=out / PICTURE.name, clip=PICTURE_CLIP)
         phone = await new_page(its, PHONE)
         await phone.goto(url)
         await drawn(phone)
@@ -66,6 +75,8 @@ async def main(out: Path) -> None:
     async with browser(path) as its:
         async for name, _ in states(its, out):
             print(out / f"console-{name}.png")  # noqa: T201 - the command's output
+    PICTURE.parent.mkdir(exist_ok=True)
+    shutil.copyfile(out / PICTURE.name, PICTURE)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ async def diagnose(kafka: KafkaSettings, timeout_seconds: float) -> str | None:
     return None
 
 
-def _sentence(  # noqa: PLR0911 - one return a kind
+def _sentence(  # noqa: PLR0911 - one return per kind
     kafka: KafkaSettings, broker: str, error: BaseException
 ) -> str | None:
     """Return the problem and the setting that fixes it; None if the broker was not reached."""
