@@ -237,6 +237,7 @@ class Service:
             market_alerts=self._market.open_alerts() if self._market is not None else {},
             market_watched=self._market is not None and self._market.watching,
             market_wide_symbols=self._market.symbols if self._market is not None else 0,
+            stuck=session.watchdog.stuck(time.monotonic()) if session is not None else {},
         )
         default = self._settings.detection.false_alarms_per_day
         view.budget_per_day = mean_budget_per_day(view.monitors, default)
@@ -250,6 +251,9 @@ class Service:
             checks["group"] = "joining"
         elif session.restoring:
             checks["state"] = _restoring(session.restoring, self._counters.restore)
+        if session is not None:
+            stuck = session.watchdog.stuck(time.monotonic())
+            checks |= {f"partition {number}": why for number, why in sorted(stuck.items())}
         since_poll = time.monotonic() - self._counters.last_poll_at
         stalled = self._counters.last_poll_at > 0.0 and since_poll > STALLED_SECONDS
         live = session is None or not stalled

@@ -23,6 +23,7 @@ from service.kafka.limit_log import LimitLog
 from service.kafka.membership import Membership
 from service.kafka.offsets import GroupOffsets
 from service.kafka.partition import Partition, by_number, reset_offsets
+from service.kafka.progress_watchdog import ProgressWatchdog
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.pipeline.output import Watcher
@@ -77,6 +78,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._membership = Membership(settings.kafka.session_timeout_seconds)
         self._offsets = GroupOffsets(clients, settings.kafka.group_id, self._membership)
         self._saving = SnapshotWriter(clients.publisher, self._membership, settings_hash(settings))
+        self.watchdog = ProgressWatchdog()
         self.joined = False
         self.partitions: dict[int, Partition] = {}
 
@@ -187,7 +189,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     self._limit_log.note(now)
                 if self._membership.holds():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
-            self._counters.last_poll_at = time.monotonic()
+            self._counters.last_poll_at = now = time.monotonic()
+            self.watchdog.note(self.partitions.values(), consumer.highwater, now)
         async with self._lock:
             self._raise_failure()
             await self._hand_back(self.partitions)

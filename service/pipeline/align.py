@@ -152,6 +152,11 @@ class Aligner:
         was_idle, stream_state.idle = stream_state.idle, idle
         return was_idle != idle
 
+    @property
+    def all_idle(self) -> bool:
+        """Whether no topic has more records: the watermark waits for none of them."""
+        return all(its.idle for its in self._streams.values())
+
     def reads(self, stream: str) -> bool:
         """Return whether a topic is one of the merged topics."""
         return stream in self._streams

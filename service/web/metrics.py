@@ -193,6 +193,11 @@ def _partitions(view: View) -> Iterator[Metric]:
         sum(len(partition.paused) for partition in partitions.values()),
     )
     yield gauge(
+        "stuck_partitions",
+        "Partition numbers that have work and have not advanced for a minute.",
+        len(view.stuck),
+    )
+    yield gauge(
         "buffered_events",
         "Events read and waiting for event-time order.",
         sum(

@@ -37,6 +37,8 @@ class View(Struct):
         Open market-wide alerts.
     market_wide_symbols
         Number of symbols in the open market-wide incident.
+    stuck
+        Partition numbers that have work and do not advance, each with what waits.
     """
 
     counters: ConsumerCounters
@@ -50,6 +52,7 @@ class View(Struct):
     market_watched: bool = False
     market_alerts: Mapping[int, list[Alert] | None] = {}
     market_wide_symbols: int = 0
+    stuck: Mapping[int, str] = {}
 
     @property
     def monitors(self) -> list[SymbolMonitor]:
