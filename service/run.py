@@ -35,6 +35,7 @@ from service.outputs.publisher import Published, Publisher
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
 from service.settings.types import KafkaSettings, Settings
+from service.web.address import authority
 from service.web.metrics import ForeshockCollector, registry
 from service.web.server import Health, HttpServer, start_http
 from service.web.view import View
@@ -318,7 +319,8 @@ async def serve(settings: Settings, source: Source) -> int:
     http = await start_service_http(
         settings, settings.http.port, service, web_config, collectors=[reloader]
     )
-    url = f"{'https' if web_config.tls else 'http'}://{settings.http.host}:{http.port}/"
+    where = authority(settings.http.host, http.port)
+    url = f"{'https' if web_config.tls else 'http'}://{where}/"
     log.info(
         "started",
         version=__version__,

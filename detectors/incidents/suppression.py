@@ -6,8 +6,10 @@ window, or the removal of a rule, they judge as without it.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from operator import itemgetter
 from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
@@ -46,7 +48,10 @@ class Window(Struct, frozen=True, kw_only=True):
     """A maintenance window, in which the alarms of some symbols are suppressed.
 
     It lasts ``length_ns`` from each of ``begins_ns`` (nanoseconds since the Unix epoch); its end is
-    exclusive. A ``weekly`` window repeats every week, before and after.
+    exclusive. A ``weekly`` window repeats every week, before and after. Its begins are in local
+    time where ``offsets`` are given: the moments at which the offset from UTC changes, ascending,
+    and the offset from then on, both in nanoseconds. Before the first moment the first offset
+    applies. A window that is open when the clocks change still lasts ``length_ns``.
     """
 
     symbols: tuple[str, ...]
@@ -55,6 +60,7 @@ class Window(Struct, frozen=True, kw_only=True):
     length_ns: int
     weekly: bool = False
     reason: str
+    offsets: tuple[tuple[int, int], ...] = ()
 
     def covers(self, ts_ns: int) -> bool:
         """Whether a moment lies in the window.
@@ -66,10 +72,25 @@ class Window(Struct, frozen=True, kw_only=True):
         >>> [upgrade.covers(at * hour) for at in (22, 23, 24, 25, 24 + 168)]
         [False, True, True, False, True]
         """
-        passed = (ts_ns - begin for begin in self.begins_ns)
         if self.weekly:
-            return any(since % WEEK_NS < self.length_ns for since in passed)
-        return any(0 <= since < self.length_ns for since in passed)
+            local_ns = ts_ns + self._offset_ns(ts_ns)
+            return any(
+                ts_ns - self._utc_ns(local_ns - (local_ns - begin) % WEEK_NS) < self.length_ns
+                for begin in self.begins_ns
+            )
+        return any(0 <= ts_ns - begin < self.length_ns for begin in self.begins_ns)
+
+    def _offset_ns(self, utc_ns: int) -> int:
+        """The offset of local time from UTC at a moment."""
+        if not self.offsets:
+            return 0
+        after = bisect_right(self.offsets, utc_ns, key=itemgetter(0))
+        return self.offsets[max(0, after - 1)][1]
+
+    def _utc_ns(self, local_ns: int) -> int:
+        """The moment of a local time. One that the clocks skip lies after the change."""
+        guess_ns = local_ns - self._offset_ns(local_ns)
+        return local_ns - self._offset_ns(guess_ns)
 
 
 class Suppression(Struct, frozen=True):

@@ -69,6 +69,7 @@ class Notifier:
         self._labels = parse_labels(settings.labels)
         self._password = read_secret("alertmanager.password", Secret(), settings.password_file)
         self._ssl = client_context("alertmanager.ca_file", settings.ca_file)
+        self._bearer()  # a file that cannot be read is reported at the start
         self._sent: dict[Key, _Sent] = {}
         urls = [url.strip().rstrip("/") for url in settings.urls.split(",") if url.strip()]
         self._queues = [AlertQueue(url, settings.queue_size) for url in dict.fromkeys(urls)]
@@ -99,6 +100,8 @@ class Notifier:
             yield
             return
         headers = {}
+        if self._settings.tenant:
+            headers["X-Scope-OrgID"] = self._settings.tenant
         if self._settings.username:
             headers["Authorization"] = aiohttp.encode_basic_auth(
                 self._settings.username, self._password.reveal(), "utf-8"
@@ -181,6 +184,14 @@ class Notifier:
             else:
                 waits = delays(rng)
 
+    def _bearer(self) -> dict[str, str]:
+        """The header with the token. The file is read for each request: tokens are replaced."""
+        file = self._settings.bearer_token_file
+        if not file:
+            return {}
+        token = read_secret("alertmanager.bearer_token", Secret(), file).reveal()
+        return {"Authorization": f"Bearer {token}"}
+
     async def _send(
         self, queue: AlertQueue, http: aiohttp.ClientSession, items: Sequence[QueuedAlert]
     ) -> None:
@@ -195,7 +206,7 @@ class Notifier:
         async with http.post(
             queue.url + PATH,
             data=body(alerts),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", **self._bearer()},
             allow_redirects=False,
         ) as answer:
             status, reason = answer.status, await answer.text(errors="replace")

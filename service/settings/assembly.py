@@ -13,6 +13,7 @@ from detectors.reconfigure import reconfigure
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import STREAMS, Decoder
+from service.settings.time_zones import utc_offsets
 from service.settings.types import Day, FeedSettings, MaintenanceSettings, Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,6 +95,7 @@ def _window(entry: MaintenanceSettings) -> Window:
         begins_ns=tuple(_ns(begin - _EPOCH) for begin in begins),
         length_ns=_ns(length),
         weekly=entry.days is not None,
+        offsets=utc_offsets(entry.time_zone) if entry.time_zone is not None else (),
         reason=entry.reason,
     )
 

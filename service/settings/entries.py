@@ -12,6 +12,7 @@ import msgspec
 
 from detectors.catalogue import NAMES
 from service.describe import expected, shortened, shown
+from service.settings.time_zones import zone_names
 from service.settings.types import MaintenanceSettings, OverrideSettings, Settings
 
 Entry = OverrideSettings | MaintenanceSettings
@@ -23,6 +24,7 @@ ENTRY_TYPES: dict[str, type[Entry]] = {
 
 _ONCE = ("from", "until")
 _WEEKLY = ("days", "start", "minutes")
+_ZONE = "time_zone"
 
 
 def read_entries(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], list[str]]:
@@ -114,6 +116,16 @@ def _window_conflicts(entry: MaintenanceSettings, place: str) -> Iterator[str]:
     present = [key for key, value in msgspec.to_builtins(entry).items() if value is not None]
     once = [key for key in _ONCE if key in present]
     weekly = [key for key in _WEEKLY if key in present]
+    if entry.time_zone is not None:
+        if once:
+            yield (
+                f".{_ZONE}{place}: from and until have an offset of their own; a time zone is for "
+                "a weekly window"
+            )
+        if entry.time_zone not in zone_names():
+            close = difflib.get_close_matches(entry.time_zone, zone_names(), n=1)
+            meant = f"; did you mean {shown(close[0])}?" if close else ""
+            yield f".{_ZONE} = {shown(entry.time_zone)}{place}: no such time zone{meant}"
     if once and weekly:
         yield (
             f"{place}: it has both {' and '.join(once)} and {' and '.join(weekly)}; a window is "

@@ -17,6 +17,14 @@ def contradictions(kafka: KafkaSettings) -> Iterator[str]:
     No sentence contains a secret.
     """
     protocol = kafka.security_protocol
+    if "://" in kafka.bootstrap_servers:
+        plain = ",".join(
+            server.strip().rpartition("://")[2] for server in kafka.bootstrap_servers.split(",")
+        )
+        yield (
+            f'kafka.bootstrap_servers = "{kafka.bootstrap_servers}": leave the scheme out and '
+            f'write "{plain}"; kafka.security_protocol ("{protocol}") says how to connect'
+        )
     for secret in ("ssl_key_password", "sasl_password", "oauth_client_secret"):
         if getattr(kafka, secret) and getattr(kafka, f"{secret}_file"):
             yield f"kafka.{secret} and kafka.{secret}_file are both set; set one of them"

@@ -22,7 +22,13 @@ from service.pipeline.wire import STREAMS
 from service.settings.entries import ENTRY_TYPES, entries_as_toml, read_entries
 from service.settings.kafka_security import contradictions
 from service.settings.secrets import HIDDEN, Secret, decode_secret, encode_hidden
-from service.settings.types import OWN_LABELS, FieldSettings, Settings, parse_labels
+from service.settings.types import (
+    OWN_LABELS,
+    AlertmanagerSettings,
+    FieldSettings,
+    Settings,
+    parse_labels,
+)
 
 PREFIX = "FORESHOCK_"
 CONFIG_VARIABLE = "FORESHOCK_CONFIG"
@@ -308,14 +314,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
                 both = f"{read[venue_field]} and {field}"
                 yield f'{_FIELDS}.{stream}: {both} are mapped to the same field "{venue_field}"'
             read[venue_field] = field
-    alertmanager = settings.alertmanager
-    if bool(alertmanager.username) != bool(alertmanager.password_file):
-        yield (
-            f'alertmanager.username = "{alertmanager.username}": set both '
-            "alertmanager.username and alertmanager.password_file, or neither"
-        )
-    for name in sorted(OWN_LABELS & parse_labels(alertmanager.labels).keys()):
-        yield f'alertmanager.labels = "{alertmanager.labels}": {name} is a reserved label'
+    yield from _alertmanager_conflicts(settings.alertmanager)
     needed = settings.detection.warmup_bars * settings.time.bar_seconds
     if settings.state.warmup_window_seconds < needed:
         yield (
@@ -323,3 +322,17 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"takes detection.warmup_bars x time.bar_seconds = {needed:g} seconds; set it to at "
             "least that"
         )
+
+
+def _alertmanager_conflicts(alertmanager: AlertmanagerSettings) -> Iterator[str]:
+    if bool(alertmanager.username) != bool(alertmanager.password_file):
+        yield (
+            f'alertmanager.username = "{alertmanager.username}": set both '
+            "alertmanager.username and alertmanager.password_file, or neither"
+        )
+    if alertmanager.bearer_token_file and alertmanager.username:
+        yield (
+            "alertmanager.bearer_token_file and alertmanager.username are both set; set one of them"
+        )
+    for name in sorted(OWN_LABELS & parse_labels(alertmanager.labels).keys()):
+        yield f'alertmanager.labels = "{alertmanager.labels}": {name} is a reserved label'

@@ -55,6 +55,13 @@ Labels = Annotated[
 OWN_LABELS = frozenset({"alertname", "symbol", "detector", "severity"})
 """Labels that identify an incident; you cannot configure them."""
 
+Tenant = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9!_.*'()-]{0,150}$",
+        description="""up to 150 letters, digits and !-_.*'(), or "" for none""",
+    ),
+]
 _TOPIC = "a topic name: up to 249 letters, digits, dots, dashes and underscores"
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$", description=_TOPIC)]
 OptionalTopic = Annotated[
@@ -72,6 +79,14 @@ Detectors = Annotated[
 Moment = Annotated[
     datetime, Meta(tz=True, description="a time with its offset, such as 2026-03-07T22:00:00Z")
 ]
+TimeZone = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$",
+        max_length=64,
+        description='a time zone of the IANA database, such as "Europe/Berlin"',
+    ),
+]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Days = Annotated[
     tuple[Day, ...],
@@ -84,7 +99,7 @@ TimeOfDay = Annotated[
     str,
     Meta(
         pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
-        description='a time of day, UTC, from "00:00" to "23:59"',
+        description='a time of day from "00:00" to "23:59"',
     ),
 ]
 
@@ -244,6 +259,8 @@ class AlertmanagerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     queue_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     username: UserName = ""
     password_file: File = ""
+    bearer_token_file: File = ""
+    tenant: Tenant = ""
     ca_file: File = ""
 
 
@@ -281,6 +298,7 @@ class MaintenanceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     days: Days | None = None
     start: TimeOfDay | None = None
     minutes: Annotated[int, Meta(ge=1, le=10_080)] | None = None
+    time_zone: TimeZone | None = None
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from service.errors import OperatorError
+from service.web.address import authority
 from service.web.basic_auth import basic_auth
 from service.web.web_config import WebConfig
 
@@ -114,7 +115,7 @@ async def start_http(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=web_config.tls).start()
+        await web.TCPSite(runner, host.strip("[]"), port, ssl_context=web_config.tls).start()
     except OSError as error:
         await runner.cleanup()
         raise OperatorError(_cannot_listen(host, port, error)) from None
@@ -166,7 +167,7 @@ async def _log_request(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:
-    where = f"cannot serve HTTP on {host}:{port}"
+    where = f"cannot serve HTTP on {authority(host, port)}"
     change = "set http.port (FORESHOCK_HTTP__PORT)"
     if error.errno == errno.EADDRINUSE:
         return f"{where}: another program uses the port; stop it, or {change} to a free one"

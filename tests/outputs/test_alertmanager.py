@@ -134,6 +134,20 @@ async def test_what_is_open_is_told_again_and_what_is_open_no_more_has_ended():
     assert sum(notifier.deliveries[manager.url].delay_counts) == 0
 
 
+async def test_a_token_that_is_replaced_and_the_tenant_are_sent_along(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    settings = {"bearer_token_file": str(token), "tenant": "desk-1"}
+    async with fake_alertmanager() as manager, notifying(manager.url, **settings) as notifier:
+        notifier.notify(0, alert("A"))
+        await until(lambda: len(manager.alerts) == 1)
+        token.write_text("second\n")
+        notifier.notify(0, alert("B"))
+        await until(lambda: len(manager.alerts) == 2)
+    sent = {(h["Authorization"], h["X-Scope-OrgID"]) for h in manager.headers}
+    assert sent == {("Bearer first", "desk-1"), ("Bearer second", "desk-1")}
+
+
 async def test_what_is_not_known_or_not_owned_is_not_told():
     market = Market()
     async with (

@@ -37,6 +37,10 @@ def kafka(**settings: str) -> dict[str, str]:
             kafka(sasl_username="me"),
             'kafka.sasl_username has no effect: kafka.security_protocol = "PLAINTEXT" has no SASL',
         ),
+        (
+            kafka(bootstrap_servers="PLAINTEXT://a:9092, b:9092"),
+            'leave the scheme out and write "a:9092,b:9092"; kafka.security_protocol',
+        ),
         (kafka(ssl_ca_file="ca.pem"), "kafka.ssl_ca_file has no effect: kafka.security_protocol"),
         (
             kafka(security_protocol="SASL_PLAINTEXT", ssl_ca_file="ca.pem"),

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,42 @@ def test_a_weekly_window_is_on_the_days_that_it_names():
             covered = [weekly.covers(at + shift) for at in (begin - 1, begin, end - 1, end)]
             assert covered == [False, True, True, False]
         assert not weekly.covers(begin - DAY)
+
+
+ZONED = """
+[[maintenance]]
+symbols = ["*"]
+reason = "restart"
+days = ["sun"]
+start = "01:30"
+minutes = 120
+time_zone = "Europe/Berlin"
+"""
+
+
+@pytest.mark.parametrize(
+    ("begins", "offset_hours"),
+    [
+        ("2026-01-11T01:30", 1),  # winter
+        ("2026-07-12T01:30", 2),  # summer
+        ("2026-03-29T01:30", 1),  # the clocks go forward while it lasts
+        ("2026-10-25T01:30", 2),  # and back
+    ],
+)
+def test_a_weekly_window_follows_its_time_zone(begins, offset_hours):
+    (window,) = suppression(loaded(ZONED).settings).windows
+    local = datetime.fromisoformat(begins + "+00:00")
+    begin = int(local.timestamp()) * SECOND - offset_hours * HOUR
+    covered = [window.covers(at) for at in (begin - 1, begin, begin + 2 * HOUR - 1)]
+    assert covered == [False, True, True]
+    assert not window.covers(begin + 2 * HOUR)
+    assert not window.covers(begin + DAY)
+
+
+def test_a_window_whose_begin_the_clocks_skip_begins_at_the_change():
+    (window,) = suppression(loaded(ZONED.replace("01:30", "02:30")).settings).windows
+    change = int(datetime.fromisoformat("2026-03-29T01:00+00:00").timestamp()) * SECOND
+    assert [window.covers(at) for at in (change - 1, change)] == [False, True]
 
 
 def test_without_them_nothing_is_suppressed():
@@ -208,8 +245,16 @@ ONCE = "from = 2026-01-05T01:00:00Z\n"
             'maintenance[0].days = ["Sat"]: it must be a list of days out of',
         ),
         (
+            WINDOW + 'days = ["mon"]\nstart = "01:00"\nminutes = 5\ntime_zone = "Europe/Berlim"',
+            'time_zone = "Europe/Berlim": no such time zone; did you mean "Europe/Berlin"?',
+        ),
+        (
+            WINDOW + ONCE + 'until = 2026-01-05T02:00:00Z\ntime_zone = "Europe/Berlin"',
+            "maintenance[0].time_zone: from and until have an offset of their own",
+        ),
+        (
             WINDOW + 'days = ["sat"]\nstart = "24:00"\nminutes = 60',
-            'maintenance[0].start = "24:00": it must be a time of day, UTC',
+            'maintenance[0].start = "24:00": it must be a time of day',
         ),
         (
             WINDOW + 'days = ["sat"]\nstart = "23:00"\nminutes = 10081',

@@ -18,9 +18,10 @@ CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.
 USERS = "basic_auth_users: {me: $2b$04$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}\n"
 
 
-async def exit_code(port: int) -> int:
-    command = [sys.executable, "-m", "service.web.probe"]
-    environment = {"FORESHOCK_HTTP__PORT": str(port), "PYTHONPATH": str(Path(__file__).parents[2])}
+async def exit_code(port: int, *arguments: str, **variables: str) -> int:
+    command = [sys.executable, "-m", "service.web.probe", *arguments]
+    address = variables or {"FORESHOCK_HTTP__PORT": str(port)}
+    environment = {**address, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = await asyncio.to_thread(
         subprocess.run, command, env=environment, capture_output=True, text=True, check=False
     )
@@ -28,11 +29,13 @@ async def exit_code(port: int) -> int:
     return done.returncode
 
 
-async def served(folder: Path, web_config: str, *, live: bool) -> HttpServer:
+async def served(
+    folder: Path, web_config: str, *, live: bool, host: str = "127.0.0.1"
+) -> HttpServer:
     file = folder / "web.yml"
     file.write_text(web_config)
     return await start_http(
-        "127.0.0.1",
+        host,
         0,
         registry=CollectorRegistry(),
         health=lambda: Health(live=live, ready=False, checks={}),
@@ -56,6 +59,30 @@ async def test_a_demand_for_a_certificate_is_a_sign_of_life(tmp_path: Path):
     server = await served(tmp_path, TLS + CLIENTS, live=True)
     try:
         assert await exit_code(server.port) == 0
+    finally:
+        await server.close()
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+async def test_a_service_that_listens_on_ipv6_only_is_found(tmp_path: Path, host: str):
+    server = await served(tmp_path, "", live=True, host=host)
+    variables = {"FORESHOCK_HTTP__PORT": str(server.port), "FORESHOCK_HTTP__HOST": host}
+    try:
+        assert await exit_code(server.port, **variables) == 0
+    finally:
+        await server.close()
+
+
+async def test_the_address_is_read_from_the_configuration_file(tmp_path: Path):
+    server = await served(tmp_path, "", live=True, host="::1")
+    file = tmp_path / "foreshock.toml"
+    file.write_text(f'[http]\nhost = "::1"\nport = {server.port}\n')
+    try:
+        assert await exit_code(server.port, FORESHOCK_CONFIG=str(file)) == 0
+        assert await exit_code(server.port, str(file), PATH="") == 0
+        # A variable comes before the file, as for the service.
+        both = {"FORESHOCK_CONFIG": str(file), "FORESHOCK_HTTP__HOST": "127.0.0.1"}
+        assert await exit_code(server.port, **both) == 1
     finally:
         await server.close()
 
