@@ -26,6 +26,8 @@ from service.errors import OperatorError
 from service.kafka.clients import Clients
 from service.kafka.cluster.connection import client_options
 from service.kafka.cluster.inspection import explain, verify_topics
+from service.kafka.cluster.placement import misplaced, sample
+from service.kafka.cluster.topics import Topic
 from service.kafka.counters import ConsumerCounters
 from service.kafka.market_watch import MarketWatch
 from service.kafka.read_back import Progress
@@ -238,6 +240,7 @@ class Service:
             market_alerts=self._market.open_alerts() if self._market is not None else {},
             market_watched=self._market is not None and self._market.watching,
             market_wide_symbols=self._market.symbols if self._market is not None else 0,
+            misplaced_symbols=len(session.placement.misplaced) if session is not None else 0,
             stuck=session.watchdog.stuck(time.monotonic()) if session is not None else {},
         )
         default = self._settings.detection.false_alarms_per_day
@@ -302,6 +305,17 @@ async def start_service_http(
     )
 
 
+async def _report_misplaced(settings: Settings, topics: Mapping[str, Topic]) -> None:
+    """Say at the start whether symbols are in several partition numbers; the service goes on."""
+    try:
+        placement = await sample(settings, topics)
+    except (KafkaError, OSError) as error:
+        log.warning("the placement of symbols was not checked", reason=repr(error))
+        return
+    for sentence in misplaced(placement):
+        log.error("the topics are not co-partitioned", reason=sentence)
+
+
 async def serve(settings: Settings, source: Source) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit status."""
     stop = asyncio.Event()
@@ -315,6 +329,7 @@ async def serve(settings: Settings, source: Source) -> int:
     for hint in report.hints:
         log.warning("input not read", reason=hint)
     topics = input_topics(settings, report.topics)
+    await _report_misplaced(settings, report.topics)
     service = Service(settings, topics)
     http = await start_service_http(
         settings, settings.http.port, service, web_config, collectors=[reloader]

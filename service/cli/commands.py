@@ -187,6 +187,7 @@ def asyncapi(arguments: argparse.Namespace) -> int:
 def topics(arguments: argparse.Namespace) -> int:
     """``foreshock topics``."""
     from service.kafka.cluster.inspection import create_missing, inspect_topics
+    from service.kafka.cluster.placement import misplaced, sample
     from service.kafka.cluster.topics import table
     from service.settings.load import load_settings
 
@@ -200,13 +201,14 @@ def topics(arguments: argparse.Namespace) -> int:
         _say(f"created {', '.join(created)}\n" if created else "no topic was missing\n")
     report = asyncio.run(inspect_topics(settings))
     _say(table(settings, report))
-    for problem in report.problems:
+    problems = (*report.problems, *misplaced(asyncio.run(sample(settings, report.topics))))
+    for problem in problems:
         _say(f"\nproblem: {problem}")
     for hint in report.hints:
         _say(f"\nnote: {hint}")
-    if not report.problems:
+    if not problems:
         _say("\nno problem found")
-    return 1 if report.problems else 0
+    return 1 if problems else 0
 
 
 def _say(text: str) -> None:

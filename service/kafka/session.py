@@ -23,6 +23,7 @@ from service.kafka.limit_log import LimitLog
 from service.kafka.membership import Membership
 from service.kafka.offsets import GroupOffsets
 from service.kafka.partition import Partition, by_number, reset_offsets
+from service.kafka.placement_watch import PlacementWatch
 from service.kafka.progress_watchdog import ProgressWatchdog
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
@@ -79,6 +80,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._offsets = GroupOffsets(clients, settings.kafka.group_id, self._membership)
         self._saving = SnapshotWriter(clients.publisher, self._membership, settings_hash(settings))
         self.watchdog = ProgressWatchdog()
+        self.placement = PlacementWatch()
         self.joined = False
         self.partitions: dict[int, Partition] = {}
 
@@ -191,6 +193,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._counters.last_poll_at = now = time.monotonic()
             self.watchdog.note(self.partitions.values(), consumer.highwater, now)
+            self.placement.note(self.partitions.values(), now)
         async with self._lock:
             self._raise_failure()
             await self._hand_back(self.partitions)

@@ -198,6 +198,11 @@ def _partitions(view: View) -> Iterator[Metric]:
         len(view.stuck),
     )
     yield gauge(
+        "misplaced_symbols",
+        "Symbols whose events are not in one partition number: their books are wrong.",
+        view.misplaced_symbols,
+    )
+    yield gauge(
         "buffered_events",
         "Events read and waiting for event-time order.",
         sum(

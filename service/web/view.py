@@ -39,6 +39,8 @@ class View(Struct):
         Number of symbols in the open market-wide incident.
     stuck
         Partition numbers that have work and do not advance, each with what waits.
+    misplaced_symbols
+        Number of symbols whose events are in several partition numbers.
     """
 
     counters: ConsumerCounters
@@ -53,6 +55,7 @@ class View(Struct):
     market_alerts: Mapping[int, list[Alert] | None] = {}
     market_wide_symbols: int = 0
     stuck: Mapping[int, str] = {}
+    misplaced_symbols: int = 0
 
     @property
     def monitors(self) -> list[SymbolMonitor]:

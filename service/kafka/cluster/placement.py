@@ -1,0 +1,137 @@
+"""Whether all events of a symbol are in the same partition number of every topic.
+
+The brokers do not know: producers with different partitioners, or records without a key, put a
+symbol's orders and its cancels apart, and its book is wrong. A sample of the newest records shows
+it.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec import Struct, field
+
+from service.kafka.cluster.connection import client_options
+from service.kafka.cluster.topics import Topic
+from service.settings.assembly import decoders, input_topics
+from service.settings.types import Settings
+
+SAMPLE_RECORDS = 20
+"""The newest records of each topic partition that are looked at."""
+
+SAMPLE_SECONDS = 5.0
+"""What is not read by then is not looked at."""
+
+MAX_NAMED = 3
+"""The symbols that a sentence names."""
+
+
+class Placement(Struct):
+    """Where symbols were seen: the partition numbers of each topic; and records without a key."""
+
+    numbers: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    without_key: dict[str, int] = field(default_factory=dict)
+
+    def note(self, topic: str, number: int, symbols: Iterable[str]) -> None:
+        """Symbols were seen in a partition number of a topic."""
+        for symbol in symbols:
+            self.numbers.setdefault(symbol, {}).setdefault(topic, set()).add(number)
+
+
+def misplaced(placement: Placement) -> tuple[str, ...]:
+    """What is wrong with where symbols are, in sentences that say how to fix it.
+
+    >>> seen = Placement()
+    >>> seen.note("orders", 3, ["BTC-PERP"])
+    >>> seen.note("cancels", 7, ["BTC-PERP"])
+    >>> misplaced(seen)[0].partition(":")[0]
+    'BTC-PERP is in partition 3 of orders and in partition 7 of cancels'
+    """
+    sentences = []
+    split = {
+        symbol: topics
+        for symbol, topics in placement.numbers.items()
+        if len(set().union(*topics.values())) > 1
+    }
+    for symbol in sorted(split)[:MAX_NAMED]:
+        where = " and ".join(
+            f"in partition {', '.join(map(str, sorted(numbers)))} of {topic}"
+            for topic, numbers in split[symbol].items()
+        )
+        sentences.append(
+            f"{symbol} is {where}: all events of a symbol must be in one partition number. Key the "
+            "records by symbol, with the same partitioner in every producer"
+        )
+    if len(split) > MAX_NAMED:
+        sentences.append(f"{len(split) - MAX_NAMED} more symbols are in several partition numbers")
+    sentences += [
+        f"{count} of the sampled records of {topic} have no key, so that they are spread over all "
+        "partitions: key them by symbol"
+        for topic, count in placement.without_key.items()
+    ]
+    return tuple(sentences)
+
+
+async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
+    """Read the newest records of the input topics that exist, and note where symbols are.
+
+    Parameters
+    ----------
+    topics
+        The topics that exist, by name.
+
+    Raises
+    ------
+    KafkaError
+        The cluster does not answer.
+    """
+    placement = Placement()
+    streams = input_topics(settings, topics)
+    tps = [
+        TopicPartition(name, number)
+        for name in streams.values()
+        for number in range(topics[name].partitions)
+    ]
+    if not tps:
+        return placement
+    decoder = decoders(settings, streams)
+    stream_of = {name: stream for stream, name in streams.items()}
+    consumer = AIOKafkaConsumer(**client_options(settings.kafka), enable_auto_commit=False)
+    await consumer.start()
+    try:
+        records = await _newest(consumer, tps)
+    finally:
+        await consumer.stop()
+    for tp, batch in records.items():
+        decoded = decoder[stream_of[tp.topic]].decode([r.value for r in batch], _now_ns(batch))
+        placement.note(tp.topic, tp.partition, {event.symbol for event in decoded.events})
+        if without := sum(record.key is None for record in batch):
+            placement.without_key[tp.topic] = placement.without_key.get(tp.topic, 0) + without
+    return placement
+
+
+async def _newest(
+    consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]
+) -> dict[TopicPartition, list[Any]]:
+    """The newest records of some topic partitions, as far as they come in time."""
+    begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+    consumer.assign(tps)
+    unread = set()
+    for tp in tps:
+        start = max(begins[tp], ends[tp] - SAMPLE_RECORDS)
+        consumer.seek(tp, start)
+        if start < ends[tp]:
+            unread.add(tp)
+    found: dict[TopicPartition, list[Any]] = {}
+    deadline = asyncio.get_running_loop().time() + SAMPLE_SECONDS
+    while unread and asyncio.get_running_loop().time() < deadline:
+        for tp, batch in (await consumer.getmany(*unread, timeout_ms=200)).items():
+            found.setdefault(tp, []).extend(batch)
+        unread = {tp for tp in unread if await consumer.position(tp) < ends[tp]}
+    return found
+
+
+def _now_ns(batch: Sequence[Any]) -> int:
+    """A clock by which none of the records is ahead: here it only matters where they are."""
+    return int(max(record.timestamp for record in batch)) * 1_000_000
