@@ -27,7 +27,7 @@ from tests.console.desk import (
 
 PICTURE = Path("docs/images/console.png")
 """The picture of the README; it stays under 200 kB."""
-PICTURE_CLIP = FloatRect(x=0, y=0, width=1440, height=765)
+PICTURE_CLIP = FloatRect(x=0, y=0, width=1440, height=690)
 
 STATES = {"calm": CALM_SECONDS, "stress": STRESS_SECONDS, "cascade": CASCADE_SECONDS}
 
