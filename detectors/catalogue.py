@@ -1,4 +1,8 @@
-"""The detectors that run. A new detector needs a file, a line here and a section in the runbook."""
+"""The detectors that run.
+
+A new detector has a file of its own and a line here; docs/architecture.md ("Where to add things")
+lists what else it needs.
+"""
 
 from detectors import activity, cancel_burst, fading_book, leverage_jump, spoofing, thin_book
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY

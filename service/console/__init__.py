@@ -1,5 +1,5 @@
 """The console: a web page that shows stress, incidents and the health of the service, live.
 
-May import ``presentation``, ``web`` and ``settings``. Input: the live state of the process. Output:
-a page and a stream of its changes.
+Uses ``presentation``, ``web``, ``settings`` and ``pipeline``. Input: the live state of the
+process. Output: a page and a stream of its changes.
 """

@@ -1,4 +1,4 @@
 """The demo: an embedded broker, a simulated exchange, and the real service on a terminal page.
 
-May import everything but ``cli``. Input: options. Output: the page and a summary.
+Uses everything but ``cli``. Input: options. Output: the page and a summary.
 """

@@ -1,5 +1,5 @@
 """The Kafka session: assign, restore, poll, feed the pipeline, publish, save, commit, hand back.
 
-May import ``outputs``, ``settings`` and ``pipeline``. Input: records of the input topics. Output:
+Uses ``outputs``, ``settings`` and ``pipeline``. Input: records of the input topics. Output:
 results of the pipeline, sent through ``outputs``, and offsets, committed to the group.
 """

@@ -1,5 +1,5 @@
 """The destinations of the results: Kafka topics and Alertmanager.
 
-May import ``pipeline`` and ``settings``. Input: alerts, signals, dead letters and snapshots.
+Uses ``pipeline`` and ``settings``. Input: alerts, signals, dead letters and snapshots.
 Output: acknowledged records and HTTP requests.
 """

@@ -1,5 +1,5 @@
 """Shared by the console and the report: how incidents, series and values are shown to people.
 
-May import ``detectors`` and ``pipeline``. Input: alerts and numbers. Output: rows, phrases and
+Uses ``detectors`` and ``pipeline``. Input: alerts and numbers. Output: rows, phrases and
 static assets.
 """

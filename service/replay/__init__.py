@@ -1,5 +1,5 @@
 """Replay: runs recorded days from files through the pipeline at full speed.
 
-May import ``report``, ``settings`` and ``pipeline``. Input: a directory of NDJSON files. Output:
+Uses ``report``, ``settings`` and ``pipeline``. Input: a directory of NDJSON files. Output:
 alerts, signals, a summary and a report. ``files`` also writes such directories.
 """

@@ -1,5 +1,5 @@
 """The report: a replay as one HTML page and as a summary.
 
-May import ``presentation`` and ``pipeline``. Input: bars, signals and alerts. Output: one
+Uses ``presentation``, ``settings`` and ``pipeline``. Input: bars, signals and alerts. Output: one
 self-contained page.
 """

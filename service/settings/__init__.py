@@ -1,5 +1,5 @@
 """The settings: their types, and how they are read, checked, reloaded and turned into components.
 
-May import ``pipeline``. Input: a TOML file and ``FORESHOCK_…`` variables. Output: one ``Settings``
+Uses ``pipeline``. Input: a TOML file and ``FORESHOCK_…`` variables. Output: one ``Settings``
 value, and the components that it configures.
 """

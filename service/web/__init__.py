@@ -1,5 +1,5 @@
 """The HTTP server: probes, authentication and the Prometheus metrics.
 
-May import ``kafka``, ``outputs``, ``settings`` and ``pipeline``; it reads their live state for each
+Uses ``kafka``, ``outputs``, ``settings`` and ``pipeline``; it reads their live state for each
 request. Input: requests. Output: metric pages and probe results.
 """

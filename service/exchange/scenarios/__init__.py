@@ -1,4 +1,4 @@
 """The scenarios of a simulated market: stress, manipulation, session phases and feed faults.
 
-May import ``controls``. Input: a name, a strength and a time. Output: changes of the controls.
+Uses ``controls``. Input: a name, a strength and a time. Output: changes of the controls.
 """

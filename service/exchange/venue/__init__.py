@@ -1,5 +1,5 @@
 """The exchange itself: contracts, order matching, positions and margin, liquidations.
 
-May import ``controls`` and ``measures``. Input: orders. Output: the events that an exchange
+Uses ``controls`` and ``measures``. Input: orders. Output: the events that an exchange
 publishes.
 """

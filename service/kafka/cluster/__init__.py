@@ -1,5 +1,5 @@
 """The Kafka cluster: how to connect to it, its topics, and the permissions of this user.
 
-May import ``settings``. Input: settings. Output: client options, problems with the topics, and
+Uses ``settings``. Input: settings. Output: client options, problems with the topics, and
 topics that were created.
 """
