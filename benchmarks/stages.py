@@ -106,6 +106,7 @@ class Recording:
         self._stages = stages
         self._inputs = sorted({tp for poll in polls for tp in poll})
         self.session: Session | None = None
+        self._positions: dict[TopicPartition, int] = {}
         self._listener: Any = None
 
     def subscribe(self, *, listener: Any, **_topics: Any) -> None:
@@ -125,10 +126,21 @@ class Recording:
             assert self.session is not None
             self.session.stop()
             return {}
+        self._positions |= {tp: records[-1].offset + 1 for tp, records in poll.items() if records}
         return poll
 
     def highwater(self, _tp: TopicPartition) -> None:
         """Unknown: no topic is considered idle."""
+
+    def last_stable_offset(self, _tp: TopicPartition) -> None:
+        """As highwater."""
+
+    def last_poll_timestamp(self, _tp: TopicPartition) -> None:
+        """As highwater."""
+
+    async def position(self, tp: TopicPartition) -> int:
+        """Behind the last record that was polled."""
+        return self._positions[tp]
 
     def pause(self, *_tps: TopicPartition) -> None:
         """Nothing: everything is in memory already."""
@@ -136,8 +148,9 @@ class Recording:
     def resume(self, *_tps: TopicPartition) -> None:
         """Nothing, as for pause."""
 
-    def seek(self, _tp: TopicPartition, _offset: int) -> None:
-        """Nothing: the recording starts at its beginning."""
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        """Set the position; the recording starts at its beginning."""
+        self._positions[tp] = offset
 
     async def commit(self, _offsets: object) -> None:
         """Nothing: no consumer continues from it."""

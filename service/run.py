@@ -31,6 +31,7 @@ from service.kafka.cluster.topics import Topic
 from service.kafka.counters import ConsumerCounters
 from service.kafka.market_watch import MarketWatch
 from service.kafka.read_back import Progress
+from service.kafka.reading import readable_end
 from service.kafka.session import Session
 from service.outputs.alertmanager import Notifier
 from service.outputs.publisher import Published, Publisher
@@ -64,7 +65,11 @@ def consumer_options(
     kafka: KafkaSettings, options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the options of every consumer; ``options`` is a result of ``client_options``."""
-    return {**(options or client_options(kafka)), "auto_offset_reset": "earliest"}
+    return {
+        **(options or client_options(kafka)),
+        "auto_offset_reset": "earliest",
+        "isolation_level": kafka.isolation_level,
+    }
 
 
 def producer_options(
@@ -178,7 +183,8 @@ class Service:
             await admin.start()
             stack.push_async_callback(admin.close)
             consumer = AIOKafkaConsumer(
-                **consumer_options(kafka, options),
+                # The session itself decides where to go on, and says what is lost by it.
+                **consumer_options(kafka, options) | {"auto_offset_reset": "none"},
                 group_id=kafka.group_id,
                 fetch_max_wait_ms=round(kafka.fetch_wait_seconds * 1e3),
                 enable_auto_commit=False,
@@ -225,7 +231,7 @@ class Service:
         lags = {}
         for partition in partitions.values():
             for tp, read in partition.read().items():
-                end = consumer.highwater(tp) if consumer is not None else None
+                end = readable_end(consumer, tp) if consumer is not None else None
                 if end is not None:
                     lags[tp.topic, tp.partition] = max(0, end - read)
         connected = session is not None and session.joined

@@ -14,6 +14,7 @@ class ConsumerCounters(Struct):
 
     tally: Tally = field(default_factory=Tally)
     records: Counter[str] = field(default_factory=Counter)
+    records_lost: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
     incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
     snapshots_left_out: Counter[Problem] = field(default_factory=Counter)

@@ -24,6 +24,7 @@ from detectors.incidents.market_wide import MARKET, MarketMonitor
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
+from service.kafka.reading import readable_end
 from service.kafka.session import Session
 from service.pipeline.output import AlertKey, Output, Watcher, alert_key
 from service.settings.assembly import market_monitor
@@ -251,7 +252,7 @@ async def _new_records(reader: AIOKafkaConsumer) -> list[Any]:
 
 
 async def _lags(reader: AIOKafkaConsumer, tp: TopicPartition) -> bool:
-    end = reader.highwater(tp)
+    end = readable_end(reader, tp)
     return end is not None and await reader.position(tp) < end
 
 

@@ -24,6 +24,10 @@ from service.pipeline.output import PublishedUntil, alert_key
 from service.pipeline.task import Snapshot
 from service.settings.types import Settings, settings_hash
 
+_LOOK_BACK = (1, 16, 256, 4_096)
+"""How many offsets to look back for a record. Transaction markers, aborted transactions, compaction
+and retention leave offsets without one."""
+
 MAX_NAMED = 20
 """The largest number of symbols that a log line names."""
 
@@ -299,12 +303,25 @@ async def _window_before(
     inputs: Mapping[TopicPartition, str],
     settings: Settings,
 ) -> dict[TopicPartition, int]:
-    """Return the offsets one warm-up window before the committed ones, by record timestamps."""
+    """Return the offsets one warm-up window before the committed ones, by record timestamps.
+
+    For a topic without a record shortly before its offset, the newest record of the other topics
+    decides.
+    """
     offsets = {tp: committed[tp].offset for tp in inputs}
-    last = await read_back(reader, {tp: offset - 1 for tp, offset in offsets.items()}, offsets)
+    newest_ms: dict[TopicPartition, int] = {}
+    for back in _LOOK_BACK:
+        unknown = {tp: max(0, at - back) for tp, at in offsets.items() if tp not in newest_ms}
+        if not unknown:
+            break
+        found = await read_back(reader, unknown, offsets)
+        newest_ms |= {tp: records[-1].timestamp for tp, records in found.items() if records}
+    if not newest_ms:
+        return offsets
+    latest_ms = max(newest_ms.values())
     window_ms = round(settings.state.warmup_window_seconds * 1e3)
-    start_ms = {tp: max(0, found[0].timestamp - window_ms) for tp, found in last.items() if found}
-    for tp, found in (await reader.offsets_for_times(start_ms)).items():
-        if found is not None:
-            offsets[tp] = min(offsets[tp], found.offset)
+    start_ms = {tp: max(0, newest_ms.get(tp, latest_ms) - window_ms) for tp in inputs}
+    for tp, first in (await reader.offsets_for_times(start_ms)).items():
+        if first is not None:
+            offsets[tp] = min(offsets[tp], first.offset)
     return offsets

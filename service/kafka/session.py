@@ -18,13 +18,14 @@ from aiokafka.structs import OffsetAndMetadata
 
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
-from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
+from service.kafka.idleness import OffsetsWentBackError
 from service.kafka.limit_log import LimitLog
 from service.kafka.membership import Membership
 from service.kafka.offsets import GroupOffsets
 from service.kafka.partition import Partition, by_number, reset_offsets
 from service.kafka.placement_watch import PlacementWatch
 from service.kafka.progress_watchdog import ProgressWatchdog
+from service.kafka.reading import InputReader
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.pipeline.output import Watcher
@@ -83,6 +84,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self.placement = PlacementWatch()
         self.joined = False
         self.partitions: dict[int, Partition] = {}
+        self._reading = InputReader(clients, counters, self.partitions)
 
     @property
     def restoring(self) -> int:
@@ -171,12 +173,13 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             async with self._lock:
                 self._raise_failure()
                 await self._restore_assigned()
-            records = await consumer.getmany(
+            records = await self._reading.poll(
                 timeout_ms=round(POLL_SECONDS * 1e3),
                 max_records=self._settings.kafka.max_poll_records,
             )
             async with self._lock:
                 self._raise_failure()
+                await self._reading.skip_deleted()
                 try:
                     await self._process(records)
                 except OffsetsWentBackError as error:
@@ -281,10 +284,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         # time up to the answer before it.
         unanswered_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
         for number, partition in self.partitions.items():
-            answers = {
-                tp: BrokerAnswer(consumer.highwater(tp), consumer.last_poll_timestamp(tp))
-                for tp in partition.inputs
-            }
+            await self._reading.follow(partition)
+            answers = self._reading.answers(partition)
             if (
                 partition.idleness.update(answers, idle_after, unanswered_after)
                 or number in touched

@@ -121,6 +121,7 @@ class KafkaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     group_id: Text = "foreshock"
     client_id: Text = "foreshock"
     start: Literal["warmup", "earliest", "latest"] = "warmup"
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
     max_poll_records: Annotated[int, Meta(ge=1, le=100_000)] = 5_000
     session_timeout_seconds: Annotated[float, Meta(ge=6, le=1_800)] = 30.0
     request_timeout_seconds: Annotated[float, Meta(ge=1, le=600)] = 40.0

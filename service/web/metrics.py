@@ -109,6 +109,12 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
         ["topic", "reason"],
     )
     yield counter(
+        "records_lost",
+        "Offsets of records that Kafka deleted before Foreshock read them.",
+        single(counters.records_lost),
+        ["topic"],
+    )
+    yield counter(
         "snapshots_left_out",
         "Unusable records or snapshots on the snapshots topic, by reason.",
         {(reason,): counters.snapshots_left_out[reason] for reason in get_args(Problem)},

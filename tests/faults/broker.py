@@ -9,9 +9,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import OutOfOrderSequenceNumber
+from aiokafka.errors import OffsetOutOfRangeError, OutOfOrderSequenceNumber
 from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
 
 from tests.faults.clock import BEGIN_NS, VirtualLoop
@@ -33,10 +34,22 @@ class Record:
     headers: Headers = ()
 
 
+class Fetched(NamedTuple):
+    """The answer to a fetch of a topic partition; ``next`` is where the next fetch begins."""
+
+    high_watermark: int
+    stable: int
+    records: list[Record]
+    next: int
+    error: OffsetOutOfRangeError | None = None
+
+
 @dataclass(slots=True)
 class _Log:
     records: list[Record] = field(default_factory=list)
+    begin: int = 0
     end: int = 0
+    stable: int | None = None  # where the oldest open transaction begins
     waiting: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -82,10 +95,48 @@ class Broker:
         log.end += 1
         if self.on_append is not None:
             self.on_append(record)
+        self._wake(log)
+        return record.offset
+
+    def _wake(self, log: _Log) -> None:
         waiting, log.waiting = log.waiting, []
         for wake in waiting:
             wake()
-        return record.offset
+
+    def skip(self, tp: TopicPartition, offsets: int) -> None:
+        """Use up offsets without a record: a transaction's marker, or what it aborted."""
+        log = self._logs[tp]
+        log.end += offsets
+        self._wake(log)
+
+    def hold(self, tp: TopicPartition) -> None:
+        """Begin a transaction: what is written from now on cannot be read yet."""
+        log = self._logs[tp]
+        if log.stable is None:
+            log.stable = log.end
+
+    def commit_transaction(self, tp: TopicPartition) -> None:
+        """Let what was written since ``hold`` be read."""
+        log = self._logs[tp]
+        log.stable = None
+        self._wake(log)
+
+    def delete_before(self, tp: TopicPartition, offset: int) -> int:
+        """Delete the records before an offset, as retention does; how many there were."""
+        log = self._logs[tp]
+        log.begin = max(log.begin, min(offset, log.end))
+        before = len(log.records)
+        log.records = [record for record in log.records if record.offset >= log.begin]
+        return before - len(log.records)
+
+    def beginning(self, tp: TopicPartition) -> int:
+        """The first offset that retention has left."""
+        return self._logs[tp].begin
+
+    def stable_end(self, tp: TopicPartition) -> int:
+        """The last stable offset."""
+        log = self._logs[tp]
+        return log.end if log.stable is None else log.stable
 
     def end(self, tp: TopicPartition) -> int:
         """The offset of the next record."""
@@ -119,29 +170,35 @@ class Broker:
 
     def fetch(
         self, positions: Mapping[TopicPartition, int], max_wait: float, limit: int
-    ) -> "asyncio.Future[dict[TopicPartition, tuple[int, list[Record]]]]":
+    ) -> "asyncio.Future[dict[TopicPartition, Fetched]]":
         """Records from each position; if there are none, wait for records or for ``max_wait``."""
         answer = self._loop.create_future()
 
-        def available() -> dict[TopicPartition, tuple[int, list[Record]]]:
-            result = {}
-            for tp, position in positions.items():
-                log = self._logs[tp]
-                start = bisect_left(log.records, position, key=lambda record: record.offset)
-                result[tp] = (log.end, log.records[start : start + limit])
-            return result
+        def available() -> dict[TopicPartition, Fetched]:
+            return {tp: self._fetched(tp, position, limit) for tp, position in positions.items()}
 
         def complete() -> None:
             if not answer.done():
                 answer.set_result(available())
 
-        if any(records for _, records in available().values()):
+        if any(its.error or its.next > positions[tp] for tp, its in available().items()):
             complete()
         else:
             for tp in positions:
                 self._logs[tp].waiting.append(complete)
             self._loop.call_later(max_wait, complete, context=self._context)
         return answer
+
+    def _fetched(self, tp: TopicPartition, position: int, most: int) -> Fetched:
+        log, stable = self._logs[tp], self.stable_end(tp)
+        if not log.begin <= position <= log.end:
+            return Fetched(log.end, stable, [], position, OffsetOutOfRangeError({tp: position}))
+        start = bisect_left(log.records, position, key=lambda record: record.offset)
+        stop = bisect_left(log.records, stable, key=lambda record: record.offset)
+        records = log.records[start : min(stop, start + most)]
+        if start + most < stop:
+            return Fetched(log.end, stable, records, records[-1].offset + 1)
+        return Fetched(log.end, stable, records, max(position, stable))
 
     # Producers.
 

@@ -20,6 +20,7 @@ from aiokafka.errors import (
     IllegalStateError,
     KafkaError,
     KafkaTimeoutError,
+    OffsetOutOfRangeError,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
@@ -46,13 +47,16 @@ class Consumer:
         request_timeout_ms: int,
         fetch_max_wait_ms: int,
         auto_offset_reset: str,
+        isolation_level: str,
         group_id: str | None = None,
         enable_auto_commit: bool = True,
         session_timeout_ms: int = 10_000,
         heartbeat_interval_ms: int = 3_000,
         **_: Any,
     ) -> None:
-        assert auto_offset_reset == "earliest"
+        assert isolation_level == "read_committed"
+        # A session decides where to go on; who reads without a group goes on at the beginning.
+        assert auto_offset_reset == ("earliest" if group_id is None else "none")
         assert group_id is None or not enable_auto_commit
         self._broker = broker
         self._network = network
@@ -121,6 +125,7 @@ class Consumer:
         state = self._state(tp)
         state.position = offset
         state.fetched = []
+        state.error = None
         self._changed.set()
 
     def pause(self, *tps: TopicPartition) -> None:
@@ -139,6 +144,12 @@ class Consumer:
         assert self._assignment is not None
         assert tp in self._assignment.states
         return self._assignment.states[tp].highwater
+
+    def last_stable_offset(self, tp: TopicPartition) -> int | None:
+        """Up to where all transactions were complete, as the last answer to a fetch said."""
+        assert self._assignment is not None
+        assert tp in self._assignment.states
+        return self._assignment.states[tp].stable
 
     def last_poll_timestamp(self, tp: TopicPartition) -> int | None:
         """Time of the last ``highwater`` update, in ms of the wall clock."""
@@ -173,6 +184,8 @@ class Consumer:
                 drained, emptied = self._assignment.drain(tps, max_records or 1_000_000)
                 if emptied:
                     self._changed.set()
+                if not drained:
+                    self._raise_out_of_range()
             if drained or remaining <= 0:
                 return drained
             began = loop.time()
@@ -210,14 +223,14 @@ class Consumer:
                 return
 
     async def beginning_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The first offsets: 0, because nothing is deleted here."""
+        """The first offsets."""
         partitions = list(tps)
-        return await self._ask(lambda: dict.fromkeys(partitions, 0))
+        return await self._ask(lambda: {tp: self._broker.beginning(tp) for tp in partitions})
 
     async def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offsets of the next records."""
+        """The last stable offsets."""
         partitions = list(tps)
-        return await self._ask(lambda: {tp: self._broker.end(tp) for tp in partitions})
+        return await self._ask(lambda: {tp: self._broker.stable_end(tp) for tp in partitions})
 
     async def offsets_for_times(
         self, times_ms: Mapping[TopicPartition, int]
@@ -237,6 +250,18 @@ class Consumer:
                 if loop.time() >= until:
                     raise KafkaTimeoutError from error
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _raise_out_of_range(self) -> None:
+        """Tell who polls that an offset is gone; without a group, go on at the beginning."""
+        assert self._assignment is not None
+        try:
+            self._assignment.raise_error()
+        except OffsetOutOfRangeError as error:
+            self._changed.set()
+            if self._in_group:
+                raise
+            for tp in error.args[0]:
+                self._state(tp).position = self._broker.beginning(tp)
 
     def _wake(self) -> None:
         if not self._arrived.done():

@@ -19,7 +19,7 @@ from tests.faults.broker import Record
 from tests.faults.clock import current_process
 from tests.faults.markets import PARTITIONS, SYMBOLS
 from tests.faults.network import Disturbance
-from tests.faults.world import SETTINGS, Instance, World
+from tests.faults.world import SETTINGS, TOPICS, Instance, World
 
 FAULTY_SECONDS = 72.0
 """Faults begin within this time; the market lasts a little longer."""
@@ -332,6 +332,31 @@ async def lose_fetches(world: World) -> None:
         del world.network.disturbances["fetch"]
 
 
+async def open_transaction(world: World) -> None:
+    """What is written to some topics can be read only once their transaction is committed."""
+    rng = world.rng
+    inputs = [TopicPartition(topic, n) for topic in TOPICS.values() for n in range(PARTITIONS)]
+    tps = rng.sample(inputs, rng.randint(1, 4))
+    seconds = rng.uniform(0.2, 3)
+    world.record_fault(
+        "transaction open for long", f"for {seconds:.1f} s a transaction on {len(tps)}"
+    )
+    for tp in tps:
+        world.broker.hold(tp)
+    await asyncio.sleep(seconds)
+    for tp in tps:
+        world.broker.commit_transaction(tp)
+
+
+async def retention(world: World) -> None:
+    """Kafka deletes what the group has committed: nothing that is still to be read."""
+    deleted = 0
+    for tp, meta in world.broker.committed.items():
+        before = meta.offset - world.rng.choice((0, 0, 1, 30))
+        deleted += world.broker.delete_before(tp, max(0, before))
+    world.record_fault("committed records deleted", f"retention: {deleted} records gone")
+
+
 def _session(instance: Instance | None) -> Any:
     return instance.service._session if instance is not None and instance.service else None
 
@@ -364,12 +389,17 @@ FAULTS: dict[Callable[[World], Awaitable[None]], float] = {
     isolate_after_handover: 2,
     crash_before_acknowledged: 2,
     lose_fetches: 1,
+    open_transaction: 2,
+    retention: 1,
 }
 
 
 def plan(rng: random.Random) -> list[tuple[float, Callable[[World], Awaitable[None]]]]:
     """The faults and their times: sometimes spread out, sometimes overlapping."""
     drawn = rng.choices(list(FAULTS), list(FAULTS.values()), k=rng.randint(2, 14))
+    if retention in drawn:
+        # What a damaged snapshot held could not be read again.
+        drawn = [fault for fault in drawn if fault is not damage]
     if rng.random() < 0.3:
         begin = rng.uniform(0, FAULTY_SECONDS - 25)
         times = [begin + rng.uniform(0, 25) for _ in drawn]

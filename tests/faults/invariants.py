@@ -103,6 +103,8 @@ class InvariantChecker:
 
     def _check_conserved(self, service: Any, tasks: list[PartitionTask]) -> None:
         counters = service._counters
+        if counters.records_lost:
+            self._world.fail(f"records are said to be lost: {dict(counters.records_lost)}")
         read = counters.records.total()
         waiting = sum(task.aligner.pending(stream) for task in tasks for stream in TOPICS)
         tally = counters.tally

@@ -42,6 +42,8 @@ class Sent(NamedTuple):
     partition: int
     key: bytes
     value: bytes | None
+    gap: int = 0
+    """How many offsets without a record follow: a transaction's marker, or what was aborted."""
 
 
 def records(number: int) -> list[Sent]:
@@ -63,7 +65,19 @@ def records(number: int) -> list[Sent]:
                 for event in stream_events:
                     sent += _written(rng, stream, partition, event)
     sent.sort(key=lambda record: record.at)
-    return sent + list(_closing())
+    return _in_transactions(random.Random(-number), sent + list(_closing()))
+
+
+def _in_transactions(rng: random.Random, sent: list[Sent]) -> list[Sent]:
+    """The records with transaction markers after some of them, and after the last of each log."""
+    last = {(record.stream, record.partition): i for i, record in enumerate(sent)}
+    ends = set(last.values())
+    return [
+        record._replace(gap=rng.choice((1, 1, 1, 7)))
+        if i in ends or rng.random() < 0.05
+        else record
+        for i, record in enumerate(sent)
+    ]
 
 
 def _with_bursts(

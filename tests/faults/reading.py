@@ -4,22 +4,32 @@ import time
 from collections.abc import Iterable, Mapping
 
 from aiokafka import TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
-from tests.faults.broker import Record
-
-Fetched = Mapping[TopicPartition, tuple[int, list[Record]]]
-"""A fetch response: the offset of the next record to be written, and records."""
+from tests.faults.broker import Fetched, Record
 
 
 class ReadState:
     """The read state of a topic partition."""
 
-    __slots__ = ("fetched", "highwater", "paused", "position", "timestamp")
+    __slots__ = (
+        "error",
+        "fetched",
+        "highwater",
+        "next",
+        "paused",
+        "position",
+        "stable",
+        "timestamp",
+    )
 
     def __init__(self) -> None:
         self.position: int | None = None
         self.paused = False
         self.highwater: int | None = None
+        self.stable: int | None = None
+        self.error: OffsetOutOfRangeError | None = None
+        self.next = 0  # where reading goes on once all that was fetched has been returned
         self.timestamp: int | None = None
         self.fetched: list[Record] = []
 
@@ -36,22 +46,41 @@ class Assignment:
         return {
             tp: state.position
             for tp, state in self.states.items()
-            if state.position is not None and not state.paused and not state.fetched
+            if state.position is not None
+            and not state.paused
+            and not state.fetched
+            and state.error is None
         }
 
-    def accept(self, requested: Mapping[TopicPartition, int], answer: Fetched) -> bool:
+    def accept(
+        self, requested: Mapping[TopicPartition, int], answer: Mapping[TopicPartition, Fetched]
+    ) -> bool:
         """Accept a response, except where the position changed; return whether it had records."""
         has_records = False
-        for tp, (highwater, records) in answer.items():
+        for tp, its in answer.items():
             state = self.states[tp]
             if state.position != requested[tp]:
                 continue
-            state.highwater = highwater
-            state.timestamp = time.time_ns() // 1_000_000
-            if records:
-                state.fetched = records
+            if its.error is not None:
+                state.error = its.error
                 has_records = True
+                continue
+            state.highwater, state.stable = its.high_watermark, its.stable
+            state.timestamp = time.time_ns() // 1_000_000
+            state.next = its.next
+            if its.records:
+                state.fetched = its.records
+                has_records = True
+            else:
+                state.position = its.next
         return has_records
+
+    def raise_error(self) -> None:
+        """Raise what a fetch was refused with, once."""
+        for state in self.states.values():
+            if state.error is not None:
+                error, state.error = state.error, None
+                raise error
 
     def drain(
         self, tps: tuple[TopicPartition, ...], room: int
@@ -66,7 +95,7 @@ class Assignment:
                 state.fetched = []
                 continue
             drained[tp], state.fetched = state.fetched[:room], state.fetched[room:]
-            state.position = drained[tp][-1].offset + 1
+            state.position = drained[tp][-1].offset + 1 if state.fetched else state.next
             room -= len(drained[tp])
             emptied = emptied or not state.fetched
             if room == 0:

@@ -198,6 +198,7 @@ class World:
                 await asyncio.sleep(0.05)
             tp = service.kafka.session.TopicPartition(TOPICS[record.stream], record.partition)
             self.broker.append(tp, record.key, record.value, at=record.at)
+            self.broker.skip(tp, record.gap)
             self.written += 1
 
     # Running.

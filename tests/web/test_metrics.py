@@ -71,6 +71,7 @@ def lively_view() -> View:
         counters.records[TOPICS[stream]] += len(events)
     assert task.advance().alerts, "the market must make alarms to test"
     counters.dead_letters = Counter({("market.orders", "not_json"): 2})
+    counters.records_lost["market.trades"] = 7
     published = Published(alerts={"firing": 3, "resolved": 2})
     delivery = DeliveryCounters(sent=1, up=True)
     return View(
