@@ -20,10 +20,11 @@ from kafka_load import OUTPUTS, input_partitions, topic_name
 from load import STREAMS
 from stages import measure_stages, record
 
+from service.kafka.clients import consumer_options
 from service.logs import configure
 from service.replay.engine import replay
 from service.replay.files import BatchReader
-from service.run import GC_THRESHOLDS, Service, consumer_options
+from service.run import GC_THRESHOLDS, Service
 from service.settings.assembly import decoders
 from service.settings.types import Settings
 

@@ -22,7 +22,7 @@ from detectors.market_data.bar import Spans
 from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.scorer import Scorer
 from detectors.symbol import SymbolMonitor
-from service.kafka.clients import Clients
+from service.kafka.clients import Clients, consumer_options, producer_options
 from service.kafka.cluster.connection import client_options
 from service.kafka.counters import ConsumerCounters
 from service.kafka.session import Session
@@ -30,7 +30,6 @@ from service.outputs.publisher import Published, Publisher
 from service.pipeline.align import Aligner
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import Decoder
-from service.run import consumer_options, producer_options
 from service.settings.types import Settings
 
 Polls = list[dict[TopicPartition, list[Any]]]
@@ -134,6 +133,10 @@ class Recording:
 
     def last_stable_offset(self, _tp: TopicPartition) -> None:
         """As highwater."""
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """Those that were recorded."""
+        return {tp.partition for tp in self._inputs if tp.topic == topic}
 
     def last_poll_timestamp(self, _tp: TopicPartition) -> None:
         """As highwater."""

@@ -7,12 +7,10 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from prometheus_client.registry import Collector
 
@@ -23,11 +21,12 @@ from service.cancellation import cancel_and_wait
 from service.console.history import History
 from service.console.page import console
 from service.errors import OperatorError
-from service.kafka.clients import Clients
+from service.kafka.clients import Clients, consumer_options, producer_options
 from service.kafka.cluster.connection import client_options
 from service.kafka.cluster.inspection import explain, verify_topics
 from service.kafka.cluster.placement import misplaced, sample
 from service.kafka.cluster.topics import Topic
+from service.kafka.copartitioning import CopartitionedAssignor
 from service.kafka.counters import ConsumerCounters
 from service.kafka.market_watch import MarketWatch
 from service.kafka.read_back import Progress
@@ -37,7 +36,7 @@ from service.outputs.alertmanager import Notifier
 from service.outputs.publisher import Published, Publisher
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
-from service.settings.types import KafkaSettings, Settings
+from service.settings.types import Settings
 from service.web.address import authority
 from service.web.metrics import ForeshockCollector, registry
 from service.web.server import Health, HttpServer, start_http
@@ -61,34 +60,6 @@ GC_THRESHOLDS = (100_000, 50, 100)
 log = structlog.get_logger("foreshock")
 
 
-def consumer_options(
-    kafka: KafkaSettings, options: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the options of every consumer; ``options`` is a result of ``client_options``."""
-    return {
-        **(options or client_options(kafka)),
-        "auto_offset_reset": "earliest",
-        "isolation_level": kafka.isolation_level,
-    }
-
-
-def producer_options(
-    kafka: KafkaSettings, options: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the options of the producer; ``options`` as in ``consumer_options``.
-
-    A batch of signals waits until the previous batch is sent, and the loop waits with it. So there
-    is no linger time, and a batch has room for all signals of a poll.
-    """
-    return {
-        **(options or client_options(kafka)),
-        "acks": "all",
-        "enable_idempotence": True,
-        "linger_ms": 0,
-        "max_batch_size": 524_288,
-    }
-
-
 class Service:
     """Runs Kafka sessions until asked to stop; a failed session is replaced by a new one.
 
@@ -98,6 +69,8 @@ class Service:
         The settings of the service.
     topics
         The topic of each stream that is read.
+    first_partitions
+        How many partitions each input topic has at the start; None if that is not known.
 
     Attributes
     ----------
@@ -105,10 +78,16 @@ class Service:
         The data that the console shows; None if the settings disable the console.
     """
 
-    def __init__(self, settings: Settings, topics: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Mapping[str, str],
+        first_partitions: int | None = None,
+    ) -> None:
         self.history = History() if settings.http.console else None
         self._settings = settings
         self._topics = topics
+        self._first_partitions = first_partitions
         self._counters = ConsumerCounters()
         self._published = Published()
         self._session: Session | None = None
@@ -190,7 +169,7 @@ class Service:
                 enable_auto_commit=False,
                 session_timeout_ms=round(kafka.session_timeout_seconds * 1e3),
                 heartbeat_interval_ms=round(kafka.session_timeout_seconds * 1e3 / 10),
-                partition_assignment_strategy=(RangePartitionAssignor,),
+                partition_assignment_strategy=(CopartitionedAssignor,),
             )
             await consumer.start()
             stack.push_async_callback(consumer.stop)
@@ -201,7 +180,14 @@ class Service:
             stack.push_async_callback(producer.stop)
             publisher = Publisher(producer, self._settings.outputs, self._published)
             clients = Clients(consumer, reader, admin, publisher, self._notifier.notify)
-            session = Session(self._settings, self._topics, clients, self._counters, self.history)
+            session = Session(
+                self._settings,
+                self._topics,
+                clients,
+                self._counters,
+                self.history,
+                self._first_partitions,
+            )
             market = MarketWatch(
                 self._settings,
                 session,
@@ -245,6 +231,7 @@ class Service:
             deliveries=self._notifier.deliveries,
             market_alerts=self._market.open_alerts() if self._market is not None else {},
             market_watched=self._market is not None and self._market.watching,
+            unread=session.partition_counts.unread if session is not None else {},
             market_wide_symbols=self._market.symbols if self._market is not None else 0,
             misplaced_symbols=len(session.placement.misplaced) if session is not None else 0,
             stuck=session.watchdog.stuck(time.monotonic()) if session is not None else {},
@@ -264,6 +251,8 @@ class Service:
         if session is not None:
             stuck = session.watchdog.stuck(time.monotonic())
             checks |= {f"partition {number}": why for number, why in sorted(stuck.items())}
+            if session.partition_counts.problems:
+                checks["topics"] = "; ".join(session.partition_counts.problems)
         since_poll = time.monotonic() - self._counters.last_poll_at
         stalled = self._counters.last_poll_at > 0.0 and since_poll > STALLED_SECONDS
         live = session is None or not stalled
@@ -336,7 +325,7 @@ async def serve(settings: Settings, source: Source) -> int:
         log.warning("input not read", reason=hint)
     topics = input_topics(settings, report.topics)
     await _report_misplaced(settings, report.topics)
-    service = Service(settings, topics)
+    service = Service(settings, topics, report.partitions)
     http = await start_service_http(
         settings, settings.http.port, service, web_config, collectors=[reloader]
     )

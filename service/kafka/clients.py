@@ -1,13 +1,19 @@
 """The connections to Kafka that a session works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
+from service.kafka.cluster.connection import client_options
 from service.outputs.publisher import Publisher
+from service.settings.types import KafkaSettings
+
+METADATA_MILLISECONDS = 5_000
+"""How often clients ask which partitions the topics have: one that is added is noticed by then."""
 
 
 class Clients(Struct):
@@ -19,3 +25,33 @@ class Clients(Struct):
     publisher: Publisher
     on_alert: Callable[[int, Alert], None] = lambda _partition, _alert: None
     """Called with each alert that is published; it must not block."""
+
+
+def consumer_options(
+    kafka: KafkaSettings, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the options of every consumer; ``options`` is a result of ``client_options``."""
+    return {
+        **(options or client_options(kafka)),
+        "auto_offset_reset": "earliest",
+        "isolation_level": kafka.isolation_level,
+        "metadata_max_age_ms": METADATA_MILLISECONDS,
+    }
+
+
+def producer_options(
+    kafka: KafkaSettings, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the options of the producer; ``options`` as in ``consumer_options``.
+
+    A batch of signals waits until the previous batch is sent, and the loop waits with it. So there
+    is no linger time, and a batch has room for all signals of a poll.
+    """
+    return {
+        **(options or client_options(kafka)),
+        "acks": "all",
+        "enable_idempotence": True,
+        "linger_ms": 0,
+        "max_batch_size": 524_288,
+        "metadata_max_age_ms": METADATA_MILLISECONDS,
+    }

@@ -193,11 +193,20 @@ class MarketWatch:
             await self._publish(market_log, records)
             log.info("market-wide detection started", alerts_read=len(records))
             self._log = market_log
-            while WATCH_PARTITION in self._session.partitions and settings is self._settings:
+            while (
+                WATCH_PARTITION in self._session.partitions
+                and settings is self._settings
+                and not self._has_grown(reader)
+            ):
                 if records := await _new_records(reader):
                     await self._publish(market_log, records)
         finally:
             await reader.stop()
+
+    def _has_grown(self, reader: AIOKafkaConsumer) -> bool:
+        """Return whether the alerts topic has partitions that are not read yet."""
+        known = reader.partitions_for_topic(self._settings.outputs.alerts)
+        return known is not None and len(known) > self._partitions
 
     async def _read_last_day(self, reader: AIOKafkaConsumer) -> list[Any]:
         """Return the records of the last day; the reader is positioned after them."""

@@ -5,17 +5,20 @@ are part of every log: transaction markers, aborted transactions, and records th
 removed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import BrokerAnswer
 from service.kafka.partition import Partition
+
+POLL_SECONDS = 0.1
+"""How long a poll waits for records."""
 
 log = structlog.get_logger("foreshock.consumer")
 
@@ -55,15 +58,24 @@ class InputReader:
         self._partitions = partitions
         self._out_of_range: dict[TopicPartition, int] = {}
 
-    async def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+    def hold(self, assigned: Collection[TopicPartition]) -> None:
+        """Read nothing of assigned partitions until the session decides where to begin."""
+        consumer = self._clients.consumer
+        for tp in assigned:  # without a position, the client would look for one by itself
+            consumer.seek(tp, 0)
+        consumer.pause(*assigned)
+
+    async def poll(self, max_records: int) -> dict[TopicPartition, list[Any]]:
         """The next records; nothing where the broker no longer has a topic's next offset."""
         try:
             records: dict[TopicPartition, list[Any]] = await self._clients.consumer.getmany(
-                timeout_ms=timeout_ms, max_records=max_records
+                timeout_ms=round(POLL_SECONDS * 1e3), max_records=max_records
             )
         except OffsetOutOfRangeError as error:
             self._out_of_range.update(error.args[0])
             return {}
+        except NoOffsetForPartitionError:
+            return {}  # just assigned: the session has yet to decide where to begin
         return records
 
     async def skip_deleted(self) -> None:

@@ -17,6 +17,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from service.kafka.clients import Clients
+from service.kafka.copartitioning import PartitionCounts
 from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import OffsetsWentBackError
 from service.kafka.limit_log import LimitLog
@@ -32,8 +33,6 @@ from service.pipeline.output import Watcher
 from service.pipeline.wire import dead_letter
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
-
-POLL_SECONDS = 0.1
 
 log = structlog.get_logger("foreshock.consumer")
 
@@ -53,6 +52,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         The counters of what is read.
     watcher
         Is called with the owned partitions, and with the output of each of their steps.
+    first_partitions
+        Number of partitions of the input topics when the process started. A higher partition number
+        was added since: it is read from its beginning, whatever ``kafka.start`` says.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         clients: Clients,
         counters: ConsumerCounters,
         watcher: Watcher | None = None,
+        first_partitions: int | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -85,6 +88,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self.joined = False
         self.partitions: dict[int, Partition] = {}
         self._reading = InputReader(clients, counters, self.partitions)
+        self.partition_counts = PartitionCounts(settings, topics, clients, first_partitions)
 
     @property
     def restoring(self) -> int:
@@ -113,8 +117,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Pause the new partitions until the loop has restored them."""
         try:
-            self._clients.consumer.pause(*assigned)
             self._to_restore = set(assigned)
+            self._reading.hold(self._to_restore)
             self._revoking = False
             # Drop the state of partitions that another member owns now: that member may have
             # processed records without having committed them.
@@ -173,10 +177,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             async with self._lock:
                 self._raise_failure()
                 await self._restore_assigned()
-            records = await self._reading.poll(
-                timeout_ms=round(POLL_SECONDS * 1e3),
-                max_records=self._settings.kafka.max_poll_records,
-            )
+            records = await self._reading.poll(self._settings.kafka.max_poll_records)
             async with self._lock:
                 self._raise_failure()
                 await self._reading.skip_deleted()
@@ -208,10 +209,11 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def _restore_assigned(self) -> None:
         """Restore the assigned partitions, or continue those that came straight back."""
-        if not self._to_restore:
+        await self.partition_counts.refresh()
+        assigned = self.partition_counts.readable(self._to_restore)
+        if not assigned:
             return
         consumer = self._clients.consumer
-        assigned = self._to_restore
         committed = await self._offsets.committed(assigned)
         for number in sorted(by_number(assigned)):
             if self._stopping.is_set() or self._revoking:
@@ -237,7 +239,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             consumer.resume(*offsets)
             self.partitions[number] = partition
             self._to_restore = self._to_restore - set(offsets)
-        self._handed_back.clear()
+        waiting = by_number(self._to_restore)
+        self._handed_back = {n: p for n, p in self._handed_back.items() if n in waiting}
         log.info("assigned", partitions=sorted(self.partitions))
 
     async def _was_processed_elsewhere(
@@ -254,9 +257,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         It is cancelled when the partition must be handed back.
         """
         reader, progress = self._clients.reader, self._counters.restore
-        restoring = asyncio.create_task(
-            restore(partition, committed, reader, self._settings, progress)
-        )
+        settings = self.partition_counts.settings_of(partition.number, self._settings)
+        restoring = asyncio.create_task(restore(partition, committed, reader, settings, progress))
         self._restoring = restoring
         try:
             await asyncio.wait({restoring})

@@ -110,6 +110,11 @@ class Publisher:
         for key in keys:
             await self._send(self._outputs.snapshots, partition, key, None)
 
+    async def partitions(self) -> dict[str, int]:
+        """How many partitions each output topic has, as far as the producer knows."""
+        topics = [topic for topic in msgspec.structs.asdict(self._outputs).values() if topic]
+        return {topic: len(await self._producer.partitions_for(topic)) for topic in topics}
+
     def unacknowledged(self) -> list[asyncio.Future[RecordMetadata]]:
         """Return the sends that are in flight now."""
         return list(self._unacknowledged)

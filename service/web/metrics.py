@@ -194,6 +194,12 @@ def _partitions(view: View) -> Iterator[Metric]:
     )
     yield gauge("assigned_partitions", "Partition numbers owned and restored.", len(partitions))
     yield gauge(
+        "unread_partitions",
+        "Partitions of an input topic that are not read because another topic lacks them.",
+        single(view.unread),
+        ["topic"],
+    )
+    yield gauge(
         "paused_partitions",
         "Topic partitions paused because too many of their events wait.",
         sum(len(partition.paused) for partition in partitions.values()),

@@ -41,6 +41,8 @@ class View(Struct):
         Partition numbers that have work and do not advance, each with what waits.
     misplaced_symbols
         Number of symbols whose events are in several partition numbers.
+    unread
+        Number of partitions of each input topic that are not read because another topic lacks them.
     """
 
     counters: ConsumerCounters
@@ -56,6 +58,7 @@ class View(Struct):
     market_wide_symbols: int = 0
     stuck: Mapping[int, str] = {}
     misplaced_symbols: int = 0
+    unread: Mapping[str, int] = {}
 
     @property
     def monitors(self) -> list[SymbolMonitor]:

@@ -77,6 +77,12 @@ class Broker:
         """The number of partitions of a topic."""
         return sum(tp.topic == topic for tp in self._logs)
 
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions; the group's leader hears of it a little later."""
+        for number in range(self.partitions(topic), partitions):
+            self._logs[TopicPartition(topic, number)] = _Log()
+        self.group.metadata_changed()
+
     # Logs.
 
     def append(

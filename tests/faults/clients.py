@@ -133,6 +133,10 @@ class Producer:
                 return future
             remaining_seconds = await self._room(batch, remaining_seconds)
 
+    async def partitions_for(self, topic: str) -> set[int]:
+        """The partitions of a topic; here they are known at once."""
+        return set(range(self._broker.partitions(topic)))
+
     def create_batch(self) -> Batch:
         """An empty batch to fill."""
         return Batch(self._batch_bytes)

@@ -145,6 +145,10 @@ class Consumer:
         assert tp in self._assignment.states
         return self._assignment.states[tp].highwater
 
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """The partitions of a topic; here they are known at once."""
+        return set(range(self._broker.partitions(topic)))
+
     def last_stable_offset(self, tp: TopicPartition) -> int | None:
         """Up to where all transactions were complete, as the last answer to a fetch said."""
         assert self._assignment is not None

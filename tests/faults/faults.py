@@ -19,7 +19,7 @@ from tests.faults.broker import Record
 from tests.faults.clock import current_process
 from tests.faults.markets import PARTITIONS, SYMBOLS
 from tests.faults.network import Disturbance
-from tests.faults.world import SETTINGS, TOPICS, Instance, World
+from tests.faults.world import OUTPUTS, SETTINGS, TOPICS, Instance, World
 
 FAULTY_SECONDS = 72.0
 """Faults begin within this time; the market lasts a little longer."""
@@ -348,6 +348,16 @@ async def open_transaction(world: World) -> None:
         world.broker.commit_transaction(tp)
 
 
+async def add_partitions(world: World) -> None:
+    """Every topic gets a partition, one topic after the other; nothing is written to it."""
+    topics = [*TOPICS.values(), *(f"foreshock.{name}" for name in OUTPUTS)]
+    world.rng.shuffle(topics)
+    world.record_fault("partitions added", f"a partition is added to {', '.join(topics)}")
+    for topic in topics:
+        world.broker.grow(topic, PARTITIONS + 1)
+        await asyncio.sleep(world.rng.uniform(0, 2))
+
+
 async def retention(world: World) -> None:
     """Kafka deletes what the group has committed: nothing that is still to be read."""
     deleted = 0
@@ -391,6 +401,7 @@ FAULTS: dict[Callable[[World], Awaitable[None]], float] = {
     lose_fetches: 1,
     open_transaction: 2,
     retention: 1,
+    add_partitions: 0.5,
 }
 
 

@@ -1,4 +1,4 @@
-"""The coordinator of one consumer group: Kafka's classic protocol with the Range assignor.
+"""The coordinator of a consumer group: Kafka's classic protocol with the service's assignor.
 
 A member that joins, leaves or expires starts a rebalance. Every member learns of it at its next
 request, revokes all its partitions, and rejoins. A member that has not rejoined by the rebalance
@@ -14,6 +14,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 
 from tests.faults.clock import VirtualLoop
+
+METADATA_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -77,6 +79,14 @@ class Group:
             self._begin(rebalance_timeout)
         self._complete_if_all_joined()
         return answer
+
+    def metadata_changed(self) -> None:
+        """The leader finds other numbers of partitions when it next asks for them."""
+        self._loop.call_later(METADATA_SECONDS, self._rebalance, context=self._context)
+
+    def _rebalance(self) -> None:
+        if self._members and not self._rebalancing:
+            self._begin(max(its.session_timeout for its in self._members.values()))
 
     def leave(self, member: str) -> None:
         """Leave in order."""
@@ -156,8 +166,8 @@ class Group:
         for i, name in enumerate(names):
             entry = self._members[name]
             assigned = []
+            count = min(map(self._partitions, self._topics))
             for topic in self._topics:
-                count = self._partitions(topic)
                 share, extra = divmod(count, len(names))
                 first = i * share + min(i, extra)
                 numbers = range(first, first + share + (i < extra))

@@ -127,7 +127,7 @@ class InvariantChecker:
                 MAX_UNACKNOWLEDGED,
             ),
             "snapshots held": (len(session._saving), 2 * symbols),
-            "partitions kept": (len(session._handed_back), len(SYMBOLS)),
+            "partitions kept": (len(session._handed_back), len(SYMBOLS) + 1),
         }
         for partition in session.partitions.values():
             for stream in TOPICS:

@@ -142,7 +142,7 @@ class World:
         instance.tasks = owner_record.tasks
         context = copy_context()
         context.run(current_process.set, process)
-        instance.service = context.run(service.run.Service, SETTINGS, TOPICS)
+        instance.service = context.run(service.run.Service, SETTINGS, TOPICS, PARTITIONS)
         instance.task = self.loop.create_task(instance.service.run(), context=context)
         self.log(f"start {name}")
 

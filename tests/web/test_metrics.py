@@ -81,6 +81,7 @@ def lively_view() -> View:
         {("market.orders", 0): 7, ("market.trades", 0): 0},
         connected=True,
         deliveries={"http://alertmanager:9093": delivery},
+        unread={"market.orders": 1},
     )
 
 
