@@ -7,7 +7,8 @@ from msgspec import Struct
 class CommitMetadata(Struct, frozen=True):
     """The content of the metadata of a committed offset.
 
-    ``newest_ns``: the newest event time of the topic at the offset. ``signals_until_ns``: the
+    ``newest_ns``: the newest event time of the topic at the offset. ``evidence``: the evidence of
+    its log timestamps at the offset (``service.pipeline.log_time``). ``signals_until_ns``: the
     signals of bars that end by this time are published. ``alerts_offset``: alerts that a restart
     might raise again are at or after this offset of the alerts topic. ``snapshots_offset``: the
     newest snapshot of each symbol is at or after this offset of the snapshots topic. ``begun_at``:
@@ -22,6 +23,7 @@ class CommitMetadata(Struct, frozen=True):
     snapshots_offset: int = 0
     begun_at: int = 0
     saved_symbols: int = 0
+    evidence: tuple[int, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode

@@ -178,6 +178,7 @@ class Partition:
                         snapshots_offset,
                         self.begun_at.get(tp, 0),
                         len(self.saved_at),
+                        position.streams[stream].evidence,
                     )
                 ),
             )
@@ -251,6 +252,7 @@ def start_positions(
             start=offsets[tp],
             newest_ns=commit_metadata[tp].newest_ns if commit_metadata is not None else 0,
             read=offsets[tp],
+            evidence=notes[tp].evidence if notes is not None else (),
         )
         for tp, stream in inputs.items()
     }

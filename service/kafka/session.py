@@ -29,10 +29,14 @@ from service.kafka.progress_watchdog import ProgressWatchdog
 from service.kafka.reading import InputReader
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
+from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Watcher
 from service.pipeline.wire import dead_letter
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
+
+BY_BROKER = 1
+"""The type of a timestamp that the broker gave, ``LogAppendTime``."""
 
 log = structlog.get_logger("foreshock.consumer")
 
@@ -313,14 +317,15 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         stream = partition.inputs[tp]
         if records[0].offset < partition.task.aligner.read(stream):
             raise OffsetsWentBackError(tp.topic)
-        decoded = self._decoders[stream].decode(
-            [record.value for record in records], time.time_ns()
-        )
+        now_ns = time.time_ns()
+        arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
+        decoded = self._decoders[stream].decode([record.value for record in records], arrived_ms)
         offsets = None
         kept = records
         if decoded.rejections:
             rejected = {rejection.index for rejection in decoded.rejections}
             kept = [record for i, record in enumerate(records) if i not in rejected]
+            arrived_ms = [at for i, at in enumerate(arrived_ms) if i not in rejected]
         consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
         if partition.task.resuming or not consecutive:
             offsets = [record.offset for record in kept]
@@ -330,7 +335,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             first_offset=records[0].offset,
             next_offset=records[-1].offset + 1,
             offsets=offsets,
-            arrived_ms=[record.timestamp for record in kept],
+            arrived_ms=arrived_ms,
+            by_broker=all(record.timestamp_type == BY_BROKER for record in kept),
         )
         # Count in the same step as the feed, before any await: so the counters add up at every
         # moment.

@@ -5,6 +5,9 @@ earlier one: until every topic that is not idle has been read ``max_disorder_ns`
 time. That point is the watermark. Events before it are released. So any chunking and interleaving
 of the same logs gives the same sequence.
 
+An event that is dated further ahead than its record's timestamp in the log justifies does not move
+the watermark (``service.pipeline.log_time``). It waits until the other events have come so far.
+
 An event is late if it is older than the newest event of its own topic by more than
 ``max_disorder_ns``, or older than the watermark because its topic was considered idle. A late event
 takes the earliest place that is left, and is marked.
@@ -16,23 +19,23 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from detectors.market_data.events import Event, Late
-
-Times = NDArray[np.int64]
+from service.pipeline.log_time import SLACK_NS, LogTime, Times, moved_to
 
 
 class StreamPosition(Struct, frozen=True):
     """How far one topic was read.
 
     All events before offset ``start`` have been released. The newest event time of the topic was
-    ``newest_ns`` at that offset. Records below offset ``read`` have been fed.
+    ``newest_ns`` at that offset, and the evidence of its log timestamps was ``evidence``
+    (``LogTime``). Records below offset ``read`` have been fed.
     """
 
     start: int = 0
     newest_ns: int = 0
     read: int = 0
+    evidence: tuple[int, ...] = ()
 
 
 class Position(Struct, frozen=True):
@@ -48,26 +51,45 @@ class _Chunk(Struct, gc=False):
     start: int
     newest_before_ns: int
     latest_ns: int
+    evidence_before: tuple[int, ...]
 
 
 class _Stream:
-    """One topic of the partition; ``places`` are the event times that order its pending events."""
+    """One topic of the partition; ``places`` are the event times that order its pending events.
 
-    __slots__ = ("chunks", "idle", "newest_ns", "pending", "places", "read")
+    ``newest_ns`` is the event time that the log justifies. ``last_ns`` is the event time that
+    counts once all topics are idle.
+    """
+
+    __slots__ = ("chunks", "idle", "last_ns", "log_time", "newest_ns", "pending", "places", "read")
 
     def __init__(self) -> None:
         self.pending: list[Event | Late] = []
         self.places: Times = np.empty(0, dtype=np.int64)
         self.chunks: deque[_Chunk] = deque()
         self.newest_ns = 0
+        self.last_ns = 0
+        self.log_time = LogTime()
         self.read = 0
         self.idle = False
 
     def position(self) -> StreamPosition:
         if self.chunks:
             oldest = self.chunks[0]
-            return StreamPosition(oldest.start, oldest.newest_before_ns, self.read)
-        return StreamPosition(self.read, self.newest_ns, self.read)
+            return StreamPosition(
+                oldest.start, oldest.newest_before_ns, self.read, oldest.evidence_before
+            )
+        return StreamPosition(self.read, self.newest_ns, self.read, self.log_time.evidence)
+
+    def moved_by(self, times: Times, arrived_ms: Sequence[int] | None, by_broker: bool) -> Times:
+        """Return the times to which events move the time of this topic."""
+        moved = last = times
+        if arrived_ms is not None:
+            own, justified = self.log_time.note(arrived_ms, by_broker=by_broker)
+            moved = moved_to(times, justified)
+            last = np.where(times <= own + SLACK_NS, times, moved_to(times, own))
+        self.last_ns = max(self.last_ns, int(last.max()))
+        return moved
 
 
 class Aligner:
@@ -103,8 +125,13 @@ class Aligner:
         first_offset: int,
         next_offset: int,
         replayed: Callable[[int, int], int | None] | None = None,
+        arrived_ms: Sequence[int] | None = None,
+        by_broker: bool = False,
     ) -> int:
         """Take the events of the records [first_offset, next_offset) of a topic.
+
+        ``arrived_ms`` are the timestamps of their records in the log, in milliseconds; None if
+        there is no log. ``by_broker``: the broker set them, not the producers.
 
         ``replayed(i, place_ns)`` is called after a restart. It returns the event time that orders
         the i-th event: ``place_ns``, or a later one if the state of its symbol is already past
@@ -113,12 +140,14 @@ class Aligner:
         """
         stream_state = self._streams[stream]
         newest_before = stream_state.newest_ns
+        evidence_before = stream_state.log_time.evidence
         stream_state.read = next_offset
         if not events:
             return 0
         stream_state.idle = False
         times = np.array([event.ts_event for event in events], dtype=np.int64)
-        newest = np.maximum.accumulate(np.concatenate(([newest_before], times)))
+        moved = stream_state.moved_by(times, arrived_ms, by_broker)
+        newest = np.maximum.accumulate(np.concatenate(([newest_before], moved)))
         stream_state.newest_ns = int(newest[-1])
         earliest = np.maximum(newest[:-1] - self.max_disorder_ns, self.watermark_ns)
         self.fed_places = places = np.maximum(times, earliest)
@@ -134,7 +163,9 @@ class Aligner:
         for i in np.flatnonzero(times < places).tolist():
             merged[i] = _late(wanted[i], int(places[i]))
         if merged:
-            stream_state.chunks.append(_Chunk(first_offset, newest_before, int(places.max())))
+            stream_state.chunks.append(
+                _Chunk(first_offset, newest_before, int(places.max()), evidence_before)
+            )
             stream_state.pending += merged
             stream_state.places = np.concatenate((stream_state.places, places))
             if (stream_state.places[1:] < stream_state.places[:-1]).any():
@@ -186,13 +217,14 @@ class Aligner:
             if not stream_state.idle
         ]
         watermark = (
-            min(limits) if limits else max(stream_state.newest_ns for stream_state in streams) + 1
+            min(limits) if limits else max(stream_state.last_ns for stream_state in streams) + 1
         )
         for stream_state in streams:
-            if self._waiting(
-                stream_state, watermark
-            ) > self.max_waiting and self._is_furthest_behind(stream_state):
-                watermark = max(watermark, int(stream_state.places[-1]) + 1)
+            excess = self._waiting(stream_state, watermark) - self.max_waiting
+            if excess > 0 and self._is_furthest_behind(stream_state):
+                # Only the excess: the last of the events that wait may be dated far ahead.
+                passed = int(stream_state.places.searchsorted(watermark))
+                watermark = max(watermark, int(stream_state.places[passed + excess - 1]) + 1)
         if watermark <= self.watermark_ns:
             return []
         self.watermark_ns = watermark
@@ -223,8 +255,13 @@ class Aligner:
     def seek(self, position: Mapping[str, StreamPosition]) -> None:
         """Begin each topic at its ``start``; call this before anything is fed."""
         for name, stream_position in position.items():
-            self._streams[name].newest_ns = stream_position.newest_ns
-            self._streams[name].read = stream_position.start
+            newest_ns = stream_position.newest_ns
+            stream_state = self._streams[name]
+            stream_state.newest_ns = stream_state.last_ns = newest_ns
+            stream_state.read = stream_position.start
+            stream_state.log_time = LogTime(
+                stream_position.evidence or ((newest_ns,) if newest_ns else ())
+            )
 
 
 def _in_order(events: list[Event | Late], times: Times) -> list[Event | Late]:

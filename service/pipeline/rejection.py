@@ -35,7 +35,7 @@ NANOSECONDS: Mapping[TimeUnit, int] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s
 """The length in nanoseconds of each time unit of ``ts_event``."""
 
 MAX_AHEAD_SECONDS = 60
-"""How far ahead of the clock an event may be dated by default, in seconds."""
+"""How far after its record's timestamp an event may be dated by default, in seconds."""
 
 _AT = " - at `$."
 _MISSING = re.compile(r"missing required field `(?P<field>.+)`")
@@ -63,7 +63,7 @@ class Explainer:
     time_unit
         The unit of ``ts_event`` in the records.
     max_ahead_seconds
-        How far ahead of the clock an event may be dated, in seconds.
+        How far after its record's timestamp in the log an event may be dated, in seconds.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Explainer:
         self._symbol_field = fields.get("symbol", "symbol")
         self._types = {f.encode_name: f.type for f in msgspec.structs.fields(event)}
 
-    def explain(self, value: bytes, error: Exception, now_ns: int) -> tuple[Reason, str]:
+    def explain(self, value: bytes, error: Exception, arrived_ns: int) -> tuple[Reason, str]:
         """Return the reason and the sentence for a record whose decoding raised ``error``."""
         message = str(error)
         complaint, at, field = message.rpartition(_AT)  # the last one: raw input may precede it
         if at:
-            return self._explain_field(value, field.removesuffix("`"), complaint, now_ns)
+            return self._explain_field(value, field.removesuffix("`"), complaint, arrived_ns)
         if missing := _MISSING.search(message):
             return "missing_field", self.missing(missing["field"])
         if isinstance(error, UnicodeDecodeError):
@@ -97,14 +97,14 @@ class Explainer:
         return "not_json", _malformed(value, message)
 
     def _explain_field(
-        self, value: bytes, field: str, complaint: str, now_ns: int
+        self, value: bytes, field: str, complaint: str, arrived_ns: int
     ) -> tuple[Reason, str]:
         raw = _raw_field(value, field)
         reason = self._reason(field, complaint, raw)
         if reason == "missing_field":
             return reason, self.missing(field)
         if reason in ("too_old", "in_the_future"):
-            return reason, self.misdated(_text(raw), now_ns)
+            return reason, self.misdated(_text(raw), arrived_ns)
         return reason, f"{self._name(field)} is {_text(raw)}; {self._expectation(field)}"
 
     def missing(self, field: str) -> str:
@@ -125,17 +125,17 @@ class Explainer:
             "means the whole market, so no symbol may have it"
         )
 
-    def misdated(self, value: str, now_ns: int) -> str:
+    def misdated(self, value: str, arrived_ns: int) -> str:
         """Return the sentence for a time out of range, with a guess of the unit of the value."""
         sentence = f"{self._name(self._time_field)} is {value} {self._time_unit}"
         number = _integer(value)
         if number is not None and 0 <= number * NANOSECONDS[self._time_unit] <= LATEST_NS:
             sentence += f" ({_timestamp(number * NANOSECONDS[self._time_unit])})"
         sentence += (
-            f"; it must be between the year 2000 and {self._max_ahead_seconds} s from now by this "
-            f"machine's clock, {_timestamp(now_ns)}"
+            f"; it must be between the year 2000 and {self._max_ahead_seconds} s after the "
+            f"record's timestamp in Kafka, {_timestamp(arrived_ns)}"
         )
-        latest_ns = now_ns + self._max_ahead_seconds * 1_000_000_000
+        latest_ns = arrived_ns + self._max_ahead_seconds * 1_000_000_000
         for unit, scale in NANOSECONDS.items():
             if number is not None and EARLIEST_NS <= number * scale <= latest_ns:
                 return f'{sentence}. It looks like {unit}: set wire.time_unit = "{unit}"'

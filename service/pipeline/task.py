@@ -107,47 +107,50 @@ class PartitionTask:
         next_offset: int,
         offsets: Sequence[int] | None = None,
         arrived_ms: Sequence[int] | None = None,
+        by_broker: bool = False,
     ) -> None:
         """Take the events of the records [first_offset, next_offset) of a topic.
 
         ``offsets`` are the offsets of the events, needed only if records between them held no
         event. ``arrived_ms`` are the Kafka timestamps of the records in milliseconds; None gives no
-        delays.
+        delays. ``by_broker``: the broker set them, not the producers.
         """
         event_offsets = offsets if offsets is not None else range(first_offset, next_offset)
-        if self._resumed:
-            self._feed_replayed(stream, events, first_offset, next_offset, event_offsets)
-        else:
-            self.aligner.feed(stream, events, first_offset=first_offset, next_offset=next_offset)
+        replayed = (
+            partial(self._replayed_place, stream, events, event_offsets) if self._resumed else None
+        )
+        self.tally.skipped += self.aligner.feed(
+            stream,
+            events,
+            first_offset=first_offset,
+            next_offset=next_offset,
+            replayed=replayed,
+            arrived_ms=arrived_ms,
+            by_broker=by_broker,
+        )
+        if replayed is not None:
+            self._end_resuming()
         if arrived_ms is not None and events:
             self._arrivals.note(stream, events, event_offsets, arrived_ms, self.aligner.fed_places)
 
-    def _feed_replayed(
+    def _replayed_place(
         self,
         stream: str,
         events: Sequence[Event],
-        first_offset: int,
-        next_offset: int,
         event_offsets: Sequence[int],
-    ) -> None:
-        """Take records of which some may have been read before the restart."""
-        resumed = self._resumed
-
-        def replayed(i: int, place_ns: int) -> int | None:
-            position = resumed.get(events[i].symbol)
-            if position is None or place_ns >= position.watermark_ns:
-                return place_ns
-            # A topic that was added after the snapshot was not read for it.
-            stream_position = position.streams.get(stream)
-            if stream_position is not None and event_offsets[i] < stream_position.read:
-                return None
-            # Time must not go back for a state that is already past this time: the event is late.
-            return position.watermark_ns
-
-        self.tally.skipped += self.aligner.feed(
-            stream, events, first_offset=first_offset, next_offset=next_offset, replayed=replayed
-        )
-        self._end_resuming()
+        i: int,
+        place_ns: int,
+    ) -> int | None:
+        """Return the place of an event that may have been read before the restart; None if so."""
+        position = self._resumed.get(events[i].symbol)
+        if position is None or place_ns >= position.watermark_ns:
+            return place_ns
+        # A topic that was added after the snapshot was not read for it.
+        stream_position = position.streams.get(stream)
+        if stream_position is not None and event_offsets[i] < stream_position.read:
+            return None
+        # Time must not go back for a state that is already past this time: the event is late.
+        return position.watermark_ns
 
     def advance(self) -> Output:
         """Apply the released events, and close the bars that are over."""

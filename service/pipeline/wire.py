@@ -6,6 +6,7 @@ one to find the invalid ones.
 """
 
 from collections.abc import Mapping, Sequence
+from operator import gt
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -23,6 +24,7 @@ from detectors.market_data.events import (
     Reference,
     Trade,
 )
+from service.pipeline.log_time import log_time_ns
 from service.pipeline.rejection import (
     MAX_AHEAD_SECONDS,
     NANOSECONDS,
@@ -82,14 +84,13 @@ class Decoder:
     max_record_bytes
         Longer records are refused.
     max_ahead_seconds
-        Events dated further ahead of the clock are refused: one of them would make all following
-        events late until the clock reaches its time.
+        Events dated further ahead of the timestamp of their record in the log are refused.
 
     Examples
     --------
     >>> decoder = Decoder("cancels", {"order_id": "oid"}, "ms", 1_000)
     >>> record = b'{"ts_event": 1340285400004, "symbol": "AAPL", "oid": "7"}'
-    >>> decoder.decode([record], 1340285400005 * 10**6).events[0].ts_event
+    >>> decoder.decode([record], [1340285400005]).events[0].ts_event
     1340285400004000000
     """
 
@@ -113,30 +114,36 @@ class Decoder:
         self._scale = NANOSECONDS[time_unit]
         self._max_record_bytes = max_record_bytes
 
-    def decode(self, values: Sequence[bytes | None], now_ns: int) -> Decoded:
+    def decode(self, values: Sequence[bytes | None], arrived_ms: Sequence[int]) -> Decoded:
         """Return the events and the rejections of a batch of record values.
 
         Parameters
         ----------
         values
             Kafka record values; None is a record without a value.
-        now_ns
-            The wall clock; events later than it by more than ``max_ahead_seconds`` are refused.
+        arrived_ms
+            The timestamps of the records in the log, in milliseconds since 1970. An event dated
+            more than ``max_ahead_seconds`` later is refused, also when the log is read again.
         """
         if not values:
             return Decoded([], [])
-        latest = (now_ns + self._max_ahead_ns) // self._scale
-        events = self._decode_whole(values, latest)
+        events = self._decode_whole(values, arrived_ms)
         if events is not None:
             decoded = Decoded(events, [])
         else:
-            decoded = self._decode_parts(values, latest, now_ns)
+            decoded = self._decode_parts(values, arrived_ms)
         if self._scale != 1:
             for event in decoded.events:
                 msgspec.structs.force_setattr(event, "ts_event", event.ts_event * self._scale)
         return decoded
 
-    def _decode_whole(self, values: Sequence[bytes | None], latest: int) -> list[Event] | None:
+    def _latest(self, arrived_ms: int) -> int:
+        """Return the latest date, in the unit of the records, of an event that arrived then."""
+        return (log_time_ns(arrived_ms) + self._max_ahead_ns) // self._scale
+
+    def _decode_whole(
+        self, values: Sequence[bytes | None], arrived_ms: Sequence[int]
+    ) -> list[Event] | None:
         """Return the events, or None if any record is invalid."""
         decode = self._decode
         present = cast("Sequence[bytes]", values)  # None raises TypeError in decode
@@ -146,7 +153,10 @@ class Decoder:
             events = [decode(value) for value in present]
         except (*_UNDECODABLE, TypeError):
             return None
-        if max([event.ts_event for event in events]) > latest:
+        times = [event.ts_event for event in events]
+        if max(times) > self._latest(min(arrived_ms)) and any(
+            map(gt, times, map(self._latest, arrived_ms))
+        ):
             return None
         if self._is_orders and _any_unpriced(cast("list[Order]", events)):
             return None
@@ -155,16 +165,16 @@ class Decoder:
             return None
         return events
 
-    def _decode_parts(self, values: Sequence[bytes | None], latest: int, now_ns: int) -> Decoded:
+    def _decode_parts(self, values: Sequence[bytes | None], arrived_ms: Sequence[int]) -> Decoded:
         """Decode the parts of a batch: valid parts as a whole, other parts record by record."""
         decoded = Decoded([], [])
         for start in range(0, len(values), _PART):
             part = values[start : start + _PART]
-            if (events := self._decode_whole(part, latest)) is not None:
+            if (events := self._decode_whole(part, arrived_ms[start : start + _PART])) is not None:
                 decoded.events += events
                 continue
             for index, value in enumerate(part, start):
-                outcome = self._decode_one(value, latest, now_ns)
+                outcome = self._decode_one(value, arrived_ms[index])
                 if isinstance(outcome, tuple):
                     decoded.rejections.append(Rejection(index, *outcome))
                 else:
@@ -172,8 +182,9 @@ class Decoder:
         return decoded
 
     def _decode_one(  # noqa: PLR0911 - one return per reason
-        self, value: bytes | None, latest: int, now_ns: int
+        self, value: bytes | None, arrived_ms: int
     ) -> Event | tuple[Reason, str]:
+        arrived_ns = arrived_ms * 1_000_000
         if value is None or not value.strip():
             return "empty", "the record has no value; an event is one JSON object"
         if len(value) > self._max_record_bytes:
@@ -184,9 +195,9 @@ class Decoder:
         try:
             event = self._decode(value)
         except _UNDECODABLE as error:
-            return self._explainer.explain(value, error, now_ns)
-        if event.ts_event > latest:
-            return "in_the_future", self._explainer.misdated(str(event.ts_event), now_ns)
+            return self._explainer.explain(value, error, arrived_ns)
+        if event.ts_event > self._latest(arrived_ms):
+            return "in_the_future", self._explainer.misdated(str(event.ts_event), arrived_ns)
         if isinstance(event, Order) and _any_unpriced([event]):
             return "missing_field", self._explainer.missing(self._price)
         if not event.symbol.isprintable():

@@ -32,6 +32,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    timestamp_type: int = 0  # its producer gave it
 
 
 class Fetched(NamedTuple):

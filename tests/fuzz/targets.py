@@ -15,6 +15,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.market_data.events import Event
 from detectors.parameters import Parameters
 from service.pipeline import snapshots as snapshots_module
+from service.pipeline.log_time import log_time_ns
 from service.pipeline.output import Output, PublishedUntil, Tally
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, NANOSECONDS, Reason
 from service.pipeline.task import PartitionTask, Snapshot
@@ -29,7 +30,8 @@ PARAMETERS = Parameters(
 )
 MAX_SYMBOLS = 4
 MAX_RECORD_BYTES = 8_192
-LATEST_NS = NOW_NS + MAX_AHEAD_SECONDS * 10**9
+NOW_MS = NOW_NS // 1_000_000
+LATEST_NS = log_time_ns(NOW_MS) + MAX_AHEAD_SECONDS * 10**9
 
 
 def new_task(max_orders: int = 150, max_waiting: int = 1 << 40) -> PartitionTask:
@@ -166,7 +168,7 @@ def wire(data: bytes) -> None:
     """Records through the decoder, and the decoded events through a task."""
     case = wire_case(data)
     decoder = _decoder(case.stream, case.unit, bool(case.fields))
-    decoded = decoder.decode(case.records, NOW_NS)
+    decoded = decoder.decode(case.records, [NOW_MS] * len(case.records))
     rejected = [rejection.index for rejection in decoded.rejections]
     assert len(decoded.events) + len(rejected) == len(case.records)
     assert rejected == sorted(set(rejected))
@@ -175,7 +177,7 @@ def wire(data: bytes) -> None:
         assert rejection.detail.isprintable()
         assert len(rejection.detail) < 400
     if rejected:
-        singly = [e for record in case.records for e in decoder.decode([record], NOW_NS).events]
+        singly = [e for record in case.records for e in decoder.decode([record], [NOW_MS]).events]
         assert singly == decoded.events
     for event in decoded.events:
         assert event.symbol.isprintable()

@@ -308,10 +308,16 @@ class Venue:
         self._services.append(service)
         return service
 
-    async def produce(self, records: Iterable[Event]) -> int:
-        """Send the records of this venue's streams; return their number."""
+    async def produce(self, records: Iterable[Event], *, ahead_ms: int = 0) -> int:
+        """Send the records of this venue's streams; return their number.
+
+        ``ahead_ms``: how far their timestamps are ahead of the clock.
+        """
+        at = time.time_ns() // 1_000_000 + ahead_ms if ahead_ms else None
         futures = [
-            await self._producer.send(self.topic(event.stream), event.value, key=event.key)
+            await self._producer.send(
+                self.topic(event.stream), event.value, key=event.key, timestamp_ms=at
+            )
             for event in records
             if event.stream in self.streams
         ]
