@@ -13,6 +13,7 @@ from typing import IO, Any, Literal
 import structlog
 
 from service.describe import printable
+from service.log_writer import LogWriter
 
 Format = Literal["auto", "json", "console"]
 
@@ -21,6 +22,8 @@ def configure(
     level: str,
     format: Format,  # noqa: A002 - the setting's own name
     stream: IO[str] | None = None,
+    *,
+    in_background: bool = False,
 ) -> None:
     """Set up the log of the whole process.
 
@@ -33,6 +36,9 @@ def configure(
         otherwise.
     stream
         The output stream; None for standard error.
+    in_background
+        Whether a thread writes the log, so that no caller waits for the reader of the log. Call
+        ``drain`` at the end.
     """
     stream = sys.stderr if stream is None else stream
     to_terminal = stream.isatty()
@@ -67,10 +73,11 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processors=closing, foreign_pre_chain=shared)
-    )
+    formatter = structlog.stdlib.ProcessorFormatter(processors=closing, foreign_pre_chain=shared)
+    handler: logging.Handler = logging.StreamHandler(stream)
+    if in_background:
+        handler = LogWriter(stream, lambda lines: formatter.format(_lines_dropped(lines)))
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -78,6 +85,32 @@ def configure(
     if level == "info":
         # The info messages of aiokafka concern its internals; level "debug" shows them.
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
+
+
+def drain(seconds: float) -> None:
+    """Wait until what was logged in the background is written, at most so long."""
+    for writer in _writers():
+        writer.drain(seconds)
+
+
+def dropped_lines() -> int:
+    """How many lines were dropped because they could not be written."""
+    return sum(writer.dropped for writer in _writers())
+
+
+def _writers() -> list[LogWriter]:
+    return [its for its in logging.getLogger().handlers if isinstance(its, LogWriter)]
+
+
+def _lines_dropped(lines: int) -> logging.LogRecord:
+    arguments = {
+        "name": "foreshock.log",
+        "levelno": logging.WARNING,
+        "levelname": "WARNING",
+        "msg": "log lines dropped: the log was not read, or could not be written (%d lines)",
+        "args": (lines,),
+    }
+    return logging.makeLogRecord(arguments)
 
 
 def _without_credentials(record: logging.LogRecord) -> bool:

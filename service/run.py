@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client.registry import Collector
 
 from detectors.symbol import mean_budget_per_day
-from service import __version__
+from service import __version__, signals
 from service.backoff import delays
 from service.cancellation import cancel_and_wait
 from service.console.history import History
@@ -314,11 +314,10 @@ async def _report_misplaced(settings: Settings, topics: Mapping[str, Topic]) -> 
 async def serve(settings: Settings, source: Source) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit status."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     reloader = Reloader(settings, source)
-    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    signals.on_signal(signal.SIGTERM, stop.set)
+    signals.on_signal(signal.SIGINT, stop.set)
+    signals.on_signal(signal.SIGHUP, reloader.ask)
     web_config = load_web_config(settings.http.web_config_file)
     report = await verify_topics(settings)
     for hint in report.hints:
@@ -367,4 +366,7 @@ async def serve(settings: Settings, source: Source) -> int:
 def run(settings: Settings, source: Source) -> int:
     """Run the service in a new event loop; return the exit status. ``source`` is for reloads."""
     gc.set_threshold(*GC_THRESHOLDS)
-    return asyncio.run(serve(settings, source))
+    try:
+        return asyncio.run(serve(settings, source))
+    finally:
+        signals.ignore()

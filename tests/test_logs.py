@@ -2,12 +2,16 @@
 
 import json
 import logging
+import os
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from service import logs
+from service.log_writer import LogWriter
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +106,52 @@ def test_what_others_wrote_cannot_forge_a_line_or_move_the_cursor(
     assert len(written) == 2
     assert all(line.isprintable() for line in written)
     assert "\\x1b[2J\\nforged \\u202ecod.exe" in written[0].replace("\\\\", "\\")
+
+
+def background(stream, **bounds) -> LogWriter:
+    writer = LogWriter(stream, lambda lines: f"{lines} dropped", **bounds)
+    writer.setFormatter(logging.Formatter("%(message)s"))
+    return writer
+
+
+def say(writer: LogWriter, text: str) -> None:
+    writer.emit(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))
+
+
+def test_a_log_that_nobody_reads_makes_nobody_wait_and_says_later_what_is_missing():
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb") as pipe:
+        writer = background(stream, max_waiting_bytes=100_000)
+        for number in range(1_000):  # more than a pipe and the queue hold
+            say(writer, f"{number:>5} " + "x" * 1_000)
+        assert not writer.drain(0.01)
+        dropped = writer.dropped
+        assert 500 < dropped < 1_000
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda: read.extend(iter(pipe.readline, b"end\n")))
+        reader.start()
+        assert writer.drain(30)
+        say(writer, "end")
+        reader.join(30)
+    assert writer.dropped == dropped
+    assert sum(line.endswith(b"x\n") for line in read) + dropped == 1_000
+    assert sum(int(line.split()[0]) for line in read if line.endswith(b" dropped\n")) == dropped
+
+
+def test_a_log_that_cannot_be_written_is_counted_and_ends_nothing():
+    with Path("/dev/full").open("w") as full:
+        writer = background(full)
+        say(writer, "one")
+        say(writer, "two")
+        assert writer.drain(30)
+        assert writer.dropped == 2
+
+
+def test_a_log_in_the_background_is_whole_once_it_is_drained(capfd: pytest.CaptureFixture[str]):
+    logs.configure("info", "json", in_background=True)
+    for number in range(100):
+        structlog.get_logger("consumer").info("assigned", number=number)
+    logs.drain(30)
+    entries = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [entry["number"] for entry in entries] == list(range(100))
+    assert logs.dropped_lines() == 0

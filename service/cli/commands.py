@@ -7,6 +7,9 @@ import sys
 
 from service.errors import ConfigurationError, OperatorError
 
+LOG_SECONDS = 1.0
+"""How long the end of the process waits for the last log lines to be written, in seconds."""
+
 # Each command imports what it needs. Kafka, models and simulation take a second to load; a help
 # text or a configuration error must not wait for them.
 # ruff: noqa: PLC0415
@@ -14,15 +17,21 @@ from service.errors import ConfigurationError, OperatorError
 
 def run(arguments: argparse.Namespace) -> int:
     """``foreshock run``."""
+    from service.signals import hold_hangup
+
+    hold_hangup()
     from service import logs
     from service.settings.load import load_settings
 
     settings = load_settings(arguments.config, os.environ)
-    logs.configure(settings.log.level, settings.log.format)
+    logs.configure(settings.log.level, settings.log.format, in_background=True)
     from service.run import run as run_service
     from service.settings.reload import Source
 
-    return run_service(settings, Source(arguments.config, os.environ))
+    try:
+        return run_service(settings, Source(arguments.config, os.environ))
+    finally:
+        logs.drain(LOG_SECONDS)
 
 
 def replay(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from detectors.incidents.kind import DRIFT
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from service import __version__
 from service.kafka.counters import ConsumerCounters
+from service.logs import dropped_lines
 from service.metric_families import PREFIX, counter, gauge, single
 from service.outputs.alert_queue import DELAY_BUCKETS_SECONDS, DeliveryCounters
 from service.outputs.publisher import Published
@@ -49,6 +50,11 @@ class ForeshockCollector(Collector):
         monitors = view.monitors
         yield gauge(
             "build_info", "1, with the version as a label.", {(__version__,): 1}, ["version"]
+        )
+        yield counter(
+            "log_lines_dropped",
+            "Log lines that were dropped because nobody read the log, or it could not be written.",
+            dropped_lines(),
         )
         yield gauge("connected", "1 while a member of the consumer group.", view.connected)
         yield gauge(

@@ -1,7 +1,9 @@
 """The command: what it teaches, what it refuses, and how it ends."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import uuid
@@ -248,3 +250,19 @@ def test_topics_tells_what_is_missing_and_creates_it(
     assert "no topic was missing" in capsys.readouterr().out
     assert main(["topics", "--create", "--partitions", "4"]) == 2
     assert "have 3 partitions" in capsys.readouterr().err
+
+
+def test_a_hangup_while_the_service_starts_does_not_end_it(tmp_path: Path):
+    config = tmp_path / "foreshock.toml"
+    os.mkfifo(config)
+    starting = subprocess.Popen(
+        [sys.executable, "-m", "service", "run", "--config", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with config.open("w") as file:  # opened once the service reads it
+        starting.send_signal(signal.SIGHUP)
+        file.write("[http]\nport = -1\n")
+    _, said = starting.communicate(timeout=60)
+    assert "http.port = -1" in said
+    assert starting.returncode == 2
