@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from service.errors import ConfigurationError
 from service.metric_families import gauge
 from service.settings.differences import differences
-from service.settings.load import configuration_file, load_settings
+from service.settings.load import configuration_file, load
 from service.settings.types import Settings
 
 Version = tuple[int, ...] | None
@@ -156,10 +156,20 @@ class Reloader(Collector):
         self._success_at = time.time()
 
     def _load(self) -> Settings:
-        file = self._started_with
+        file = self._source.file or self._started_with
         if file is not None and not file.exists():
             raise ConfigurationError(f"the configuration file {file} does not exist any more")
-        return load_settings(self._source.path, self._source.environ)
+        if file is not None and not file.is_file():
+            # A read of a pipe waits for its writer, and the end of the service would wait for the read.
+            raise ConfigurationError(f"{file} is not a regular file")
+        loaded = load(self._source.path, self._source.environ)
+        is_given = file is None or str(file) in loaded.sources.values()
+        if not is_given and differences(self._running, loaded.settings):
+            raise ConfigurationError(
+                f"there is no setting in {file}, so every setting would go back to its default; "
+                "restart the service if you want that"
+            )
+        return loaded.settings
 
     def _refuse(self, reason: str) -> None:
         self._successful = False

@@ -97,6 +97,8 @@ def read_secret(key: str, value: Secret, file: str) -> Secret:
     """
     if not file:
         return value
+    if Path(file).exists() and not Path(file).is_file():  # a pipe would wait for its writer
+        raise ConfigurationError(f"{key}_file: {file} is not a regular file")
     try:
         with Path(file).open("rb") as opened:
             text = opened.read(MAX_FILE_BYTES + 1).decode()

@@ -1,6 +1,7 @@
 """A configuration that changes while the service runs: applied, told of, or refused."""
 
 import asyncio
+import os
 import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -214,6 +215,8 @@ async def test_a_file_changed_since_it_was_read_at_the_start_is_read_again(path:
         (f"a = {'[' * 100_000}", "cannot read the file: RecursionError"),
         (b"\xff\xfe", "is not valid TOML"),
         (None, "does not exist any more"),
+        ("", "there is no setting in"),
+        ("# [detection]\n\n", "there is no setting in"),
     ],
 )
 async def test_a_bad_file_changes_nothing_says_why_and_a_good_one_mends_it(
@@ -233,6 +236,24 @@ async def test_a_bad_file_changes_nothing_says_why_and_a_good_one_mends_it(
     assert its.metric("last_reload_successful") == 1
     assert its.metric("last_reload_success_timestamp_seconds") >= succeeded_at
     assert len([line for line in its.logs if "not reloaded" in line["event"]]) == 1
+
+
+async def test_a_pipe_in_place_of_the_file_is_refused_and_nobody_waits_for_its_writer(path: Path):
+    async with running(path) as its:
+        pipe = path.with_name("pipe")
+        os.mkfifo(pipe)
+        pipe.replace(path)
+        line = await told(its, "configuration not reloaded")
+        assert "is not a regular file" in line["reason"]
+    assert its.applied == []
+
+
+async def test_an_empty_file_is_no_mistake_where_it_changes_nothing(path: Path):
+    write(path, "")
+    async with running(path, FORESHOCK_RELOAD__WATCH_SECONDS="0.01") as its:
+        write(path, "# nothing yet\n")
+        its.reloader.ask()
+        assert (await told(its, "configuration reloaded"))["changes"] == []
 
 
 async def test_what_needs_a_restart_is_named_and_the_rest_is_applied(path: Path):
