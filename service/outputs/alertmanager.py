@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from detectors.incidents.alerts import Alert
 from service.backoff import delays
 from service.cancellation import cancel_and_wait
+from service.http_client import beginning, bounded_session
 from service.outputs.alert_queue import AlertQueue, DeliveryCounters, QueuedAlert
 from service.outputs.notification import HOLD_RESENDS, Key, body, by_key, notification
 from service.settings.secrets import Secret, read_secret
@@ -106,10 +107,8 @@ class Notifier:
             headers["Authorization"] = aiohttp.encode_basic_auth(
                 self._settings.username, self._password.reveal(), "utf-8"
             )
-        async with aiohttp.ClientSession(
-            headers=headers,
-            connector=aiohttp.TCPConnector(ssl=self._ssl),
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
+        async with bounded_session(
+            seconds=self._settings.timeout_seconds, headers=headers, tls=self._ssl
         ) as http:
             tasks = [asyncio.create_task(self._deliver(queue, http)) for queue in self._queues]
             tasks.append(asyncio.create_task(self._resend_periodically()))
@@ -209,7 +208,7 @@ class Notifier:
             headers={"Content-Type": "application/json", **self._bearer()},
             allow_redirects=False,
         ) as answer:
-            status, reason = answer.status, await answer.text(errors="replace")
+            status, reason = answer.status, (await beginning(answer)).decode(errors="replace")
         if status in _REFUSED and len(items) > 1:
             for item in items:
                 await self._send(queue, http, [item])

@@ -10,6 +10,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
 
 from service.errors import ConfigurationError
+from service.http_client import beginning, bounded_session
 from service.settings.secrets import Secret, read_secret
 from service.settings.types import KafkaSettings
 from service.tls import client_context
@@ -20,8 +21,6 @@ Kafka."""
 
 RENEW_SHARE = 0.8
 """The share of its lifetime after which a token is renewed."""
-
-MAX_ANSWER_BYTES = 65_536
 
 
 class TokenError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
@@ -93,16 +92,13 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         where = f"kafka.oauth_token_url: {kafka.oauth_token_url}"
         try:
             async with (
-                aiohttp.ClientSession(
-                    headers={"Authorization": authorization},
-                    timeout=aiohttp.ClientTimeout(ANSWER_SECONDS),
+                bounded_session(
+                    seconds=ANSWER_SECONDS, headers={"Authorization": authorization}, tls=trusted
                 ) as session,
                 # Send the secret to this address only: follow no redirect.
-                session.post(
-                    kafka.oauth_token_url, data=form, ssl=trusted, allow_redirects=False
-                ) as response,
+                session.post(kafka.oauth_token_url, data=form, allow_redirects=False) as response,
             ):
-                body = await _read_at_most(response.content, MAX_ANSWER_BYTES)
+                body = await beginning(response)
         except aiohttp.ClientConnectorCertificateError as error:
             raise TokenError(
                 f"{where} has a certificate that is not trusted ({error.certificate_error}); "
@@ -125,16 +121,6 @@ def provider(kafka: KafkaSettings) -> Any:
     if kafka.oauth_token_file:
         return FileToken(kafka.oauth_token_file)
     return ClientCredentials(kafka)
-
-
-async def _read_at_most(content: aiohttp.StreamReader, max_bytes: int) -> bytes:
-    """Return the content up to its end, at most ``max_bytes`` of it."""
-    body = b""
-    async for piece in content.iter_chunked(max_bytes):
-        body += piece
-        if len(body) >= max_bytes:
-            break
-    return body[:max_bytes]
 
 
 def _refusal(status: int, body: bytes) -> str:
