@@ -252,7 +252,7 @@ def start_positions(
             start=offsets[tp],
             newest_ns=commit_metadata[tp].newest_ns if commit_metadata is not None else 0,
             read=offsets[tp],
-            evidence=notes[tp].evidence if notes is not None else (),
+            evidence=commit_metadata[tp].evidence if commit_metadata is not None else (),
         )
         for tp, stream in inputs.items()
     }

@@ -10,6 +10,7 @@ its state.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -26,7 +27,7 @@ from service.kafka.offsets import GroupOffsets
 from service.kafka.partition import Partition, by_number, reset_offsets
 from service.kafka.placement_watch import PlacementWatch
 from service.kafka.progress_watchdog import ProgressWatchdog
-from service.kafka.reading import InputReader
+from service.kafka.reading import InputReader, readable_end
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.pipeline.log_time import usable_ms
@@ -200,7 +201,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if self._membership.holds():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._counters.last_poll_at = now = time.monotonic()
-            self.watchdog.note(self.partitions.values(), consumer.highwater, now)
+            self.watchdog.note(self.partitions.values(), partial(readable_end, consumer), now)
             self.placement.note(self.partitions.values(), now)
         async with self._lock:
             self._raise_failure()

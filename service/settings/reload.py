@@ -160,7 +160,7 @@ class Reloader(Collector):
         if file is not None and not file.exists():
             raise ConfigurationError(f"the configuration file {file} does not exist any more")
         if file is not None and not file.is_file():
-            # A read of a pipe waits for its writer, and the end of the service would wait for the read.
+            # A read of a pipe waits for its writer, and the service could not stop meanwhile.
             raise ConfigurationError(f"{file} is not a regular file")
         loaded = load(self._source.path, self._source.environ)
         is_given = file is None or str(file) in loaded.sources.values()

@@ -15,6 +15,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from service.errors import OperatorError
 from service.web.address import authority
 from service.web.basic_auth import basic_auth
+from service.web.connections import HEAD_SECONDS, Connections, listen, max_connections
 from service.web.web_config import WebConfig
 
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -49,12 +50,14 @@ class Health(Struct, frozen=True):
 class HttpServer:
     """A running server. ``port`` is the port that it listens on; ``close`` stops it."""
 
-    def __init__(self, runner: web.AppRunner, port: int) -> None:
+    def __init__(self, runner: web.AppRunner, connections: Connections, port: int) -> None:
         self._runner = runner
+        self._connections = connections
         self.port = port
 
     async def close(self) -> None:
         """Stop the server: no new connections, and two seconds for requests in flight."""
+        await self._connections.stop()
         await self._runner.cleanup()
 
 
@@ -88,7 +91,16 @@ async def start_http(
         The server cannot listen on the address.
     """
     web_config = web_config or WebConfig()
-    middlewares: list[Middleware] = [_log_request, _plain_errors]
+
+    @web.middleware
+    async def _note_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connections.begin(request.transport)
+        try:
+            return await handler(request)
+        finally:
+            connections.end(request.transport)
+
+    middlewares: list[Middleware] = [_note_request, _log_request, _plain_errors]
     if web_config.users:
         middlewares.append(basic_auth(web_config.users, OPEN_PATHS))
     app = web.Application(middlewares=middlewares, client_max_size=1_024)
@@ -114,12 +126,18 @@ async def start_http(
         shutdown_timeout=_SHUTDOWN_SECONDS,
     )
     await runner.setup()
+    assert runner.server is not None
+    connections = Connections(
+        runner.server, web_config.tls, most=max_connections(), head_seconds=HEAD_SECONDS
+    )
     try:
-        await web.TCPSite(runner, host.strip("[]"), port, ssl_context=web_config.tls).start()
+        listening = listen(host.strip("[]"), port)
     except OSError as error:
         await runner.cleanup()
         raise OperatorError(_cannot_listen(host, port, error)) from None
-    return HttpServer(runner, runner.addresses[0][1])
+    listening_port: int = listening[0].getsockname()[1]
+    connections.start(listening)
+    return HttpServer(runner, connections, listening_port)
 
 
 def _report(ok: bool, checks: Mapping[str, str]) -> web.Response:

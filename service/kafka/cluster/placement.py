@@ -104,7 +104,9 @@ async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
     finally:
         await consumer.stop()
     for tp, batch in records.items():
-        decoded = decoder[stream_of[tp.topic]].decode([r.value for r in batch], _now_ns(batch))
+        decoded = decoder[stream_of[tp.topic]].decode(
+            [record.value for record in batch], [record.timestamp for record in batch]
+        )
         placement.note(tp.topic, tp.partition, {event.symbol for event in decoded.events})
         if without := sum(record.key is None for record in batch):
             placement.without_key[tp.topic] = placement.without_key.get(tp.topic, 0) + without
@@ -130,8 +132,3 @@ async def _newest(
             found.setdefault(tp, []).extend(batch)
         unread = {tp for tp in unread if await consumer.position(tp) < ends[tp]}
     return found
-
-
-def _now_ns(batch: Sequence[Any]) -> int:
-    """A clock by which none of the records is ahead: here it only matters where they are."""
-    return int(max(record.timestamp for record in batch)) * 1_000_000
