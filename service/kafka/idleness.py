@@ -68,12 +68,14 @@ class Idleness:
         self,
         answers: Mapping[TopicPartition, BrokerAnswer],
         idle_after: float,
-        unanswered_after: float,
+        answer_within: float,
     ) -> bool:
         """Mark the topics that are known to have no more records as idle in the aligner.
 
         Silence counts only as far as the broker has confirmed it. A topic whose broker does not
         answer is not idle. An idle topic makes the others wait again if the answers about it stop.
+        After a gap between two answers, silence begins at the second answer: records that were to
+        be written during the gap may still be on their way.
 
         Parameters
         ----------
@@ -81,8 +83,8 @@ class Idleness:
             The broker's last answer about each topic.
         idle_after
             The silence after which a topic is idle, in seconds.
-        unanswered_after
-            The time without an answer after which the silence is no longer known, in seconds.
+        answer_within
+            The longest time between two answers of a broker that can be reached, in seconds.
 
         Returns
         -------
@@ -111,15 +113,20 @@ class Idleness:
                 if below:
                     aligner.set_idle(stream, idle=False)
                 continue
+            was_away = now - silence.answered > answer_within
+            if was_away:
+                aligner.set_idle(stream, idle=False)
             if silence.answer_at != answer_at:
+                if was_away:
+                    self._silences[tp] = _Silence(read, answer_at, now, now, now, below)
+                    continue
                 # This answer may have waited long before it was seen. But it was requested after
                 # the answer before it, so it confirms the silence up to the time at which that
                 # answer was seen.
                 silence.until, silence.answered = silence.answered, now
                 silence.answer_at = answer_at
-            if silence.until - silence.since >= idle_after:
+            if not was_away and silence.until - silence.since >= idle_after:
                 if below:
                     raise OffsetsWentBackError(tp.topic)
-                is_known = now - silence.until < unanswered_after
-                changed |= aligner.set_idle(stream, idle=is_known) and is_known
+                changed |= aligner.set_idle(stream)
         return changed

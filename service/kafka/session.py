@@ -39,6 +39,9 @@ from service.settings.types import Settings, settings_hash
 BY_BROKER = 1
 """The type of a timestamp that the broker gave, ``LogAppendTime``."""
 
+ANSWER_SECONDS = 1.0
+"""How long the broker may take to answer, apart from the time that it waits for records."""
+
 log = structlog.get_logger("foreshock.consumer")
 
 
@@ -287,16 +290,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 touched.add(tp.partition)
         consumer = self._clients.consumer
         idle_after = self._settings.time.idle_after_ms / 1e3
-        # The consumer asks the broker again after each fetch wait. Each answer confirms only the
-        # time up to the answer before it.
-        unanswered_after = idle_after + 3 * self._settings.kafka.fetch_wait_seconds
+        # The consumer asks the broker again after each fetch wait.
+        answer_within = 2 * self._settings.kafka.fetch_wait_seconds + ANSWER_SECONDS
         for number, partition in self.partitions.items():
             await self._reading.follow(partition)
             answers = self._reading.answers(partition)
-            if (
-                partition.idleness.update(answers, idle_after, unanswered_after)
-                or number in touched
-            ):
+            if partition.idleness.update(answers, idle_after, answer_within) or number in touched:
                 output = partition.task.advance()
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:

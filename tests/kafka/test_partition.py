@@ -19,7 +19,7 @@ from tests.pipeline.events import by_stream, market
 
 TOPICS = {"orders": "o", "cancels": "c", "trades": "t"}
 LOGS = by_stream(market(seed=3, seconds=30, symbols=("AAA",)))
-IDLE_SECONDS, UNHEARD_SECONDS = 2.0, 5.0
+IDLE_SECONDS, ANSWER_WITHIN_SECONDS = 2.0, 2.0
 
 
 class Clock:
@@ -55,7 +55,7 @@ def answer(its, at):
 
 
 def update(its, heard):
-    return its.idleness.update(heard, IDLE_SECONDS, UNHEARD_SECONDS)
+    return its.idleness.update(heard, IDLE_SECONDS, ANSWER_WITHIN_SECONDS)
 
 
 def test_a_topic_is_idle_once_the_broker_has_confirmed_its_silence_for_long_enough(clock):
@@ -100,9 +100,35 @@ def test_an_idle_topic_that_can_no_longer_be_reached_holds_the_others_back_again
         update(its, heard)
         clock.now += 1.0
     assert not its.task.aligner.holds_back("orders")
-    clock.now += 2 * UNHEARD_SECONDS
+    clock.now += 2 * ANSWER_WITHIN_SECONDS
     update(its, heard)
     assert any(its.task.aligner.holds_back(stream) for stream in TOPICS)
+
+
+@pytest.mark.parametrize("outage_seconds", [3.0, 15.0, 60.0])
+def test_silence_begins_again_when_the_broker_was_away(clock, outage_seconds):
+    its = partition()
+    for number in range(2):
+        update(its, answer(its, number))
+        clock.now += 1.0
+    clock.now += outage_seconds
+    became_idle = []
+    for number in range(2, 7):
+        became_idle.append(update(its, answer(its, number)))
+        clock.now += 1.0
+    # As after the first answer of all: silence, confirmed for long enough.
+    assert became_idle == [False, False, False, True, False]
+
+
+def test_a_topic_that_was_idle_holds_the_others_back_after_an_outage_until_its_own_silence(clock):
+    its = partition()
+    for number in range(6):
+        update(its, answer(its, number))
+        clock.now += 1.0
+    assert not its.task.aligner.holds_back("orders")
+    clock.now += 3.0
+    update(its, answer(its, 7))
+    assert its.task.aligner.holds_back("orders")
 
 
 def test_what_was_committed_is_never_taken_back_and_no_snapshot_taken_before_it():

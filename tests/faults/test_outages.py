@@ -1,0 +1,79 @@
+"""The broker is away for a while, and each producer comes back in its own time: nothing is late."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from aiokafka import TopicPartition
+from msgspec.structs import replace
+
+from tests.faults import invariants, simulate
+from tests.faults import world as worlds
+from tests.faults.invariants import Watch, compare, result
+from tests.faults.world import TOPICS, World
+
+IDLE_SECONDS = 6.0
+SESSION_SECONDS = 90.0
+"""Longer than any outage, so that the session and what it knows of silence last."""
+
+OUTAGE_BEGINS = 24.0
+RECONNECT_SECONDS = {"orders": 0.1, "trades": 4.0, "cancels": 5.0}
+"""How long after the broker's return each topic's producer is connected again."""
+
+
+async def write(world: World, reconnect: Mapping[str, float]) -> None:
+    """Write the market with one producer for each topic."""
+
+    async def produce(stream: str) -> None:
+        for record in world.market:
+            if record.stream != stream:
+                continue
+            await asyncio.sleep(max(0.0, record.at - world.loop.now))
+            while world.network.is_down:
+                while world.network.is_down:  # noqa: ASYNC110 - free in virtual time
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(reconnect[stream])
+            tp = TopicPartition(TOPICS[stream], record.partition)
+            world.broker.append(tp, record.key, record.value, at=record.at)
+            world.written += 1
+
+    await asyncio.gather(*map(produce, TOPICS))
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence counts after few seconds, fewer than most outages last."""
+    time = replace(worlds.SETTINGS.time, idle_after_ms=round(IDLE_SECONDS * 1e3))
+    kafka = replace(worlds.SETTINGS.kafka, session_timeout_seconds=SESSION_SECONDS)
+    settings = replace(worlds.SETTINGS, time=time, kafka=kafka)
+    for module in (worlds, invariants):
+        monkeypatch.setattr(module, "SETTINGS", settings)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("seconds", [5, 8, 15, 25, 60])
+def test_an_outage_of_the_broker_is_no_silence_of_the_market(seconds: int):
+    number = simulate.MARKETS[0]
+    expected = simulate.undisturbed.__wrapped__(number)
+    world = World(seconds, simulate.market(number))
+    late: list[int] = []
+
+    async def story(world: World) -> None:
+        watch = Watch(world)
+        world.launch(world.instances[0])
+        loop = asyncio.get_running_loop()
+        world.beside = [
+            loop.create_task(world.supervise(world.instances[0])),
+            loop.create_task(write(world, RECONNECT_SECONDS)),
+        ]
+        await asyncio.sleep(OUTAGE_BEGINS)
+        world.network.is_down = True
+        await asyncio.sleep(seconds)
+        world.say("broker back")
+        world.network.is_down = False
+        await simulate._settle(world, watch)
+        late.append(world.instances[0].service._counters.tally.late)
+        compare(world, result(world), expected)
+
+    world.play(story)
+    assert world.failures == [], "\n".join(world.trace)
