@@ -1,8 +1,35 @@
 """Cancellation of tasks that may ignore a single request."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
 
 RETRY_SECONDS = 2.0
+
+log = structlog.get_logger("foreshock")
+
+
+async def close(what: str, clean_up: Callable[[], Awaitable[object]]) -> None:
+    """Run a clean-up. What it raises is logged and goes no further.
+
+    aiokafka cancels its own tasks while it closes, and may raise their CancelledError although
+    nobody cancelled the caller. Only a cancellation of the caller is raised here.
+    """
+    closing = asyncio.ensure_future(clean_up())
+    try:
+        await asyncio.wait({closing})
+    finally:
+        closing.cancel()
+    error = asyncio.CancelledError() if closing.cancelled() else closing.exception()
+    if error is not None:
+        log.warning("a clean-up failed", of=what, reason=repr(error))
+
+
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the current task."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def cancel_and_wait(*tasks: asyncio.Task[None], retry_seconds: float = RETRY_SECONDS) -> None:

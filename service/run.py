@@ -17,15 +17,15 @@ from prometheus_client.registry import Collector
 from detectors.symbol import mean_budget_per_day
 from service import __version__, signals
 from service.backoff import delays
-from service.cancellation import cancel_and_wait
+from service.cancellation import cancel_and_wait, close, is_cancelled
 from service.console.history import History
 from service.console.page import console
 from service.errors import OperatorError
 from service.kafka.clients import Clients, consumer_options, producer_options
 from service.kafka.cluster.connection import client_options
-from service.kafka.cluster.inspection import explain, verify_topics
-from service.kafka.cluster.placement import misplaced, sample
-from service.kafka.cluster.topics import Topic
+from service.kafka.cluster.inspection import BrokerAwayError, explain, verify_topics
+from service.kafka.cluster.placement import report_misplaced
+from service.kafka.cluster.topics import Report
 from service.kafka.copartitioning import CopartitionedAssignor
 from service.kafka.counters import ConsumerCounters
 from service.kafka.market_watch import MarketWatch
@@ -68,7 +68,8 @@ class Service:
     settings
         The settings of the service.
     topics
-        The topic of each stream that is read.
+        The topic of each stream that is read; None: those that the cluster has, verified before
+        the first session.
     first_partitions
         How many partitions each input topic has at the start; None if that is not known.
 
@@ -81,7 +82,7 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        topics: Mapping[str, str],
+        topics: Mapping[str, str] | None = None,
         first_partitions: int | None = None,
     ) -> None:
         self.history = History() if settings.http.console else None
@@ -94,11 +95,14 @@ class Service:
         self._market: MarketWatch | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._stopping = asyncio.Event()
+        self._verifying: asyncio.Task[Report] | None = None
         self._notifier = Notifier(settings.alertmanager, lambda: self.view().open_alerts)
 
     def stop(self) -> None:
         """Ask ``run`` to save, commit and end."""
         self._stopping.set()
+        if self._verifying is not None:
+            self._verifying.cancel()
         if self._session is not None:
             self._session.stop()
 
@@ -112,12 +116,13 @@ class Service:
             self._market.reconfigure(settings)
 
     async def run(self) -> None:
-        """Run until asked to stop.
+        """Run until asked to stop. While no broker answers, try again.
 
         Raises
         ------
-        KafkaError, OperatorError
-            The first session cannot be established. Later sessions are retried until they succeed.
+        OperatorError
+            The first session cannot be established, for a reason that waiting does not change.
+            Later sessions are retried until they succeed.
         """
         async with self._notifier.running():
             await self._run()
@@ -126,20 +131,44 @@ class Service:
         waits = delays(random.Random())  # noqa: S311 - spreads load; not for security
         connected_once = False
         while not self._stopping.is_set():
+            session = None
             try:
-                async with self._connected() as session:
+                topics = self._topics = self._topics or await self._find_topics()
+                async with self._connected(topics) as session:
                     connected_once = True
-                    waits = delays(random.Random())  # noqa: S311 - as above
                     await session.run()
-            except (KafkaError, OSError, OperatorError) as error:
-                if not connected_once:
+            except (KafkaError, OSError, OperatorError, asyncio.CancelledError) as error:
+                if self._stopping.is_set() and not connected_once:
+                    return
+                is_final = isinstance(error, OperatorError) and not connected_once
+                if is_cancelled() or (is_final and not isinstance(error, BrokerAwayError)):
                     raise
+                if session is not None and session.progressed:
+                    waits = delays(random.Random())  # noqa: S311 - as above
                 wait = next(waits)
-                reason = await explain(self._settings, error)
-                log.warning(
-                    "session lost, reconnecting", reason=reason, wait_seconds=round(wait, 2)
-                )
+                facts = {
+                    "reason": await explain(self._settings, error),
+                    "wait_seconds": round(wait, 2),
+                }
+                if connected_once:
+                    log.warning("session lost, reconnecting", **facts)
+                else:
+                    log.warning("not connected, trying again", **facts)
                 await self._pause(wait)
+
+    async def _find_topics(self) -> Mapping[str, str]:
+        """The topic of each stream that is read, of those that the cluster has."""
+        self._verifying = asyncio.create_task(_verify(self._settings))
+        try:
+            report = await self._verifying
+        finally:
+            self._verifying = None
+        for hint in report.hints:
+            log.warning("input not read", reason=hint)
+        self._first_partitions = report.partitions
+        topics = input_topics(self._settings, report.topics)
+        log.info("topics found", topics=list(topics.values()))
+        return topics
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -148,7 +177,7 @@ class Service:
             return
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Session]:
+    async def _connected(self, topics: Mapping[str, str]) -> AsyncIterator[Session]:
         """Provide a session on new connections, and close all of them after it."""
         kafka = self._settings.kafka
         options = client_options(kafka)  # once: this reads files and requests a token
@@ -157,10 +186,10 @@ class Service:
                 **consumer_options(kafka, options), fetch_max_wait_ms=READER_WAIT_MILLISECONDS
             )
             await reader.start()
-            stack.push_async_callback(reader.stop)
+            stack.push_async_callback(close, "the reader", reader.stop)
             admin = AIOKafkaAdminClient(**options)
             await admin.start()
-            stack.push_async_callback(admin.close)
+            stack.push_async_callback(close, "the admin client", admin.close)
             consumer = AIOKafkaConsumer(
                 # The session itself decides where to go on, and says what is lost by it.
                 **consumer_options(kafka, options) | {"auto_offset_reset": "none"},
@@ -172,17 +201,17 @@ class Service:
                 partition_assignment_strategy=(CopartitionedAssignor,),
             )
             await consumer.start()
-            stack.push_async_callback(consumer.stop)
+            stack.push_async_callback(close, "the consumer", consumer.stop)
             producer = AIOKafkaProducer(**producer_options(kafka, options))
             await producer.start()
             # Stopped before the group is left: the sends in flight must arrive before the next
             # owner reads the alerts topic to see what was published.
-            stack.push_async_callback(producer.stop)
+            stack.push_async_callback(close, "the producer", producer.stop)
             publisher = Publisher(producer, self._settings.outputs, self._published)
             clients = Clients(consumer, reader, admin, publisher, self._notifier.notify)
             session = Session(
                 self._settings,
-                self._topics,
+                topics,
                 clients,
                 self._counters,
                 self.history,
@@ -300,15 +329,11 @@ async def start_service_http(
     )
 
 
-async def _report_misplaced(settings: Settings, topics: Mapping[str, Topic]) -> None:
-    """Say at the start whether symbols are in several partition numbers; the service goes on."""
-    try:
-        placement = await sample(settings, topics)
-    except (KafkaError, OSError) as error:
-        log.warning("the placement of symbols was not checked", reason=repr(error))
-        return
-    for sentence in misplaced(placement):
-        log.error("the topics are not co-partitioned", reason=sentence)
+async def _verify(settings: Settings) -> Report:
+    """The topics that there are, all as they must be; misplaced symbols are reported."""
+    report = await verify_topics(settings)
+    await report_misplaced(settings, report.topics)
+    return report
 
 
 async def serve(settings: Settings, source: Source) -> int:
@@ -319,12 +344,7 @@ async def serve(settings: Settings, source: Source) -> int:
     signals.on_signal(signal.SIGINT, stop.set)
     signals.on_signal(signal.SIGHUP, reloader.ask)
     web_config = load_web_config(settings.http.web_config_file)
-    report = await verify_topics(settings)
-    for hint in report.hints:
-        log.warning("input not read", reason=hint)
-    topics = input_topics(settings, report.topics)
-    await _report_misplaced(settings, report.topics)
-    service = Service(settings, topics, report.partitions)
+    service = Service(settings)
     http = await start_service_http(
         settings, settings.http.port, service, web_config, collectors=[reloader]
     )
@@ -334,7 +354,6 @@ async def serve(settings: Settings, source: Source) -> int:
         "started",
         version=__version__,
         kafka=settings.kafka.bootstrap_servers,
-        topics=list(topics.values()),
         group=settings.kafka.group_id,
         metrics=f"{url}metrics",
         console=url if settings.http.console else None,

@@ -64,9 +64,15 @@ _DEAD_LETTER_HEADERS: dict[str, Any] = {
     "foreshock.size": {
         "type": "string",
         "pattern": r"^\d+$",
-        "description": "size of the original record in bytes; a record that is too large is cut",
+        "description": "size of the original value in bytes; a value that is too large is cut",
+    },
+    "foreshock.key_size": {
+        "type": "string",
+        "pattern": r"^\d+$",
+        "description": "size of the original key in bytes; present only if the key is cut",
     },
 }
+_DEAD_LETTER_REQUIRED = [name for name in _DEAD_LETTER_HEADERS if name != "foreshock.key_size"]
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -181,7 +187,7 @@ def _dead_letter() -> dict[str, Any]:
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
-            "required": list(_DEAD_LETTER_HEADERS),
+            "required": _DEAD_LETTER_REQUIRED,
             "properties": _DEAD_LETTER_HEADERS,
         },
         "payload": {"type": "string", "format": "binary"},

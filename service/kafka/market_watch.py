@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from detectors.incidents.alerts import Alert
 from detectors.incidents.market_wide import MARKET, MarketMonitor
+from service.cancellation import close
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
@@ -201,7 +202,7 @@ class MarketWatch:
                 if records := await _new_records(reader):
                     await self._publish(market_log, records)
         finally:
-            await reader.stop()
+            await close("the reader of alerts", reader.stop)
 
     def _has_grown(self, reader: AIOKafkaConsumer) -> bool:
         """Return whether the alerts topic has partitions that are not read yet."""

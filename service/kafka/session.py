@@ -30,9 +30,9 @@ from service.kafka.progress_watchdog import ProgressWatchdog
 from service.kafka.reading import InputReader, readable_end
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
+from service.pipeline.dead_letters import dead_letter
 from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Watcher
-from service.pipeline.wire import dead_letter
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
 
@@ -63,6 +63,11 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     first_partitions
         Number of partitions of the input topics when the process started. A higher partition number
         was added since: it is read from its beginning, whatever ``kafka.start`` says.
+
+    Attributes
+    ----------
+    progressed
+        Whether the session has committed an offset beyond an earlier commit.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self.watchdog = ProgressWatchdog()
         self.placement = PlacementWatch()
         self.joined = False
+        self.progressed = False
         self.partitions: dict[int, Partition] = {}
         self._reading = InputReader(clients, counters, self.partitions)
         self.partition_counts = PartitionCounts(settings, topics, clients, first_partitions)
@@ -345,10 +351,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             self._counters.dead_letters[tp.topic, rejection.reason] += 1
         for rejection in decoded.rejections:
             record = records[rejection.index]
-            value, headers = dead_letter(
-                tp.topic, tp.partition, record.offset, record.timestamp, rejection, record.value
+            make = partial(
+                dead_letter,
+                *(tp.topic, tp.partition, record.offset, record.timestamp, rejection),
+                *(record.key, record.value),
             )
-            await self._clients.publisher.dead_letter(tp.partition, record.key, value, headers)
+            await self._clients.publisher.dead_letter(tp.partition, make)
 
     # Saving and committing.
 
@@ -374,6 +382,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             return False
         self._counters.commits += 1
         for partition in partitions:
+            before = partition.last_commit
+            self.progressed |= any(offsets[tp].offset > its.offset for tp, its in before.items())
             partition.last_commit = {tp: offsets[tp] for tp in partition.inputs if tp in offsets}
             partition.committed |= {tp: meta.offset for tp, meta in partition.last_commit.items()}
         return True

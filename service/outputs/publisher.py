@@ -5,16 +5,19 @@ after the broker has acknowledged it. ``flush`` waits for this, and raises any f
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
 from aiokafka.structs import RecordMetadata
 from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
 from detectors.symbol import Signal
+from service.pipeline.dead_letters import ROOMS, DeadLetter
 from service.pipeline.output import Output
 from service.pipeline.snapshots import Part
 from service.settings.types import OutputSettings
@@ -22,18 +25,24 @@ from service.settings.types import OutputSettings
 MAX_UNACKNOWLEDGED = 10_000
 """The number of sends in flight above which publishing waits for the broker."""
 
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("foreshock.publish")
 
 
 class Published(Struct):
-    """Counters of the sent records, for the metrics; they only grow."""
+    """Counters of the sent records, for the metrics; they only grow.
+
+    ``dead_letter_size`` is the index in ``ROOMS`` of the largest dead letter that the broker has
+    not refused.
+    """
 
     alerts: dict[str, int] = {}
     signals: int = 0
     dead_letters: int = 0
     snapshots: int = 0
     errors: int = 0
+    dead_letter_size: int = 0
 
 
 class Publisher:
@@ -87,12 +96,39 @@ class Publisher:
             await self._send_signals(partition, output.signals)
         return sent
 
-    async def dead_letter(
-        self, partition: int, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
-    ) -> None:
-        """Send the bytes of a record that could not be decoded, with its origin and the reason."""
-        await self._send(self._outputs.deadletters, partition, key, value, headers)
+    async def dead_letter(self, partition: int, make: Callable[[int], DeadLetter]) -> None:
+        """Send a dead letter. ``make`` returns it for a largest size in bytes.
+
+        If the broker refuses it for its size, the session fails, as for every send without an
+        acknowledgement. All later dead letters are smaller, so that it is sent when it is read
+        again.
+        """
+        size = self._published.dead_letter_size
+        if size == len(ROOMS):
+            self._published.errors += 1  # not even its place and reason are taken
+            return
+        letter, topic = make(ROOMS[size]), self._outputs.deadletters
+        if size == 0:
+            future = await self._send(topic, partition, letter.key, letter.value, letter.headers)
+        else:
+            # By itself: several together may be as large as one that was refused.
+            batch = self._producer.create_batch()
+            key, value, headers = letter
+            batch.append(key=key, value=value, timestamp=None, headers=headers)
+            future = await self._send_batch(topic, partition, batch)
+        future.add_done_callback(partial(self._refused, size))
         self._published.dead_letters += 1
+
+    def _refused(self, size: int, future: asyncio.Future[RecordMetadata]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, _TOO_LARGE) and self._published.dead_letter_size == size:
+            self._published.dead_letter_size = size + 1
+            log.warning(
+                "the broker refuses a dead letter for its size: dead letters are cut further",
+                topic=self._outputs.deadletters,
+                bytes_at_most=[*ROOMS, 0][size + 1],
+                remedy="raise max.message.bytes of the topic to 1048588",
+            )
 
     async def snapshot(
         self, partition: int, parts: Sequence[Part]
@@ -136,16 +172,21 @@ class Publisher:
         for signal in signals:
             key, value = signal.symbol.encode(), _encode(signal)
             if batch.append(key=key, value=value, timestamp=None) is None:
-                await self._send_batch(partition, batch)
+                await self._send_batch(self._outputs.signals, partition, batch)
                 batch = self._producer.create_batch()
                 batch.append(key=key, value=value, timestamp=None)
-        await self._send_batch(partition, batch)
+        await self._send_batch(self._outputs.signals, partition, batch)
         self._published.signals += len(signals)
 
-    async def _send_batch(self, partition: int, batch: object) -> None:
+    async def _send_batch(
+        self, topic: str, partition: int, batch: object
+    ) -> asyncio.Future[RecordMetadata]:
         await self._wait_for_room()
-        future = await self._producer.send_batch(batch, self._outputs.signals, partition=partition)
+        future: asyncio.Future[RecordMetadata] = await self._producer.send_batch(
+            batch, topic, partition=partition
+        )
         self._track(future)
+        return future
 
     async def _send(
         self,
@@ -174,7 +215,8 @@ class Publisher:
 
     def _acknowledged(self, future: asyncio.Future[RecordMetadata]) -> None:
         self._unacknowledged.discard(future)
-        failure = asyncio.CancelledError() if future.cancelled() else future.exception()
+        # A CancelledError would read as if somebody had cancelled the session.
+        failure = ProducerClosed() if future.cancelled() else future.exception()
         if failure is not None:
             self._published.errors += 1
             self._failure = self._failure or failure

@@ -44,10 +44,6 @@ STREAMS: Mapping[str, type[Event]] = {
 }
 """The streams of events by name, in the order of ``detectors.market_data.events.Kind``."""
 
-MAX_DEAD_LETTER_BYTES = 1_048_576 - 1_024
-"""The largest size of a dead letter with its headers: Kafka's default limit of 1 MiB, minus framing
-and a key of usual size."""
-
 _PART = 64  # records that are decoded one by one because one of them is invalid
 REQUIRED_STREAMS = ("orders", "cancels", "trades")
 """The streams without which nothing can be watched. The others improve the detectors that use
@@ -205,35 +201,6 @@ class Decoder:
         if event.symbol == MARKET:
             return "reserved_symbol", self._explainer.reserved(event.symbol)
         return event
-
-
-def dead_letter(
-    topic: str,
-    partition: int,
-    offset: int,
-    timestamp_ms: int,
-    rejection: Rejection,
-    value: bytes | None,
-) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return the value and the headers of the dead letter of a refused record.
-
-    The value is that of the record, byte for byte. It is cut off if it would not fit below the
-    usual limit of 1 MiB together with the headers and a key of at most 512 bytes.
-    ``foreshock.size`` is the original size.
-    """
-    content = b"" if value is None else value
-    headers = [
-        ("foreshock.topic", topic.encode()),
-        ("foreshock.partition", str(partition).encode()),
-        ("foreshock.offset", str(offset).encode()),
-        ("foreshock.timestamp_ms", str(timestamp_ms).encode()),
-        ("foreshock.reason", rejection.reason.encode()),
-        ("foreshock.detail", rejection.detail.encode()),
-        ("foreshock.size", str(len(content)).encode()),
-    ]
-    # Ten bytes per header are more than the length fields that frame it.
-    room = MAX_DEAD_LETTER_BYTES - sum(len(name) + len(text) + 10 for name, text in headers)
-    return content[:room], headers
 
 
 def _any_unpriced(orders: list[Order]) -> bool:

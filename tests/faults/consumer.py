@@ -27,6 +27,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
 
 from tests.faults.broker import Broker, Record
+from tests.faults.clock import current_process
 from tests.faults.group import Joined
 from tests.faults.network import Network
 from tests.faults.reading import Assignment, ReadState
@@ -106,6 +107,8 @@ class Consumer:
                     )
         if self._fetcher is not None:
             self._fetcher.cancel()
+        if not self._network.reaches(current_process.get()):
+            raise asyncio.CancelledError  # of a task that aiokafka has cancelled and waits for
 
     # The public interface.
 

@@ -55,7 +55,7 @@ class Network:
         if self.is_closed:
             raise KafkaConnectionError
         process = current_process.get()
-        if not self._reaches(process):
+        if not self.reaches(process):
             self.counts["unreachable"] += 1
             if self._rng.random() < 0.5:
                 await asyncio.sleep(self._rng.uniform(0.001, 0.1))
@@ -76,7 +76,8 @@ class Network:
         finally:
             expire.cancel()
 
-    def _reaches(self, process: Process | None) -> bool:
+    def reaches(self, process: Process | None) -> bool:
+        """Whether what a process sends arrives."""
         return not self.is_down and process not in self.cut_off
 
     def _new_request(
@@ -104,7 +105,7 @@ class Network:
         return request
 
     def _arrive(self, request: "_Request") -> None:
-        if request.lost or not self._reaches(request.process):
+        if request.lost or not self.reaches(request.process):
             self.counts[f"{request.kind} lost"] += 1
             return
         try:
@@ -120,7 +121,7 @@ class Network:
             self._send_back(request, outcome, None)
 
     def _send_back(self, request: "_Request", outcome: Any, error: KafkaError | None) -> None:
-        if request.unanswered or not self._reaches(request.process):
+        if request.unanswered or not self.reaches(request.process):
             self.counts[f"{request.kind} unanswered"] += 1
             return
         self._loop.call_later(

@@ -281,7 +281,7 @@ class World:
             structlog.configure(**before)
 
 
-async def _explain(_settings: Settings, error: Exception) -> str:
+async def _explain(_settings: Settings, error: BaseException) -> str:
     return repr(error)
 
 

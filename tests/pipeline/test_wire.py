@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors.market_data.events import Kind, Order
-from service.pipeline.rejection import Rejection, TimeUnit
-from service.pipeline.wire import STREAMS, Decoder, dead_letter
+from service.pipeline.rejection import TimeUnit
+from service.pipeline.wire import STREAMS, Decoder
 
 NOW = 1_700_000_000_000_000_000  # 2023-11-14
 AHEAD = 60_000_000_000
@@ -377,33 +377,3 @@ def test_the_bounds_of_time_hold_in_every_unit(
     rejection = refused(record(ts_event=ts_event), time_unit=unit)
     assert rejection.reason == reason
     assert words in rejection.detail
-
-
-def test_a_dead_letter_is_the_record_itself_and_where_it_came_from():
-    value, headers = dead_letter(
-        "market.orders", 3, 42, 1_700_000_000_123, Rejection(0, "not_json", "not JSON: é"), b"\xff{"
-    )
-    assert value == b"\xff{"
-    assert dict(headers) == {
-        "foreshock.topic": b"market.orders",
-        "foreshock.partition": b"3",
-        "foreshock.offset": b"42",
-        "foreshock.timestamp_ms": b"1700000000123",
-        "foreshock.reason": b"not_json",
-        "foreshock.detail": "not JSON: é".encode(),
-        "foreshock.size": b"2",
-    }
-
-
-def test_a_dead_letter_fits_where_its_record_did_not():
-    big = b"x" * (5 * LIMIT)
-    value, headers = dead_letter("market.orders", 0, 1, 0, Rejection(0, "too_large", "…"), big)
-    framed = len(value) + sum(len(name) + len(text) + 10 for name, text in headers)
-    assert LIMIT - 2_048 < framed < LIMIT - 512
-    assert dict(headers)["foreshock.size"] == str(len(big)).encode()
-
-
-def test_a_record_without_a_value_becomes_an_empty_dead_letter():
-    value, headers = dead_letter("market.orders", 0, 1, 0, Rejection(0, "empty", "…"), None)
-    assert value == b""
-    assert dict(headers)["foreshock.size"] == b"0"

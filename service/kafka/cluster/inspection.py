@@ -16,6 +16,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from service.cancellation import close
 from service.errors import ConfigurationError, OperatorError
 from service.kafka.cluster.connection import client_options, diagnose
 from service.kafka.cluster.permissions import fetch_permissions
@@ -37,12 +38,16 @@ _USUAL_REPLICATION = 3
 _TOPIC_EXISTS = int(TopicAlreadyExistsError.errno)
 
 
+class BrokerAwayError(OperatorError):
+    """No broker answers now; one may later."""
+
+
 async def inspect_topics(settings: Settings) -> Report:
     """Return the topics that exist, and what is wrong with them.
 
     Raises
     ------
-    OperatorError
+    BrokerAwayError
         No broker answers.
     """
     async with _admin(settings) as admin:
@@ -54,8 +59,10 @@ async def verify_topics(settings: Settings) -> Report:
 
     Raises
     ------
+    BrokerAwayError
+        No broker answers.
     OperatorError
-        No broker answers, or the topics have problems; the message lists all of them.
+        The topics have problems; the message lists all of them.
     """
     report = await inspect_topics(settings)
     if report.problems:
@@ -64,7 +71,7 @@ async def verify_topics(settings: Settings) -> Report:
     return report
 
 
-async def explain(settings: Settings, error: Exception) -> str:
+async def explain(settings: Settings, error: BaseException) -> str:
     """Describe the error that ended a session; after a lost permission, name that permission."""
     if isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
         with suppress(OperatorError):
@@ -187,8 +194,9 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await admin.start()
             except (KafkaError, OSError, TimeoutError):
-                problem = await diagnose(settings.kafka, ANSWER_SECONDS)
-                raise OperatorError(problem or _unreachable(servers)) from None
+                if problem := await diagnose(settings.kafka, ANSWER_SECONDS):
+                    raise OperatorError(problem) from None
+                raise BrokerAwayError(_unreachable(servers)) from None
             try:
                 async with asyncio.timeout(2 * ANSWER_SECONDS):
                     yield admin
@@ -196,13 +204,13 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
                 reason = str(error) or "no answer in time"
                 if problem := await diagnose(settings.kafka, ANSWER_SECONDS):
                     raise OperatorError(problem) from None
-                raise OperatorError(
+                raise BrokerAwayError(
                     f"the Kafka broker at {servers} accepts connections, but a request failed "
                     f"({reason}). Check that the address it advertises (advertised.listeners) "
                     "can be reached from here"
                 ) from None
         finally:
-            await admin.close()
+            await close("the admin client", admin.close)
 
 
 def _unreachable(servers: str) -> str:

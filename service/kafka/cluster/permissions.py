@@ -15,6 +15,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
+from service.cancellation import close
 from service.kafka.cluster.connection import client_options
 from service.kafka.cluster.topics import Permissions
 from service.settings.types import KafkaSettings
@@ -128,7 +129,7 @@ async def fetch_permissions(kafka: KafkaSettings, topics: Iterable[str]) -> Perm
         }
         return Permissions(allowed, await _of_group(client, kafka.group_id))
     finally:
-        await client.close()
+        await close("the connection that asks for rights", client.close)
 
 
 async def _of_group(client: AIOKafkaClient, group: str) -> frozenset[str] | None:

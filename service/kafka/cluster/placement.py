@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from msgspec import Struct, field
 
 from service.kafka.cluster.connection import client_options
@@ -25,6 +27,9 @@ SAMPLE_SECONDS = 5.0
 
 MAX_NAMED = 3
 """The symbols that a sentence names."""
+
+
+log = structlog.get_logger("foreshock.placement")
 
 
 class Placement(Struct):
@@ -111,6 +116,17 @@ async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
         if without := sum(record.key is None for record in batch):
             placement.without_key[tp.topic] = placement.without_key.get(tp.topic, 0) + without
     return placement
+
+
+async def report_misplaced(settings: Settings, topics: Mapping[str, Topic]) -> None:
+    """Log whether symbols are in several partition numbers; never raises."""
+    try:
+        placement = await sample(settings, topics)
+    except (KafkaError, OSError) as error:
+        log.warning("the placement of symbols was not checked", reason=repr(error))
+        return
+    for sentence in misplaced(placement):
+        log.error("the topics are not co-partitioned", reason=sentence)
 
 
 async def _newest(
