@@ -4,6 +4,7 @@ A restored monitor continues exactly as the captured monitor would have. Sums of
 the order of addition, so the state stores them and does not recompute them.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -11,6 +12,7 @@ from msgspec import Struct, field
 from detectors.detector import Detector
 from detectors.feed.checks import FeedState
 from detectors.feed.incidents import FeedFindings
+from detectors.feed.silence import WATCHED
 from detectors.incidents.drift_incidents import DriftIncident
 from detectors.incidents.symbol_incidents import Incident
 from detectors.judging.peers import HourlyPriors
@@ -103,10 +105,17 @@ def revive(
 
     The monitor takes ownership of the state: decode the state again for each call. A detector that
     is not in the state begins with its warm-up.
+
+    Raises
+    ------
+    ValueError
+        Parts of the state contradict each other.
     """
     monitor = SymbolMonitor(symbol, parameters, detectors, counts)
     _revive_book(monitor.book, state)
     if state.feed is not None:
+        if len(state.feed.seen) != len(WATCHED):
+            raise ValueError(f"feed.seen has {len(state.feed.seen)} counts, not {len(WATCHED)}")
         monitor.feed.restore(state.feed, state.findings)
     monitor.leverage_baselines.recent, monitor.leverage_baselines.older = state.leverage_baselines
     monitor.spans.sums = state.spans
@@ -132,6 +141,14 @@ def _revive_book(book: Book, state: SymbolState) -> None:
     book.orders = state.orders
     _revive_side(book.bids, state.bids)
     _revive_side(book.asks, state.asks)
+    resting = Counter((order.is_buy, order.price) for order in book.orders.values())
+    levels = {
+        (is_buy, price): level.orders
+        for is_buy, side in ((True, book.bids), (False, book.asks))
+        for price, level in side.levels.items()
+    }
+    if resting != levels:
+        raise ValueError("the price levels are not those of the resting orders")
 
 
 def _revive_side(side: BookSide, levels: list[tuple[float, Level]]) -> None:

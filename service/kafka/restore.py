@@ -28,6 +28,9 @@ _LOOK_BACK = (1, 16, 256, 4_096)
 """How many offsets to look back for a record. Transaction markers, aborted transactions, compaction
 and retention leave offsets without one."""
 
+LAST_RECORDS = 100
+"""The number of records of the snapshots topic that a start without snapshots reads."""
+
 MAX_NAMED = 20
 """The largest number of symbols that a log line names."""
 
@@ -73,12 +76,37 @@ async def restore(
         offsets = await _first_offsets(reader, inputs, committed, settings)
         partition.task.resume(start_positions(inputs, offsets), [], PublishedUntil())
         partition.next_alert_offset = await next_alert_offset(partition.number, reader, settings)
+        await _look_for_others(partition, reader, settings)
         log.info(
             "starting without snapshots", partition=partition.number, start=settings.kafka.start
         )
     partition.restored_in_seconds = time.monotonic() - started_at
     progress.partition = None
     return offsets
+
+
+async def _look_for_others(
+    partition: Partition, reader: AIOKafkaConsumer, settings: Settings
+) -> None:
+    """Log a warning if another group wrote some of the last records of the snapshots topic."""
+    saved = TopicPartition(settings.outputs.snapshots, partition.number)
+    end = (await reader.end_offsets([saved]))[saved]
+    records = await read_back(reader, {saved: max(0, end - LAST_RECORDS)})
+    others = snapshots.other_groups(records[saved], settings.kafka.group_id)
+    _warn_of_others(others, partition, settings)
+
+
+def _warn_of_others(groups: Sequence[str], partition: Partition, settings: Settings) -> None:
+    if groups:
+        log.warning(
+            "another consumer group saves its state on the same topic: its snapshots are left "
+            "out, and compaction may remove those of this group. Give each group its own "
+            "outputs.snapshots",
+            topic=settings.outputs.snapshots,
+            partition=partition.number,
+            group=settings.kafka.group_id,
+            other_groups=groups,
+        )
 
 
 async def next_alert_offset(number: int, reader: AIOKafkaConsumer, settings: Settings) -> int:
@@ -103,12 +131,15 @@ async def _resume(
     alerts = TopicPartition(settings.outputs.alerts, partition.number)
     firsts = {saved: common.snapshots_offset, alerts: common.alerts_offset}
     records = await read_back(reader, firsts, progress=progress)
-    restored = snapshots.restore(records[saved], settings_hash(settings))
+    fingerprint, group = settings_hash(settings), settings.kafka.group_id
+    revive = partition.task.revive
+    restored = snapshots.restore(records[saved], fingerprint, group, revive)
     is_complete = not restored.damaged and len(restored.snapshots) >= max(1, common.saved_symbols)
     if common.snapshots_offset and not is_complete:
         # Earlier records of the topic may hold a snapshot that is older but complete.
         records |= await read_back(reader, {saved: 0}, progress=progress)
-        restored = snapshots.restore(records[saved], settings_hash(settings))
+        restored = snapshots.restore(records[saved], fingerprint, group, revive)
+    _warn_of_others(restored.groups, partition, settings)
     published = _published(partition, records[alerts], common.alerts_offset)
     partition.signals_until_ns = common.signals_until_ns
     partition.slots = restored.slots
@@ -153,7 +184,7 @@ async def _resume(
         common.signals_until_ns, alerts_until_ns=common.signals_until_ns
     )
     keys = [alert_key(alert) for alert in published]
-    partition.task.resume(start, restored.snapshots, published_until, keys)
+    partition.task.resume(start, restored.snapshots, published_until, keys, restored.monitors)
     if restored.snapshots or is_beginning:
         log.info(
             "restored from snapshots",

@@ -95,7 +95,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._restoring: asyncio.Task[dict[TopicPartition, int]] | None = None
         self._membership = Membership(settings.kafka.session_timeout_seconds)
         self._offsets = GroupOffsets(clients, settings.kafka.group_id, self._membership)
-        self._saving = SnapshotWriter(clients.publisher, self._membership, settings_hash(settings))
+        self._saving = SnapshotWriter(
+            clients.publisher, self._membership, settings_hash(settings), settings.kafka.group_id
+        )
         self.watchdog = ProgressWatchdog()
         self.placement = PlacementWatch()
         self.joined = False

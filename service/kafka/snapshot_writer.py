@@ -34,12 +34,17 @@ class SnapshotWriter:
         The group membership. Snapshots are sent only while it is known to hold.
     settings_hash
         The hash of the settings under which the saved state was learned.
+    group
+        The consumer group of the saved state.
     """
 
-    def __init__(self, publisher: Publisher, membership: Membership, settings_hash: str) -> None:
+    def __init__(
+        self, publisher: Publisher, membership: Membership, settings_hash: str, group: str
+    ) -> None:
         self._publisher = publisher
         self._membership = membership
         self._settings_hash = settings_hash
+        self._group = group
         self._held: deque[_Held] = deque()
 
     def __len__(self) -> int:
@@ -57,6 +62,7 @@ class SnapshotWriter:
                 slot=slot,
                 generation=f"{time.time_ns():x}",
                 settings=self._settings_hash,
+                group=self._group,
             )
             partition.slots[symbol] = slot
             partition.most_parts[symbol] = max(len(parts), partition.most_parts.get(symbol, 0))

@@ -10,18 +10,29 @@ a member that was replaced without knowing it may have written late.
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from detectors.state import FORMAT
+from detectors.symbol import SymbolMonitor
 from service import __version__
 from service.pipeline.task import Snapshot
 
 PART_BYTES = 900_000
 """The size of a part: with its headers, it stays below Kafka's default limit of 1 MiB."""
+
+MAX_PARTS = 4_096
+"""The largest number of parts of a snapshot: more than ten million resting orders need. A key with
+a higher part is foreign."""
+
+MAX_KEY_BYTES = 512
+"""The largest size of a key: more than a symbol of 64 characters, a slot and a part need."""
+
+MAX_GROUPS = 20
+"""The largest number of other groups, and of other formats, that a restoration reports."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
@@ -29,7 +40,13 @@ _SEPARATOR = b"\x1f"
 _SLOTS = (0, 1)
 
 Problem = Literal[
-    "foreign_record", "older_format", "newer_format", "other_settings", "parts_missing", "corrupt"
+    "foreign_record",
+    "other_group",
+    "older_format",
+    "newer_format",
+    "other_settings",
+    "parts_missing",
+    "corrupt",
 ]
 """Why a record or a set on the snapshots topic was left out."""
 
@@ -43,6 +60,7 @@ class Header(Struct, frozen=True):
 
     ``generation`` is the same in all parts of a set, and in no other set of the symbol. ``crc`` is
     the CRC-32 of the whole payload. ``watermark_ns`` is the event time that the state has reached.
+    ``group`` is the consumer group of the state; None if an earlier version wrote it.
     """
 
     format: int
@@ -53,6 +71,7 @@ class Header(Struct, frozen=True):
     parts: int
     crc: int
     watermark_ns: int = 0
+    group: str | None = None
 
 
 class Part(NamedTuple):
@@ -79,7 +98,8 @@ class Restored(Struct):
     which each symbol's snapshot begins. ``problems`` counts the reasons. ``formats`` holds the
     other formats, and the service versions that wrote them. ``damaged`` names the symbols with
     unusable records newer than the snapshot in use, or with no usable snapshot at all: the group's
-    offsets may rely on such records.
+    offsets may rely on such records. ``groups`` names the other consumer groups that write to the
+    topic. ``monitors`` holds the monitors made from the snapshots, if ``restore`` got ``revive``.
     """
 
     snapshots: list[Snapshot] = []
@@ -88,6 +108,8 @@ class Restored(Struct):
     first_index: dict[str, int] = {}
     problems: dict[Problem, int] = {}
     formats: dict[int, str] = {}
+    groups: list[str] = []
+    monitors: dict[str, SymbolMonitor] = {}
     damaged: list[str] = []
 
 
@@ -108,14 +130,18 @@ class _SymbolRecords(Struct):
     last_unusable: int = -1
 
 
-def parts(snapshot: Snapshot, *, slot: int, generation: str, settings: str) -> list[Part]:
+def parts(
+    snapshot: Snapshot, *, slot: int, generation: str, settings: str, group: str | None = None
+) -> list[Part]:
     """Return the records that hold a snapshot, the first part first."""
     payload = _encode(snapshot)
     pieces = [payload[i : i + PART_BYTES] for i in range(0, len(payload), PART_BYTES)]
     crc, watermark_ns = zlib.crc32(payload), snapshot.position.watermark_ns
     headers = [
-        Header(FORMAT, __version__, settings, generation, number, len(pieces), crc, watermark_ns)
-        for number in range(len(pieces))
+        Header(
+            FORMAT, __version__, settings, generation, part, len(pieces), crc, watermark_ns, group
+        )
+        for part in range(len(pieces))
     ]
     return [
         Part(
@@ -137,9 +163,39 @@ def keys(symbol: str, most_parts: int) -> list[bytes]:
     return [key(symbol, slot, part) for part in range(most_parts) for slot in _SLOTS]
 
 
-def restore(records: Iterable[Record], settings: str) -> Restored:
-    """Return the newest complete snapshot of each symbol, from records in offset order."""
+def other_groups(records: Iterable[Record], group: str | None) -> list[str]:
+    """Return the consumer groups other than ``group`` that wrote some of these records."""
+    if group is None:
+        return []
+    found = dict.fromkeys(
+        header.group
+        for record in records
+        if (header := _header(record.headers)) is not None and header.group not in (None, group)
+    )
+    return [name for name in found if name is not None][:MAX_GROUPS]
+
+
+def restore(
+    records: Sequence[Record],
+    settings: str,
+    group: str | None = None,
+    revive: Callable[[Snapshot], SymbolMonitor] | None = None,
+) -> Restored:
+    """Return the newest complete snapshot of each symbol, from records in offset order.
+
+    Parameters
+    ----------
+    records
+        The records of one partition of the snapshots topic.
+    settings
+        The hash of the settings. Snapshots with another hash are left out.
+    group
+        The consumer group. Snapshots of other groups are left out. None accepts every group.
+    revive
+        Makes a monitor from a snapshot. If it fails, the snapshot is corrupt.
+    """
     restored = Restored()
+    restored.groups = other_groups(records, group)
     problems: set[tuple[str, int, Problem]] = set()
     for symbol, symbol_records in _gather(records, restored).items():
         oldest_first = sorted(
@@ -148,7 +204,9 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
         )
         newest_usable = superseded = -1
         for candidate in reversed(oldest_first):
-            outcome = _decode_set(candidate, symbol, settings)
+            outcome = _decode_set(candidate, symbol, settings, group)
+            if isinstance(outcome, Snapshot):
+                outcome = _revived(outcome, revive, restored)
             if isinstance(outcome, Snapshot):
                 if candidate.last_index < superseded:
                     continue
@@ -158,9 +216,10 @@ def restore(records: Iterable[Record], settings: str) -> Restored:
                 newest_usable = candidate.last_index
                 break
             problems.add((symbol, candidate.slot, outcome))
+            if outcome == "other_group":
+                continue
             symbol_records.last_unusable = max(symbol_records.last_unusable, candidate.last_index)
-            if candidate.header.format != FORMAT:
-                restored.formats[candidate.header.format] = candidate.header.version
+            _note_format(restored, candidate.header)
             if outcome in _SUPERSEDING:
                 superseded = max(superseded, candidate.last_index)
                 # The next snapshot then overwrites an older set, which is worthless now.
@@ -180,6 +239,7 @@ def describe_problems(restored: Restored) -> list[str]:
     )
     descriptions: dict[Problem, str] = {
         "foreign_record": "not part of a snapshot: another program writes to this topic",
+        "other_group": f"of another consumer group ({', '.join(restored.groups)})",
         "older_format": f"of an older format: {written}; this version reads format {FORMAT}",
         "newer_format": f"of a newer format: {written}; this version reads format {FORMAT}",
         "other_settings": "saved under other detection settings",
@@ -223,8 +283,12 @@ def _gather(records: Iterable[Record], restored: Restored) -> dict[str, _SymbolR
     return found
 
 
-def _decode_set(candidate: _Set, symbol: str, settings: str) -> Snapshot | Problem:
+def _decode_set(
+    candidate: _Set, symbol: str, settings: str, group: str | None
+) -> Snapshot | Problem:
     """Return the snapshot of a complete set, or why it is not usable."""
+    if None not in (group, candidate.header.group) and candidate.header.group != group:
+        return "other_group"
     if candidate.header.format != FORMAT:
         return "older_format" if candidate.header.format < FORMAT else "newer_format"
     if candidate.header.settings != settings:
@@ -239,7 +303,22 @@ def _decode_set(candidate: _Set, symbol: str, settings: str) -> Snapshot | Probl
     return snapshot if snapshot.symbol == symbol else "corrupt"
 
 
+def _revived(
+    snapshot: Snapshot, revive: Callable[[Snapshot], SymbolMonitor] | None, restored: Restored
+) -> Snapshot | Problem:
+    """Make a monitor from a snapshot; return why not if its content is inconsistent."""
+    if revive is None:
+        return snapshot
+    try:
+        restored.monitors[snapshot.symbol] = revive(snapshot)
+    except Exception:  # noqa: BLE001 - any failure means that the snapshot is not usable
+        return "corrupt"
+    return snapshot
+
+
 def _parse_key(record_key: bytes | None) -> tuple[str, int, int] | None:
+    if record_key is not None and len(record_key) > MAX_KEY_BYTES:
+        return None
     try:
         symbol, slot, part = (record_key or b"").split(_SEPARATOR)
         parsed = symbol.decode(), int(slot), int(part)
@@ -247,7 +326,7 @@ def _parse_key(record_key: bytes | None) -> tuple[str, int, int] | None:
         return None
     # Accept only keys that ``key`` writes: another spelling of a number would pass for the same
     # part.
-    is_ours = parsed[1] in _SLOTS and parsed[2] >= 0 and key(*parsed) == record_key
+    is_ours = parsed[1] in _SLOTS and 0 <= parsed[2] < MAX_PARTS and key(*parsed) == record_key
     return parsed if is_ours else None
 
 
@@ -265,6 +344,11 @@ def _header(headers: Sequence[tuple[str, bytes]]) -> Header | None:
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 return None
     return None
+
+
+def _note_format(restored: Restored, header: Header) -> None:
+    if header.format != FORMAT and len(restored.formats) < MAX_GROUPS:
+        restored.formats[header.format] = header.version
 
 
 def _count(restored: Restored, problem: Problem) -> None:

@@ -348,23 +348,40 @@ class PartitionTask:
                     streams[stream] = start
         return Position(watermark_ns, streams)
 
+    def revive(self, snapshot: Snapshot) -> SymbolMonitor:
+        """A monitor that continues from a snapshot, and owns what is in it.
+
+        Whatever it raises, the snapshot is inconsistent.
+        """
+        state, watermark_ns = snapshot.state, snapshot.position.watermark_ns
+        bar_ns = self.parameters.bar_ns
+        if state.open_bar is not None and (
+            state.open_bar % bar_ns or not 0 < state.open_bar - watermark_ns <= bar_ns
+        ):
+            raise ValueError(f"the open bar ends at {state.open_bar}, not after the watermark")
+        monitor = revive(snapshot.symbol, state, self.parameters, self.detectors, self.tally.market)
+        if monitor.with_incident:
+            monitor.open_alerts  # noqa: B018 - it is asked for at once
+        return monitor
+
     def resume(
         self,
         start: Mapping[str, StreamPosition],
         snapshots: Iterable[Snapshot],
         published_until: PublishedUntil,
         published: Iterable[AlertKey] = (),
+        monitors: Mapping[str, SymbolMonitor] | None = None,
     ) -> None:
         """Continue from the snapshots of another task, before anything is fed.
 
         Alerts in ``published``, and output up to ``published_until``, are not returned again.
+        ``monitors`` are those that were made from the snapshots already.
         """
+        revived = monitors or {}
         self.aligner.seek(start)
         for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.state.progress.bar_index):
             symbol = snapshot.symbol
-            monitor = revive(
-                symbol, snapshot.state, self.parameters, self.detectors, self.tally.market
-            )
+            monitor = revived[symbol] if symbol in revived else self.revive(snapshot)
             open_bar = snapshot.state.open_bar
             self.monitors[symbol] = monitor
             self._resumed[symbol] = snapshot.position

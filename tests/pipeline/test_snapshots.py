@@ -162,7 +162,59 @@ def test_a_snapshot_is_data_and_never_code():
 def test_a_set_that_claims_to_be_huge_is_not_believed():
     last = hostile(b"x", part=10**15 - 1, parts=10**15)
     last = last._replace(key=snapshots.key("AAA", 0, 10**15 - 1))
-    assert restore([last], "s").problems == {"parts_missing": 1}
+    restored = restore([last], "s")
+    assert restored.problems == {"foreign_record": 1}
+    assert restored.most_parts == {}
+
+
+@pytest.mark.parametrize("part", [snapshots.MAX_PARTS, 300_000_000])
+def test_a_key_that_claims_many_parts_costs_nothing_when_its_symbol_is_forgotten(part):
+    claim = Record(snapshots.key("AAA", 0, part), b"x", [])
+    restored = restore([*records(OLD, 0, "1"), claim], "s")
+    assert restored.problems == {"foreign_record": 1}
+    assert restored.most_parts == {"AAA": len(records(OLD, 0, "1"))}
+    assert same(restored.snapshots, [OLD])
+
+
+def test_a_key_that_is_longer_than_ours_is_foreign():
+    claim = Record(snapshots.key("A" * 1_000_000, 0, 0), b"x", [])
+    assert restore([claim], "s").problems == {"foreign_record": 1}
+
+
+def of_group(group, snapshot, slot, generation):
+    its = parts(snapshot, slot=slot, generation=generation, settings="s", group=group)
+    return [Record(*part) for part in its]
+
+
+def test_what_another_group_saved_is_not_ours():
+    ours, theirs = of_group("ours", OLD, 0, "1"), of_group("theirs", NEW, 1, "2")
+    restored = restore([*ours, *theirs], "s", "ours")
+    assert same(restored.snapshots, [OLD])
+    assert restored.slots == {"AAA": 0}
+    assert restored.damaged == []
+    assert restored.problems == {"other_group": 1}
+    assert restored.groups == ["theirs"]
+    assert snapshots.describe_problems(restored) == ["1 of another consumer group (theirs)"]
+    assert restore(theirs, "s", "ours").snapshots == []
+
+
+def test_what_an_earlier_version_saved_without_its_group_is_ours():
+    restored = restore(records(OLD, 0, "1"), "s", "ours")
+    assert same(restored.snapshots, [OLD])
+    assert restored.groups == []
+
+
+def test_a_snapshot_that_cannot_be_revived_is_corrupt_and_the_one_before_is_used():
+    def revive(snapshot):
+        if same(snapshot, NEW):
+            raise ZeroDivisionError
+        return "monitor"
+
+    restored = restore([*records(OLD, 0, "1"), *records(NEW, 1, "2")], "s", None, revive)
+    assert same(restored.snapshots, [OLD])
+    assert restored.monitors == {"AAA": "monitor"}
+    assert restored.problems == {"corrupt": 1}
+    assert restored.damaged == ["AAA"]
 
 
 def test_an_older_state_that_was_written_late_does_not_replace_a_newer_one():
@@ -206,3 +258,45 @@ def test_a_torn_or_deleted_snapshot_is_no_damage():
     assert restore(torn, "s").damaged == []
     gone = [*records(OLD, 0, "1"), Record(records(OLD, 0, "1")[0].key, None, [])]
     assert restore(gone, "s").damaged == []
+
+
+def task():
+    return PartitionTask(
+        STREAMS, Parameters(), CATALOGUE, max_disorder_ns=0, max_symbols=9, tally=Tally()
+    )
+
+
+def without_a_level(state):
+    state["bids"].pop()
+
+
+def with_an_order_elsewhere(state):
+    next(iter(state["orders"].values()))["price"] *= 2
+
+
+def with_too_few_counts(state):
+    state["feed"]["seen"].pop()
+
+
+def with_a_bar_of_the_far_future(state):
+    state["open_bar"] = 2**62
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        without_a_level,
+        with_an_order_elsewhere,
+        with_too_few_counts,
+        with_a_bar_of_the_far_future,
+    ],
+)
+def test_a_snapshot_that_is_well_typed_and_contradicts_itself_is_corrupt(forge):
+    forged = msgspec.msgpack.decode(msgspec.msgpack.encode(NEW))
+    forge(forged["state"])
+    # Its checksum is right, and its types are.
+    payload = msgspec.convert(forged, type(NEW), strict=False)
+    restored = restore([*records(OLD, 0, "1"), *records(payload, 1, "2")], "s", None, task().revive)
+    assert same(restored.snapshots, [OLD])
+    assert list(restored.monitors) == ["AAA"]
+    assert restored.problems == {"corrupt": 1}
