@@ -245,6 +245,14 @@ def _feed(board: dashboard.Dashboard) -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
+                "Symbols set aside",
+                "Symbols that are not watched because their detection failed.",
+                ("sum by (instance) (foreshock_symbols_set_aside)", "{{instance}}"),
+                runbook="foreshocksymbolsetaside",
+            )
+        )
+        .with_panel(
+            lines(
                 "Feed findings",
                 "Affected bars per five minutes, by check.",
                 ("sum by (check) (increase(foreshock_feed_findings_total[5m]))", "{{check}}"),

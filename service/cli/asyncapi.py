@@ -53,7 +53,12 @@ _SUMMARIES = {
 _DEAD_LETTER_HEADERS: dict[str, Any] = {
     "foreshock.topic": {"type": "string", "description": "topic of the original record"},
     "foreshock.partition": {"type": "string", "pattern": r"^\d+$"},
-    "foreshock.offset": {"type": "string", "pattern": r"^\d+$"},
+    "foreshock.offset": {
+        "type": "string",
+        "pattern": r"^-?\d+$",
+        "description": "-1 for an event that was read before its symbol was set aside; the value "
+        "is then the event as JSON",
+    },
     "foreshock.timestamp_ms": {
         "type": "string",
         "pattern": r"^-?\d+$",

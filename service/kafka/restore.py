@@ -21,7 +21,7 @@ from service.kafka.read_back import Progress, read_back
 from service.pipeline import snapshots
 from service.pipeline.align import StreamPosition
 from service.pipeline.output import PublishedUntil, alert_key
-from service.pipeline.task import Snapshot
+from service.pipeline.snapshot import Snapshot
 from service.settings.types import Settings, settings_hash
 
 _LOOK_BACK = (1, 16, 256, 4_096)

@@ -10,7 +10,6 @@ its state.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import structlog
@@ -28,9 +27,9 @@ from service.kafka.partition import Partition, by_number, reset_offsets
 from service.kafka.placement_watch import PlacementWatch
 from service.kafka.progress_watchdog import ProgressWatchdog
 from service.kafka.reading import InputReader, readable_end
+from service.kafka.refusals import Refusals
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
-from service.pipeline.dead_letters import dead_letter
 from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Watcher
 from service.settings.assembly import decoders, partition_task, reconfigure_task
@@ -100,6 +99,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         )
         self.watchdog = ProgressWatchdog()
         self.placement = PlacementWatch()
+        self._refusals = Refusals(clients.publisher, counters, topics)
         self.joined = False
         self.progressed = False
         self.partitions: dict[int, Partition] = {}
@@ -238,7 +238,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             if kept is not None and not await self._was_processed_elsewhere(kept, committed):
                 partition, offsets = kept, kept.read()
             else:
-                task = partition_task(self._settings, self._topics, self._counters.tally)
+                task = partition_task(
+                    self._settings, self._topics, self._counters.tally, sets_aside=True
+                )
                 snapshot_seconds = self._settings.state.snapshot_seconds
                 partition = Partition(number, task, self._topics, snapshot_seconds)
                 restored = await self._restore(partition, committed)
@@ -305,6 +307,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             answers = self._reading.answers(partition)
             if partition.idleness.update(answers, idle_after, answer_within) or number in touched:
                 output = partition.task.advance()
+                await self._refusals.set_aside(number, output, partition.task.aside)
                 sent = await self._clients.publisher.publish(number, output)
                 for alert, future in sent:
                     self._clients.on_alert(number, alert)
@@ -328,6 +331,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         now_ns = time.time_ns()
         arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
         decoded = self._decoders[stream].decode([record.value for record in records], arrived_ms)
+        decoded = partition.task.aside.filter(decoded, len(records))
         offsets = None
         kept = records
         if decoded.rejections:
@@ -351,14 +355,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._counters.records[tp.topic] += len(records)
         for rejection in decoded.rejections:
             self._counters.dead_letters[tp.topic, rejection.reason] += 1
-        for rejection in decoded.rejections:
-            record = records[rejection.index]
-            make = partial(
-                dead_letter,
-                *(tp.topic, tp.partition, record.offset, record.timestamp, rejection),
-                *(record.key, record.value),
-            )
-            await self._clients.publisher.dead_letter(tp.partition, make)
+        await self._refusals.refuse(tp, records, decoded.rejections)
 
     # Saving and committing.
 

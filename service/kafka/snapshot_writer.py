@@ -57,13 +57,18 @@ class SnapshotWriter:
         sent_before = self._publisher.unacknowledged() if wanted else []
         for partition, symbol in wanted:
             slot = 1 - partition.slots.get(symbol, 1)
-            parts = snapshots.parts(
-                partition.task.snapshot(symbol),
-                slot=slot,
-                generation=f"{time.time_ns():x}",
-                settings=self._settings_hash,
-                group=self._group,
-            )
+            try:
+                parts = snapshots.parts(
+                    partition.task.snapshot(symbol),
+                    slot=slot,
+                    generation=f"{time.time_ns():x}",
+                    settings=self._settings_hash,
+                    group=self._group,
+                )
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other symbols go on
+                partition.task.not_saved(symbol)
+                partition.task.aside.add(symbol, error)
+                continue
             partition.slots[symbol] = slot
             partition.most_parts[symbol] = max(len(parts), partition.most_parts.get(symbol, 0))
             self._held.append(_Held(partition, symbol, parts, sent_before))

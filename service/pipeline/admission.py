@@ -10,6 +10,7 @@ events.
 from collections.abc import Callable, Mapping, Sequence
 
 from detectors.symbol import SymbolMonitor
+from service.pipeline.set_aside import SetAside
 
 IDLE_NS = 86_400_000_000_000
 """The time without an event after which a symbol counts as delisted."""
@@ -29,15 +30,18 @@ class Admitted(dict[str, SymbolMonitor]):
     """The monitors of the symbols in a run of events, requested at each symbol's first event.
 
     Events of symbols for which ``admit`` returns None are counted in ``refused`` and take no
-    memory.
+    memory. Events of symbols that are set aside go to ``aside``.
     """
 
-    def __init__(self, admit: Callable[[str], SymbolMonitor | None]) -> None:
+    def __init__(self, admit: Callable[[str], SymbolMonitor | None], aside: SetAside) -> None:
         super().__init__()
         self._admit = admit
+        self._aside = aside
         self._unwatched = _Unwatched()
 
-    def __missing__(self, symbol: str) -> SymbolMonitor | _Unwatched:
+    def __missing__(self, symbol: str) -> SymbolMonitor | _Unwatched | SetAside:
+        if symbol in self._aside.reasons:
+            return self._aside
         monitor = self._admit(symbol)
         if monitor is None:
             return self._unwatched
@@ -106,21 +110,21 @@ class BookLimit:
         self.max_orders = max_orders
         self._events = 0
 
-    def trim(self, monitors: Mapping[str, SymbolMonitor], events: int) -> list[str]:
-        """Count ``events`` and, at intervals, drop the oldest resting orders of the largest books.
+    def excess(self, monitors: Mapping[str, SymbolMonitor], events: int) -> dict[str, int]:
+        """Count ``events`` and, at intervals, return how many orders the largest books must drop.
 
-        Returns the symbols whose books were trimmed.
+        The oldest resting orders are dropped.
         """
         self._events += events
         if self._events < self.max_orders // 16:
-            return []
+            return {}
         self._events = 0
         share = fair_share([len(m.book.orders) for m in monitors.values()], self.max_orders)
-        largest = [s for s, monitor in monitors.items() if len(monitor.book.orders) > share]
-        for symbol in largest:
-            book = monitors[symbol].book
-            book.evict(len(book.orders) - share)
-        return largest
+        return {
+            symbol: excess
+            for symbol, monitor in monitors.items()
+            if (excess := len(monitor.book.orders) - share) > 0
+        }
 
 
 def fair_share(sizes: Sequence[int], capacity: int) -> int:

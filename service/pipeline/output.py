@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import KillSwitch
 from detectors.market_data.bar import Bar
+from detectors.market_data.events import Event
 from detectors.open_bar import Counts
 from detectors.symbol import Signal
 
@@ -31,7 +32,8 @@ class Output(Struct):
     """The output of a step of a task, in the order of event time.
 
     ``bars`` holds every closed bar with its signal, also if the signal is already published.
-    ``forgotten`` names the evicted symbols: their snapshots must be deleted.
+    ``forgotten`` names the evicted symbols: their snapshots must be deleted. ``set_aside`` holds
+    the symbols that failed, with the reason. ``refused`` holds their events that were read already.
     """
 
     alerts: list[Alert] = []
@@ -39,6 +41,8 @@ class Output(Struct):
     signals: list[Signal] = []
     bars: list[tuple[Bar, Signal]] = []
     forgotten: list[str] = []
+    set_aside: dict[str, str] = {}
+    refused: list[Event] = []
 
 
 class Watcher(Protocol):
@@ -54,13 +58,14 @@ class Watcher(Protocol):
 class Tally(Struct):
     """Counters of events by result; tasks may share one.
 
-    fed = scored + late + skipped + waiting + unwatched. Unwatched events belong to symbols above
-    the limit.
+    fed = scored + late + skipped + waiting + unwatched + refused. Unwatched events belong to
+    symbols above the limit, refused events to symbols that are set aside.
     """
 
     released: int = 0
     skipped: int = 0
     unwatched: int = 0
+    refused: int = 0
     evicted_symbols: int = 0
     withheld_alerts: int = 0
     market: Counts = field(default_factory=Counts)
@@ -73,4 +78,4 @@ class Tally(Struct):
     @property
     def scored(self) -> int:
         """The number of watched events that were not late."""
-        return self.released - self.market.late - self.unwatched
+        return self.released - self.market.late - self.unwatched - self.refused

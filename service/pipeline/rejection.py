@@ -27,6 +27,7 @@ Reason = Literal[
     "unknown_order_type",
     "too_old",
     "in_the_future",
+    "set_aside",
 ]
 """Every reason to refuse a record. The set is small and fixed, so that it can label a metric."""
 

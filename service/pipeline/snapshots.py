@@ -19,7 +19,7 @@ from msgspec import Struct
 from detectors.state import FORMAT
 from detectors.symbol import SymbolMonitor
 from service import __version__
-from service.pipeline.task import Snapshot
+from service.pipeline.snapshot import Snapshot
 
 PART_BYTES = 900_000
 """The size of a part: with its headers, it stays below Kafka's default limit of 1 MiB."""

@@ -6,35 +6,26 @@ caller moves them. Replay from files and the Kafka session share it.
 
 import sys
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 
-from msgspec import Struct
-
 from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
-from detectors.incidents.kill_switch import kill_switch
-from detectors.incidents.kind import of_market
 from detectors.judging.peers import HOUR_NS, PeerPriors, priors_from_peers
 from detectors.market_data.events import Event
 from detectors.parameters import Parameters
-from detectors.state import SymbolState, capture, revive
+from detectors.state import capture
 from detectors.symbol import SymbolMonitor
 from service.pipeline.admission import IDLE_NS, Admitted, BookLimit, newcomers, symbols_to_evict
 from service.pipeline.align import Aligner, Position, StreamPosition
 from service.pipeline.arrivals import Arrivals, active_since
-from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally, alert_key
+from service.pipeline.emission import Emission
+from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally
+from service.pipeline.set_aside import SetAside
+from service.pipeline.snapshot import Snapshot, monitor_of
 
 _ts_event = attrgetter("ts_event")
-
-
-class Snapshot(Struct, frozen=True):
-    """The state of a symbol, and how far the partition was processed at that moment."""
-
-    symbol: str
-    position: Position
-    state: SymbolState
 
 
 class PartitionTask:
@@ -59,6 +50,8 @@ class PartitionTask:
         See ``BookLimit`` and ``Aligner``.
     priors
         The priors of a new symbol while the partition has too few peers to learn them from.
+    sets_aside
+        Whether an exception sets its symbol aside, see ``SetAside``. Otherwise it is raised.
     """
 
     def __init__(
@@ -73,6 +66,7 @@ class PartitionTask:
         max_orders: int = sys.maxsize,
         max_waiting: int = sys.maxsize,
         priors: PeerPriors | None = None,
+        sets_aside: bool = False,
     ) -> None:
         self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
         self.parameters = parameters
@@ -80,6 +74,7 @@ class PartitionTask:
         self.max_symbols = max_symbols
         self._book_limit = BookLimit(max_orders)
         self.tally = tally
+        self.aside = SetAside(self._forget if sets_aside else None)
         self._default_priors: PeerPriors = priors or {}
         self._peer_priors: tuple[int, PeerPriors] = (-1, {})
         # Ordered by the last bar with events, and within a bar by the first event.
@@ -87,13 +82,11 @@ class PartitionTask:
         # The symbols with events in each open bar, by the end of the bar.
         self._open_bars: dict[int, dict[str, None]] = {}
         self._arrivals = Arrivals(parameters.bar_ns)
-        self._with_incident: dict[str, None] = {}
+        self.emission = Emission(tally)
         # The position from which each symbol that changed since its last snapshot can be rebuilt.
         self._unsaved: dict[str, Position] = {}
         self._saving: dict[str, Position] = {}
         self._resumed: dict[str, Position] = {}
-        self._published: frozenset[AlertKey] = frozenset()
-        self._published_until = PublishedUntil()
         self._newest_bar = 0
 
     # Events in, output out.
@@ -169,20 +162,36 @@ class PartitionTask:
                 self._newest_bar = bar_end
                 self._evict(output)
             open_bar = self._open_bars.setdefault(bar_end, {})
-            touched = Admitted(partial(self._admit, bar_end // HOUR_NS, open_bar))
-            for event in run:
-                touched[event.symbol].apply(event)
+            admit = partial(self._admit, bar_end // HOUR_NS, open_bar)
+            touched = Admitted(admit, self.aside)
+            self.aside.contain_all(run, touched)
             self.tally.released += len(run)
             self.tally.unwatched += touched.refused
             open_bar.update(dict.fromkeys(touched))
             for symbol in touched:
                 self._unsaved.setdefault(symbol, before)
-            for symbol in self._book_limit.trim(self.monitors, len(run)):
+            for symbol, excess in self._book_limit.excess(self.monitors, len(run)).items():
                 self._unsaved.setdefault(symbol, before)
+                self.aside.contain(symbol, self.monitors[symbol].book.evict, excess)
             start = stop
         self._close_bars(watermark_ns, before, output)
         self._end_resuming()
+        output.set_aside, output.refused = self.aside.take()
+        output.forgotten += output.set_aside
+        self.tally.refused += len(output.refused)
         return output
+
+    def _contain(self, symbol: str, step: Callable[..., None], *arguments: object) -> None:
+        monitor = self.monitors.get(symbol)
+        if monitor is not None:  # else it was set aside a moment ago
+            self.aside.contain(symbol, step, monitor, *arguments)
+
+    def _forget(self, symbol: str) -> None:
+        self.monitors.pop(symbol, None)
+        self.emission.with_incident.pop(symbol, None)
+        for bar in self._open_bars.values():
+            bar.pop(symbol, None)
+        self._unsaved.pop(symbol, None)
 
     def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
         """Return the monitor of a symbol with an event in the open bar; None without room."""
@@ -214,10 +223,7 @@ class PartitionTask:
         """Evict the symbols above the limit when a bar begins."""
         idle_bar = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
         for symbol in symbols_to_evict(self.monitors, self.max_symbols, idle_bar):
-            del self.monitors[symbol]
-            for bar in self._open_bars.values():
-                bar.pop(symbol, None)
-            self._unsaved.pop(symbol, None)
+            self._forget(symbol)
             self.tally.evicted_symbols += 1
             output.forgotten.append(symbol)
 
@@ -233,64 +239,64 @@ class PartitionTask:
             # Symbols that return in this bar were silent until its start.
             self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
             for symbol in symbols:
-                monitor = self.monitors[symbol]
-                self._unsaved.setdefault(symbol, before)
-                signal, alerts = monitor.close_bar(bar_end, delays)
-                assert monitor.bar is not None
-                output.bars.append((monitor.bar, signal))
-                if bar_end > self._published_until.signals_until_ns:
-                    output.signals.append(signal)
-                self._set_kill_switch(monitor, bar_end, alerts, output)
-                self._emit(monitor, alerts, output)
+                self._contain(symbol, self._close_bar, bar_end, delays, before, output)
             self._check_silence(self.monitors, bar_end, before, output)
-        for symbol in list(self._with_incident):
-            monitor = self.monitors[symbol]
-            alerts = monitor.resolve(until_ns)
-            if alerts:
-                self._unsaved.setdefault(symbol, before)
-                self._set_kill_switch(monitor, None, alerts, output)
-            self._emit(monitor, alerts, output)
+        for symbol in list(self.emission.with_incident):
+            self._contain(symbol, self._resolve, until_ns, before, output)
+
+    def _close_bar(
+        self,
+        monitor: SymbolMonitor,
+        bar_end: int,
+        delays: Mapping[str, float],
+        before: Position,
+        output: Output,
+    ) -> None:
+        self._unsaved.setdefault(monitor.symbol, before)
+        signal, alerts = monitor.close_bar(bar_end, delays)
+        assert monitor.bar is not None
+        output.bars.append((monitor.bar, signal))
+        if self.emission.takes_signals_of(bar_end):
+            output.signals.append(signal)
+        self.emission.set_kill_switch(monitor, bar_end, alerts, output)
+        self.emission.emit(monitor, alerts, output)
+
+    def _resolve(
+        self, monitor: SymbolMonitor, until_ns: int, before: Position, output: Output
+    ) -> None:
+        alerts = monitor.resolve(until_ns)
+        if alerts:
+            self._unsaved.setdefault(monitor.symbol, before)
+            self.emission.set_kill_switch(monitor, None, alerts, output)
+        self.emission.emit(monitor, alerts, output)
 
     def _check_silence(
         self, symbols: Iterable[str], at_ns: int, before: Position, output: Output
     ) -> None:
         """Find which of these symbols are silent while others are active."""
         monitors = self.monitors
-        due = [monitor for s in symbols if (monitor := monitors[s]).feed.checks.due_ns <= at_ns]
+        watched = (monitors[symbol] for symbol in symbols if symbol in monitors)
+        due = [monitor for monitor in watched if monitor.feed.checks.due_ns <= at_ns]
         if not due:
             return
         active_since_ns = active_since(monitors.values(), at_ns)
         for monitor in due:
-            alerts = monitor.feed.check_silence(at_ns, active_since_ns)
-            if monitor.feed.active:
-                self._unsaved.setdefault(monitor.symbol, before)
-                self._emit(monitor, alerts, output)
+            self._contain(
+                monitor.symbol, self._find_silence, at_ns, active_since_ns, before, output
+            )
 
-    def _set_kill_switch(
-        self, monitor: SymbolMonitor, bar_end: int | None, alerts: list[Alert], output: Output
+    def _find_silence(
+        self,
+        monitor: SymbolMonitor,
+        at_ns: int,
+        active_since_ns: int,
+        before: Position,
+        output: Output,
     ) -> None:
-        """Set the kill switch after a bar or a resolution; feed incidents do not affect it."""
-        market = [alert for alert in alerts if of_market(alert.detector)]
-        if bar_end is None and not market:
-            return
-        ts_event = bar_end if bar_end is not None else market[-1].ts_event
-        switch = kill_switch(
-            monitor.symbol, monitor.incidents.open, ts_event, market, monitor.incidents.quiet_ns
-        )
-        if switch is not None and switch.ts_event > self._published_until.alerts_until_ns:
-            output.switches.append(switch)
-
-    def _emit(self, monitor: SymbolMonitor, alerts: list[Alert], output: Output) -> None:
-        if monitor.with_incident:
-            self._with_incident[monitor.symbol] = None
-        else:
-            self._with_incident.pop(monitor.symbol, None)
-        for alert in alerts:
-            key = alert_key(alert)
-            if key in self._published or alert.ts_event <= self._published_until.alerts_until_ns:
-                self.tally.withheld_alerts += 1
-            else:
-                output.alerts.append(alert)
+        alerts = monitor.feed.check_silence(at_ns, active_since_ns)
+        if monitor.feed.active:
+            self._unsaved.setdefault(monitor.symbol, before)
+            self.emission.emit(monitor, alerts, output)
 
     def open_alerts(self) -> list[Alert] | None:
         """Return the last alert of every open incident.
@@ -298,12 +304,14 @@ class PartitionTask:
         The result is None while it is unknown: alerts published before a restart are still being
         reproduced.
         """
-        if self.aligner.watermark_ns < self._published_until.alerts_until_ns:
+        if self.aligner.watermark_ns < self.emission.until.alerts_until_ns:
             return None
-        alerts = [a for symbol in self._with_incident for a in self.monitors[symbol].open_alerts]
+        incidents = (self.monitors[symbol] for symbol in self.emission.with_incident)
+        alerts = [alert for monitor in incidents for alert in monitor.open_alerts]
         # The end of an incident may be published already, and be reproduced only by the next
         # records.
-        ended = {alert_id for alert_id, status, _ in self._published if status == "resolved"}
+        published = self.emission.published
+        ended = {alert_id for alert_id, status, _ in published if status == "resolved"}
         return [alert for alert in alerts if alert.alert_id not in ended]
 
     # Snapshots.
@@ -349,20 +357,8 @@ class PartitionTask:
         return Position(watermark_ns, streams)
 
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
-        """A monitor that continues from a snapshot, and owns what is in it.
-
-        Whatever it raises, the snapshot is inconsistent.
-        """
-        state, watermark_ns = snapshot.state, snapshot.position.watermark_ns
-        bar_ns = self.parameters.bar_ns
-        if state.open_bar is not None and (
-            state.open_bar % bar_ns or not 0 < state.open_bar - watermark_ns <= bar_ns
-        ):
-            raise ValueError(f"the open bar ends at {state.open_bar}, not after the watermark")
-        monitor = revive(snapshot.symbol, state, self.parameters, self.detectors, self.tally.market)
-        if monitor.with_incident:
-            monitor.open_alerts  # noqa: B018 - it is asked for at once
-        return monitor
+        """A monitor that continues from a snapshot; whatever it raises, that is inconsistent."""
+        return monitor_of(snapshot, self.parameters, self.detectors, self.tally.market)
 
     def resume(
         self,
@@ -389,9 +385,9 @@ class PartitionTask:
                 self._open_bars.setdefault(open_bar, {})[symbol] = None
                 self._arrivals.restore(open_bar, snapshot.state.delays)
             if monitor.with_incident:
-                self._with_incident[symbol] = None
-        self._published = frozenset(published)
-        self._published_until = published_until
+                self.emission.with_incident[symbol] = None
+        self.emission.published = frozenset(published)
+        self.emission.until = published_until
 
     @property
     def resuming(self) -> bool:

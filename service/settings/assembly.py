@@ -105,9 +105,9 @@ def _ns(length: timedelta) -> int:
 
 
 def partition_task(
-    settings: Settings, streams: Mapping[str, object], tally: Tally
+    settings: Settings, streams: Mapping[str, object], tally: Tally, *, sets_aside: bool = False
 ) -> PartitionTask:
-    """Create a task over the streams; it counts into ``tally``."""
+    """Create a task over the streams; it counts into ``tally``. See ``PartitionTask``."""
     return PartitionTask(
         list(streams),
         parameters(settings),
@@ -117,6 +117,7 @@ def partition_task(
         max_orders=settings.limits.total_resting_orders,
         max_waiting=settings.limits.buffered_events,
         tally=tally,
+        sets_aside=sets_aside,
     )
 
 

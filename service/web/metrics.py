@@ -80,6 +80,11 @@ class ForeshockCollector(Collector):
             view.market_wide_symbols,
         )
         yield gauge(
+            "symbols_set_aside",
+            "Symbols that are not watched because their detection failed.",
+            sum(len(its.task.aside.reasons) for its in view.partitions.values()),
+        )
+        yield gauge(
             "market_watched",
             "1 at the instance that watches for market-wide incidents, 0 elsewhere.",
             view.market_watched,

@@ -264,6 +264,8 @@ class World:
     @contextmanager
     def _captured_log(self) -> Iterator[None]:
         def capture(_: object, level: str, event: dict[str, Any]) -> Any:
+            if event["event"].startswith("a symbol is set aside"):
+                self.fail(f"the core failed: {event}")
             if event["event"] != "alert":
                 process = current_process.get()
                 name = process.name if process is not None else "?"

@@ -23,7 +23,7 @@ def check_task(task: PartitionTask, fed: int) -> None:
     accounted = tally.scored + tally.late + tally.skipped + tally.unwatched + waiting
     assert accounted == fed, (accounted, fed)
     assert len(task.monitors) <= task.max_symbols + newcomers(task.max_symbols)
-    assert set(task._with_incident) <= set(task.monitors)
+    assert set(task.emission.with_incident) <= set(task.monitors)
     for symbol, monitor in task.monitors.items():
         check_book(monitor.book)
         leverage_baselines = monitor.leverage_baselines

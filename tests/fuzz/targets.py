@@ -18,7 +18,8 @@ from service.pipeline import snapshots as snapshots_module
 from service.pipeline.log_time import log_time_ns
 from service.pipeline.output import Output, PublishedUntil, Tally
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, NANOSECONDS, Reason
-from service.pipeline.task import PartitionTask, Snapshot
+from service.pipeline.snapshot import Snapshot
+from service.pipeline.task import PartitionTask
 from service.pipeline.wire import STREAMS, Decoder
 from service.replay import files as files_module
 from service.replay.files import BatchReader

@@ -10,7 +10,8 @@ from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
 from detectors.parameters import Parameters
 from service.pipeline.output import PublishedUntil, Tally
-from service.pipeline.task import PartitionTask, Snapshot
+from service.pipeline.snapshot import Snapshot
+from service.pipeline.task import PartitionTask
 from tests.pipeline.events import BEGIN, SECOND, by_stream, market
 
 STREAMS = ("orders", "cancels", "trades")

@@ -5,7 +5,8 @@ import pytest
 from msgspec.structs import replace
 
 from detectors.incidents.suppression import budget_per_day
-from service.pipeline.task import PublishedUntil, Snapshot, Tally, alert_key
+from service.pipeline.output import PublishedUntil, Tally, alert_key
+from service.pipeline.snapshot import Snapshot
 from service.settings.assembly import parameters, partition_task, reconfigure_task
 from service.settings.types import (
     DetectionSettings,

@@ -10,7 +10,8 @@ from detectors.incidents.suppression import Suppression, Window
 from detectors.market_data.events import Margin
 from detectors.parameters import Parameters
 from service.pipeline.output import PublishedUntil, Tally, alert_key
-from service.pipeline.task import PartitionTask, Snapshot
+from service.pipeline.snapshot import Snapshot
+from service.pipeline.task import PartitionTask
 from tests.pipeline.events import BEGIN, SECOND, by_stream, market
 
 STREAMS = ("orders", "cancels", "trades")

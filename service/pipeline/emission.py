@@ -1,0 +1,64 @@
+"""Which alerts and kill switches of a partition go out: those that are not out already."""
+
+from collections.abc import Sequence
+
+from detectors.incidents.alerts import Alert
+from detectors.incidents.kill_switch import kill_switch
+from detectors.incidents.kind import of_market
+from detectors.symbol import SymbolMonitor
+from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally, alert_key
+
+
+class Emission:
+    """Puts what monitors give rise to into the output of a step.
+
+    Parameters
+    ----------
+    tally
+        Where to count what is withheld.
+
+    Attributes
+    ----------
+    with_incident
+        The symbols with an open incident or an active finding of the feed.
+    published
+        The alerts that are out already.
+    until
+        The event times up to which everything is out already.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self.with_incident: dict[str, None] = {}
+        self.published: frozenset[AlertKey] = frozenset()
+        self.until = PublishedUntil()
+
+    def takes_signals_of(self, bar_end: int) -> bool:
+        """Whether the signals of the bar that ends then are to go out."""
+        return bar_end > self.until.signals_until_ns
+
+    def set_kill_switch(
+        self, monitor: SymbolMonitor, bar_end: int | None, alerts: Sequence[Alert], output: Output
+    ) -> None:
+        """Set the kill switch after a bar or a resolution; feed incidents do not affect it."""
+        market = [alert for alert in alerts if of_market(alert.detector)]
+        if bar_end is None and not market:
+            return
+        ts_event = bar_end if bar_end is not None else market[-1].ts_event
+        switch = kill_switch(
+            monitor.symbol, monitor.incidents.open, ts_event, market, monitor.incidents.quiet_ns
+        )
+        if switch is not None and switch.ts_event > self.until.alerts_until_ns:
+            output.switches.append(switch)
+
+    def emit(self, monitor: SymbolMonitor, alerts: Sequence[Alert], output: Output) -> None:
+        """Give out alerts, and note whether the symbol has an incident."""
+        if monitor.with_incident:
+            self.with_incident[monitor.symbol] = None
+        else:
+            self.with_incident.pop(monitor.symbol, None)
+        for alert in alerts:
+            if alert_key(alert) in self.published or alert.ts_event <= self.until.alerts_until_ns:
+                self._tally.withheld_alerts += 1
+            else:
+                output.alerts.append(alert)

@@ -1,0 +1,102 @@
+"""Symbols that are set aside: an exception came out of the core for one of their events.
+
+Such a symbol is watched no longer, and its records become dead letters; the others go on. A restart
+watches it again. If the records that failed are read again, they fail again.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+
+from detectors.market_data.events import Event, Late
+from detectors.symbol import SymbolMonitor
+from service.pipeline.rejection import Rejection
+from service.pipeline.wire import Decoded
+
+MAX_SYMBOLS = 10_000
+"""The most symbols that are remembered; above it the first that was set aside is watched again."""
+
+
+class SetAside:
+    """The symbols of a partition that are set aside, and the events that are refused for it.
+
+    Parameters
+    ----------
+    forget
+        Is told to forget a symbol that is set aside. None: nothing is set aside, an exception is
+        raised.
+    """
+
+    def __init__(self, forget: Callable[[str], None] | None) -> None:
+        self._forget = forget
+        self._reasons: dict[str, str] = {}
+        self._news: dict[str, str] = {}
+        self._refused: list[Event] = []
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why each symbol was set aside."""
+        return self._reasons
+
+    def contain(self, symbol: str, step: Callable[..., None], *arguments: object) -> None:
+        """Take a step of a symbol; if it fails, set the symbol aside."""
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other symbols go on
+            self.add(symbol, error)
+
+    def contain_all(
+        self, events: Sequence[Event | Late], takers: MutableMapping[str, SymbolMonitor]
+    ) -> None:
+        """Apply events to the monitors of their symbols; set aside those that fail."""
+        left = iter(events)
+        while True:
+            try:
+                for event in left:
+                    takers[event.symbol].apply(event)
+            except Exception as error:  # noqa: BLE001 - as above
+                self.add(event.symbol, error)
+                takers.pop(event.symbol, None)
+                self.apply(event)
+            else:
+                return
+
+    def add(self, symbol: str, error: Exception) -> None:
+        """Set a symbol aside because of an exception."""
+        if self._forget is None:
+            raise error
+        self._forget(symbol)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{frame.filename.rpartition('/')[2]}, line {frame.lineno}, in {frame.name}"
+        self._reasons[symbol] = self._news[symbol] = f"{error!r:.500} ({place})"
+        if len(self._reasons) > MAX_SYMBOLS:
+            del self._reasons[next(iter(self._reasons))]
+
+    def apply(self, event: Event | Late) -> None:
+        """Refuse an event of a symbol that is set aside."""
+        self._refused.append(event.event if isinstance(event, Late) else event)
+
+    def take(self) -> tuple[dict[str, str], list[Event]]:
+        """The symbols that were set aside since this was last asked, and the refused events."""
+        taken = self._news, self._refused
+        self._news, self._refused = {}, []
+        return taken
+
+    def rejection(self, symbol: str, index: int = 0) -> Rejection:
+        """Why a record of a symbol is refused."""
+        why = self._reasons.get(symbol, "an exception")
+        return Rejection(index, "set_aside", f"symbol {symbol} is set aside until a restart: {why}")
+
+    def filter(self, decoded: Decoded, records: int) -> Decoded:
+        """A batch of so many records without the events of symbols that are set aside."""
+        if not any(event.symbol in self._reasons for event in decoded.events):
+            return decoded
+        rejected = {rejection.index for rejection in decoded.rejections}
+        places = [index for index in range(records) if index not in rejected]
+        kept = Decoded([], list(decoded.rejections))
+        for index, event in zip(places, decoded.events, strict=True):
+            if event.symbol in self._reasons:
+                kept.rejections.append(self.rejection(event.symbol, index))
+            else:
+                kept.events.append(event)
+        kept.rejections.sort(key=lambda rejection: rejection.index)
+        return kept

@@ -1,0 +1,37 @@
+"""What is kept of one symbol, and the monitor that continues from it."""
+
+from msgspec import Struct
+
+from detectors.detector import Detector
+from detectors.open_bar import Counts
+from detectors.parameters import Parameters
+from detectors.state import SymbolState, revive
+from detectors.symbol import SymbolMonitor
+from service.pipeline.align import Position
+
+
+class Snapshot(Struct, frozen=True):
+    """A symbol's state, and how far the partition had come with it."""
+
+    symbol: str
+    position: Position
+    state: SymbolState
+
+
+def monitor_of(
+    snapshot: Snapshot, parameters: Parameters, detectors: tuple[Detector, ...], counts: Counts
+) -> SymbolMonitor:
+    """A monitor that continues from a snapshot, and owns what is in it.
+
+    Raises ValueError, or whatever an inconsistent state leads to.
+    """
+    state, watermark_ns = snapshot.state, snapshot.position.watermark_ns
+    bar_ns = parameters.bar_ns
+    if state.open_bar is not None and (
+        state.open_bar % bar_ns or not 0 < state.open_bar - watermark_ns <= bar_ns
+    ):
+        raise ValueError(
+            f"the open bar ends at {state.open_bar}, which is not the end of the bar of the "
+            f"watermark, {watermark_ns}"
+        )
+    return revive(snapshot.symbol, state, parameters, detectors, counts)
