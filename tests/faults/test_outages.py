@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from tests.faults import invariants, simulate
 from tests.faults import world as worlds
-from tests.faults.invariants import Watch, compare, result
+from tests.faults.invariants import InvariantChecker, compare, result
 from tests.faults.world import TOPICS, World
 
 IDLE_SECONDS = 6.0
@@ -59,21 +59,21 @@ def test_an_outage_of_the_broker_is_no_silence_of_the_market(seconds: int):
     world = World(seconds, simulate.market(number))
 
     async def story(world: World) -> None:
-        watch = Watch(world)
+        checker = InvariantChecker(world)
         world.launch(world.instances[0])
         loop = asyncio.get_running_loop()
-        world.beside = [
+        world.background_tasks = [
             loop.create_task(world.supervise(world.instances[0])),
             loop.create_task(write(world, RECONNECT_SECONDS)),
         ]
         await asyncio.sleep(OUTAGE_BEGINS)
         world.network.is_down = True
         await asyncio.sleep(seconds)
-        world.say("broker back")
+        world.log("broker back")
         world.network.is_down = False
-        await simulate._settle(world, watch)
+        await simulate._settle(world, checker)
         compare(world, result(world), expected)
 
-    world.play(story)
+    world.run_scenario(story)
     assert world.failures == [], "\n".join(world.trace)
     assert world.instances[0].lives == 1, "it waits for the broker, and does not end"

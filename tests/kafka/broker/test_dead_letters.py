@@ -53,11 +53,11 @@ async def test_a_large_record_that_is_no_event_stops_nothing(
     key, value = LARGE[what]
     async with Venue(kafka, tmp_path, REQUIRED, TIME__IDLE_AFTER_MS="60000") as venue:
         service = venue.start()
-        await service.reaches("all is its own", owns(PARTITIONS))
+        await service.wait_until("all is its own", owns(PARTITIONS))
         await send(venue, key, value)
         await venue.produce(market.events)
-        await service.reaches("everything is read", caught_up(REQUIRED))
-        await venue.has_alerted(market.alerts)
+        await service.wait_until("everything is read", caught_up(REQUIRED))
+        await venue.wait_for_alerts(market.alerts)
         await service.stop()
         (letter,) = await venue.records("deadletters")
     assert not service.log("session lost, reconnecting")
@@ -74,13 +74,13 @@ async def test_a_dead_letter_that_the_broker_refuses_for_its_size_is_cut_further
 ):
     async with Venue(kafka, tmp_path, REQUIRED, TIME__IDLE_AFTER_MS="60000") as venue:
         service = venue.start()
-        await service.reaches("all is its own", owns(PARTITIONS))
+        await service.wait_until("all is its own", owns(PARTITIONS))
         await limit(venue, largest)
         await send(venue, b"AAA", b"x" * 500_000)
         await send(venue, b"AAA", b"also no JSON")
         await venue.produce(market.events)
-        await service.reaches("everything is read", caught_up(REQUIRED))
-        await venue.has_alerted(market.alerts)
+        await service.wait_until("everything is read", caught_up(REQUIRED))
+        await venue.wait_for_alerts(market.alerts)
         await service.stop()
         letters = await venue.records("deadletters")
     lost = service.log("session lost, reconnecting")

@@ -42,8 +42,8 @@ async def test_a_second_group_on_the_same_snapshots_topic_is_not_taken_for_onese
         await service.stop()
         assert service.log(SAID), "said at its very first start"
         ours = venue.start()
-        await ours.reaches("everything is read", caught_up(REQUIRED))
-        await venue.has_alerted(market.alerts)
+        await ours.wait_until("everything is read", caught_up(REQUIRED))
+        await venue.wait_for_alerts(market.alerts)
         await ours.stop()
         alerts = await venue.alerts()
     assert {identity(alert) for alert in alerts} == {identity(alert) for alert in market.alerts}

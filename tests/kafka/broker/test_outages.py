@@ -32,20 +32,20 @@ async def test_an_outage_of_the_broker_makes_no_event_late(
     servers = kafka_server.bootstrap_servers
     async with Venue(servers, tmp_path, REQUIRED, **patience, **session) as venue:
         service = venue.start()
-        await service.reaches("all is its own", owns(PARTITIONS))
+        await service.wait_until("all is its own", owns(PARTITIONS))
         await venue.produce(first)
-        await service.reaches("it is read", caught_up(REQUIRED))
+        await service.wait_until("it is read", caught_up(REQUIRED))
         await away(kafka_server, 2 * IDLE_SECONDS)
         # One producer is back before the others, though sooner than silence takes to count.
         before = (await service.metrics()).total("records_total")
         sent = await venue.produce(event for event in second if event.stream == "orders")
-        await service.reaches(
+        await service.wait_until(
             "the orders are read", lambda m: m.total("records_total") == before + sent
         )
         await asyncio.sleep(3.0)
         await venue.produce(event for event in second if event.stream != "orders")
-        await service.reaches("everything is read", caught_up(REQUIRED))
-        await venue.has_alerted(market.alerts)
+        await service.wait_until("everything is read", caught_up(REQUIRED))
+        await venue.wait_for_alerts(market.alerts)
         late = (await service.metrics()).total("events_total", outcome="late")
         await service.stop()
         assert_undisturbed(await venue.alerts(), market)
@@ -63,8 +63,8 @@ async def test_an_outage_that_outlasts_the_session_ends_no_process(
         await in_the_middle(service)
         await away(kafka_server, 25.0)
         await venue.produce(second)
-        await service.reaches("everything is read", caught_up(REQUIRED))
-        await venue.has_alerted(market.alerts)
+        await service.wait_until("everything is read", caught_up(REQUIRED))
+        await venue.wait_for_alerts(market.alerts)
         await service.stop()
         assert_undisturbed(await venue.alerts(), market)
 
@@ -83,7 +83,7 @@ async def test_a_start_while_the_broker_is_away_waits_for_it(
         await until(lambda: _waits(given_up), "another one waits")
         await given_up.stop()
         await asyncio.to_thread(kafka_server.start)
-        await service.reaches("all is its own", owns(PARTITIONS))
+        await service.wait_until("all is its own", owns(PARTITIONS))
         await service.stop()
 
 

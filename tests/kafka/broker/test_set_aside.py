@@ -42,11 +42,11 @@ async def test_a_symbol_whose_detection_fails_is_set_aside_and_the_others_go_on(
         service = venue.start()
         await venue.produce(first)
         await venue.send("orders", symbol.encode(), fatal)
-        await service.reaches("it is read", caught_up(REQUIRED))
+        await service.wait_until("it is read", caught_up(REQUIRED))
         await venue.produce(second)
         others = [alert for alert in market.alerts if alert["symbol"] != symbol]
-        await venue.has_alerted(others)
-        await service.reaches("everything is read", caught_up(REQUIRED))
+        await venue.wait_for_alerts(others)
+        await service.wait_until("everything is read", caught_up(REQUIRED))
         metrics = await service.metrics()
         assert metrics.total("symbols_set_aside") == 1
         assert metrics.total("dead_letters_total", reason="set_aside") > 10
@@ -60,7 +60,7 @@ async def test_a_symbol_whose_detection_fails_is_set_aside_and_the_others_go_on(
         assert told == set(map(identity, others))
         # The record that failed was passed: a restart watches the symbol again.
         service = venue.start()
-        await service.reaches("it is restored", caught_up(REQUIRED))
+        await service.wait_until("it is restored", caught_up(REQUIRED))
         await asyncio.sleep(1.0)
         assert (await service.metrics()).total("symbols_set_aside") == 0
         await service.stop()
