@@ -112,7 +112,9 @@ def test_later_records_of_the_symbol_are_refused_byte_for_byte():
     aside = SetAside(lambda _: None)
     aside.contain("AAA", lambda: 1 / 0)
     batch = [record("BBB", 0), b"not JSON", record("AAA", 1), record("BBB", 2), record("AAA", 3)]
-    decoded = Decoder("orders", {}, "ns", 1_000).decode(batch, BEGIN + 100 * SECOND)
+    decoded = Decoder("orders", {}, "ns", 1_000).decode(
+        batch, [(BEGIN + 100 * SECOND) // 1_000_000] * len(batch)
+    )
     kept = aside.filter(decoded, len(batch))
     assert [event.order_id for event in kept.events] == ["0", "2"]
     assert [(its.index, its.reason) for its in kept.rejections] == [
