@@ -27,7 +27,7 @@ async def close(what: str, clean_up: Callable[[], Awaitable[object]]) -> None:
 
 
 def is_cancelled() -> bool:
-    """Whether somebody has cancelled the current task."""
+    """Return whether the current task was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -68,8 +68,8 @@ class Service:
     settings
         The settings of the service.
     topics
-        The topic of each stream that is read; None: those that the cluster has, verified before
-        the first session.
+        The topic of each stream that is read. None: the topics that exist in the cluster, verified
+        before the first session.
     first_partitions
         How many partitions each input topic has at the start; None if that is not known.
 
@@ -157,7 +157,7 @@ class Service:
                 await self._pause(wait)
 
     async def _find_topics(self) -> Mapping[str, str]:
-        """The topic of each stream that is read, of those that the cluster has."""
+        """Return the topic of each stream that is read, of those that exist in the cluster."""
         self._verifying = asyncio.create_task(_verify(self._settings))
         try:
             report = await self._verifying

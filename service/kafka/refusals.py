@@ -1,4 +1,4 @@
-"""Records that are refused become dead letters, and are counted."""
+"""Sends refused records as dead letters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -17,7 +17,8 @@ from service.pipeline.set_aside import SetAside
 from service.pipeline.wire import STREAMS
 
 UNKNOWN = -1
-"""The offset and timestamp of an event that was read before its symbol was set aside."""
+"""The offset and timestamp in the dead letter of an event that was read before its symbol was set
+aside."""
 
 log = structlog.get_logger("foreshock.consumer")
 
@@ -31,9 +32,9 @@ class Refusals:
     Parameters
     ----------
     publisher
-        Sends them.
+        Sends the dead letters.
     counters
-        Where to count.
+        The counters to increment.
     topics
         The topic of each stream.
     """
@@ -48,7 +49,7 @@ class Refusals:
     async def refuse(
         self, tp: TopicPartition, records: Sequence[Any], rejections: Iterable[Rejection]
     ) -> None:
-        """Send the refused ones among records of a topic partition, byte for byte."""
+        """Send the refused records of a topic partition, byte for byte."""
         for rejection in rejections:
             record = records[rejection.index]
             make = partial(
@@ -59,7 +60,7 @@ class Refusals:
             await self._publisher.dead_letter(tp.partition, make)
 
     async def set_aside(self, number: int, output: Output, aside: SetAside) -> None:
-        """Say which symbols of a partition number were set aside, and send their events."""
+        """Log the symbols that were set aside in a partition number, and send their events."""
         for symbol, reason in output.set_aside.items():
             log.error(
                 "a symbol is set aside until a restart: an exception came out of its detection",
@@ -68,7 +69,7 @@ class Refusals:
                 reason=reason,
             )
         refused = [(self._topics[_STREAM_NAMES[its.kind]], its) for its in output.refused]
-        # Counted before any wait, as everything that was read.
+        # Count all before the first await, so that the sum over all outcomes always holds.
         self._counters.dead_letters.update((topic, "set_aside") for topic, _ in refused)
         for topic, event in refused:
             rejection = aside.rejection(event.symbol)

@@ -65,7 +65,7 @@ class SnapshotWriter:
                     settings=self._settings_hash,
                     group=self._group,
                 )
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other symbols go on
+            except Exception as error:  # noqa: BLE001 - the other symbols continue
                 partition.task.not_saved(symbol)
                 partition.task.aside.add(symbol, error)
                 continue

@@ -1,14 +1,14 @@
-"""What becomes of a record that is refused: a dead letter that always fits."""
+"""Dead letters: refused records, cut to a size that the topic accepts."""
 
 from typing import NamedTuple
 
 from service.pipeline.rejection import Rejection
 
 ROOMS = (1_048_576 - 256, 65_536, 4_096, 0)
-"""How many bytes a dead letter may have with its key and headers, most first.
+"""The sizes to which a dead letter is cut, in bytes with its key and headers, the largest first.
 
-The first is Kafka's default limit of 1 MiB, less the framing. The others are for a topic that takes
-less. The last leaves only the place and the reason.
+The first is Kafka's default limit of 1 MiB, minus framing. The others are for topics with a lower
+limit. The last leaves only the place of the record and the reason.
 """
 
 _FRAMING = 10  # bytes a header: more than the lengths that frame it
@@ -36,17 +36,17 @@ def dead_letter(
     value: bytes | None,
     room: int = ROOMS[0],
 ) -> DeadLetter:
-    """The dead letter of a refused record.
+    """Return the dead letter of a refused record.
 
-    Key and value are the record's own, byte for byte, as far as there is room: first the value is
-    cut to its beginning, then a key that takes more than half of the room, in the end both are left
-    out, and the detail too. ``foreshock.size`` is the size that the value had;
-    ``foreshock.key_size`` is the key's, given only where the key was cut.
+    Key and value are those of the record, byte for byte. If they do not fit, the value is cut, then
+    a key longer than half of ``room``. With ``room`` 0, both and the detail are left out.
+    ``foreshock.size`` is the original size of the value. ``foreshock.key_size`` is the original
+    size of the key; it is present only if the key is cut.
 
     Parameters
     ----------
     room
-        How many bytes the dead letter may have; see ``ROOMS``.
+        The largest size of the dead letter, in bytes; see ``ROOMS``.
     """
     raw = b"" if value is None else value
     headers = [

@@ -1,6 +1,6 @@
-"""Which alerts and kill switches of a partition go out: those that are not out already."""
+"""The alerts and kill switches of a partition that are not published yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import kill_switch
@@ -10,21 +10,21 @@ from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally, ale
 
 
 class Emission:
-    """Puts what monitors give rise to into the output of a step.
+    """Adds the alerts and kill switches of monitors to the output of a step.
 
     Parameters
     ----------
     tally
-        Where to count what is withheld.
+        The counters to increment.
 
     Attributes
     ----------
     with_incident
         The symbols with an open incident or an active finding of the feed.
     published
-        The alerts that are out already.
+        The alerts that are published already.
     until
-        The event times up to which everything is out already.
+        The event times up to which everything is published already.
     """
 
     def __init__(self, tally: Tally) -> None:
@@ -34,7 +34,7 @@ class Emission:
         self.until = PublishedUntil()
 
     def takes_signals_of(self, bar_end: int) -> bool:
-        """Whether the signals of the bar that ends then are to go out."""
+        """Whether the signals of the bar that ends at ``bar_end`` are not published yet."""
         return bar_end > self.until.signals_until_ns
 
     def set_kill_switch(
@@ -52,7 +52,7 @@ class Emission:
             output.switches.append(switch)
 
     def emit(self, monitor: SymbolMonitor, alerts: Sequence[Alert], output: Output) -> None:
-        """Give out alerts, and note whether the symbol has an incident."""
+        """Add the alerts that are not published yet; note whether the symbol has an incident."""
         if monitor.with_incident:
             self.with_incident[monitor.symbol] = None
         else:
@@ -62,3 +62,19 @@ class Emission:
                 self._tally.withheld_alerts += 1
             else:
                 output.alerts.append(alert)
+
+    def open_alerts(
+        self, monitors: Mapping[str, SymbolMonitor], watermark_ns: int
+    ) -> list[Alert] | None:
+        """Return the last alert of every open incident.
+
+        The result is None while it is unknown: alerts published before a restart are still being
+        reproduced.
+        """
+        if watermark_ns < self.until.alerts_until_ns:
+            return None
+        alerts = [alert for symbol in self.with_incident for alert in monitors[symbol].open_alerts]
+        # The end of an incident may be published already, and be reproduced only by the next
+        # records.
+        ended = {alert_id for alert_id, status, _ in self.published if status == "resolved"}
+        return [alert for alert in alerts if alert.alert_id not in ended]

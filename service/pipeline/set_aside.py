@@ -1,7 +1,8 @@
-"""Symbols that are set aside: an exception came out of the core for one of their events.
+"""Symbols that are set aside because their detection raised an exception.
 
-Such a symbol is watched no longer, and its records become dead letters; the others go on. A restart
-watches it again. If the records that failed are read again, they fail again.
+Such a symbol is not watched, and its records become dead letters. The other symbols are not
+affected. A restart watches the symbol again. If the records that failed are read again, they fail
+again.
 """
 
 import traceback
@@ -13,17 +14,17 @@ from service.pipeline.rejection import Rejection
 from service.pipeline.wire import Decoded
 
 MAX_SYMBOLS = 10_000
-"""The most symbols that are remembered; above it the first that was set aside is watched again."""
+"""The largest number of symbols that are set aside. Above it, the first one is watched again."""
 
 
 class SetAside:
-    """The symbols of a partition that are set aside, and the events that are refused for it.
+    """The symbols of a partition that are set aside, and their refused events.
 
     Parameters
     ----------
     forget
-        Is told to forget a symbol that is set aside. None: nothing is set aside, an exception is
-        raised.
+        Called with each symbol that is set aside; it must drop the symbol's state. None: no symbol
+        is set aside, and exceptions are raised.
     """
 
     def __init__(self, forget: Callable[[str], None] | None) -> None:
@@ -34,20 +35,20 @@ class SetAside:
 
     @property
     def reasons(self) -> Mapping[str, str]:
-        """Why each symbol was set aside."""
+        """The reason for each symbol that is set aside."""
         return self._reasons
 
     def contain(self, symbol: str, step: Callable[..., None], *arguments: object) -> None:
-        """Take a step of a symbol; if it fails, set the symbol aside."""
+        """Call ``step``. If it raises an exception, set the symbol aside."""
         try:
             step(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other symbols go on
+        except Exception as error:  # noqa: BLE001 - the other symbols continue
             self.add(symbol, error)
 
     def contain_all(
         self, events: Sequence[Event | Late], takers: MutableMapping[str, SymbolMonitor]
     ) -> None:
-        """Apply events to the monitors of their symbols; set aside those that fail."""
+        """Apply events to the monitors of their symbols; set symbols aside that fail."""
         left = iter(events)
         while True:
             try:
@@ -76,18 +77,18 @@ class SetAside:
         self._refused.append(event.event if isinstance(event, Late) else event)
 
     def take(self) -> tuple[dict[str, str], list[Event]]:
-        """The symbols that were set aside since this was last asked, and the refused events."""
+        """Return the symbols set aside since the last call, and the refused events."""
         taken = self._news, self._refused
         self._news, self._refused = {}, []
         return taken
 
     def rejection(self, symbol: str, index: int = 0) -> Rejection:
-        """Why a record of a symbol is refused."""
+        """Return the rejection of a record of a symbol that is set aside."""
         why = self._reasons.get(symbol, "an exception")
         return Rejection(index, "set_aside", f"symbol {symbol} is set aside until a restart: {why}")
 
     def filter(self, decoded: Decoded, records: int) -> Decoded:
-        """A batch of so many records without the events of symbols that are set aside."""
+        """Return a batch of ``records`` records without events of symbols set aside."""
         if not any(event.symbol in self._reasons for event in decoded.events):
             return decoded
         rejected = {rejection.index for rejection in decoded.rejections}

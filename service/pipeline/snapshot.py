@@ -1,4 +1,4 @@
-"""What is kept of one symbol, and the monitor that continues from it."""
+"""The snapshot of one symbol, and the monitor that continues from it."""
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from service.pipeline.align import Position
 
 
 class Snapshot(Struct, frozen=True):
-    """A symbol's state, and how far the partition had come with it."""
+    """The state of a symbol, and how far the partition was processed at that moment."""
 
     symbol: str
     position: Position
@@ -21,9 +21,9 @@ class Snapshot(Struct, frozen=True):
 def monitor_of(
     snapshot: Snapshot, parameters: Parameters, detectors: tuple[Detector, ...], counts: Counts
 ) -> SymbolMonitor:
-    """A monitor that continues from a snapshot, and owns what is in it.
+    """Return a monitor that continues from a snapshot and owns its content.
 
-    Raises ValueError, or whatever an inconsistent state leads to.
+    Inconsistent content raises ValueError or any other exception.
     """
     state, watermark_ns = snapshot.state, snapshot.position.watermark_ns
     bar_ns = parameters.bar_ns

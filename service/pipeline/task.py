@@ -299,20 +299,8 @@ class PartitionTask:
             self.emission.emit(monitor, alerts, output)
 
     def open_alerts(self) -> list[Alert] | None:
-        """Return the last alert of every open incident.
-
-        The result is None while it is unknown: alerts published before a restart are still being
-        reproduced.
-        """
-        if self.aligner.watermark_ns < self.emission.until.alerts_until_ns:
-            return None
-        incidents = (self.monitors[symbol] for symbol in self.emission.with_incident)
-        alerts = [alert for monitor in incidents for alert in monitor.open_alerts]
-        # The end of an incident may be published already, and be reproduced only by the next
-        # records.
-        published = self.emission.published
-        ended = {alert_id for alert_id, status, _ in published if status == "resolved"}
-        return [alert for alert in alerts if alert.alert_id not in ended]
+        """Return the last alert of every open incident; None while that is unknown."""
+        return self.emission.open_alerts(self.monitors, self.aligner.watermark_ns)
 
     # Snapshots.
 
@@ -357,7 +345,7 @@ class PartitionTask:
         return Position(watermark_ns, streams)
 
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
-        """A monitor that continues from a snapshot; whatever it raises, that is inconsistent."""
+        """Return a monitor that continues from a snapshot. Any exception means: inconsistent."""
         return monitor_of(snapshot, self.parameters, self.detectors, self.tally.market)
 
     def resume(
