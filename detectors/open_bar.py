@@ -55,6 +55,7 @@ class Counts(Struct):
     unknown_orders: int = 0
     replaced_orders: int = 0
     sequence_regressions: int = 0
+    repeated_events: int = 0
     stale_orders: int = 0
     evicted_orders: int = 0
     evicted_accounts: int = 0

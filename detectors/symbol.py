@@ -145,6 +145,9 @@ class SymbolMonitor:
             numbering = self.feed.numbering
             if sequence == numbering.next:
                 numbering.next = sequence + 1
+            elif numbering.is_repeat(event, sequence):
+                self.counts.repeated_events += 1
+                return
             elif numbering.broken(event, sequence):
                 self.counts.sequence_regressions += 1
         self._handlers[event.kind](event)

@@ -2,8 +2,9 @@
 
 Some venues number the events of a symbol consecutively over all streams. Others number each stream
 of the symbol, or the whole market, or only break ties. Foreshock accepts numbers as consecutive
-after a thousand consecutive events. Only then does a missing number mean a lost event. A late or
-out-of-order event fills its gap. A number counts as lost if it is still missing one bar later.
+after a thousand consecutive events. Only then does a missing number mean a lost event, and a number
+that was seen already a repeated event. A late or out-of-order event fills its gap. A number counts
+as lost if it is still missing one bar later.
 """
 
 from typing import Literal
@@ -35,6 +36,9 @@ at once."""
 NO_NUMBER = -1
 """A number that no event has, so that ``broken`` is called for every event."""
 
+ALL_STREAMS = -1
+"""Stands for all streams where they share the numbers; a stream's own numbers go by its `Kind`."""
+
 _LATE = Kind.LATE
 
 Mode = Literal["learning", "symbol", "learning_streams", "stream", "none"]
@@ -52,8 +56,12 @@ class Numbering(Struct):
     """The numbering of one symbol; part of a snapshot.
 
     ``next`` is the expected number of the next event. The caller compares the numbers. If they are
-    equal, the caller increments ``next``; otherwise it calls ``broken``. Consecutive numbers
-    therefore cost one comparison per event.
+    equal, the caller increments ``next``; otherwise it asks ``is_repeat`` and, unless it is one,
+    calls ``broken``. Consecutive numbers therefore cost one comparison per event.
+
+    ``lost`` are the newest ranges that were declared lost; an event of them may still come.
+    ``seen_from`` is, by stream (`ALL_STREAMS` if they share the numbers), the first number from
+    which on every number is known to be seen, missing or lost.
 
     Examples
     --------
@@ -77,11 +85,40 @@ class Numbering(Struct):
     overflowed: int = 0
     restart_next: int = NO_NUMBER
     restart_run: int = 0
+    lost: list[Missing] = []
+    seen_from: dict[int, int] = {}
 
     @property
     def known(self) -> bool:
         """Whether a missing number means a lost event."""
         return self.mode in ("symbol", "stream")
+
+    def is_repeat(self, event: Event | Late, sequence: int) -> bool:
+        """Whether an event with a number that is not ``next`` was seen already.
+
+        In time order a repeat follows its original directly, or it is late. A lower number that is
+        in time may be a venue that starts its numbers again, and is no repeat.
+
+        >>> from detectors.market_data.events import Cancel
+        >>> numbers = Numbering(mode="symbol", next=9, seen_from={ALL_STREAMS: 5})
+        >>> again = Cancel(ts_event=1_767_225_600_000_000_000, symbol="A", order_id="1", sequence=8)
+        >>> numbers.is_repeat(again, 8), numbers.is_repeat(again, 7), numbers.is_repeat(again, 9)
+        (True, False, False)
+        """
+        if not self.known:
+            return False
+        late = isinstance(event, Late)
+        kind = int(event.event.kind if isinstance(event, Late) else event.kind)
+        stream = None if self.mode == "symbol" else kind
+        expected = self.next if stream is None else self.nexts.get(kind, sequence)
+        first = self.seen_from.get(ALL_STREAMS if stream is None else kind, expected)
+        if not first <= sequence < expected or (not late and sequence != expected - 1):
+            return False
+        return not any(
+            missing.stream == stream and missing.first <= sequence < missing.after
+            for ranges in (self.fresh, self.waiting, self.lost)
+            for missing in ranges
+        )
 
     def broken(self, event: Event | Late, sequence: int) -> bool:
         """Process the number of an event that is not ``next``.
@@ -119,9 +156,20 @@ class Numbering(Struct):
     def close_bar(self) -> int:
         """End a bar and return the number of events that are lost for good."""
         lost = self.overflowed + sum(missing.after - missing.first for missing in self.waiting)
+        self._remember_lost()
         self.overflowed, self.waiting, self.fresh = 0, self.fresh, []
         self._learn()
         return lost
+
+    def _remember_lost(self) -> None:
+        """Keep the newest lost ranges. Below a forgotten range nothing is known as seen."""
+        if self.overflowed:
+            self.seen_from = {}  # ranges that were counted only: begin to know again
+        self.lost += self.waiting
+        for missing in self.lost[:-MAX_RANGES]:
+            key = ALL_STREAMS if missing.stream is None else missing.stream
+            self.seen_from[key] = max(self.seen_from.get(key, 0), missing.after)
+        del self.lost[:-MAX_RANGES]
 
     def _step(self, stream: int | None, expected: int, sequence: int) -> int:
         """Return the expected number after ``sequence``."""
@@ -136,6 +184,7 @@ class Numbering(Struct):
         if self.restart_run < RESTART_EVENTS:
             return expected
         self.restart_run, self.unbroken_since = 0, sequence
+        self.seen_from[ALL_STREAMS if stream is None else stream] = sequence
         return sequence + 1
 
     def _miss(self, missing: Missing) -> None:
@@ -147,7 +196,7 @@ class Numbering(Struct):
     def _late(self, late: Late, sequence: int) -> bool:
         """Fill the gap of a late event; the expected number stays."""
         stream = None if self.mode == "symbol" else int(late.event.kind)
-        for ranges in (self.fresh, self.waiting):
+        for ranges in (self.fresh, self.waiting, self.lost):
             for i, missing in enumerate(ranges):
                 if missing.first <= sequence < missing.after and missing.stream == stream:
                     self._fill(ranges, i, sequence)
@@ -179,7 +228,10 @@ class Numbering(Struct):
                 self.mode = "symbol"
             elif self.mode == "learning_streams":
                 self.mode = "stream"
-        elif self.mode == "learning" and self.breaks >= REJECT_BREAKS:
+        self._begin_to_know()
+        if run >= LEARNED:
+            return
+        if self.mode == "learning" and self.breaks >= REJECT_BREAKS:
             self._try("learning_streams")
         elif self.mode == "learning_streams" and self.breaks >= REJECT_BREAKS:
             self._try("none")
@@ -188,7 +240,16 @@ class Numbering(Struct):
         ):
             self._try("learning")
 
+    def _begin_to_know(self) -> None:
+        """From here on every number of a numbering that is learned is accounted for."""
+        if self.mode == "symbol":
+            self.seen_from.setdefault(ALL_STREAMS, self.next)
+        elif self.mode == "stream":
+            for kind, expected in self.nexts.items():
+                self.seen_from.setdefault(kind, expected)
+
     def _try(self, mode: Mode) -> None:
         self.mode = mode
         self.next, self.nexts = NO_NUMBER, {}
+        self.lost, self.seen_from = [], {}
         self.unbroken_since = self.unbroken = self.breaks = 0

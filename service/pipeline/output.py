@@ -58,8 +58,9 @@ class Watcher(Protocol):
 class Tally(Struct):
     """Counters of events by result; tasks may share one.
 
-    fed = scored + late + skipped + waiting + unwatched + refused. Unwatched events belong to
-    symbols above the limit, refused events to symbols that are set aside.
+    fed = scored + late + skipped + waiting + repeated + unwatched + refused. Unwatched events
+    belong to symbols above the limit, refused events to symbols that are set aside. Repeated
+    events have a number that shows that they were seen already.
     """
 
     released: int = 0
@@ -76,6 +77,12 @@ class Tally(Struct):
         return self.market.late
 
     @property
+    def repeated(self) -> int:
+        """The events that were seen already, by their sequence numbers."""
+        return self.market.repeated_events
+
+    @property
     def scored(self) -> int:
         """The number of watched events that were not late."""
-        return self.released - self.market.late - self.unwatched - self.refused
+        watched = self.released - self.unwatched - self.refused
+        return watched - self.market.late - self.repeated

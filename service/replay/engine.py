@@ -199,6 +199,7 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
     result.scored = tally.scored
     result.late = tally.late
     result.unwatched = tally.unwatched
+    result.repeated = tally.repeated
     result.bars = tally.market.bars
     result.symbols = len(task.monitors)
     result.unknown_orders = tally.market.unknown_orders

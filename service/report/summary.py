@@ -5,7 +5,7 @@ from rich.table import Table
 
 
 class Summary(Struct):
-    """The result of a replay. read = scored + late + rejected + unwatched.
+    """The result of a replay. read = scored + late + rejected + unwatched + repeated.
 
     ``symbol_days`` is the market time in which an alarm was possible. ``incidents_per_symbol_day``
     is the realised rate, for comparison with the budget; None if ``symbol_days`` is 0. ``drifts``
@@ -21,6 +21,7 @@ class Summary(Struct):
     late: int = 0
     rejected: int = 0
     unwatched: int = 0
+    repeated: int = 0
     rejections: dict[str, int] = {}
     unknown_orders: int = 0
     symbols: int = 0
@@ -46,6 +47,7 @@ def table(result: Summary) -> Table:
     shown.add_row("events read", f"{result.read:,}")
     shown.add_row("  scored", f"{result.scored:,}")
     shown.add_row("  late", f"{result.late:,}")
+    shown.add_row("  repeated (same sequence)", f"{result.repeated:,}")
     shown.add_row("  unwatched (above limits.symbols)", f"{result.unwatched:,}")
     shown.add_row("  rejected", f"{result.rejected:,}")
     for reason, count in sorted(result.rejections.items()):

@@ -110,6 +110,7 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
             ("rejected",): counters.dead_letters.total(),
             ("skipped",): tally.skipped,
             ("unwatched",): tally.unwatched,
+            ("repeated",): tally.repeated,
         },
         ["outcome"],
     )

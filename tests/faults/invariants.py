@@ -109,7 +109,7 @@ class InvariantChecker:
         waiting = sum(task.aligner.pending(stream) for task in tasks for stream in TOPICS)
         tally = counters.tally
         dead = sum(counters.dead_letters.values())
-        processed = tally.scored + tally.late + tally.skipped + tally.unwatched
+        processed = tally.scored + tally.late + tally.skipped + tally.unwatched + tally.repeated
         accounted = processed + dead + waiting
         if read != accounted:
             self._world.fail(

@@ -20,7 +20,8 @@ def check_task(task: PartitionTask, fed: int) -> None:
     """Every event is accounted for, every book is consistent, and every bound holds."""
     tally = task.tally
     waiting = sum(task.aligner.pending(stream) for stream in task.aligner._streams)
-    accounted = tally.scored + tally.late + tally.skipped + tally.unwatched + waiting
+    processed = tally.scored + tally.late + tally.skipped + tally.unwatched + tally.repeated
+    accounted = processed + waiting
     assert accounted == fed, (accounted, fed)
     assert len(task.monitors) <= task.max_symbols + newcomers(task.max_symbols)
     assert set(task.emission.with_incident) <= set(task.monitors)
