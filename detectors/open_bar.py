@@ -216,6 +216,7 @@ class OpenBar:
         taken = self._book.take(order_id, quantity)
         if taken is None:
             self._counts.unknown_orders += 1
+            self._feed.partial_book.open_unknown += 1
             self._feed.seen[Kind.CANCEL] += 1
             return
         order, amount = taken
@@ -253,6 +254,7 @@ class OpenBar:
         self.progress.last_price = price
         if maker is not None and book.take(maker, trade.quantity) is None:
             self._counts.unknown_orders += 1
+            self._feed.partial_book.open_unknown += 1
         # A taker that never rested (a market order) does not count as unknown.
         if trade.taker_order_id is not None:
             book.take(trade.taker_order_id, trade.quantity)

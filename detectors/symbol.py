@@ -242,7 +242,7 @@ class SymbolMonitor:
     @property
     def open_alerts(self) -> list[Alert]:
         """The last alert of each open incident."""
-        incidents = (self.incidents.open, self.drifts.open, self.feed.findings.open)
+        incidents = (self.incidents.open, self.drifts.open, *self.feed.findings.incidents)
         return [incident.alert for incident in incidents if incident is not None]
 
     def _record_prior(self, hour: int) -> None:
@@ -257,6 +257,7 @@ class SymbolMonitor:
     def _count_evictions(self) -> None:
         book, leverage_baselines, counts = self.book, self.leverage_baselines, self.counts
         counts.stale_orders += book.stale
+        self.feed.partial_book.open_stale += book.stale
         counts.evicted_orders += book.evicted
         counts.evicted_accounts += leverage_baselines.evicted
         book.stale = book.evicted = leverage_baselines.evicted = 0

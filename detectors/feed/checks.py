@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from detectors.feed.partial_book import PARTIAL_BOOK, PartialBook
 from detectors.feed.sequence_numbers import Numbering
 from detectors.feed.silence import (
     LEARNED_BARS,
@@ -47,6 +48,7 @@ CHECKS = (
     "symbol_frozen_seconds",
     "crossed_book_seconds",
     "empty_book_seconds",
+    PARTIAL_BOOK,
     "transport_delay_seconds",
     "clock_skew_seconds",
 )
@@ -123,6 +125,7 @@ class FeedState(Struct):
     last_bar_ns: int = 0
     moving_since_ns: int = 0
     prices: tuple[float | None, float | None] = (None, None)
+    partial_book: PartialBook = field(default_factory=PartialBook)
 
 
 class Feed:
@@ -200,6 +203,7 @@ class Feed:
         self.add(flow)
         self._silence.close_bar(state.seen, elapsed)
         self._move(ends_at, elapsed)
+        state.partial_book.close_bar(state.seen[Kind.CANCEL] + state.seen[Kind.TRADE])
         state.seen[:] = [0] * len(WATCHED)
         return [
             *self._lost(),
@@ -265,7 +269,10 @@ class Feed:
             yield _silent(found, found.bars * seconds)
 
     def _impossible(self, book: Book, flow: Flow) -> Iterator[Finding]:
-        """Find books that no venue can have: crossed at rest, or with trades on an empty side."""
+        """Find books that no venue can have: crossed at rest, or with trades on an empty side.
+
+        A partial book explains both, and is the one finding then.
+        """
         state = self.state
         bids, asks = book.bids.prices, book.asks.prices
         crossed = bool(bids and asks and bids[-1] >= -asks[-1])
@@ -274,6 +281,10 @@ class Feed:
         )
         state.crossed = state.crossed + 1.0 if crossed else max(0.0, state.crossed - RECOVERY)
         state.empty = state.empty + 1.0 if empty else max(0.0, state.empty - RECOVERY)
+        partial = state.partial_book
+        if partial.found:
+            yield Finding(PARTIAL_BOOK, partial.share, 0.0, partial.score, 0.0, partial.describe())
+            return
         for condition, bars, template in (
             ("crossed", state.crossed, "the book was crossed in {:.0f} of the last seconds"),
             ("empty", state.empty, "trades met an empty book side in {:.0f} of the last seconds"),

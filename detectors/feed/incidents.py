@@ -1,7 +1,9 @@
 """Feed incidents: findings about a symbol's feed, separate from the market's incidents.
 
 An incident opens with the first finding. It becomes critical when another check joins or when it
-lasts. It resolves after a quiet time, so an intermittent fault is one incident.
+lasts. It resolves after a quiet time, so an intermittent fault is one incident. A check that
+returns for the third time within a day is a standing condition: it has one incident of its own,
+which resolves after a day without a finding.
 """
 
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct, field
 
 from detectors.feed.checks import Finding
+from detectors.feed.partial_book import PARTIAL_BOOK
 from detectors.incidents.alerts import MAX_EVIDENCE, Alert, Evidence, Severity, firing, resolved
 from detectors.incidents.kind import FEED_INTEGRITY
 from detectors.incidents.suppression import Window
@@ -17,6 +20,19 @@ VERSION = 1
 
 LASTING_BARS = 60
 """The number of bars with a finding that makes an incident critical."""
+
+STANDING_NS = 86_400_000_000_000
+"""The time in which a check must return `STANDING_RETURNS` times to be a standing condition, and
+the time without a finding after which it is no longer one."""
+
+STANDING_RETURNS = 3
+
+EXPLAINED = frozenset({PARTIAL_BOOK})
+"""The checks that are standing conditions from their first finding. They have an explanation and
+are never critical."""
+
+_STANDING_VERSION = -1
+"""Separates the id of a standing incident from one that opens at the same time."""
 
 ONGOING_NS = 5_000_000_000
 """A finding younger than this is described as ongoing, without its age."""
@@ -39,10 +55,25 @@ class FeedIncident(Struct):
 
 
 class FeedFindings(Struct):
-    """The open incident and the active findings of a symbol's feed; part of a snapshot."""
+    """The open incidents and the active findings of a symbol's feed; part of a snapshot.
+
+    ``condition`` is the incident of the standing conditions. ``returns`` holds, by check, the last
+    times at which the check found something after a quiet time, at most `STANDING_RETURNS`.
+    """
 
     open: FeedIncident | None = None
     standing: dict[str, StandingFinding] = {}
+    condition: FeedIncident | None = None
+    returns: dict[str, list[int]] = {}
+
+    @property
+    def incidents(self) -> list[FeedIncident]:
+        """The open incidents: of the feed's faults, and of its standing conditions."""
+        return [its for its in (self.open, self.condition) if its is not None]
+
+    def is_standing(self, check: str) -> bool:
+        """Whether a check is a standing condition."""
+        return check in EXPLAINED or len(self.returns.get(check, ())) >= STANDING_RETURNS
 
 
 class FeedIncidents:
@@ -67,21 +98,23 @@ class FeedIncidents:
         self.findings = FeedFindings()
 
     def inputs(self, ts_event: int) -> list[str]:
-        """Return the active findings about the symbol's inputs at ``ts_event``; empty without any.
+        """Return the recent findings about the symbol's inputs at ``ts_event``; empty without any.
 
-        A finding stays active for the quiet time of the incident, because a lost event leaves the
-        book wrong.
+        A finding counts for the quiet time of the incident, because a lost event leaves the book
+        wrong.
         """
         return [
-            finding.description if (age := ts_event - finding.last_ns) < ONGOING_NS
+            finding.description if age < ONGOING_NS
             else f"{finding.description}, {age // 10**9} s ago"
             for finding in self.findings.standing.values()
+            if (age := ts_event - finding.last_ns) < self._quiet_ns
         ]  # fmt: skip
 
     @property
     def active(self) -> bool:
         """Whether an incident is open or a finding is active."""
-        return self.findings.open is not None or bool(self.findings.standing)
+        findings = self.findings
+        return bool(findings.incidents or findings.standing)
 
     def in_maintenance(self, ts_event: int) -> bool:
         """Whether findings of the bar that ends at ``ts_event`` have no effect on incidents."""
@@ -97,18 +130,57 @@ class FeedIncidents:
         alerts = self.resolve(ts_event)
         if not found:
             return alerts
-        findings = self.findings
         for finding in found:
-            findings.standing[finding.feature] = StandingFinding(finding.description, ts_event)
+            self._note(finding, ts_event)
         if self.in_maintenance(ts_event):
             return alerts
-        names = [finding.feature for finding in found]
+        is_standing = self.findings.is_standing
+        faults = [finding for finding in found if not is_standing(finding.feature)]
+        conditions = [finding for finding in found if is_standing(finding.feature)]
+        if faults:
+            alerts += self._fault(ts_event, faults, starts_at)
+        if conditions:
+            alerts += self._condition(ts_event, conditions, starts_at)
+        return alerts
+
+    def resolve(self, ts_event: int) -> list[Alert]:
+        """Drop findings after their quiet time, and resolve incidents after their quiet time."""
+        findings, quiet_ns = self.findings, self._quiet_ns
+        for name, standing in list(findings.standing.items()):
+            condition = findings.is_standing(name)
+            if ts_event >= standing.last_ns + (STANDING_NS if condition else quiet_ns):
+                del findings.standing[name]
+                if condition:
+                    findings.returns.pop(name, None)
+        alerts = []
         incident = findings.open
+        if incident is not None and ts_event >= incident.last_ns + quiet_ns:
+            findings.open = None
+            alerts.append(self._resolved(incident, quiet_ns))
+        incident = findings.condition
+        if incident is not None and ts_event >= incident.last_ns + STANDING_NS:
+            findings.condition = None
+            alerts.append(self._resolved(incident, STANDING_NS))
+        return alerts
+
+    def _note(self, finding: Finding, ts_event: int) -> None:
+        """Record a finding, and whether its check returned after a quiet time."""
+        findings, name = self.findings, finding.feature
+        known = findings.standing.get(name)
+        if known is None or ts_event >= known.last_ns + self._quiet_ns:
+            recent = [at for at in findings.returns.get(name, ()) if at > ts_event - STANDING_NS]
+            if not findings.is_standing(name):
+                findings.returns[name] = [*recent, ts_event]
+        findings.standing[name] = StandingFinding(finding.description, ts_event)
+
+    def _fault(self, ts_event: int, found: Sequence[Finding], starts_at: int | None) -> list[Alert]:
+        names = [finding.feature for finding in found]
+        incident = self.findings.open
         if incident is None:
             begins = ts_event if starts_at is None else starts_at
             alert = self._raise("warning", begins, ts_event, found)
-            findings.open = FeedIncident(alert, names, 1, ts_event)
-            return [*alerts, alert]
+            self.findings.open = FeedIncident(alert, names, 1, ts_event)
+            return [alert]
         incident.checks += [name for name in names if name not in incident.checks]
         incident.bars += 1
         incident.last_ns = ts_event
@@ -116,34 +188,61 @@ class FeedIncidents:
         if incident.alert.severity == "warning" and (lasts or len(incident.checks) > 1):
             begins = incident.alert.starts_at
             incident.alert = self._raise("critical", begins, ts_event, found)
-            alerts.append(incident.alert)
-        return alerts
+            return [incident.alert]
+        return []
 
-    def resolve(self, ts_event: int) -> list[Alert]:
-        """Drop findings after their quiet time, and resolve the incident after its quiet time."""
-        findings = self.findings
-        for name, standing in list(findings.standing.items()):
-            if ts_event >= standing.last_ns + self._quiet_ns:
-                del findings.standing[name]
-        incident = findings.open
-        if incident is None or ts_event < incident.last_ns + self._quiet_ns:
-            return []
-        findings.open = None
-        summary = (
-            f"{self._symbol}: the feed is sound again: no finding for {self._quiet_ns // 10**9} s"
-        )
-        return [resolved(incident.alert, incident.last_ns + self._quiet_ns, summary)]
+    def _condition(
+        self, ts_event: int, found: Sequence[Finding], starts_at: int | None
+    ) -> list[Alert]:
+        """Open the incident of the standing conditions, or prolong it.
+
+        It becomes critical once, if a check without an explanation lasts.
+        """
+        incident = self.findings.condition
+        if incident is None:
+            begins = ts_event if starts_at is None else starts_at
+            alert = self._raise("warning", begins, ts_event, found, standing=True)
+            names = [finding.feature for finding in found]
+            self.findings.condition = FeedIncident(alert, names, 1, ts_event)
+            return [alert]
+        faults = [finding for finding in found if finding.feature not in EXPLAINED]
+        if ts_event >= incident.last_ns + self._quiet_ns:
+            incident.bars = 0
+        incident.bars += bool(faults)
+        incident.last_ns = ts_event
+        new = [its.feature for its in found if its.feature not in incident.checks]
+        incident.checks += new
+        if incident.alert.severity == "warning" and incident.bars >= LASTING_BARS:
+            begins = incident.alert.starts_at
+            incident.alert = self._raise("critical", begins, ts_event, faults, standing=True)
+            return [incident.alert]
+        return []
+
+    def _resolved(self, incident: FeedIncident, quiet_ns: int) -> Alert:
+        summary = f"{self._symbol}: the feed is sound again: no finding for {quiet_ns // 10**9} s"
+        return resolved(incident.alert, incident.last_ns + quiet_ns, summary)
 
     def _raise(
-        self, severity: Severity, starts_at: int, ts_event: int, found: Sequence[Finding]
+        self,
+        severity: Severity,
+        starts_at: int,
+        ts_event: int,
+        found: Sequence[Finding],
+        *,
+        standing: bool = False,
     ) -> Alert:
         found = sorted(found, key=lambda finding: -finding.score)[:MAX_EVIDENCE]
         inputs = self.inputs(ts_event)
         total = sum(finding.score for finding in found)
+        text = (
+            "; ".join(finding.description for finding in found) if standing else "; ".join(inputs)
+        )
+        if standing and any(finding.feature not in EXPLAINED for finding in found):
+            text += ". It returned several times within a day: one incident until a day without it"
         return firing(
             self._symbol,
             FEED_INTEGRITY,
-            VERSION,
+            _STANDING_VERSION if standing else VERSION,
             severity,
             starts_at,
             ts_event,
@@ -153,6 +252,6 @@ class FeedIncidents:
                 Evidence(FEED_INTEGRITY, f.feature, f.value, f.expected, f.score / total)
                 for f in found
             ],
-            summary=f"{self._symbol}: {'; '.join(inputs)}",
+            summary=f"{self._symbol}: {text}",
             inputs=inputs,
         )

@@ -47,9 +47,9 @@ class FeedMonitor:
     ----------
     checks, incidents
         The checks of the feed, and its incidents.
-    numbering, seen
-        The state that event handlers update: the sequence numbers, and the corrections to the
-        event counts by `Kind`, see `FeedState`.
+    numbering, seen, partial_book
+        The state that event handlers update: the sequence numbers, the corrections to the event
+        counts by `Kind`, see `FeedState`, and the evidence for a partial book.
     """
 
     __slots__ = (
@@ -59,6 +59,7 @@ class FeedMonitor:
         "checks",
         "incidents",
         "numbering",
+        "partial_book",
         "seen",
     )
 
@@ -98,6 +99,7 @@ class FeedMonitor:
         self.checks.restore(state)
         self.incidents.findings = findings
         self.numbering, self.seen = state.numbering, state.seen
+        self.partial_book = state.partial_book
 
     def reconfigure(self, symbol: str, feed_limits: FeedLimits, suppression: Suppression) -> None:
         """Use other limits and windows from now on; the findings stay."""

@@ -13,6 +13,7 @@ _FEED = {
     "symbol_frozen_seconds": "no events for {value:.0f} s while other symbols are active",
     "crossed_book_seconds": "the book was crossed in {value:.0f} of the last seconds",
     "empty_book_seconds": "trades met an empty book side in {value:.0f} of the last seconds",
+    "partial_book_ratio": "{value:.1%} of cancels and trades name unreported orders",
     "transport_delay_seconds": "records take {value:.1f} s to arrive (usually {expected:.1f})",
     "clock_skew_seconds": "records are dated {value:.1f} s after they were logged",
 }

@@ -71,3 +71,13 @@ def test_a_directory_that_cannot_be_replayed_is_told_in_a_sentence(present, said
 def test_a_place_that_is_no_directory_is_told_in_a_sentence(tmp_path, capsys):
     assert main(["replay", str(tmp_path / "nowhere")]) == 1
     assert "is not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recording", ["goog-2012-06-21-day-10", "aapl-2012-06-21-day-top"])
+def test_a_recorded_feed_of_the_best_levels_is_one_feed_incident_a_day(
+    recording, data_dir, tmp_path
+):
+    summary, alerts = replay(data_dir / recording, tmp_path)
+    assert summary["feed_incidents"] == 1
+    assert summary["feed_findings"].keys() == {"partial_book_ratio"}
+    assert b"the feed reports only part of the book" in alerts
