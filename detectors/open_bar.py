@@ -20,6 +20,7 @@ from detectors.market_data.bar import (
     Flow,
 )
 from detectors.market_data.book import Book, RestingOrder
+from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.events import (
     Cancel,
     Kind,
@@ -48,11 +49,13 @@ MOST_AT_ONCE = 4_096
 class Counts(Struct):
     """Counters of some symbols; they only grow.
 
+    ``early_ends`` counts orders that were published after a trade or a cancel of theirs.
     ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason.
     """
 
     late: int = 0
     unknown_orders: int = 0
+    early_ends: int = 0
     replaced_orders: int = 0
     sequence_regressions: int = 0
     repeated_events: int = 0
@@ -87,6 +90,8 @@ class OpenBar:
 
     Attributes
     ----------
+    early
+        The trades and cancels that wait for their order.
     flow
         The sums of the bar.
     leveraged, large
@@ -107,6 +112,7 @@ class OpenBar:
         "_near_low",
         "_one_sided",
         "_share",
+        "early",
         "flow",
         "large",
         "leveraged",
@@ -128,6 +134,7 @@ class OpenBar:
         self._feed = feed
         self._counts = counts
         self.progress = SymbolProgress()
+        self.early = EarlyEnds()
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
         self.large: list[LargeOrder] = []
@@ -187,6 +194,8 @@ class OpenBar:
         if price is not None and order.type != "market":
             is_buy = order.side == "buy"
             book.add(order_id, is_buy, price, quantity, order.ts_event)
+            if order_id in self.early.waiting:
+                self._end_early(order)
             flow = self.flow
             flow.orders += 1.0
             notional = price * quantity
@@ -218,6 +227,7 @@ class OpenBar:
             self._counts.unknown_orders += 1
             self._feed.partial_book.open_unknown += 1
             self._feed.seen[Kind.CANCEL] += 1
+            self.early.note(order_id, ts_event, cancelled=True)
             return
         order, amount = taken
         flow = self.flow
@@ -255,9 +265,25 @@ class OpenBar:
         if maker is not None and book.take(maker, trade.quantity) is None:
             self._counts.unknown_orders += 1
             self._feed.partial_book.open_unknown += 1
+            self.early.note(maker, trade.ts_event, made=trade.quantity)
         # A taker that never rested (a market order) does not count as unknown.
-        if trade.taker_order_id is not None:
-            book.take(trade.taker_order_id, trade.quantity)
+        taker = trade.taker_order_id
+        if taker is not None and book.take(taker, trade.quantity) is None:
+            self.early.note(taker, trade.ts_event, taken=trade.quantity)
+
+    def _end_early(self, order: Order) -> None:
+        """Apply the trades that were published before an order that has just been added."""
+        known, ended = self.early.ended(order.order_id, order.quantity, order.ts_event)
+        if not known:
+            return
+        self._counts.early_ends += 1
+        if ended > 0.0:
+            # The trade was counted as one of an unreported order.
+            self._feed.partial_book.open_unknown -= 1
+            account = order.account
+            if account is not None and self._one_sided.tracks(account):
+                self._on_fill(account, self._book.orders[order.order_id], ended)
+            self._book.take(order.order_id, ended)
 
     def _on_short_lived(self, is_buy: bool, notional: float, account: str | None) -> None:
         """Record the withdrawal of a large short-lived order: it is not a layer."""

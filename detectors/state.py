@@ -18,6 +18,7 @@ from detectors.incidents.symbol_incidents import Incident
 from detectors.judging.peers import HourlyPriors
 from detectors.market_data.bar import BookState, DepthState, Flow
 from detectors.market_data.book import Book, BookSide, Level, RestingOrder
+from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
 from detectors.market_data.one_sided_accounts import LargeOrder
 from detectors.open_bar import Counts, SymbolProgress
@@ -59,6 +60,7 @@ class SymbolState(Struct):
     feed: FeedState | None = None
     findings: FeedFindings = field(default_factory=FeedFindings)
     delays: dict[str, int] = {}
+    early: EarlyEnds = field(default_factory=EarlyEnds)
 
 
 def capture(
@@ -91,6 +93,7 @@ def capture(
         feed=monitor.feed.state,
         findings=monitor.feed.findings,
         delays=dict(delays or {}),
+        early=bar.early,
     )
 
 
@@ -133,6 +136,7 @@ def revive(
     bar.flow = state.flow
     bar.leveraged = state.leveraged
     bar.large = state.large
+    bar.early = state.early
     monitor.one_sided.placed, monitor.one_sided.gross = state.one_sided
     return monitor
 

@@ -184,7 +184,7 @@ class SymbolMonitor:
 
         feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays)
         inputs = self.feed.inputs(ends_at)
-        self.book.uncross(ends_at - bar_ns)
+        self.book.uncross(ends_at - bar_ns, open_bar.early.doubtful)
         baseline = self.depth_baseline.state
         opened = open_bar.opened
         last_mid = opened.mid if opened is not None else None

@@ -7,6 +7,7 @@ reports it.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Container
 from dataclasses import dataclass
 from itertools import islice
 
@@ -169,24 +170,27 @@ class Book:
             self.take(order_id, None)
             self.evicted += 1
 
-    def uncross(self, before_ns: int) -> None:
-        """Drop the oldest crossing orders until the book is no longer crossed.
+    def uncross(self, before_ns: int, doubtful: Container[str] = ()) -> None:
+        """Drop crossing orders until the book is no longer crossed.
 
-        A matching venue cannot have a crossed book at rest: the feed lost the end of an order. The
-        oldest crossing orders are the stale ones. Only orders placed before ``before_ns`` are
-        dropped, because the trades of a newer order may still be in transit.
+        A matching venue cannot have a crossed book at rest: the feed lost the end of an order. An
+        order whose end was published before it is ``doubtful``: of those the newest is dropped
+        first. Otherwise the oldest crossing orders are the stale ones. Only orders placed before
+        ``before_ns`` are dropped, because the trades of a newer order may still be in transit.
         """
         bids, asks = self.bids.prices, self.asks.prices
         if not bids or not asks or bids[-1] < -asks[-1]:
             return
         bid, ask = bids[-1], -asks[-1]
         crossing = sorted(
-            (order.ts_event, order_id)
+            (True, order.ts_event, order_id)
+            if order_id not in doubtful
+            else (False, -order.ts_event, order_id)
             for order_id, order in self.orders.items()
             if order.ts_event < before_ns
             and (order.price >= ask if order.is_buy else order.price <= bid)
         )
-        for _, order_id in crossing:
+        for *_, order_id in crossing:
             if not bids or not asks or bids[-1] < -asks[-1]:
                 return
             self.take(order_id, None)

@@ -203,6 +203,7 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
     result.bars = tally.market.bars
     result.symbols = len(task.monitors)
     result.unknown_orders = tally.market.unknown_orders
+    result.early_ends = tally.market.early_ends
     result.incidents = [
         {"detector": detector, "severity": severity, "count": count}
         for (detector, severity), count in sorted(incidents.items())

@@ -24,6 +24,7 @@ class Summary(Struct):
     repeated: int = 0
     rejections: dict[str, int] = {}
     unknown_orders: int = 0
+    early_ends: int = 0
     symbols: int = 0
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
@@ -53,6 +54,7 @@ def table(result: Summary) -> Table:
     for reason, count in sorted(result.rejections.items()):
         shown.add_row(f"    {reason}", f"{count:,}")
     shown.add_row("events for unknown orders", f"{result.unknown_orders:,}")
+    shown.add_row("orders after their trade or cancel", f"{result.early_ends:,}")
     shown.add_row("symbols", f"{result.symbols:,}")
     shown.add_row("bars", f"{result.bars:,}")
     shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")

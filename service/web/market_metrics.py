@@ -42,6 +42,9 @@ def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Ite
         counts.replaced_orders,
     )
     yield counter(
+        "early_ends", "Orders published after a trade or cancel of theirs.", counts.early_ends
+    )
+    yield counter(
         "stale_orders", "Orders dropped because they crossed the book.", counts.stale_orders
     )
     yield counter(
