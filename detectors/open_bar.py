@@ -19,7 +19,7 @@ from detectors.market_data.bar import (
     BookState,
     Flow,
 )
-from detectors.market_data.book import Book, RestingOrder
+from detectors.market_data.book import ALMOST_TICKS, Book, RestingOrder
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.events import (
     Cancel,
@@ -106,6 +106,7 @@ class OpenBar:
         "_book",
         "_counts",
         "_feed",
+        "_in_ticks",
         "_large",
         "_leverage_baselines",
         "_near_high",
@@ -129,6 +130,7 @@ class OpenBar:
         counts: Counts,
     ) -> None:
         self._book = book
+        self._in_ticks = book.in_ticks
         self._leverage_baselines = leverage_baselines
         self._one_sided = one_sided
         self._feed = feed
@@ -174,8 +176,12 @@ class OpenBar:
         self._large = LARGE_SHARE * usual or math.inf
         if opened is not None:
             self.progress.last_price = opened.mid
-            self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
-            self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
+            if self._in_ticks:
+                reach = NEAR_BPS * self._book.tick * ALMOST_TICKS
+                self._near_low, self._near_high = opened.mid - reach, opened.mid + reach
+            else:
+                self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
+                self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
 
     def learn_leveraged(self) -> None:
         """Learn the bar's leveraged orders so far."""
@@ -198,7 +204,7 @@ class OpenBar:
                 self._end_early(order)
             flow = self.flow
             flow.orders += 1.0
-            notional = price * quantity
+            notional = quantity if self._in_ticks else price * quantity
             if notional >= self._large and order.account is not None:
                 share = counted(notional * self._share)
                 self._note_large(order.account, share if is_buy else -share)
@@ -209,7 +215,8 @@ class OpenBar:
                     flow.near_placed_ask += notional
         else:
             self._feed.seen[Kind.ORDER] += 1  # it does not rest, and is not in the bar's flow
-            notional = (price or self.progress.last_price) * quantity
+            unit = self.progress.last_price if price is None else price
+            notional = quantity if self._in_ticks else unit * quantity
         leverage = order.leverage
         if leverage is not None and not order.reduce_only:
             self.leveraged.append((order.account, notional, leverage))
@@ -233,23 +240,24 @@ class OpenBar:
         flow = self.flow
         flow.cancels += 1.0
         price = order.price
+        notional = amount if self._in_ticks else price * amount
         age_ns = ts_event - order.ts_event
         if age_ns < FLEETING_NS:
             if age_ns < YOUNG_NS:
                 flow.young_cancels += 1.0
-            if price * amount >= self._large:
-                self._on_short_lived(order.is_buy, price * amount, account)
+            if notional >= self._large:
+                self._on_short_lived(order.is_buy, notional, account)
         if self._near_low <= price <= self._near_high:
             if order.is_buy:
-                flow.near_cancelled_bid += price * amount
+                flow.near_cancelled_bid += notional
             else:
-                flow.near_cancelled_ask += price * amount
+                flow.near_cancelled_ask += notional
 
     def _on_trade(self, trade: Trade) -> None:
         book = self._book
         flow = self.flow
         price = trade.price
-        notional = price * trade.quantity
+        notional = trade.quantity if self._in_ticks else price * trade.quantity
         flow.trades += 1.0
         if self._near_low <= price <= self._near_high:
             # The aggressor takes from the opposite side of the book.
@@ -300,7 +308,7 @@ class OpenBar:
         """Subtract a fill from the account's large orders: a filled order was meant to trade."""
         if order is None:
             return
-        unit = order.price * self._share
+        unit = self._share if self._in_ticks else order.price * self._share
         share = counted(order.quantity * unit) - counted((order.quantity - quantity) * unit)
         if share > 0.0:
             self._note_large(account, -share if order.is_buy else share)

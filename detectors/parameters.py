@@ -4,7 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.feed.checks import FeedLimits
-from detectors.incidents.suppression import Suppression, budget_per_day
+from detectors.incidents.suppression import Suppression, applies, budget_per_day
 
 INDEPENDENT_RATIO = 0.6
 """The effective number of independent detectors, as a share of the detectors of a symbol. Alarms
@@ -33,7 +33,8 @@ class Parameters(Struct, frozen=True, kw_only=True):
     learns ``warmup_bars`` bars before it judges the first one. An incident resolves after
     ``quiet_ns`` without an alarm. ``max_orders`` and ``max_accounts`` bound the memory of a symbol.
     ``suppression`` defines the suppressed alarms and the symbols with another budget. ``feed``
-    holds the limits of the feed checks.
+    holds the limits of the feed checks. ``nonpositive_prices`` holds patterns of the symbols whose
+    prices may be zero or negative: their distances are in ticks and their amounts in quantity.
     """
 
     bar_ns: int = 1_000_000_000
@@ -44,6 +45,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     max_accounts: int = 1_024
     suppression: Suppression = Suppression()
     feed: FeedLimits = FeedLimits()
+    nonpositive_prices: tuple[str, ...] = ()
 
     @property
     def bar_seconds(self) -> float:
@@ -54,3 +56,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
         """Return the parameters of one symbol, with the budget of that symbol."""
         budget = budget_per_day(self.suppression, symbol, self.false_alarms_per_day)
         return replace(self, false_alarms_per_day=budget)
+
+    def prices_in_ticks(self, symbol: str) -> bool:
+        """Whether a symbol's prices may be zero or negative."""
+        return applies(self.nonpositive_prices, symbol)

@@ -61,6 +61,7 @@ class SymbolState(Struct):
     findings: FeedFindings = field(default_factory=FeedFindings)
     delays: dict[str, int] = {}
     early: EarlyEnds = field(default_factory=EarlyEnds)
+    tick: float = 0.0
 
 
 def capture(
@@ -94,6 +95,7 @@ def capture(
         findings=monitor.feed.findings,
         delays=dict(delays or {}),
         early=bar.early,
+        tick=book.tick,
     )
 
 
@@ -142,6 +144,7 @@ def revive(
 
 
 def _revive_book(book: Book, state: SymbolState) -> None:
+    book.tick = state.tick
     book.orders = state.orders
     _revive_side(book.bids, state.bids)
     _revive_side(book.asks, state.asks)

@@ -97,7 +97,7 @@ class SymbolMonitor:
             symbol, parameters.suppression, detectors, counts.suppressed_alarms
         )
         self.detectors = detectors
-        self.book = Book(parameters.max_orders)
+        self.book = Book(parameters.max_orders, in_ticks=parameters.prices_in_ticks(symbol))
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_baseline = DepthBaseline(parameters.bar_seconds)
@@ -185,6 +185,8 @@ class SymbolMonitor:
         feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays)
         inputs = self.feed.inputs(ends_at)
         self.book.uncross(ends_at - bar_ns, open_bar.early.doubtful)
+        if self.book.in_ticks:
+            self.book.learn_tick()
         baseline = self.depth_baseline.state
         opened = open_bar.opened
         last_mid = opened.mid if opened is not None else None

@@ -123,7 +123,7 @@ def budget_per_day(suppression: Suppression, symbol: str, default: float) -> flo
     0.2
     """
     for override in suppression.overrides:
-        if override.false_alarms_per_day is not None and _matches(override.symbols, symbol):
+        if override.false_alarms_per_day is not None and applies(override.symbols, symbol):
             default = override.false_alarms_per_day
     return default
 
@@ -192,8 +192,9 @@ def suppressed_because(
 
 
 def _concerns(rule: Override | Window, symbol: str, detector: str) -> bool:
-    return (not rule.detectors or detector in rule.detectors) and _matches(rule.symbols, symbol)
+    return (not rule.detectors or detector in rule.detectors) and applies(rule.symbols, symbol)
 
 
-def _matches(patterns: Sequence[str], symbol: str) -> bool:
+def applies(patterns: Sequence[str], symbol: str) -> bool:
+    """Whether a symbol is one of ``patterns``, such as ``BTC-*``."""
     return any(fnmatchcase(symbol, pattern) for pattern in patterns)

@@ -74,7 +74,11 @@ _amounts = attrgetter(*(field.name for field in fields(Flow)))
 
 
 class BookState(Struct, frozen=True, gc=False):
-    """The book at one moment. Depths are notional within 10, 25 and 50 bps of the mid price."""
+    """The book at one moment. Depths are notional within 10, 25 and 50 bps of the mid price.
+
+    Where prices may be zero or negative, depths are quantities within as many ticks, and the spread
+    is in ticks.
+    """
 
     mid: float
     spread_bps: float
@@ -191,14 +195,15 @@ class DepthBaseline:
 def book_state(book: Book, last_mid: float | None) -> BookState | None:
     """Return the state of a book.
 
-    A book with an empty side has the mid ``last_mid``. Without a last mid the state is None.
+    A book with an empty side has the mid ``last_mid``. Without a last mid the state is None. A book
+    in ticks has no state until its tick is known.
     """
     mid, spread_bps = book.mid, book.spread_bps
     if mid is None or spread_bps is None:
-        if last_mid is None:
+        if last_mid is None or (book.in_ticks and not book.tick):
             return None
         mid, spread_bps = last_mid, WIDEST_SPREAD_BPS
-    bids, asks = book.bids.depth(mid), book.asks.depth(mid)
+    bids, asks = book.depths(mid)
     return BookState(
         mid=mid,
         spread_bps=min(spread_bps, WIDEST_SPREAD_BPS),

@@ -9,12 +9,19 @@ reports it.
 from bisect import bisect_left, insort
 from collections.abc import Container
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from msgspec import Struct
 
 DEPTH_BANDS_BPS = (10.0, 25.0, 50.0)
-"""The distances from the mid price within which depth is measured."""
+"""The distances from the mid price within which depth is measured. A book in ticks has bands of as
+many ticks."""
+
+TICK_LEVELS = 16
+"""The number of best price levels of a side from which the tick is learned."""
+
+ALMOST_TICKS = 1.0 + 1e-6
+"""Widens a band in ticks, so that a price at its limit is within it despite rounding."""
 
 ALMOST_ALL = 1.0 - 1e-12
 """A share of an order above this counts as the whole order: the remainder is rounding."""
@@ -65,9 +72,21 @@ class BookSide:
         """The best price; None if the side is empty."""
         return self.sign * self.prices[-1] if self.prices else None
 
-    def depth(self, mid: float, bands_bps: tuple[float, ...] = DEPTH_BANDS_BPS) -> list[float]:
-        """Return the cumulative notional within each band (ascending, in bps) of the mid price."""
-        limits = [self.sign * mid * (1.0 - self.sign * band / 1e4) for band in bands_bps]
+    def depth(
+        self,
+        mid: float,
+        bands_bps: tuple[float, ...] = DEPTH_BANDS_BPS,
+        *,
+        tick: float | None = None,
+    ) -> list[float]:
+        """Return the cumulative notional within each band (ascending, in bps) of the mid price.
+
+        With a ``tick`` the bands are in ticks, and the result is in quantity.
+        """
+        if tick is None:
+            limits = [self.sign * mid * (1.0 - self.sign * band / 1e4) for band in bands_bps]
+        else:
+            limits = [self.sign * mid - band * tick * ALMOST_TICKS for band in bands_bps]
         depths: list[float] = []
         total = 0.0
         band = 0
@@ -80,7 +99,8 @@ class BookSide:
                 if band == len(limits):
                     return depths
             price = sign * signed
-            total += price * levels[price].quantity
+            quantity = levels[price].quantity
+            total += price * quantity if tick is None else quantity
         depths.extend([total] * (len(limits) - band))
         return depths
 
@@ -93,6 +113,15 @@ class Book:
     max_orders
         The largest number of resting orders. Above this limit the oldest orders are evicted, one
         sixty-fourth of the limit at once.
+    in_ticks
+        Whether prices may be zero or negative. Distances are then in ticks instead of bps of the
+        mid price, and amounts in quantity instead of notional.
+
+    Attributes
+    ----------
+    tick
+        The tick of a book in ticks: the smallest distance of two price levels so far; 0 while
+        unknown.
 
     Examples
     --------
@@ -106,10 +135,12 @@ class Book:
     (0.5, 1.5)
     """
 
-    __slots__ = ("asks", "bids", "evicted", "max_orders", "orders", "stale")
+    __slots__ = ("asks", "bids", "evicted", "in_ticks", "max_orders", "orders", "stale", "tick")
 
-    def __init__(self, max_orders: int) -> None:
+    def __init__(self, max_orders: int, *, in_ticks: bool = False) -> None:
         self.max_orders = max_orders
+        self.in_ticks = in_ticks
+        self.tick = 0.0
         self.orders: dict[str, RestingOrder] = {}
         self.bids = BookSide(1.0)
         self.asks = BookSide(-1.0)
@@ -205,8 +236,26 @@ class Book:
 
     @property
     def spread_bps(self) -> float | None:
-        """The spread in basis points of the mid, at least zero; None if a side is empty."""
+        """The spread in bps of the mid (or in ticks), at least zero; None if a side is empty."""
         mid = self.mid
         if mid is None:
             return None
-        return max(0.0, -self.asks.prices[-1] - self.bids.prices[-1]) / mid * 1e4
+        spread = max(0.0, -self.asks.prices[-1] - self.bids.prices[-1])
+        if self.in_ticks:
+            return spread / self.tick if self.tick else None
+        return spread / mid * 1e4
+
+    def depths(self, mid: float) -> tuple[list[float], list[float]]:
+        """Return the depth of bids and asks, see `BookSide.depth`."""
+        tick = self.tick if self.in_ticks else None
+        return self.bids.depth(mid, tick=tick), self.asks.depth(mid, tick=tick)
+
+    def learn_tick(self) -> None:
+        """Learn the tick of a book in ticks from the distances of its best price levels."""
+        for side in (self.bids, self.asks):
+            best = side.prices[-TICK_LEVELS:]
+            for below, above in pairwise(best):
+                # Nine digits: the difference of two decimal fractions is not exact.
+                tick = float(f"{above - below:.9g}")
+                if tick > 0.0 and (not self.tick or tick < self.tick):
+                    self.tick = tick

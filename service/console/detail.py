@@ -172,7 +172,7 @@ def _book(monitor: SymbolMonitor) -> BookView:
     mid = book.mid
     bands = []
     if mid is not None:
-        pairs = zip(book.bids.depth(mid), book.asks.depth(mid), strict=True)
+        pairs = zip(*book.depths(mid), strict=True)
         bands = [Band(bps, *pair) for bps, pair in zip(DEPTH_BANDS_BPS, pairs, strict=True)]
     return BookView(
         mid=mid,

@@ -246,9 +246,9 @@ def _spark(ts: NDArray[Any], stresses: NDArray[Any], now_ns: int) -> list[float 
 
 
 def _change(mids: NDArray[Any]) -> float | None:
-    """Return the relative change from the first to the last price."""
+    """Return the relative change from the first to the last price; None if the first is not positive."""
     known = mids[np.isfinite(mids)]
-    return float(known[-1] / known[0] - 1.0) if len(known) and known[0] else None
+    return float(known[-1] / known[0] - 1.0) if len(known) and known[0] > 0.0 else None
 
 
 def _learned(monitor: SymbolMonitor, warmup_bars: int) -> float:

@@ -35,6 +35,18 @@ TimeUnit = Literal["ns", "us", "ms", "s"]
 NANOSECONDS: Mapping[TimeUnit, int] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 """The length in nanoseconds of each time unit of ``ts_event``."""
 
+PRICES: Mapping[str, tuple[str, ...]] = {
+    "orders": ("price",),
+    "trades": ("price",),
+    "references": ("mark_price", "index_price"),
+    "positions": ("entry_price", "liquidation_price"),
+}
+"""The prices of each stream. They are positive, unless the symbol is one of
+``instruments.allow_nonpositive_prices``."""
+
+_PRICE_FIELDS = frozenset(field for fields in PRICES.values() for field in fields)
+_NONPOSITIVE = "for symbols with such prices, set instruments.allow_nonpositive_prices"
+
 MAX_AHEAD_SECONDS = 60
 """How far after its record's timestamp an event may be dated by default, in seconds."""
 
@@ -106,7 +118,19 @@ class Explainer:
             return reason, self.missing(field)
         if reason in ("too_old", "in_the_future"):
             return reason, self.misdated(_text(raw), arrived_ns)
-        return reason, f"{self._name(field)} is {_text(raw)}; {self._expectation(field)}"
+        sentence = f"{self._name(field)} is {_text(raw)}; {self._expectation(field)}"
+        if (
+            reason == "out_of_range"
+            and self._ours.get(field, field) in _PRICE_FIELDS
+            and ">=" in complaint
+        ):
+            sentence += f"; {_NONPOSITIVE}"
+        return reason, sentence
+
+    def nonpositive(self, field: str, price: float) -> str:
+        """Return the sentence for a price that the symbol cannot have; ``field`` is Foreshock's name."""
+        theirs = {ours: name for name, ours in self._ours.items()}.get(field, field)
+        return f"{self._name(theirs)} is {price:g}; it must be a number above 0; {_NONPOSITIVE}"
 
     def missing(self, field: str) -> str:
         """Return the sentence for an absent or null field; ``field`` is the venue's name."""

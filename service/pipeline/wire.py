@@ -13,9 +13,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from detectors.incidents.market_wide import MARKET
+from detectors.incidents.suppression import applies
 from detectors.market_data.events import (
     EARLIEST_NS,
     LATEST_NS,
+    MAX_NUMBER,
+    MIN_NUMBER,
     Cancel,
     Event,
     Margin,
@@ -28,6 +31,7 @@ from service.pipeline.log_time import log_time_ns
 from service.pipeline.rejection import (
     MAX_AHEAD_SECONDS,
     NANOSECONDS,
+    PRICES,
     Explainer,
     Reason,
     Rejection,
@@ -49,6 +53,7 @@ REQUIRED_STREAMS = ("orders", "cancels", "trades")
 """The streams without which nothing can be watched. The others improve the detectors that use
 them."""
 
+_Price = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -79,6 +84,8 @@ class Decoder:
         The unit of ``ts_event`` in the records. Events always carry nanoseconds.
     max_record_bytes
         Longer records are refused.
+    nonpositive_prices
+        Patterns of the symbols whose prices may be zero or negative.
     max_ahead_seconds
         Events dated further ahead of the timestamp of their record in the log are refused.
 
@@ -97,13 +104,16 @@ class Decoder:
         time_unit: TimeUnit,
         max_record_bytes: int,
         max_ahead_seconds: int = MAX_AHEAD_SECONDS,
+        nonpositive_prices: tuple[str, ...] = (),
     ) -> None:
-        event = event_class(stream, fields, time_unit)
+        event = event_class(stream, fields, time_unit, any_price=bool(nonpositive_prices))
         # Not strict, because prices may be decimal strings. This mode also accepts the strings
         # "true", "false" and "null", and 0 and 1, in place of a boolean or null. The bounds of
         # detectors.market_data.events refuse numbers that are not finite.
         self._decode = msgspec.json.Decoder(event, strict=False).decode
         self._explainer = Explainer(event, fields, time_unit, max_ahead_seconds)
+        self._nonpositive_prices = nonpositive_prices
+        self._prices = PRICES.get(stream, ()) if nonpositive_prices else ()
         self._is_orders = stream == "orders"
         self._price = fields.get("price", "price")
         self._max_ahead_ns = max_ahead_seconds * 1_000_000_000
@@ -154,7 +164,8 @@ class Decoder:
             map(gt, times, map(self._latest, arrived_ms))
         ):
             return None
-        if self._is_orders and _any_unpriced(cast("list[Order]", events)):
+        unpriced = self._is_orders and _any_unpriced(cast("list[Order]", events))
+        if unpriced or (self._prices and any(map(self._refused_price, events))):
             return None
         symbols = {event.symbol for event in events}
         if MARKET in symbols or not all(map(str.isprintable, symbols)):
@@ -194,6 +205,8 @@ class Decoder:
             return self._explainer.explain(value, error, arrived_ns)
         if event.ts_event > self._latest(arrived_ms):
             return "in_the_future", self._explainer.misdated(str(event.ts_event), arrived_ns)
+        if self._prices and (refused := self._refused_price(event)):
+            return "out_of_range", self._explainer.nonpositive(*refused)
         if isinstance(event, Order) and _any_unpriced([event]):
             return "missing_field", self._explainer.missing(self._price)
         if not event.symbol.isprintable():
@@ -202,16 +215,31 @@ class Decoder:
             return "reserved_symbol", self._explainer.reserved(event.symbol)
         return event
 
+    def _refused_price(self, event: Event) -> tuple[str, float] | None:
+        """Return the field and the value of a price that the symbol of the event cannot have."""
+        for field in self._prices:
+            price = getattr(event, field)
+            if (
+                price is not None
+                and price < MIN_NUMBER
+                and not (field == "liquidation_price" and price == 0.0)
+                and not applies(self._nonpositive_prices, event.symbol)
+            ):
+                return field, price
+        return None
+
 
 def _any_unpriced(orders: list[Order]) -> bool:
     """Return whether any order lacks a price that it needs; only a market order needs none."""
     return bool([order for order in orders if order.price is None and order.type != "market"])
 
 
-def event_class(stream: str, fields: Mapping[str, str], time_unit: TimeUnit) -> type[Event]:
+def event_class(
+    stream: str, fields: Mapping[str, str], time_unit: TimeUnit, *, any_price: bool = False
+) -> type[Event]:
     """Return the class to decode into: the event's, or a subclass with other names and bounds."""
     event, scale = STREAMS[stream], NANOSECONDS[time_unit]
-    if not fields and scale == 1:
+    if not fields and scale == 1 and not any_price:
         return event
     definitions: list[Any] = []
     for field in msgspec.structs.fields(event):
@@ -220,6 +248,8 @@ def event_class(stream: str, fields: Mapping[str, str], time_unit: TimeUnit) -> 
             # Rounded up: a time before the bound must not pass.
             earliest = -(-EARLIEST_NS // scale)
             annotation = Annotated[int, Meta(ge=earliest, le=LATEST_NS // scale)]
+        if any_price and field.name in PRICES.get(stream, ()):
+            annotation = _Price if field.required else _Price | None
         default = () if field.required else (field.default,)
         definitions.append((field.name, annotation, *default))
     subclass = msgspec.defstruct(

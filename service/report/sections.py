@@ -146,7 +146,8 @@ def symbols_table(
 def _symbol(summary: SymbolSummary, incidents: int, number: int | None) -> Sequence[str]:
     name = html(summary.symbol)
     judged = summary.peak_stress_ratio >= 0.0
-    change = summary.last_mid / summary.first_mid - 1.0 if summary.first_mid else 0.0
+    first = summary.first_mid
+    change = summary.last_mid / first - 1.0 if first > 0.0 else math.nan
     return (
         f'<a href="#symbol-{number}">{name}</a>' if number is not None else name,
         f"{incidents:,}",

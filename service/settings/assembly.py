@@ -41,6 +41,7 @@ def parameters(settings: Settings) -> Parameters:
         max_accounts=settings.limits.accounts,
         suppression=suppression(settings),
         feed=feed_limits(settings.feed),
+        nonpositive_prices=settings.instruments.allow_nonpositive_prices,
     )
 
 
@@ -141,6 +142,7 @@ def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Dec
             settings.wire.time_unit,
             settings.wire.max_record_bytes,
             settings.wire.max_ahead_seconds,
+            settings.instruments.allow_nonpositive_prices,
         )
         for stream in streams
     }

@@ -267,9 +267,12 @@ def _entries(name: str, item: Assignment) -> tuple[tuple[Any, ...], list[str]]:
 
 
 def _converted(item: Assignment, setting: Setting) -> Any:
+    given = item.value
+    if item.is_variable and isinstance(setting.default, tuple):
+        given = [part.strip() for part in given.split(",") if part.strip()]
     try:
         value = msgspec.convert(
-            item.value, setting.type, strict=not item.is_variable, dec_hook=decode_secret
+            given, setting.type, strict=not item.is_variable, dec_hook=decode_secret
         )
     except msgspec.ValidationError:
         raise ValueError(f"it must be {expected(setting.type)}") from None

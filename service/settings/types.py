@@ -72,6 +72,13 @@ Symbols = Annotated[
     tuple[Annotated[str, Meta(pattern=r"^[^\s]{1,64}$")], ...],
     Meta(min_length=1, description='a list of symbols or patterns, such as ["BTC-*", "ETH-PERP"]'),
 ]
+Patterns = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[^\s,]{1,64}$")], ...],
+    Meta(
+        max_length=1_000,
+        description='a list of symbols or patterns, such as ["CL*", "NG-SPREAD"], or [] for none',
+    ),
+]
 Detectors = Annotated[
     tuple[Text, ...],
     Meta(min_length=1, description="a list of detectors' names; leave it out for all"),
@@ -186,6 +193,12 @@ class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_record_bytes: Annotated[int, Meta(ge=1_024, le=104_857_600)] = 1_048_576
     max_ahead_seconds: Annotated[int, Meta(ge=1, le=86_400)] = MAX_AHEAD_SECONDS
     fields: FieldSettings = field(default_factory=FieldSettings)
+
+
+class InstrumentSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is special about some symbols."""
+
+    allow_nonpositive_prices: Patterns = ()
 
 
 class TimeSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -309,6 +322,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     topics: TopicSettings = field(default_factory=TopicSettings)
     outputs: OutputSettings = field(default_factory=OutputSettings)
     wire: WireSettings = field(default_factory=WireSettings)
+    instruments: InstrumentSettings = field(default_factory=InstrumentSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     feed: FeedSettings = field(default_factory=FeedSettings)
@@ -348,12 +362,14 @@ def settings_hash(settings: Settings) -> str:
     settings = msgspec.convert(builtins, Settings, dec_hook=decode_secret)
     detection = msgspec.to_builtins(settings.detection)
     limits = msgspec.to_builtins(settings.limits)
-    meaning = {
+    meaning: dict[str, object] = {
         "topics": settings.topics,
         "wire": msgspec.convert(settings.wire, _WireMeaning, from_attributes=True),
         "time": settings.time,
         "detection": {key: detection[key] for key in ("warmup_bars", "quiet_seconds")},
         "limits": {key: limits[key] for key in ("symbols", "resting_orders", "accounts")},
     }
+    if settings.instruments.allow_nonpositive_prices:
+        meaning["instruments"] = settings.instruments
     canonical = msgspec.json.encode(meaning, order="deterministic")
     return hashlib.sha256(canonical).hexdigest()[:16]
