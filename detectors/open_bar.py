@@ -19,7 +19,7 @@ from detectors.market_data.bar import (
     BookState,
     Flow,
 )
-from detectors.market_data.book import ALMOST_TICKS, Book, RestingOrder
+from detectors.market_data.book import ALMOST_ALL, ALMOST_TICKS, Book, RestingOrder
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.events import (
     Cancel,
@@ -38,6 +38,7 @@ from detectors.market_data.one_sided_accounts import (
     OneSidedAccounts,
     counted,
 )
+from detectors.market_data.quantities import Quantities, QuantityMeaning
 
 NEAR_MAXIMUM = 0.8
 """Leverage at or above this share of the venue's maximum is near the maximum."""
@@ -45,17 +46,24 @@ NEAR_MAXIMUM = 0.8
 MOST_AT_ONCE = 4_096
 """The number of orders that wait for the close of the bar. A full list is processed at once."""
 
+DEFAULT_MEANING = QuantityMeaning()
+
 
 class Counts(Struct):
     """Counters of some symbols; they only grow.
 
     ``early_ends`` counts orders that were published after a trade or a cancel of theirs.
+    ``oversized_cancels`` and ``oversized_trades`` count those of more than what rested of their
+    order, ``oversized_fills`` orders that state a total below what was filled.
     ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason.
     """
 
     late: int = 0
     unknown_orders: int = 0
     early_ends: int = 0
+    oversized_cancels: int = 0
+    oversized_trades: int = 0
+    oversized_fills: int = 0
     replaced_orders: int = 0
     sequence_regressions: int = 0
     repeated_events: int = 0
@@ -87,6 +95,8 @@ class OpenBar:
         The parts of the symbol's state that events change.
     counts
         The counters to increment; symbols may share them.
+    meaning
+        What the venue's quantities mean.
 
     Attributes
     ----------
@@ -100,6 +110,8 @@ class OpenBar:
         The state of the book at the start of the bar.
     progress
         The progress of the symbol's stream.
+    quantities
+        Translates quantities; None where they have the default meaning.
     """
 
     __slots__ = (
@@ -119,6 +131,7 @@ class OpenBar:
         "leveraged",
         "opened",
         "progress",
+        "quantities",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +141,7 @@ class OpenBar:
         one_sided: OneSidedAccounts,
         feed: FeedMonitor,
         counts: Counts,
+        meaning: QuantityMeaning = DEFAULT_MEANING,
     ) -> None:
         self._book = book
         self._in_ticks = book.in_ticks
@@ -137,6 +151,7 @@ class OpenBar:
         self._counts = counts
         self.progress = SymbolProgress()
         self.early = EarlyEnds()
+        self.quantities = Quantities(meaning, book) if meaning != DEFAULT_MEANING else None
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
         self.large: list[LargeOrder] = []
@@ -168,6 +183,8 @@ class OpenBar:
 
         ``opened`` is the current state of the book, ``usual`` its usual depth.
         """
+        if self.quantities is not None:
+            self.quantities.forget_ended()
         self.flow = Flow()
         self.leveraged = []
         self.large = []
@@ -194,9 +211,9 @@ class OpenBar:
         price = order.price
         quantity = order.quantity
         if order_id in book.orders:
-            self._counts.replaced_orders += 1
-            self._feed.seen[Kind.CANCEL] -= 1
-            self._withdraw(order_id, None, order.account, order.ts_event)
+            quantity = self._replace(order)
+            if quantity <= 0.0:
+                return
         if price is not None and order.type != "market":
             is_buy = order.side == "buy"
             book.add(order_id, is_buy, price, quantity, order.ts_event)
@@ -223,8 +240,30 @@ class OpenBar:
             if len(self.leveraged) >= MOST_AT_ONCE:
                 self.learn_leveraged()
 
+    def _replace(self, order: Order) -> float:
+        """Withdraw the resting order with the same id; return what rests of the new one."""
+        rests = order.quantity
+        self._counts.replaced_orders += 1
+        self._feed.seen[Kind.CANCEL] -= 1
+        if self.quantities is not None:
+            rests = self.quantities.replaced(order.order_id, rests)
+        self._withdraw(order.order_id, None, order.account, order.ts_event)
+        if rests <= 0.0:  # all of its total was filled before
+            self._counts.oversized_fills += rests < 0.0
+            self._feed.seen[Kind.ORDER] += 1
+        return rests
+
     def _on_cancel(self, cancel: Cancel) -> None:
-        self._withdraw(cancel.order_id, cancel.quantity, cancel.account, cancel.ts_event)
+        quantity = cancel.quantity
+        if self.quantities is not None:
+            quantity = self.quantities.withdrawn(cancel)
+            if quantity is not None and quantity <= 0.0:
+                self._counts.oversized_cancels += quantity < 0.0
+                self._feed.seen[Kind.CANCEL] += 1
+                return
+        self._withdraw(cancel.order_id, quantity, cancel.account, cancel.ts_event)
+        if self.quantities is not None:
+            self.quantities.note_fill(cancel.order_id, 0.0)
 
     def _withdraw(
         self, order_id: str, quantity: float | None, account: str | None, ts_event: int
@@ -237,6 +276,8 @@ class OpenBar:
             self.early.note(order_id, ts_event, cancelled=True)
             return
         order, amount = taken
+        if quantity is not None and amount < quantity * ALMOST_ALL:
+            self._counts.oversized_cancels += 1
         flow = self.flow
         flow.cancels += 1.0
         price = order.price
@@ -270,14 +311,31 @@ class OpenBar:
         if account is not None and maker is not None and self._one_sided.tracks(account):
             self._on_fill(account, book.orders.get(maker), trade.quantity)
         self.progress.last_price = price
-        if maker is not None and book.take(maker, trade.quantity) is None:
+        if maker is not None and not self._fill(maker, trade):
             self._counts.unknown_orders += 1
             self._feed.partial_book.open_unknown += 1
             self.early.note(maker, trade.ts_event, made=trade.quantity)
         # A taker that never rested (a market order) does not count as unknown.
         taker = trade.taker_order_id
-        if taker is not None and book.take(taker, trade.quantity) is None:
+        if taker is not None and not self._fill(taker, trade):
             self.early.note(taker, trade.ts_event, taken=trade.quantity)
+
+    def _fill(self, order_id: str, trade: Trade) -> bool:
+        """Reduce an order by a trade; return whether the order is known."""
+        quantity = trade.quantity
+        special = self.quantities
+        if special is not None and not special.is_new_fill(order_id, quantity, trade.ts_event):
+            special.note_fill(order_id, quantity)
+            self.flow.cancels = max(0.0, self.flow.cancels - 1.0)  # the cancel was this fill
+            return True
+        taken = self._book.take(order_id, quantity)
+        if taken is None:
+            return False
+        if taken[1] < quantity * ALMOST_ALL:
+            self._counts.oversized_trades += 1
+        if special is not None:
+            special.note_fill(order_id, quantity)
+        return True
 
     def _end_early(self, order: Order) -> None:
         """Apply the trades that were published before an order that has just been added."""

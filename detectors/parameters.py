@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.suppression import Suppression, applies, budget_per_day
+from detectors.market_data.quantities import QuantityMeaning
 
 INDEPENDENT_RATIO = 0.6
 """The effective number of independent detectors, as a share of the detectors of a symbol. Alarms
@@ -35,6 +36,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     ``suppression`` defines the suppressed alarms and the symbols with another budget. ``feed``
     holds the limits of the feed checks. ``nonpositive_prices`` holds patterns of the symbols whose
     prices may be zero or negative: their distances are in ticks and their amounts in quantity.
+    ``quantities`` is what the quantities of the venue's events mean.
     """
 
     bar_ns: int = 1_000_000_000
@@ -46,6 +48,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     suppression: Suppression = Suppression()
     feed: FeedLimits = FeedLimits()
     nonpositive_prices: tuple[str, ...] = ()
+    quantities: QuantityMeaning = QuantityMeaning()
 
     @property
     def bar_seconds(self) -> float:

@@ -21,6 +21,7 @@ from detectors.market_data.book import Book, BookSide, Level, RestingOrder
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
 from detectors.market_data.one_sided_accounts import LargeOrder
+from detectors.market_data.quantities import QuantityState
 from detectors.open_bar import Counts, SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
@@ -62,6 +63,7 @@ class SymbolState(Struct):
     delays: dict[str, int] = {}
     early: EarlyEnds = field(default_factory=EarlyEnds)
     tick: float = 0.0
+    quantities: QuantityState = field(default_factory=QuantityState)
 
 
 def capture(
@@ -96,6 +98,7 @@ def capture(
         delays=dict(delays or {}),
         early=bar.early,
         tick=book.tick,
+        quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
     )
 
 
@@ -139,6 +142,8 @@ def revive(
     bar.leveraged = state.leveraged
     bar.large = state.large
     bar.early = state.early
+    if bar.quantities is not None:
+        bar.quantities.state = state.quantities
     monitor.one_sided.placed, monitor.one_sided.gross = state.one_sided
     return monitor
 

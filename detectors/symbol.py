@@ -129,7 +129,12 @@ class SymbolMonitor:
         self.bar: Bar | None = None
         self.one_sided = OneSidedAccounts(parameters.bar_seconds)
         self.open_bar = OpenBar(
-            self.book, self.leverage_baselines, self.one_sided, self.feed, counts
+            self.book,
+            self.leverage_baselines,
+            self.one_sided,
+            self.feed,
+            counts,
+            parameters.quantities,
         )
         self._handlers = self.open_bar.handlers
 

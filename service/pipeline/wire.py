@@ -86,6 +86,8 @@ class Decoder:
         Longer records are refused.
     nonpositive_prices
         Patterns of the symbols whose prices may be zero or negative.
+    zero_cancels
+        Whether a cancel's quantity may be zero: it states what is left.
     max_ahead_seconds
         Events dated further ahead of the timestamp of their record in the log are refused.
 
@@ -105,8 +107,16 @@ class Decoder:
         max_record_bytes: int,
         max_ahead_seconds: int = MAX_AHEAD_SECONDS,
         nonpositive_prices: tuple[str, ...] = (),
+        *,
+        zero_cancels: bool = False,
     ) -> None:
-        event = event_class(stream, fields, time_unit, any_price=bool(nonpositive_prices))
+        event = event_class(
+            stream,
+            fields,
+            time_unit,
+            any_price=bool(nonpositive_prices),
+            zero_cancels=zero_cancels and stream == "cancels",
+        )
         # Not strict, because prices may be decimal strings. This mode also accepts the strings
         # "true", "false" and "null", and 0 and 1, in place of a boolean or null. The bounds of
         # detectors.market_data.events refuse numbers that are not finite.
@@ -235,11 +245,16 @@ def _any_unpriced(orders: list[Order]) -> bool:
 
 
 def event_class(
-    stream: str, fields: Mapping[str, str], time_unit: TimeUnit, *, any_price: bool = False
+    stream: str,
+    fields: Mapping[str, str],
+    time_unit: TimeUnit,
+    *,
+    any_price: bool = False,
+    zero_cancels: bool = False,
 ) -> type[Event]:
     """Return the class to decode into: the event's, or a subclass with other names and bounds."""
     event, scale = STREAMS[stream], NANOSECONDS[time_unit]
-    if not fields and scale == 1 and not any_price:
+    if not fields and scale == 1 and not any_price and not zero_cancels:
         return event
     definitions: list[Any] = []
     for field in msgspec.structs.fields(event):
@@ -250,6 +265,8 @@ def event_class(
             annotation = Annotated[int, Meta(ge=earliest, le=LATEST_NS // scale)]
         if any_price and field.name in PRICES.get(stream, ()):
             annotation = _Price if field.required else _Price | None
+        if zero_cancels and field.name == "quantity":
+            annotation = Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None
         default = () if field.required else (field.default,)
         definitions.append((field.name, annotation, *default))
     subclass = msgspec.defstruct(

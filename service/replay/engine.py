@@ -26,7 +26,7 @@ from service.replay.files import BatchReader, stream_path
 from service.report.collect import Collected
 from service.report.page import page as report_page
 from service.report.sections import About
-from service.report.summary import Summary, table
+from service.report.summary import Summary, misfit_lines, quantity_misfits, table
 from service.settings.assembly import decoders, market_monitor, partition_task
 from service.settings.types import Settings
 
@@ -148,6 +148,7 @@ def replay(
         result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
         result.elapsed_seconds = time.perf_counter() - began
         _tally(result, task, incidents)
+        result.quantity_misfits = quantity_misfits(result, settings.quantities)
         if summary is not None:
             options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
             summary.write_bytes(orjson.dumps(msgspec.to_builtins(result), option=options))
@@ -156,7 +157,7 @@ def replay(
     except (OSError, EOFError, RuntimeError) as error:
         raise OperatorError(str(error)) from error
     if not quiet:
-        Console().print(table(result))
+        Console().print(table(result), *misfit_lines(result), sep="\n")
     return 0
 
 
@@ -204,6 +205,9 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
     result.symbols = len(task.monitors)
     result.unknown_orders = tally.market.unknown_orders
     result.early_ends = tally.market.early_ends
+    result.oversized_cancels = tally.market.oversized_cancels
+    result.oversized_trades = tally.market.oversized_trades
+    result.oversized_fills = tally.market.oversized_fills
     result.incidents = [
         {"detector": detector, "severity": severity, "count": count}
         for (detector, severity), count in sorted(incidents.items())

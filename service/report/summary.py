@@ -3,6 +3,8 @@
 from msgspec import Struct
 from rich.table import Table
 
+from service.settings.types import QuantitySettings
+
 
 class Summary(Struct):
     """The result of a replay. read = scored + late + rejected + unwatched + repeated.
@@ -25,6 +27,10 @@ class Summary(Struct):
     rejections: dict[str, int] = {}
     unknown_orders: int = 0
     early_ends: int = 0
+    oversized_cancels: int = 0
+    oversized_trades: int = 0
+    oversized_fills: int = 0
+    quantity_misfits: list[str] = []
     symbols: int = 0
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
@@ -38,6 +44,45 @@ class Summary(Struct):
     false_alarms_per_day: float = 0.0
     elapsed_seconds: float = 0.0
     events_per_second: float = 0.0
+
+
+LEAST_MISFITS = 10
+LEAST_MISFIT_RATIO = 0.001
+"""As many events, and as large a share of all scored, must not fit to be told of."""
+
+
+def quantity_misfits(result: Summary, meaning: QuantitySettings) -> list[str]:
+    """Return why the chosen meanings of quantities do not fit the data; empty if they may fit."""
+    least = max(LEAST_MISFITS, LEAST_MISFIT_RATIO * result.scored)
+    found = []
+    if result.oversized_cancels >= least:
+        other = "left" if meaning.cancels == "withdrawn" else "withdrawn"
+        found.append(
+            f"{result.oversized_cancels:,} cancels have more than what rests of their order: "
+            f'quantities.cancels = "{meaning.cancels}" may not fit; try "{other}"'
+        )
+    if result.oversized_trades >= least:
+        settings = (
+            f'quantities.orders = "{meaning.orders}", quantities.cancels = "{meaning.cancels}" or '
+            f'quantities.fills = "{meaning.fills}"'
+        )
+        found.append(
+            f"{result.oversized_trades:,} trades have more than what rests of their order, which "
+            f"would go below zero: {settings} may not fit"
+        )
+    if result.oversized_fills >= least:
+        found.append(
+            f"{result.oversized_fills:,} amended orders have a total below what was filled: "
+            f'quantities.orders = "total" may not fit; try "remaining"'
+        )
+    return found
+
+
+def misfit_lines(result: Summary) -> list[str]:
+    """Return ``quantity_misfits`` as lines for a person."""
+    return [
+        f"quantities: {its} (docs/configuration.md#quantities)" for its in result.quantity_misfits
+    ]
 
 
 def table(result: Summary) -> Table:
@@ -55,6 +100,13 @@ def table(result: Summary) -> Table:
         shown.add_row(f"    {reason}", f"{count:,}")
     shown.add_row("events for unknown orders", f"{result.unknown_orders:,}")
     shown.add_row("orders after their trade or cancel", f"{result.early_ends:,}")
+    for label, count in (
+        ("cancels of more than what rests", result.oversized_cancels),
+        ("trades of more than what rests", result.oversized_trades),
+        ("amended totals below what was filled", result.oversized_fills),
+    ):
+        if count:
+            shown.add_row(label, f"{count:,}")
     shown.add_row("symbols", f"{result.symbols:,}")
     shown.add_row("bars", f"{result.bars:,}")
     shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")

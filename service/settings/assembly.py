@@ -8,6 +8,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppression import Override, Suppression, Window
+from detectors.market_data.quantities import QuantityMeaning
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
 from service.pipeline.output import Tally
@@ -42,6 +43,11 @@ def parameters(settings: Settings) -> Parameters:
         suppression=suppression(settings),
         feed=feed_limits(settings.feed),
         nonpositive_prices=settings.instruments.allow_nonpositive_prices,
+        quantities=QuantityMeaning(
+            orders=settings.quantities.orders,
+            cancels=settings.quantities.cancels,
+            fills=settings.quantities.fills,
+        ),
     )
 
 
@@ -143,6 +149,7 @@ def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Dec
             settings.wire.max_record_bytes,
             settings.wire.max_ahead_seconds,
             settings.instruments.allow_nonpositive_prices,
+            zero_cancels=settings.quantities.cancels == "left",
         )
         for stream in streams
     }

@@ -201,6 +201,14 @@ class InstrumentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     allow_nonpositive_prices: Patterns = ()
 
 
+class QuantitySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the venue's quantities mean."""
+
+    orders: Literal["remaining", "total"] = "remaining"
+    cancels: Literal["withdrawn", "left"] = "withdrawn"
+    fills: Literal["trades", "trades_and_cancels"] = "trades"
+
+
 class TimeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Bars, and the alignment of the topics to one sequence in event time."""
 
@@ -323,6 +331,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     outputs: OutputSettings = field(default_factory=OutputSettings)
     wire: WireSettings = field(default_factory=WireSettings)
     instruments: InstrumentSettings = field(default_factory=InstrumentSettings)
+    quantities: QuantitySettings = field(default_factory=QuantitySettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     feed: FeedSettings = field(default_factory=FeedSettings)
@@ -371,5 +380,7 @@ def settings_hash(settings: Settings) -> str:
     }
     if settings.instruments.allow_nonpositive_prices:
         meaning["instruments"] = settings.instruments
+    if settings.quantities != QuantitySettings():
+        meaning["quantities"] = settings.quantities
     canonical = msgspec.json.encode(meaning, order="deterministic")
     return hashlib.sha256(canonical).hexdigest()[:16]

@@ -81,3 +81,30 @@ def test_a_recorded_feed_of_the_best_levels_is_one_feed_incident_a_day(
     assert summary["feed_incidents"] == 1
     assert summary["feed_findings"].keys() == {"partial_book_ratio"}
     assert b"the feed reports only part of the book" in alerts
+
+
+def a_venue_whose_cancels_say_what_is_left(directory):
+    orders, cancels = [], []
+    for number in range(50):
+        at = 1_767_225_600_000_000_000 + number * 1_000_000_000
+        its = {"symbol": "S", "order_id": str(number)}
+        orders.append({**its, "ts_event": at, "side": "buy", "price": 99.5, "quantity": 10})
+        cancels += [{**its, "ts_event": at + 10 - left, "quantity": left} for left in (8, 5, 0)]
+    lines(directory / "orders.ndjson", *map(json.dumps, orders))
+    lines(directory / "cancels.ndjson", *map(json.dumps, cancels))
+    lines(directory / "trades.ndjson")
+
+
+def test_a_meaning_of_quantities_that_does_not_fit_is_said(tmp_path, monkeypatch, capsys):
+    a_venue_whose_cancels_say_what_is_left(tmp_path)
+    summary, _ = replay(tmp_path, tmp_path)
+    (misfit,) = summary["quantity_misfits"]
+    assert misfit.startswith("50 cancels have more than what rests of their order: quantities")
+    assert misfit.endswith('quantities.cancels = "withdrawn" may not fit; try "left"')
+    assert summary["rejected"] == 50  # a cancel of zero
+    monkeypatch.setenv("FORESHOCK_QUANTITIES__CANCELS", "left")
+    assert main(["replay", str(tmp_path)]) == 0
+    assert "quantities:" not in capsys.readouterr().out
+    summary, _ = replay(tmp_path, tmp_path)
+    assert (summary["quantity_misfits"], summary["rejected"]) == ([], 0)
+    assert (summary["oversized_cancels"], summary["unknown_orders"]) == (0, 0)
