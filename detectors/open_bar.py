@@ -77,13 +77,14 @@ class Counts(Struct):
 
 
 class SymbolProgress(Struct, gc=False):
-    """The progress of a symbol's stream."""
+    """The progress of a symbol's stream. ``lulls`` counts lulls since the symbol last settled."""
 
     bar_index: int = -1
     hour: int = -1
     settled_bars: int = 0
     last_price: float = 0.0
     high_leverage: float = 0.0
+    lulls: int = 0
 
 
 class OpenBar:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from detectors.detector import Detector, Features
 from detectors.judging.calibration import YOUNG_BARS, CalibrationState, TailCalibration
@@ -15,7 +16,7 @@ from detectors.market_data.bar import Bar
 RELEARN_BARS = 60
 """The number of bars after a drift in which the new baseline is learned and nothing is judged."""
 
-Status = Literal["no_input", "warming_up", "scoring"]
+Status = Literal["no_input", "warming_up", "too_sparse", "scoring"]
 
 
 class Reading(Struct, frozen=True):
@@ -57,6 +58,11 @@ class ScorerState(Struct):
 
 
 NO_INPUT = Reading("no_input", {})
+
+
+def too_sparse(reading: Reading) -> Reading:
+    """Return the reading of a symbol that has too few events to be judged."""
+    return replace(reading, status="too_sparse") if reading.status == "warming_up" else reading
 
 
 class Scorer:

@@ -18,13 +18,16 @@ from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.market_data.one_sided_accounts import OneSidedAccounts
 from detectors.open_bar import Counts, OpenBar, SymbolProgress
 from detectors.parameters import Parameters, share_per_day
-from detectors.scorer import Reading, Scorer
+from detectors.scorer import Reading, Scorer, too_sparse
 
 LULL_NS = 60_000_000_000
 """The time without an event after which the next event is a reopening."""
 
 SETTLING_BARS = 60
 """The number of bars after a lull, or after the first event, in which nothing is judged."""
+
+SPARSE_LULLS = 10
+"""The number of lulls without settling in between after which a symbol is too sparse to judge."""
 
 NO_DELAYS: Mapping[str, float] = {}
 
@@ -182,6 +185,7 @@ class SymbolMonitor:
         if elapsed * bar_ns > LULL_NS:
             # After a lull, and before the very first bar, the market is not in its usual state.
             progress.settled_bars = 0
+            progress.lulls += 1
         progress.settled_bars += 1
         progress.bar_index = index
         self.counts.bars += 1
@@ -213,9 +217,13 @@ class SymbolMonitor:
             one_sided=self.one_sided.learn(open_bar.large, elapsed),
         )
         settling = progress.settled_bars <= SETTLING_BARS
+        if not settling:
+            progress.lulls = 0
         readings = {
             scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
         }
+        if self.too_sparse:
+            readings = {name: too_sparse(reading) for name, reading in readings.items()}
         self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
@@ -240,6 +248,11 @@ class SymbolMonitor:
     def warming_up(self) -> bool:
         """Whether every detector that raises alarms is still warming up."""
         return all(s.calibration.warming_up for s in self.scorers if s.detector.alarms)
+
+    @property
+    def too_sparse(self) -> bool:
+        """Whether the symbol has so few events that it never settles, and is not judged."""
+        return self.progress.lulls >= SPARSE_LULLS
 
     @property
     def with_incident(self) -> bool:

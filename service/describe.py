@@ -1,6 +1,7 @@
 """Describes values and expected values in words, for settings and for events."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, time
 from typing import Any
 
@@ -10,6 +11,8 @@ from msgspec import inspect
 MAX_SHOWN = 60
 """The largest number of characters of a value in a message."""
 
+NAMED = 8
+"""A message names this many symbols."""
 
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
@@ -40,6 +43,16 @@ def printable(text: str) -> str:
 def shown_safely(text: str) -> str:
     """Return external text in a form fit for a message: printable and not too long."""
     return shortened(printable(text[: MAX_SHOWN + 1]))
+
+
+def named(names: Sequence[str]) -> str:
+    """The first of some names, fit for a message.
+
+    >>> named(["a", "b"]), named([str(n) for n in range(99)])
+    ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, …')
+    """
+    few = [shown_safely(name) for name in names[:NAMED]]
+    return ", ".join([*few, "…"] if len(names) > NAMED else few)
 
 
 def shown(value: Any) -> str:

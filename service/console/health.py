@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from detectors.incidents.kind import of_market
 from service.console.history import History
+from service.describe import named
 from service.presentation.phrases import duration
 from service.settings.types import Settings
 from service.web.server import Health
@@ -100,10 +101,14 @@ def _backlog(view: View, now: float) -> Check:
 
 def _learning(view: View) -> Check:
     monitors = view.monitors
-    learning = sum(monitor.warming_up for monitor in monitors)
+    sparse = [monitor.symbol for monitor in monitors if monitor.too_sparse]
+    learning = sum(monitor.warming_up and not monitor.too_sparse for monitor in monitors)
+    if sparse and not learning:
+        text = f"no detection for {len(sparse):,} symbols: too few events ({named(sorted(sparse))})"
+        return Check("warm-up", "notice" if len(sparse) < len(monitors) else "problem", text)
     if not learning:
         return Check("warm-up", "ok", f"detection is active for {len(monitors):,} symbols")
-    if learning == len(monitors):
+    if learning + len(sparse) == len(monitors):
         text = "warming up: no detection until the baselines are learned"
         return Check("warm-up", "problem", text)
     text = f"no detection yet for {learning:,} of {len(monitors):,} symbols: they are warming up"

@@ -45,8 +45,16 @@ SPARK_NS = 15_000_000_000
 PACE_SECONDS = 5.0
 """Period over which the rate of events is measured."""
 
-State = Literal["critical", "warning", "elevated", "warming_up", "calm", "quiet"]
-_ORDER = {"critical": 5, "warning": 4, "elevated": 3, "calm": 2, "warming_up": 1, "quiet": 0}
+State = Literal["critical", "warning", "elevated", "warming_up", "too_sparse", "calm", "quiet"]
+_ORDER = {
+    "critical": 5,
+    "warning": 4,
+    "elevated": 3,
+    "calm": 2,
+    "warming_up": 1,
+    "too_sparse": 0,
+    "quiet": 0,
+}
 
 
 class OpenIncident(Struct, frozen=True):
@@ -200,6 +208,8 @@ def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: in
     state: State
     if incident is not None:
         state = "critical" if incident.alert.severity == "critical" else "warning"
+    elif monitor.too_sparse:
+        state = "too_sparse"
     elif last_ns < now_ns - QUIET_NS:
         state = "quiet"
     elif monitor.warming_up:

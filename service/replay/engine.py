@@ -204,6 +204,7 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
     result.bars = tally.market.bars
     result.symbols = len(task.monitors)
     result.unknown_orders = tally.market.unknown_orders
+    result.sparse_symbols = sorted(s for s, its in task.monitors.items() if its.too_sparse)
     result.early_ends = tally.market.early_ends
     result.oversized_cancels = tally.market.oversized_cancels
     result.oversized_trades = tally.market.oversized_trades

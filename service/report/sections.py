@@ -85,7 +85,9 @@ def _count(number: int, noun: str) -> str:
 def _rate(summary: Summary) -> str:
     budget = f"the false-alarm budget is {summary.false_alarms_per_day:g} per symbol-day"
     if summary.incidents_per_symbol_day is None:
-        return f"No detection: all symbols were still warming up; {budget}."
+        sparse = len(summary.sparse_symbols)
+        few = f" ({sparse:,} have too few events)" if sparse else ""
+        return f"No detection: all symbols were still warming up{few}; {budget}."
     return (
         f"{summary.incidents_per_symbol_day:.2f} incidents per symbol-day over "
         f"{summary.symbol_days:.2g} symbol-days of detection; {budget}."

@@ -3,6 +3,7 @@
 from msgspec import Struct
 from rich.table import Table
 
+from service.describe import named
 from service.settings.types import QuantitySettings
 
 
@@ -32,6 +33,7 @@ class Summary(Struct):
     oversized_fills: int = 0
     quantity_misfits: list[str] = []
     symbols: int = 0
+    sparse_symbols: list[str] = []
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
     market_wide_incidents: int = 0
@@ -108,6 +110,9 @@ def table(result: Summary) -> Table:
         if count:
             shown.add_row(label, f"{count:,}")
     shown.add_row("symbols", f"{result.symbols:,}")
+    if result.sparse_symbols:
+        names = named(result.sparse_symbols)
+        shown.add_row(f"  too few events: {names}", f"{len(result.sparse_symbols):,}")
     shown.add_row("bars", f"{result.bars:,}")
     shown.add_row("incidents", f"{sum(int(i['count']) for i in result.incidents):,}")
     for incident in result.incidents:

@@ -83,7 +83,12 @@ def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Ite
     yield gauge(
         "warming_up_symbols",
         "Symbols for which no detector is past its warm-up.",
-        sum(monitor.warming_up for monitor in monitors),
+        sum(monitor.warming_up and not monitor.too_sparse for monitor in monitors),
+    )
+    yield gauge(
+        "sparse_symbols",
+        "Symbols that are not judged because they have too few events.",
+        sum(monitor.too_sparse for monitor in monitors),
     )
     yield gauge("resting_orders", "Orders in the books.", sum(len(m.book.orders) for m in monitors))
     yield gauge(

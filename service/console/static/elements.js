@@ -3,12 +3,12 @@
 import { h, label, percent, printable } from "./format.js";
 
 const GLYPHS = {
-  critical: "▲▲", warning: "▲", elevated: "△", calm: "●", warming_up: "◔", quiet: "○",
+  critical: "▲▲", warning: "▲", elevated: "△", calm: "●", warming_up: "◔", too_sparse: "◌", quiet: "○",
   unknown: "?", info: "◆",
 };
 const LABELS = {
   critical: "critical", warning: "warning", elevated: "raised", calm: "calm",
-  warming_up: "warming up", quiet: "no events", unknown: "cannot tell", info: "lasting change",
+  warming_up: "warming up", too_sparse: "too few events", quiet: "no events", unknown: "cannot tell", info: "lasting change",
 };
 const SVG = "http://www.w3.org/2000/svg";
 

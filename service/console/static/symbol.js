@@ -31,6 +31,7 @@ function note(detail, row) {
   if (!detail.known) return "This process does not watch this symbol. Another process of the group watches it, or it has had no events yet.";
   if (!detail.kept) return "No plots: the console keeps the bars of a limited number of symbols, and others are more stressed. Plots start when this symbol is under stress.";
   if (row?.state === "warming_up") return `Warming up, ${percent(row.learned_ratio)} done: no detection until the baselines of this symbol are learned.`;
+  if (row?.state === "too_sparse") return "No detection: this symbol has too few events. Each pause of more than a minute restarts the warm-up.";
   if (row?.mistrusted.length) return `The feed is unreliable: ${row.mistrusted.map(printable).join("; ")}.`;
   if (row?.state === "quiet") return "No events for more than a minute: all values are of that time.";
   return "";
@@ -53,6 +54,7 @@ async function drawPlots({ symbol, bars, incidents }) {
 function statusText({ status, suppressed, alarm, alarms, stress_ratio, score }) {
   if (status === "no_input") return "no input";
   if (status === "warming_up") return "warming up";
+  if (status === "too_sparse") return "too few events";
   if (suppressed !== null) return `suppressed: ${suppressed}`;
   if (alarm) return "▲ alarm";
   if (!alarms) return "reports lasting changes only";

@@ -37,6 +37,7 @@ function newRow(symbol, choose) {
 
 function stress({ state, learned_ratio, stress_ratio }) {
   if (state === "warming_up") return h("span", { class: state }, `${percent(learned_ratio)} learned`);
+  if (state === "too_sparse") return h("span", { class: "muted" }, "not judged");
   if (stress_ratio === null) return h("span", { class: "muted" }, "–");
   return h("span", { class: `gauge ${state}` }, meter(stress_ratio), stress_ratio.toFixed(2));
 }
