@@ -256,7 +256,7 @@ def _spark(ts: NDArray[Any], stresses: NDArray[Any], now_ns: int) -> list[float 
 
 
 def _change(mids: NDArray[Any]) -> float | None:
-    """Return the relative change from the first to the last price; None if the first is not positive."""
+    """Return the relative change from the first price, if that is positive, to the last."""
     known = mids[np.isfinite(mids)]
     return float(known[-1] / known[0] - 1.0) if len(known) and known[0] > 0.0 else None
 

@@ -121,15 +121,15 @@ class Explainer:
         sentence = f"{self._name(field)} is {_text(raw)}; {self._expectation(field)}"
         if (
             reason == "out_of_range"
-            and self._ours.get(field, field) in _PRICE_FIELDS
+            and self._own_names.get(field, field) in _PRICE_FIELDS
             and ">=" in complaint
         ):
             sentence += f"; {_NONPOSITIVE}"
         return reason, sentence
 
     def nonpositive(self, field: str, price: float) -> str:
-        """Return the sentence for a price that the symbol cannot have; ``field`` is Foreshock's name."""
-        theirs = {ours: name for name, ours in self._ours.items()}.get(field, field)
+        """Return the sentence for a refused price; ``field`` is Foreshock's name."""
+        theirs = {ours: name for name, ours in self._own_names.items()}.get(field, field)
         return f"{self._name(theirs)} is {price:g}; it must be a number above 0; {_NONPOSITIVE}"
 
     def missing(self, field: str) -> str:

@@ -15,6 +15,7 @@ from service.pipeline.wire import STREAMS, Decoder
 
 SECOND = 1_000_000_000
 BEGIN = 1_767_225_600 * SECOND
+NOW_MS = BEGIN // 1_000_000
 ALLOWED = Parameters(nonpositive_prices=("CL*",))
 
 
@@ -29,7 +30,7 @@ def decoder(*allowed, stream="orders", fields=None):
 
 @pytest.mark.parametrize("price", [-37.63, 0, "-0.25", 12.5])
 def test_a_covered_symbol_may_have_any_price(price):
-    (event,) = decoder("CL*").decode([record("CLK0", price)], BEGIN).events
+    (event,) = decoder("CL*").decode([record("CLK0", price)], [NOW_MS]).events
     assert isinstance(event, Order)
     assert event.price == float(price)
 
@@ -37,7 +38,7 @@ def test_a_covered_symbol_may_have_any_price(price):
 @pytest.mark.parametrize("allowed", [(), ("CL*",)])
 def test_elsewhere_such_a_price_is_refused_with_the_setting_that_allows_it(allowed):
     records = [record("CLK0", 1), record("BTC-PERP", -1), record("BTC-PERP", 5)]
-    decoded = decoder(*allowed).decode(records, BEGIN)
+    decoded = decoder(*allowed).decode(records, [NOW_MS] * 3)
     (rejection,) = decoded.rejections
     assert (rejection.index, rejection.reason) == (1, "out_of_range")
     assert rejection.detail.startswith("price is -1; it must be a number")
@@ -47,7 +48,7 @@ def test_elsewhere_such_a_price_is_refused_with_the_setting_that_allows_it(allow
 
 def test_a_mapped_field_is_refused_by_the_venues_name():
     value = record("BTC-PERP", None, px=-2)
-    decoded = decoder("CL*", fields={"price": "px"}).decode([value], BEGIN)
+    decoded = decoder("CL*", fields={"price": "px"}).decode([value], [NOW_MS])
     assert decoded.rejections[0].detail.startswith("px (price) is -2;")
 
 
@@ -55,7 +56,7 @@ def test_a_mapped_field_is_refused_by_the_venues_name():
 def test_every_price_of_every_stream_may_be_negative(stream):
     priced = {"mark_price": -1.0, "index_price": 0, "entry_price": -3}
     more = {"trade_id": "1", "account": "a", "liquidation_price": -2.5}
-    decoded = decoder("*", stream=stream).decode([record("CL", -1.5, **priced | more)], BEGIN)
+    decoded = decoder("*", stream=stream).decode([record("CL", -1.5, **priced | more)], [NOW_MS])
     assert decoded.rejections == []
 
 
