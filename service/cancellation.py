@@ -1,4 +1,4 @@
-"""Cancellation of tasks that may ignore a single request."""
+"""Cancellation of tasks that may ignore a single request, and clean-ups that may fail."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ log = structlog.get_logger("foreshock")
 
 
 async def close(what: str, clean_up: Callable[[], Awaitable[object]]) -> None:
-    """Run a clean-up. What it raises is logged and goes no further.
+    """Run a clean-up, and log its exception instead of raising it.
 
     aiokafka cancels its own tasks while it closes, and may raise their CancelledError although
     nobody cancelled the caller. Only a cancellation of the caller is raised here.

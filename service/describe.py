@@ -12,7 +12,7 @@ MAX_SHOWN = 60
 """The largest number of characters of a value in a message."""
 
 NAMED = 8
-"""A message names this many symbols."""
+"""The largest number of names in a message."""
 
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
@@ -46,7 +46,7 @@ def shown_safely(text: str) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """The first of some names, fit for a message.
+    """Return the first names as text fit for a message.
 
     >>> named(["a", "b"]), named([str(n) for n in range(99)])
     ('a, b', '0, 1, 2, 3, 4, 5, 6, 7, …')

@@ -88,13 +88,13 @@ def configure(
 
 
 def drain(seconds: float) -> None:
-    """Wait until what was logged in the background is written, at most so long."""
+    """Wait until the messages logged in the background are written, at most ``seconds``."""
     for writer in _writers():
         writer.drain(seconds)
 
 
 def dropped_lines() -> int:
-    """How many lines were dropped because they could not be written."""
+    """Return the number of lines that were dropped because they could not be written."""
     return sum(writer.dropped for writer in _writers())
 
 

@@ -250,6 +250,7 @@ class Service:
                 if end is not None:
                     lags[tp.topic, tp.partition] = max(0, end - read)
         connected = session is not None and session.joined
+        watches = session.watches if session is not None else None
         view = View(
             self._counters,
             self._published,
@@ -262,8 +263,10 @@ class Service:
             market_watched=self._market is not None and self._market.watching,
             unread=session.partition_counts.unread if session is not None else {},
             market_wide_symbols=self._market.symbols if self._market is not None else 0,
-            misplaced_symbols=len(session.placement.misplaced) if session is not None else 0,
-            stuck=session.watchdog.stuck(time.monotonic()) if session is not None else {},
+            misplaced_symbols=len(session.watches.placement.misplaced)
+            if session is not None
+            else 0,
+            stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
         )
         default = self._settings.detection.false_alarms_per_day
         view.budget_per_day = mean_budget_per_day(view.monitors, default)
@@ -278,7 +281,7 @@ class Service:
         elif session.restoring:
             checks["state"] = _restoring(session.restoring, self._counters.restore)
         if session is not None:
-            stuck = session.watchdog.stuck(time.monotonic())
+            stuck = session.watches.progress.stuck(time.monotonic())
             checks |= {f"partition {number}": why for number, why in sorted(stuck.items())}
             if session.partition_counts.problems:
                 checks["topics"] = "; ".join(session.partition_counts.problems)

@@ -13,7 +13,8 @@ from service.outputs.publisher import Publisher
 from service.settings.types import KafkaSettings
 
 METADATA_MILLISECONDS = 5_000
-"""How often clients ask which partitions the topics have: one that is added is noticed by then."""
+"""The interval at which clients refresh the partitions of the topics; it limits the delay until an
+added partition is noticed."""
 
 
 class Clients(Struct):

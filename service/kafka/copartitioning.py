@@ -1,8 +1,8 @@
-"""Topics that get more partitions while the service runs.
+"""Handles topics that get more partitions while the service runs.
 
-A partition number is read where every topic has it: a symbol's events must be in the same partition
-number of each. The numbers that all topics have go on while an operator adds partitions to one
-topic after the other.
+A partition number is read only if every topic has it, because the events of a symbol must be in the
+same partition number of every topic. While an operator adds partitions to one topic after the
+other, Foreshock continues with the numbers that all topics have.
 """
 
 import time
@@ -21,13 +21,14 @@ from service.kafka.partition import by_number
 from service.settings.types import Settings
 
 COMPARE_SECONDS = 1.0
-"""How often the topics' partitions are compared. The clients learn of new ones every five."""
+"""The interval at which partition counts are compared, in seconds. The clients learn of new
+partitions every five seconds."""
 
 log = structlog.get_logger("foreshock.consumer")
 
 
 class _Common(Struct, frozen=True):
-    """A cluster's metadata, with the partitions that all of some topics have."""
+    """The metadata of a cluster, reduced to the partitions that all of some topics have."""
 
     partitions: Mapping[str, set[int] | None]
 
@@ -36,16 +37,16 @@ class _Common(Struct, frozen=True):
 
 
 class CopartitionedAssignor(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
-    """Kafka's Range, over the partition numbers that every subscribed topic has.
+    """Kafka's Range assignor, over the partition numbers that every subscribed topic has.
 
-    Range divides each topic by itself: with unequal counts one member would get a symbol's orders
-    and another its cancels. It has Range's name and result where the counts are equal, so members
-    of both kinds can share a group.
+    Range divides each topic separately. With unequal counts, one member would get the orders of a
+    symbol and another member its cancels. This assignor has the name of Range, and the same result
+    if the counts are equal. So members of both kinds can share a group.
     """
 
     @classmethod
     def assign(cls, cluster: Any, members: Mapping[str, Any]) -> Any:
-        """Who gets which partitions; ``cluster`` and ``members`` are aiokafka's."""
+        """Assign partitions to members; ``cluster`` and ``members`` are those of aiokafka."""
         topics = {topic for its in members.values() for topic in its.subscription}
         known = {topic: cluster.partitions_for_topic(topic) for topic in topics}
         common = set.intersection(*([set(its) for its in known.values() if its] or [set()]))
@@ -54,18 +55,26 @@ class CopartitionedAssignor(RangePartitionAssignor):  # type: ignore[misc]  # ai
 
 
 class PartitionCounts:
-    """How many partitions the topics have, compared while a session runs.
+    """The partition counts of the topics, compared while a session runs.
 
     Parameters
     ----------
     settings
-        The service's.
+        The settings of the service.
     topics
         The topic of each stream that is read.
     clients
-        The session's.
+        The clients of the session.
     first_partitions
-        How many partitions the input topics had when the process started; None if not known.
+        The partition count of the input topics when the process started; None if unknown.
+
+    Attributes
+    ----------
+    unread
+        The number of partitions of each input topic that are not read, because other topics lack
+        them.
+    problems
+        The problems of the topics, as sentences that say how to fix them.
     """
 
     def __init__(
@@ -82,22 +91,21 @@ class PartitionCounts:
         self._outputs: dict[str, int] = {}
         self._compare_at = 0.0
         self.unread: dict[str, int] = {}
-        """For each input topic, how many of its partitions are not read for lack of others."""
         self.problems: tuple[str, ...] = ()
-        """What is wrong with the topics and how to repair it, in sentences."""
 
     async def refresh(self) -> None:
-        """Compare the topics once a second, and log what has changed. Raises KafkaError."""
+        """Compare the counts once a second, and log changes. Raises KafkaError."""
         now = time.monotonic()
         if now < self._compare_at:
             return
         self._compare_at = now + COMPARE_SECONDS
         consumer = self._clients.consumer
         inputs = {name: len(consumer.partitions_for_topic(name) or ()) for name in self._inputs}
-        # An output topic that does not exist would be waited for: so only ask if it matters.
+        # The request waits for an output topic that does not exist, so ask only if the result
+        # matters.
         if not self._outputs or min(inputs.values()) > min(self._outputs.values()):
             self._outputs = await self._clients.publisher.partitions()
-        if min(inputs.values()) > 0:  # 0: not known at this moment
+        if min(inputs.values()) > 0:  # 0: not known now
             self._compare(inputs)
 
     def _compare(self, inputs: Mapping[str, int]) -> None:
@@ -122,7 +130,7 @@ class PartitionCounts:
     def settings_of(self, number: int, settings: Settings) -> Settings:
         """Return the settings to start a partition number with.
 
-        A number that was added since the process started is read from its beginning.
+        A partition number added after the start of the process is read from its beginning.
         """
         if self._first_partitions is None or number < self._first_partitions:
             return settings

@@ -1,8 +1,7 @@
-"""Reading the input topics: how far they can be read, how far they were, and what was deleted.
+"""Reads the input topics: how far they can be read, how far they were read, and what was deleted.
 
-The position decides what has been read, not the offset of the last record. Offsets without a record
-are part of every log: transaction markers, aborted transactions, and records that compaction
-removed.
+The position decides what has been read, not the offset of the last record. Every log has offsets
+without a record: transaction markers, aborted transactions, and records that compaction removed.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,19 +17,19 @@ from service.kafka.idleness import BrokerAnswer
 from service.kafka.partition import Partition
 
 POLL_SECONDS = 0.1
-"""How long a poll waits for records."""
+"""The longest wait of a poll for records, in seconds."""
 
 log = structlog.get_logger("foreshock.consumer")
 
 
 def readable_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
-    """The offset up to which a topic partition can be read; None before the first answer.
+    """Return the offset up to which a topic partition can be read; None before the first answer.
 
-    With ``read_committed`` this is the last stable offset: records behind it belong to a
-    transaction that is still open. Otherwise it is the high watermark.
+    With ``read_committed``, this is the last stable offset: later records belong to a transaction
+    that is still open. Otherwise it is the high watermark.
     """
     stable: int | None = consumer.last_stable_offset(tp)
-    if stable is not None and stable >= 0:  # -1: the broker does not say, with read_uncommitted
+    if stable is not None and stable >= 0:  # -1: not reported, with read_uncommitted
         return stable
     high_watermark: int | None = consumer.highwater(tp)
     return high_watermark
@@ -42,12 +41,13 @@ class InputReader:
     Parameters
     ----------
     clients
-        The session's. Its consumer must not reset offsets by itself (``auto_offset_reset`` is
-        ``none``): records that were deleted before they were read would be passed over in silence.
+        The clients of the session. The consumer must not reset offsets itself
+        (``auto_offset_reset`` is ``none``): otherwise it would silently skip records that were
+        deleted before they were read.
     counters
-        Where to count lost records.
+        The counters of lost records.
     partitions
-        The owned partitions, kept up to date by the session.
+        The owned partitions, which the session keeps up to date.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class InputReader:
         self._out_of_range: dict[TopicPartition, int] = {}
 
     def hold(self, assigned: Collection[TopicPartition]) -> None:
-        """Read nothing of assigned partitions until the session decides where to begin."""
+        """Read nothing of assigned partitions until the session sets their start offsets."""
         consumer = self._clients.consumer
-        for tp in assigned:  # without a position, the client would look for one by itself
+        for tp in assigned:  # without a position, the client would choose one itself
             consumer.seek(tp, 0)
         consumer.pause(*assigned)
 
     async def poll(self, max_records: int) -> dict[TopicPartition, list[Any]]:
-        """The next records; nothing where the broker no longer has a topic's next offset."""
+        """Return the next records; empty if the broker no longer has the next offset of a topic."""
         try:
             records: dict[TopicPartition, list[Any]] = await self._clients.consumer.getmany(
                 timeout_ms=round(POLL_SECONDS * 1e3), max_records=max_records
@@ -75,14 +75,15 @@ class InputReader:
             self._out_of_range.update(error.args[0])
             return {}
         except NoOffsetForPartitionError:
-            return {}  # just assigned: the session has yet to decide where to begin
+            return {}  # just assigned: the session has not set the start offset yet
         return records
 
     async def skip_deleted(self) -> None:
-        """Go on at the beginning of each log whose next offset the broker no longer has.
+        """Continue at the beginning of each log whose next offset the broker no longer has.
 
-        What retention deleted before it was read is lost: it is logged and counted. A topic that
-        was deleted and created again is read from its beginning too, and is noticed by its offsets.
+        Records that retention deleted before they were read are lost: they are logged and counted.
+        A topic that was deleted and created again is also read from its beginning; its offsets
+        reveal it.
         """
         out_of_range, self._out_of_range = self._out_of_range, {}
         owned = {tp: at for tp, at in out_of_range.items() if tp.partition in self._partitions}
@@ -92,9 +93,9 @@ class InputReader:
         beginnings = await self._clients.reader.beginning_offsets(list(owned))
         for tp, offset in owned.items():
             if await consumer.position(tp) != offset:
-                continue  # it was assigned again in between
+                continue  # it was assigned again in the meantime
             consumer.seek(tp, beginnings[tp])
-            # Below the committed offset nothing is lost: it was to be read a second time.
+            # Nothing below the committed offset is lost: those records were only to be read again.
             first = max(offset, self._partitions[tp.partition].committed.get(tp, 0))
             if first < beginnings[tp]:
                 self._lost(tp, first, beginnings[tp])
@@ -111,7 +112,7 @@ class InputReader:
         )
 
     async def follow(self, partition: Partition) -> None:
-        """Take offsets without a record as read, up to the consumer's position."""
+        """Count offsets without a record as read, up to the position of the consumer."""
         consumer = self._clients.consumer
         task = partition.task
         for tp, stream in partition.inputs.items():
@@ -120,12 +121,12 @@ class InputReader:
                 task.feed(stream, (), first_offset=read, next_offset=position)
 
     def answers(self, partition: Partition) -> dict[TopicPartition, BrokerAnswer]:
-        """What the broker last said of each topic of a partition."""
+        """Return the last answer of the broker about each topic of a partition."""
         consumer = self._clients.consumer
         answers = {}
         for tp, read in partition.read().items():
             end = readable_end(consumer, tp)
-            # What was read before with read_uncommitted may end behind the last stable offset.
+            # Records read earlier with read_uncommitted may be after the last stable offset.
             if end is not None and end < read <= consumer.highwater(tp):
                 end = read
             answers[tp] = BrokerAnswer(end, consumer.last_poll_timestamp(tp))

@@ -21,23 +21,18 @@ from service.kafka.clients import Clients
 from service.kafka.copartitioning import PartitionCounts
 from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import OffsetsWentBackError
-from service.kafka.limit_log import LimitLog
 from service.kafka.membership import Membership
 from service.kafka.offsets import GroupOffsets
 from service.kafka.partition import Partition, by_number, reset_offsets
-from service.kafka.placement_watch import PlacementWatch
-from service.kafka.progress_watchdog import ProgressWatchdog
 from service.kafka.reading import InputReader, readable_end
 from service.kafka.refusals import Refusals
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
-from service.pipeline.log_time import usable_ms
+from service.kafka.watching.watches import Watches
+from service.pipeline.log_time import BY_BROKER, usable_ms
 from service.pipeline.output import Watcher
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
-
-BY_BROKER = 1
-"""The type of a timestamp that the broker gave, ``LogAppendTime``."""
 
 ANSWER_SECONDS = 1.0
 """How long the broker may take to answer, apart from the time that it waits for records."""
@@ -87,7 +82,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._decoders = decoders(settings, self._topics)
         self._lock = asyncio.Lock()
         self._failure: BaseException | None = None
-        self._limit_log = LimitLog(settings.limits, counters.tally)
         self._to_restore: set[TopicPartition] = set()
         self._handed_back: dict[int, Partition] = {}
         self._stopping = asyncio.Event()
@@ -98,8 +92,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._saving = SnapshotWriter(
             clients.publisher, self._membership, settings_hash(settings), settings.kafka.group_id
         )
-        self.watchdog = ProgressWatchdog()
-        self.placement = PlacementWatch()
+        self.watches = Watches(settings.limits, counters.tally)
         self._refusals = Refusals(clients.publisher, counters, topics)
         self.joined = False
         self.progressed = False
@@ -209,12 +202,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if now >= next_commit or not self._membership.holds():
                     await self._commit(list(self.partitions.values()))
                     next_commit = now + self._settings.state.commit_seconds
-                    self._limit_log.note(now)
                 if self._membership.holds():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._counters.last_poll_at = now = time.monotonic()
-            self.watchdog.note(self.partitions.values(), partial(readable_end, consumer), now)
-            self.placement.note(self.partitions.values(), now)
+            self.watches.note(self.partitions.values(), partial(readable_end, consumer), now)
         async with self._lock:
             self._raise_failure()
             await self._hand_back(self.partitions)

@@ -184,7 +184,7 @@ class Notifier:
                 waits = delays(rng)
 
     def _bearer(self) -> dict[str, str]:
-        """The header with the token. The file is read for each request: tokens are replaced."""
+        """Return the header with the token. Each request reads the file: tokens are replaced."""
         file = self._settings.bearer_token_file
         if not file:
             return {}

@@ -99,19 +99,19 @@ class Publisher:
     async def dead_letter(self, partition: int, make: Callable[[int], DeadLetter]) -> None:
         """Send a dead letter. ``make`` returns it for a largest size in bytes.
 
-        If the broker refuses it for its size, the session fails, as for every send without an
-        acknowledgement. All later dead letters are smaller, so that it is sent when it is read
-        again.
+        If the broker refuses the dead letter because of its size, the session fails, like after any
+        send without an acknowledgement. All later dead letters are smaller. So this one can be sent
+        when its record is read again.
         """
         size = self._published.dead_letter_size
         if size == len(ROOMS):
-            self._published.errors += 1  # not even its place and reason are taken
+            self._published.errors += 1  # the broker refuses even its place and reason
             return
         letter, topic = make(ROOMS[size]), self._outputs.deadletters
         if size == 0:
             future = await self._send(topic, partition, letter.key, letter.value, letter.headers)
         else:
-            # By itself: several together may be as large as one that was refused.
+            # Send it alone: several together may be as large as one that was refused.
             batch = self._producer.create_batch()
             key, value, headers = letter
             batch.append(key=key, value=value, timestamp=None, headers=headers)
@@ -147,7 +147,7 @@ class Publisher:
             await self._send(self._outputs.snapshots, partition, key, None)
 
     async def partitions(self) -> dict[str, int]:
-        """How many partitions each output topic has, as far as the producer knows."""
+        """Return the partition count of each output topic, as far as the producer knows it."""
         topics = [topic for topic in msgspec.structs.asdict(self._outputs).values() if topic]
         return {topic: len(await self._producer.partitions_for(topic)) for topic in topics}
 
@@ -215,7 +215,7 @@ class Publisher:
 
     def _acknowledged(self, future: asyncio.Future[RecordMetadata]) -> None:
         self._unacknowledged.discard(future)
-        # A CancelledError would read as if somebody had cancelled the session.
+        # A CancelledError would look like a cancellation of the session.
         failure = ProducerClosed() if future.cancelled() else future.exception()
         if failure is not None:
             self._published.errors += 1

@@ -185,7 +185,7 @@ class Aligner:
 
     @property
     def all_idle(self) -> bool:
-        """Whether no topic has more records: the watermark waits for none of them."""
+        """Whether all topics are idle: the watermark waits for none of them."""
         return all(its.idle for its in self._streams.values())
 
     def reads(self, stream: str) -> bool:
@@ -222,7 +222,7 @@ class Aligner:
         for stream_state in streams:
             excess = self._waiting(stream_state, watermark) - self.max_waiting
             if excess > 0 and self._is_furthest_behind(stream_state):
-                # Only the excess: the last of the events that wait may be dated far ahead.
+                # Release only the excess: the last of the waiting events may be dated far ahead.
                 passed = int(stream_state.places.searchsorted(watermark))
                 watermark = max(watermark, int(stream_state.places[passed + excess - 1]) + 1)
         if watermark <= self.watermark_ns:

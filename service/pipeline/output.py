@@ -60,7 +60,7 @@ class Tally(Struct):
 
     fed = scored + late + skipped + waiting + repeated + unwatched + refused. Unwatched events
     belong to symbols above the limit, refused events to symbols that are set aside. Repeated
-    events have a number that shows that they were seen already.
+    events have a sequence number that was already received.
     """
 
     released: int = 0

@@ -345,7 +345,7 @@ class PartitionTask:
         return Position(watermark_ns, streams)
 
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
-        """Return a monitor that continues from a snapshot. Any exception means: inconsistent."""
+        """Return a monitor that continues from a snapshot. Inconsistent content raises."""
         return monitor_of(snapshot, self.parameters, self.detectors, self.tally.market)
 
     def resume(
@@ -387,8 +387,6 @@ class PartitionTask:
 
         The watermark must pass them too: a topic that was silent may still deliver earlier events.
         """
-        if not self._resumed:
-            return
         watermark_ns = self.aligner.watermark_ns
         if all(
             position.watermark_ns <= watermark_ns for position in self._resumed.values()

@@ -13,7 +13,7 @@ from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 from detectors.open_bar import MOST_AT_ONCE, Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
-from service.kafka.limit_log import LimitLog
+from service.kafka.watching.limit_log import LimitLog
 from service.pipeline.admission import IDLE_NS, newcomers
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask

@@ -39,7 +39,7 @@ _TOPIC_EXISTS = int(TopicAlreadyExistsError.errno)
 
 
 class BrokerAwayError(OperatorError):
-    """No broker answers now; one may later."""
+    """No broker answers now; a later attempt may succeed."""
 
 
 async def inspect_topics(settings: Settings) -> Report:

@@ -1,8 +1,8 @@
-"""Whether all events of a symbol are in the same partition number of every topic.
+"""Checks that all events of a symbol are in the same partition number of every topic.
 
-The brokers do not know: producers with different partitioners, or records without a key, put a
-symbol's orders and its cancels apart, and its book is wrong. A sample of the newest records shows
-it.
+The brokers do not check this. Producers with different partitioners, or records without a key, can
+put the orders of a symbol and its cancels in different partitions. Its book is then wrong. A sample
+of the newest records shows this.
 """
 
 import asyncio
@@ -20,32 +20,32 @@ from service.settings.assembly import decoders, input_topics
 from service.settings.types import Settings
 
 SAMPLE_RECORDS = 20
-"""The newest records of each topic partition that are looked at."""
+"""The number of newest records of each topic partition that are sampled."""
 
 SAMPLE_SECONDS = 5.0
-"""What is not read by then is not looked at."""
+"""The time limit of the sample, in seconds; records that are not read by then are left out."""
 
 MAX_NAMED = 3
-"""The symbols that a sentence names."""
+"""The largest number of symbols that are named in sentences."""
 
 
 log = structlog.get_logger("foreshock.placement")
 
 
 class Placement(Struct):
-    """Where symbols were seen: the partition numbers of each topic; and records without a key."""
+    """The partition numbers of each symbol by topic, and the records without a key by topic."""
 
     numbers: dict[str, dict[str, set[int]]] = field(default_factory=dict)
     without_key: dict[str, int] = field(default_factory=dict)
 
     def note(self, topic: str, number: int, symbols: Iterable[str]) -> None:
-        """Symbols were seen in a partition number of a topic."""
+        """Record that symbols have events in a partition number of a topic."""
         for symbol in symbols:
             self.numbers.setdefault(symbol, {}).setdefault(topic, set()).add(number)
 
 
 def misplaced(placement: Placement) -> tuple[str, ...]:
-    """What is wrong with where symbols are, in sentences that say how to fix it.
+    """Return the problems of the placement of symbols, as sentences that say how to fix them.
 
     >>> seen = Placement()
     >>> seen.note("orders", 3, ["BTC-PERP"])
@@ -79,7 +79,7 @@ def misplaced(placement: Placement) -> tuple[str, ...]:
 
 
 async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
-    """Read the newest records of the input topics that exist, and note where symbols are.
+    """Read the newest records of the existing input topics, and return the placement of symbols.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ async def report_misplaced(settings: Settings, topics: Mapping[str, Topic]) -> N
 async def _newest(
     consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]
 ) -> dict[TopicPartition, list[Any]]:
-    """The newest records of some topic partitions, as far as they come in time."""
+    """Return the newest records of topic partitions, as far as they arrive in time."""
     begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
     consumer.assign(tps)
     unread = set()

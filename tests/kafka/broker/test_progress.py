@@ -10,8 +10,8 @@ import pytest
 from aiokafka import TopicPartition
 
 import service.run
-from service.kafka import progress_watchdog
 from service.kafka.cluster.inspection import inspect_topics
+from service.kafka.watching import progress
 from service.settings.assembly import input_topics
 from service.settings.load import load_settings
 from tests.kafka.broker.conftest import Market
@@ -30,7 +30,7 @@ def ready(port: int) -> tuple[int, dict[str, str]]:
 async def test_a_fault_that_nobody_listed_is_named_by_its_partition_and_topic(
     kafka: str, tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(progress_watchdog, "STUCK_SECONDS", 2.0)
+    monkeypatch.setattr(progress, "STUCK_SECONDS", 2.0)
     first, second = market.parts(0.5)
     async with Venue(kafka, tmp_path, REQUIRED) as venue:
         await venue.produce(first)

@@ -1,6 +1,6 @@
 """A partition that has work and does not advance is named, whatever holds it back."""
 
-from service.kafka.progress_watchdog import STUCK_SECONDS, ProgressWatchdog
+from service.kafka.watching.progress import STUCK_SECONDS, ProgressWatchdog
 from tests.kafka.test_partition import feed, partition
 
 
