@@ -98,6 +98,46 @@ def _pace(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
         board.with_row(row("Lag and throughput"))
         .with_panel(
+            number(
+                "Stuck partitions",
+                "Partition numbers that have work and have not advanced for a minute.",
+                ("sum(foreshock_stuck_partitions)", ""),
+                steps=ANY_ALARMS,
+                runbook="foreshockpartitionstuck",
+                width=6,
+            )
+        )
+        .with_panel(
+            number(
+                "Partitions not read",
+                "Partitions that were added to a topic and are not read yet.",
+                ("max(foreshock_unread_partitions)", ""),
+                steps=ANY_ALARMS,
+                runbook="foreshockpartitionsnotread",
+                width=6,
+            )
+        )
+        .with_panel(
+            number(
+                "Misplaced symbols",
+                "Symbols whose events are in several partition numbers.",
+                ("max(foreshock_misplaced_symbols)", ""),
+                steps=ANY_WARNS,
+                runbook="foreshocksymbolsmisplaced",
+                width=6,
+            )
+        )
+        .with_panel(
+            number(
+                "Records lost",
+                "Records of the last hour that Kafka deleted before they were read.",
+                ("sum(increase(foreshock_records_lost_total[1h])) or vector(0)", ""),
+                steps=ANY_ALARMS,
+                runbook="foreshockrecordslost",
+                width=6,
+            )
+        )
+        .with_panel(
             lines(
                 "Behind the clock",
                 "Delay of partitions with unread records; the five slowest.",
