@@ -35,6 +35,7 @@ async def write(world: World, reconnect: Mapping[str, float]) -> None:
                 await asyncio.sleep(reconnect[stream])
             tp = TopicPartition(TOPICS[stream], record.partition)
             world.broker.append(tp, record.key, record.value, at=record.at)
+            world.broker.skip(tp, record.gap)
             world.written += 1
 
     await asyncio.gather(*map(produce, TOPICS))
