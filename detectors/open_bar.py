@@ -29,6 +29,7 @@ from detectors.market_data.events import (
     Order,
     Position,
     Reference,
+    Status,
     Trade,
 )
 from detectors.market_data.leverage_baselines import LeverageBaselines, LeveragedOrder
@@ -39,6 +40,7 @@ from detectors.market_data.one_sided_accounts import (
     counted,
 )
 from detectors.market_data.quantities import Quantities, QuantityMeaning
+from detectors.venue.trading import Trading
 
 NEAR_MAXIMUM = 0.8
 """Leverage at or above this share of the venue's maximum is near the maximum."""
@@ -55,7 +57,8 @@ class Counts(Struct):
     ``early_ends`` counts orders that were published after a trade or a cancel of theirs.
     ``oversized_cancels`` and ``oversized_trades`` count those of more than what rested of their
     order, ``oversized_fills`` orders that state a total below what was filled.
-    ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason.
+    ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason;
+    ``statuses`` counts the statuses of the venue, by state.
     """
 
     late: int = 0
@@ -72,6 +75,7 @@ class Counts(Struct):
     evicted_accounts: int = 0
     bars: int = 0
     judged_bars: int = 0
+    statuses: dict[str, int] = {}
     suppressed_alarms: SuppressedAlarms = {}
     feed: FeedCounts = field(default_factory=FeedCounts)
 
@@ -92,7 +96,7 @@ class OpenBar:
 
     Parameters
     ----------
-    book, leverage_baselines, one_sided, feed
+    book, leverage_baselines, one_sided, feed, trading
         The parts of the symbol's state that events change.
     counts
         The counters to increment; symbols may share them.
@@ -126,6 +130,7 @@ class OpenBar:
         "_near_low",
         "_one_sided",
         "_share",
+        "_trading",
         "early",
         "flow",
         "large",
@@ -141,6 +146,7 @@ class OpenBar:
         leverage_baselines: LeverageBaselines,
         one_sided: OneSidedAccounts,
         feed: FeedMonitor,
+        trading: Trading,
         counts: Counts,
         meaning: QuantityMeaning = DEFAULT_MEANING,
     ) -> None:
@@ -149,6 +155,7 @@ class OpenBar:
         self._leverage_baselines = leverage_baselines
         self._one_sided = one_sided
         self._feed = feed
+        self._trading = trading
         self._counts = counts
         self.progress = SymbolProgress()
         self.early = EarlyEnds()
@@ -176,6 +183,7 @@ class OpenBar:
             self._on_reference,
             self._on_margin,
             self._on_position,
+            self._on_status,
             self._on_late,
         )
 
@@ -383,6 +391,14 @@ class OpenBar:
     def _on_position(self, position: Position) -> None:
         if position.leverage is not None:
             self._leverage_baselines.introduce(position.account, position.leverage)
+
+    def _on_status(self, status: Status) -> None:
+        states = self._counts.statuses
+        states[status.state] = states.get(status.state, 0) + 1
+        if status.state == "book_cleared":
+            # Without a sequence, orders of the same time are those that the venue publishes again.
+            self._book.clear(status.ts_event + (status.sequence is not None))
+        self._trading.apply(status)
 
     def _on_late(self, late: Late) -> None:
         """Apply a late event to the book and the feed checks, but not to the sums of the bar."""

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.suppression import Suppression, applies, budget_per_day
 from detectors.market_data.quantities import QuantityMeaning
+from detectors.venue.calendar import Calendar
 
 INDEPENDENT_RATIO = 0.6
 """The effective number of independent detectors, as a share of the detectors of a symbol. Alarms
@@ -37,6 +38,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     holds the limits of the feed checks. ``nonpositive_prices`` holds patterns of the symbols whose
     prices may be zero or negative: their distances are in ticks and their amounts in quantity.
     ``quantities`` is what the quantities of the venue's events mean.
+    ``calendar`` holds the sessions and expiries of symbols.
     """
 
     bar_ns: int = 1_000_000_000
@@ -49,6 +51,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     feed: FeedLimits = FeedLimits()
     nonpositive_prices: tuple[str, ...] = ()
     quantities: QuantityMeaning = QuantityMeaning()
+    calendar: Calendar = Calendar()
 
     @property
     def bar_seconds(self) -> float:

@@ -1,7 +1,7 @@
 """Change the parameters of a running symbol and keep its learned state.
 
-Budgets, overrides, maintenance windows and feed limits affect judgement only. p-values, the
-baselines and tails behind them, and alert ids do not depend on them.
+Budgets, overrides, maintenance windows, calendars and feed limits affect judgement only. p-values,
+the baselines and tails behind them, and alert ids do not depend on them.
 """
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ def judged_alike(before: Parameters, after: Parameters) -> bool:
         false_alarms_per_day=after.false_alarms_per_day,
         suppression=after.suppression,
         feed=replace(after.feed, quiet_ns=before.feed.quiet_ns),
+        calendar=after.calendar,
     )
     return judging == after
 
@@ -44,7 +45,8 @@ def reconfigure(monitor: SymbolMonitor, parameters: Parameters) -> None:
     if not judged_alike(monitor.parameters, new):
         raise ValueError(
             f"cannot reconfigure {monitor.symbol} from {monitor.parameters} to {new}: only"
-            " false_alarms_per_day, suppression and feed (except feed.quiet_ns) may change"
+            " false_alarms_per_day, suppression, calendar and feed (except feed.quiet_ns) may"
+            " change"
         )
     monitor.parameters = new
     monitor.suppressor = Suppressor(
@@ -53,4 +55,5 @@ def reconfigure(monitor: SymbolMonitor, parameters: Parameters) -> None:
     alarming = sum(scorer.detector.alarms for scorer in monitor.scorers)
     for scorer in monitor.scorers:
         scorer.calibration.budget_per_day = share_per_day(new.false_alarms_per_day, alarming)
+    monitor.trading.reconfigure(new.calendar)
     monitor.feed.reconfigure(monitor.symbol, new.feed, new.suppression)

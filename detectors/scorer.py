@@ -16,12 +16,13 @@ from detectors.market_data.bar import Bar
 RELEARN_BARS = 60
 """The number of bars after a drift in which the new baseline is learned and nothing is judged."""
 
-Status = Literal["no_input", "warming_up", "too_sparse", "scoring"]
+Status = Literal["no_input", "paused", "warming_up", "too_sparse", "scoring"]
 
 
 class Reading(Struct, frozen=True):
     """The result of a detector for one bar; score and p-value are set only while it is scoring.
 
+    It is ``paused`` while the symbol does not trade continuously, see ``detectors.venue``.
     ``contributions`` explain an alarm, the largest first. ``p_value`` is the probability that one
     bar starts an episode as extreme. ``suppressed`` is the reason why an alarm has no effect.
     ``drift`` holds the features with a lasting change, the most changed first, in the one bar that
@@ -58,6 +59,7 @@ class ScorerState(Struct):
 
 
 NO_INPUT = Reading("no_input", {})
+PAUSED = Reading("paused", {})
 
 
 def too_sparse(reading: Reading) -> Reading:

@@ -26,6 +26,7 @@ from detectors.open_bar import Counts, SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
+from detectors.venue.trading import TradingState
 
 FORMAT = 3
 """The format of SymbolState: raise it with any change of its fields or their meaning."""
@@ -64,6 +65,7 @@ class SymbolState(Struct):
     early: EarlyEnds = field(default_factory=EarlyEnds)
     tick: float = 0.0
     quantities: QuantityState = field(default_factory=QuantityState)
+    trading: TradingState = field(default_factory=TradingState)
 
 
 def capture(
@@ -99,6 +101,7 @@ def capture(
         early=bar.early,
         tick=book.tick,
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
+        trading=monitor.trading.state,
     )
 
 
@@ -135,6 +138,7 @@ def revive(
     monitor.hourly_priors = state.hourly_priors
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
+    monitor.trading.state = state.trading
     bar = monitor.open_bar
     bar.begin(state.opened, state.depth.usual)
     bar.progress = state.progress

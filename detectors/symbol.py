@@ -18,7 +18,8 @@ from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.market_data.one_sided_accounts import OneSidedAccounts
 from detectors.open_bar import Counts, OpenBar, SymbolProgress
 from detectors.parameters import Parameters, share_per_day
-from detectors.scorer import Reading, Scorer, too_sparse
+from detectors.scorer import PAUSED, Reading, Scorer, too_sparse
+from detectors.venue.trading import Trading
 
 LULL_NS = 60_000_000_000
 """The time without an event after which the next event is a reopening."""
@@ -84,6 +85,7 @@ class SymbolMonitor:
         "spans",
         "suppressor",
         "symbol",
+        "trading",
     )  # fmt: skip
 
     def __init__(
@@ -131,11 +133,13 @@ class SymbolMonitor:
         self.signal: Signal | None = None
         self.bar: Bar | None = None
         self.one_sided = OneSidedAccounts(parameters.bar_seconds)
+        self.trading = Trading(symbol, parameters.calendar)
         self.open_bar = OpenBar(
             self.book,
             self.leverage_baselines,
             self.one_sided,
             self.feed,
+            self.trading,
             counts,
             parameters.quantities,
         )
@@ -182,25 +186,30 @@ class SymbolMonitor:
         open_bar = self.open_bar
         flow, progress = open_bar.flow, open_bar.progress
         elapsed = index - progress.bar_index
-        if elapsed * bar_ns > LULL_NS:
-            # After a lull, and before the very first bar, the market is not in its usual state.
+        lull = elapsed * bar_ns > LULL_NS
+        since_ns = ends_at - (bar_ns if lull else elapsed * bar_ns)
+        trading = self.trading.close_bar(since_ns, ends_at, bar_ns, self.book, flow.trades)
+        paused = trading.paused or trading.presumed_auction or trading.reopened
+        if lull or paused:
+            # After these, and before the very first bar, the market is not in its usual state.
             progress.settled_bars = 0
-            progress.lulls += 1
-        progress.settled_bars += 1
+            progress.lulls += lull
+        progress.settled_bars += not paused
         progress.bar_index = index
         self.counts.bars += 1
         self._record_prior(ends_at // HOUR_NS)
 
-        feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays)
+        feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays, trading)
         inputs = self.feed.inputs(ends_at)
-        self.book.uncross(ends_at - bar_ns, open_bar.early.doubtful)
+        if trading.uncross:
+            self.book.uncross(ends_at - bar_ns, open_bar.early.doubtful)
         if self.book.in_ticks:
             self.book.learn_tick()
         baseline = self.depth_baseline.state
         opened = open_bar.opened
         last_mid = opened.mid if opened is not None else None
         closed = book_state(self.book, last_mid)
-        if closed is not None:
+        if closed is not None and not paused:
             self.depth_baseline.learn(closed.depth[NEAR_BAND])
         open_bar.learn_leveraged()
         self._count_evictions()
@@ -220,9 +229,10 @@ class SymbolMonitor:
         if not settling:
             progress.lulls = 0
         readings = {
-            scorer.detector.name: scorer.step(bar, settling=settling) for scorer in self.scorers
+            scorer.detector.name: PAUSED if paused else scorer.step(bar, settling=settling)
+            for scorer in self.scorers
         }
-        if self.too_sparse:
+        if self.too_sparse and not paused:
             readings = {name: too_sparse(reading) for name, reading in readings.items()}
         self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
@@ -231,18 +241,52 @@ class SymbolMonitor:
             *feed_alerts,
             *self.incidents.step(ends_at, self.detectors, readings, inputs),
             *self.drifts.step(ends_at, self.detectors, readings, inputs),
+            *self._end_at_expiry(ends_at),
         ]
+        if paused:
+            self.spans.clear()
         open_bar.begin(closed, baseline.usual)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
     def resolve(self, ts_event: int) -> list[Alert]:
-        """Resolve the incidents whose quiet time is over at ``ts_event``."""
+        """Resolve the incidents that are over at ``ts_event``, by quiet time or by expiry."""
+        expired_ns = self._expired_ns(ts_event)
+        quiet_until = ts_event if expired_ns is None else expired_ns
         return [
-            *self.feed.incidents.resolve(ts_event),
-            *self.incidents.resolve(ts_event),
-            *self.drifts.resolve(ts_event),
+            *self.feed.incidents.resolve(quiet_until),
+            *self.incidents.resolve(quiet_until),
+            *self.drifts.resolve(quiet_until),
+            *self._end_at_expiry(ts_event),
         ]
+
+    @property
+    def resolves_ns(self) -> int:
+        """When the first open incident resolves, unless alarms or findings prolong it."""
+        return min(
+            self.incidents.resolves_ns, self.drifts.resolves_ns, self.feed.incidents.resolves_ns
+        )
+
+    def _end_at_expiry(self, ts_event: int) -> list[Alert]:
+        """Resolve all incidents if the symbol has expired by ``ts_event``."""
+        expired_ns = self._expired_ns(ts_event)
+        if expired_ns is None or not self.with_incident:
+            return []
+        why = "it has expired"
+        return [
+            *self.feed.incidents.end(expired_ns, why),
+            *self.incidents.end(expired_ns, why),
+            *self.drifts.end(expired_ns, why),
+        ]
+
+    def _expired_ns(self, ts_event: int) -> int | None:
+        """Return the end of the bar in which the symbol expired; None before that."""
+        expired_ns = self.trading.expired_ns(ts_event)
+        if expired_ns is None:
+            return None
+        bar_ns = self.parameters.bar_ns
+        ends_at = -(-expired_ns // bar_ns) * bar_ns
+        return ends_at if ends_at <= ts_event else None
 
     @property
     def warming_up(self) -> bool:
@@ -253,6 +297,11 @@ class SymbolMonitor:
     def too_sparse(self) -> bool:
         """Whether the symbol has so few events that it never settles, and is not judged."""
         return self.progress.lulls >= SPARSE_LULLS
+
+    @property
+    def paused(self) -> bool:
+        """Whether the symbol did not trade continuously in its last bar."""
+        return self.signal is not None and PAUSED in self.signal.detectors.values()
 
     @property
     def with_incident(self) -> bool:

@@ -27,6 +27,7 @@ from detectors.feed.transport_delay import Transport
 from detectors.market_data.bar import Flow
 from detectors.market_data.book import Book
 from detectors.market_data.events import LATEST_NS, Kind, Reference
+from detectors.venue.trading import CONTINUOUS, BarTrading
 
 _STREAMS = {
     Kind.ORDER: "orders",
@@ -112,6 +113,8 @@ class FeedState(Struct):
     ``empty`` count recent bars with such a book. The symbol's last bar ended at ``last_bar_ns``.
     The symbol has had no pause longer than `HOLE_NS` since ``moving_since_ns``. Both are in
     nanoseconds of event time. ``prices`` holds the mark and index prices of the last reference.
+    ``silent_with`` is the symbol whose incident reports the silence of this symbol, see
+    ``service.pipeline.silences``; it is empty while the symbol has events.
     """
 
     numbering: Numbering = field(default_factory=Numbering)
@@ -126,6 +129,7 @@ class FeedState(Struct):
     moving_since_ns: int = 0
     prices: tuple[float | None, float | None] = (None, None)
     partial_book: PartialBook = field(default_factory=PartialBook)
+    silent_with: str = ""
 
 
 class Feed:
@@ -181,7 +185,13 @@ class Feed:
         seen[Kind.TRADE] += round(flow.trades)
 
     def close_bar(
-        self, ends_at: int, elapsed: int, book: Book, flow: Flow, delays: Mapping[str, float]
+        self,
+        ends_at: int,
+        elapsed: int,
+        book: Book,
+        flow: Flow,
+        delays: Mapping[str, float],
+        trading: BarTrading = CONTINUOUS,
     ) -> list[Finding]:
         """Check a bar and return its findings.
 
@@ -198,19 +208,30 @@ class Feed:
         delays
             By stream of the partition, the transport delay of the fastest record, in seconds.
             Streams with an unknown delay are absent.
+        trading
+            How the symbol traded. In a pause, no stream is silent and no book is impossible, and
+            the rates of a pause are not learned.
         """
         state = self.state
         self.add(flow)
-        self._silence.close_bar(state.seen, elapsed)
+        if trading.paused or trading.reopened:
+            self.reopen()
+        else:
+            self._silence.close_bar(state.seen, elapsed)
         self._move(ends_at, elapsed)
         state.partial_book.close_bar(state.seen[Kind.CANCEL] + state.seen[Kind.TRADE])
         state.seen[:] = [0] * len(WATCHED)
         return [
             *self._lost(),
-            *self._silent(),
-            *self._impossible(book, flow),
+            *([] if trading.paused else self._silent()),
+            *([] if trading.paused else self._impossible(book, flow, trading)),
             *self._delayed(delays),
         ]
+
+    def reopen(self) -> None:
+        """Forget missing events and impossible books: they belong to another phase."""
+        self.state.crossed = self.state.empty = 0.0
+        self._silence.reopen()
 
     def silent(self, at_ns: int, others_since_ns: int) -> Finding | None:
         """Return a finding if the symbol is silent at ``at_ns`` while other symbols are active.
@@ -232,6 +253,14 @@ class Feed:
         p_value = math.exp(-expected)
         return Finding("symbol_frozen_seconds", silent, 0.0, expected / SILENT, p_value, text)
 
+    def expected(self, at_ns: int) -> float:
+        """Return the usual number of events in the time since the symbol's last bar.
+
+        It is 0 as long as the usual rate is unknown.
+        """
+        seconds = (at_ns - self.state.last_bar_ns) / 1e9
+        return self._rate() * seconds if self.state.bars >= LEARNED_BARS else 0.0
+
     def _rate(self) -> float:
         """Return the smallest recent event rate of the symbol, in events a second."""
         return min(n / span for n, span in zip(self.state.flow, SPANS_SECONDS, strict=True))
@@ -242,6 +271,7 @@ class Feed:
             state.moving_since_ns = ends_at
         state.last_bar_ns = ends_at
         state.bars += 1
+        state.silent_with = ""
         events = sum(state.seen)
         seconds = elapsed * self._bar_ns / 1e9
         state.flow = tuple(
@@ -268,14 +298,15 @@ class Feed:
         for found in self._silence.found(self._limits.silent_seconds / seconds):
             yield _silent(found, found.bars * seconds)
 
-    def _impossible(self, book: Book, flow: Flow) -> Iterator[Finding]:
+    def _impossible(self, book: Book, flow: Flow, trading: BarTrading) -> Iterator[Finding]:
         """Find books that no venue can have: crossed at rest, or with trades on an empty side.
 
-        A partial book explains both, and is the one finding then.
+        In an auction a book may be crossed. A partial book explains both, and is the one finding
+        then.
         """
         state = self.state
         bids, asks = book.bids.prices, book.asks.prices
-        crossed = bool(bids and asks and bids[-1] >= -asks[-1])
+        crossed = book.crossed and not trading.presumed_auction
         empty = (not bids and flow.near_traded_bid > 0.0) or (
             not asks and flow.near_traded_ask > 0.0
         )

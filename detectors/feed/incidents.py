@@ -15,6 +15,7 @@ from detectors.feed.partial_book import PARTIAL_BOOK
 from detectors.incidents.alerts import MAX_EVIDENCE, Alert, Evidence, Severity, firing, resolved
 from detectors.incidents.kind import FEED_INTEGRITY
 from detectors.incidents.suppression import Window
+from detectors.market_data.events import LATEST_NS
 
 VERSION = 1
 
@@ -118,14 +119,20 @@ class FeedIncidents:
 
     def in_maintenance(self, ts_event: int) -> bool:
         """Whether findings of the bar that ends at ``ts_event`` have no effect on incidents."""
-        return any(window.covers(ts_event - 1) for window in self.windows)
+        return any(window.suppresses(ts_event - 1) for window in self.windows)
 
     def step(
-        self, ts_event: int, found: Sequence[Finding], starts_at: int | None = None
+        self,
+        ts_event: int,
+        found: Sequence[Finding],
+        starts_at: int | None = None,
+        *,
+        escalates: bool = True,
     ) -> list[Alert]:
         """Process the findings of ``ts_event`` and return their alerts.
 
-        A new incident starts at ``starts_at``, or at ``ts_event`` if ``starts_at`` is None.
+        A new incident starts at ``starts_at``, or at ``ts_event`` if ``starts_at`` is None. Bars
+        and checks count towards a critical incident only if it ``escalates``.
         """
         alerts = self.resolve(ts_event)
         if not found:
@@ -138,7 +145,7 @@ class FeedIncidents:
         faults = [finding for finding in found if not is_standing(finding.feature)]
         conditions = [finding for finding in found if is_standing(finding.feature)]
         if faults:
-            alerts += self._fault(ts_event, faults, starts_at)
+            alerts += self._fault(ts_event, faults, starts_at, escalates=escalates)
         if conditions:
             alerts += self._condition(ts_event, conditions, starts_at)
         return alerts
@@ -163,6 +170,16 @@ class FeedIncidents:
             alerts.append(self._resolved(incident, STANDING_NS))
         return alerts
 
+    @property
+    def resolves_ns(self) -> int:
+        """When the first open incident resolves without a further finding; else `LATEST_NS`."""
+        findings, ends = self.findings, [LATEST_NS]
+        if findings.open is not None:
+            ends.append(findings.open.last_ns + self._quiet_ns)
+        if findings.condition is not None:
+            ends.append(findings.condition.last_ns + STANDING_NS)
+        return min(ends)
+
     def _note(self, finding: Finding, ts_event: int) -> None:
         """Record a finding, and whether its check returned after a quiet time."""
         findings, name = self.findings, finding.feature
@@ -173,7 +190,14 @@ class FeedIncidents:
                 findings.returns[name] = [*recent, ts_event]
         findings.standing[name] = StandingFinding(finding.description, ts_event)
 
-    def _fault(self, ts_event: int, found: Sequence[Finding], starts_at: int | None) -> list[Alert]:
+    def _fault(
+        self,
+        ts_event: int,
+        found: Sequence[Finding],
+        starts_at: int | None,
+        *,
+        escalates: bool,
+    ) -> list[Alert]:
         names = [finding.feature for finding in found]
         incident = self.findings.open
         if incident is None:
@@ -181,9 +205,11 @@ class FeedIncidents:
             alert = self._raise("warning", begins, ts_event, found)
             self.findings.open = FeedIncident(alert, names, 1, ts_event)
             return [alert]
+        incident.last_ns = ts_event
+        if not escalates:
+            return []
         incident.checks += [name for name in names if name not in incident.checks]
         incident.bars += 1
-        incident.last_ns = ts_event
         lasts = incident.bars >= LASTING_BARS
         if incident.alert.severity == "warning" and (lasts or len(incident.checks) > 1):
             begins = incident.alert.starts_at
@@ -221,6 +247,16 @@ class FeedIncidents:
     def _resolved(self, incident: FeedIncident, quiet_ns: int) -> Alert:
         summary = f"{self._symbol}: the feed is sound again: no finding for {quiet_ns // 10**9} s"
         return resolved(incident.alert, incident.last_ns + quiet_ns, summary)
+
+    def end(self, ts_event: int, why: str) -> list[Alert]:
+        """Drop all findings and resolve the incidents, whatever their quiet time."""
+        incidents = self.findings.incidents
+        self.findings.open = self.findings.condition = None
+        self.findings.standing.clear()
+        return [
+            resolved(its.alert, max(ts_event, its.alert.ts_event), f"{self._symbol}: {why}")
+            for its in incidents
+        ]
 
     def _raise(
         self,

@@ -12,6 +12,7 @@ from detectors.incidents.suppression import ReasonKind, Suppression, Window, lim
 from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.bar import Flow
 from detectors.market_data.book import Book
+from detectors.venue.trading import CONTINUOUS, BarTrading
 
 MAINTENANCE: tuple[str, ReasonKind] = (FEED_INTEGRITY, "maintenance")
 
@@ -111,21 +112,37 @@ class FeedMonitor:
         return self.incidents.inputs(ts_event)
 
     def close_bar(
-        self, ends_at: int, elapsed: int, book: Book, flow: Flow, delays: Mapping[str, float]
+        self,
+        ends_at: int,
+        elapsed: int,
+        book: Book,
+        flow: Flow,
+        delays: Mapping[str, float],
+        trading: BarTrading = CONTINUOUS,
     ) -> list[Alert]:
         """Check the bar that ends at ``ends_at`` and return its alerts, see `Feed.close_bar`."""
-        return self._found(ends_at, self.checks.close_bar(ends_at, elapsed, book, flow, delays))
+        last_bar_ns = self.state.last_bar_ns
+        if self.incidents.in_maintenance(last_bar_ns) > self.incidents.in_maintenance(ends_at):
+            self.checks.reopen()
+        findings = self.checks.close_bar(ends_at, elapsed, book, flow, delays, trading)
+        return self._found(ends_at, findings, escalates=not trading.presumed_auction)
 
-    def check_silence(self, at_ns: int, others_since_ns: int) -> list[Alert]:
-        """Check whether the symbol is silent at ``at_ns``, see `Feed.silent`; return its alerts."""
-        finding = self.checks.silent(at_ns, others_since_ns)
-        if finding is None:
-            return []
+    def silence(self, at_ns: int, others_since_ns: int) -> Finding | None:
+        """Return a finding if the symbol is silent at ``at_ns``, see `Feed.silent`."""
+        return self.checks.silent(at_ns, others_since_ns)
+
+    def report_silence(self, at_ns: int, finding: Finding) -> list[Alert]:
+        """Process a finding about a silent symbol and return its alerts."""
         # The incident starts with the silence, not with its detection: the id stays the same.
         return self._found(at_ns, [finding], self.state.last_bar_ns + self._bar_ns)
 
     def _found(
-        self, ts_event: int, findings: Sequence[Finding], starts_at: int | None = None
+        self,
+        ts_event: int,
+        findings: Sequence[Finding],
+        starts_at: int | None = None,
+        *,
+        escalates: bool = True,
     ) -> list[Alert]:
         counts = self._counts
         for finding in findings:
@@ -134,7 +151,7 @@ class FeedMonitor:
                 counts.lost_events += round(finding.value)
         if findings and self.incidents.in_maintenance(ts_event):
             self._suppressed[MAINTENANCE] = self._suppressed.get(MAINTENANCE, 0) + 1
-        return self.incidents.step(ts_event, findings, starts_at)
+        return self.incidents.step(ts_event, findings, starts_at, escalates=escalates)
 
 
 def _windows(symbol: str, suppression: Suppression) -> tuple[Window, ...]:

@@ -113,6 +113,12 @@ class Silence:
             if events:
                 self._learn(rate, events)
 
+    def reopen(self) -> None:
+        """Forget the missing events so far, and keep the usual rates."""
+        for rate in self.rates:
+            rate.missed, rate.silent_bars = 0.0, 0
+            _forget_deficit(rate)
+
     def found(self, least_bars: float) -> Iterator[Silent]:
         """Yield the silent streams, silent for at least ``least_bars``, and the throttled ones."""
         for kind, rate in zip(WATCHED, self.rates, strict=True):

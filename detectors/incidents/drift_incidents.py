@@ -11,6 +11,7 @@ from msgspec import Struct
 from detectors.detector import Detector, phrase
 from detectors.incidents.alerts import MAX_EVIDENCE, Alert, Evidence, distrusted, firing, resolved
 from detectors.incidents.kind import DRIFT
+from detectors.market_data.events import LATEST_NS
 from detectors.scorer import Reading
 
 VERSION = 1
@@ -60,6 +61,11 @@ class DriftIncidents:
         self.open = DriftIncident(alert, ts_event)
         return [*alerts, alert]
 
+    @property
+    def resolves_ns(self) -> int:
+        """When the open incident resolves without a further drift; `LATEST_NS` without one."""
+        return LATEST_NS if self.open is None else self.open.last_ns + QUIET_NS
+
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incident if its quiet time is over at ``ts_event``."""
         incident = self.open
@@ -68,6 +74,15 @@ class DriftIncidents:
         self.open = None
         summary = f"{self.symbol}: no further change for {QUIET_NS // 10**9} s"
         return [resolved(incident.alert, incident.last_ns + QUIET_NS, summary)]
+
+    def end(self, ts_event: int, why: str) -> list[Alert]:
+        """Resolve the incident at ``ts_event``, or at its last alert if that is later."""
+        incident = self.open
+        if incident is None:
+            return []
+        self.open = None
+        ends_at = max(ts_event, incident.alert.ts_event)
+        return [resolved(incident.alert, ends_at, f"{self.symbol}: {why}")]
 
     def _raise(
         self, detector: Detector, ts_event: int, reading: Reading, inputs: Sequence[str]

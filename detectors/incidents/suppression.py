@@ -1,8 +1,9 @@
 """Suppression of alarms: small deviations, the unwanted direction, maintenance windows.
 
 A suppressed alarm does not open, escalate or prolong an incident. The signals topic still reports
-the alarm with the reason. Suppression does not change what the detectors learn. After the end of a
-window, or the removal of a rule, they judge as without it.
+the alarm with the reason. Suppression does not change what the detectors learn. The end of a window
+is a reopening: alarms are suppressed for another minute. After that minute, or the removal of a
+rule, the detectors judge as without it.
 """
 
 import math
@@ -24,6 +25,12 @@ REASON_KINDS: tuple[ReasonKind, ...] = get_args(ReasonKind)
 """The reasons for a suppression, in the order in which they are checked."""
 
 WEEK_NS = 7 * 86_400 * 1_000_000_000
+
+REOPENING_NS = 60_000_000_000
+"""The time after a maintenance window in which alarms are still suppressed. The detectors' longest
+span of flow still contains events of the window."""
+
+_SHORTEST_NS = 1_000_000_000
 
 MIN_EXPECTED = 0.01
 """The smallest divisor of a relative deviation. The divisor is the expected value, which may be
@@ -91,6 +98,17 @@ class Window(Struct, frozen=True, kw_only=True):
         """The moment of a local time. One that the clocks skip lies after the change."""
         guess_ns = local_ns - self._offset_ns(local_ns)
         return local_ns - self._offset_ns(guess_ns)
+
+    def suppresses(self, ts_ns: int) -> bool:
+        """Whether a moment lies in the window, or less than `REOPENING_NS` after its end.
+
+        >>> night = Window(symbols=("*",), begins_ns=(0,), length_ns=3_600 * 10**9, reason="x")
+        >>> [night.suppresses(at * 10**9) for at in (-1, 0, 3_599, 3_600, 3_659, 3_660)]
+        [False, True, True, True, True, False]
+        """
+        step_ns = max(_SHORTEST_NS, min(self.length_ns, REOPENING_NS))
+        backs = (*range(0, REOPENING_NS, step_ns), REOPENING_NS)
+        return any(self.covers(ts_ns - back_ns) for back_ns in backs)
 
 
 class Suppression(Struct, frozen=True):
@@ -179,7 +197,7 @@ def suppressed_because(
         The beginning of the alarmed bar, in nanoseconds since the Unix epoch.
     """
     for window in settings.windows:
-        if window.covers(ts_ns):
+        if window.suppresses(ts_ns):
             return Suppressed("maintenance", f"maintenance: {window.reason}")
     if settings.only not in ("either", direction(detector, top)):
         return Suppressed("direction", f"not a {settings.only}")

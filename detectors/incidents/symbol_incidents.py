@@ -18,6 +18,7 @@ from detectors.incidents.alerts import (
     firing,
     resolved,
 )
+from detectors.market_data.events import LATEST_NS
 from detectors.scorer import Reading
 
 PERSISTENT_BARS = 10
@@ -96,6 +97,11 @@ class Incidents:
             alerts.append(incident.alert)
         return alerts
 
+    @property
+    def resolves_ns(self) -> int:
+        """When the open incident resolves without a further alarm; `LATEST_NS` without one."""
+        return LATEST_NS if self.open is None else self.open.last_alarm_ns + self.quiet_ns
+
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incident if its quiet time is over at ``ts_event``."""
         incident = self.open
@@ -110,6 +116,15 @@ class Incidents:
             f" {bars} with an alarm ({', '.join(incident.detectors)})"
         )
         return [resolved(incident.alert, ends_at, summary)]
+
+    def end(self, ts_event: int, why: str) -> list[Alert]:
+        """Resolve the incident at ``ts_event``, or at its last alert if that is later."""
+        incident = self.open
+        if incident is None:
+            return []
+        self.open = None
+        ends_at = max(ts_event, incident.alert.ts_event)
+        return [resolved(incident.alert, ends_at, f"{self.symbol}: {why}")]
 
     def _raise(
         self,

@@ -128,6 +128,10 @@ class Spans:
 
     def __init__(self, bar_seconds: float) -> None:
         self._decay = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the flow so far."""
         self.sums = tuple(Flow() for _ in SPANS_SECONDS)
 
     def add(self, flow: Flow, bars: int) -> tuple[Flow, ...]:

@@ -201,13 +201,41 @@ class Book:
             self.take(order_id, None)
             self.evicted += 1
 
+    def clear(self, before_ns: int) -> None:
+        """Remove the orders placed before ``before_ns``: the venue has removed them all."""
+        for order_id in [i for i, order in self.orders.items() if order.ts_event < before_ns]:
+            self.take(order_id, None)
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the best bid is at or above the best ask."""
+        bids, asks = self.bids.prices, self.asks.prices
+        return bool(bids and asks and bids[-1] >= -asks[-1])
+
+    @property
+    def crossed_by_both_sides(self) -> bool:
+        """Whether the book is crossed and no single side can be stale.
+
+        A stale side is older than all orders that it crosses: a venue that matches would not let
+        them rest. If each side has a crossing order that is newer than one of the other side, the
+        orders have not been matched.
+        """
+        if not self.crossed:
+            return False
+        bid, ask = self.bids.prices[-1], -self.asks.prices[-1]
+        orders = self.orders.values()
+        buying = [order.ts_event for order in orders if order.is_buy and order.price >= ask]
+        selling = [order.ts_event for order in orders if not order.is_buy and order.price <= bid]
+        return max(buying) > min(selling) and max(selling) > min(buying)
+
     def uncross(self, before_ns: int, doubtful: Container[str] = ()) -> None:
         """Drop crossing orders until the book is no longer crossed.
 
-        A matching venue cannot have a crossed book at rest: the feed lost the end of an order. An
-        order whose end was published before it is ``doubtful``: of those the newest is dropped
-        first. Otherwise the oldest crossing orders are the stale ones. Only orders placed before
-        ``before_ns`` are dropped, because the trades of a newer order may still be in transit.
+        A venue that matches continuously cannot have a crossed book at rest: the feed lost the end
+        of an order. An order whose end was published before it is ``doubtful``: of those the newest
+        is dropped first. Otherwise the oldest crossing orders are the stale ones. Only orders
+        placed before ``before_ns`` are dropped, because the trades of a newer order may still be in
+        transit.
         """
         bids, asks = self.bids.prices, self.asks.prices
         if not bids or not asks or bids[-1] < -asks[-1]:

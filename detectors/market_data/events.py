@@ -44,7 +44,8 @@ class Kind(enum.IntEnum):
     REFERENCE = 3
     MARGIN = 4
     POSITION = 5
-    LATE = 6
+    STATUS = 6
+    LATE = 7
 
 
 class Order(Struct, frozen=True, kw_only=True, gc=False):
@@ -141,7 +142,27 @@ class Position(Struct, frozen=True, kw_only=True, gc=False):
     liquidation_price: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
 
 
-Event = Order | Cancel | Trade | Reference | Margin | Position
+State = Literal["open", "auction", "halted", "closed", "expired", "book_cleared"]
+
+
+class Status(Struct, frozen=True, kw_only=True, gc=False):
+    """A change of a symbol's trading state, as the venue announces it.
+
+    The state lasts until the next status of the symbol, or until ``until`` if that is earlier: the
+    symbol is then open. ``book_cleared`` is not a state: the venue has removed all resting orders,
+    and the state stays as it is.
+    """
+
+    kind: ClassVar[Kind] = Kind.STATUS
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    state: State
+    until: Nanoseconds | None = None
+
+
+Event = Order | Cancel | Trade | Reference | Margin | Position | Status
 
 
 class Late(Struct, frozen=True, kw_only=True, gc=False):

@@ -92,9 +92,9 @@ def _add_replay(subcommands: "Subcommands") -> None:
         commands.replay,
         summary="run the detection over recorded files",
         description="Reads DIR/orders.ndjson, cancels.ndjson and trades.ndjson at full speed, and "
-        "references.ndjson, margins.ndjson and positions.ndjson if they exist. Each file may also "
-        "be .ndjson.gz or .ndjson.zst. The same files always give the same alerts: those that the "
-        "service would have raised. Prints a summary table at the end.",
+        "references.ndjson, margins.ndjson, positions.ndjson and statuses.ndjson if they exist. "
+        "Each file may also be .ndjson.gz or .ndjson.zst. The same files always give the same "
+        "alerts: those that the service would have raised. Prints a summary table at the end.",
         epilog="""\
 examples:
   foreshock simulate day --scenario cascade && foreshock replay day

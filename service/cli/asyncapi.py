@@ -49,6 +49,7 @@ _SUMMARIES = {
     "references": "Prices and rates that the venue computes.",
     "margins": "The venue's margin parameters.",
     "positions": "Positions of accounts after a change.",
+    "statuses": "Trading states of symbols. A symbol is judged only while it is open.",
 }
 _DEAD_LETTER_HEADERS: dict[str, Any] = {
     "foreshock.topic": {"type": "string", "description": "topic of the original record"},

@@ -53,11 +53,24 @@ class Partition:
         self.committed: dict[TopicPartition, int] = {}
         self.last_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self.idleness = Idleness(self.inputs, task.aligner)
+        self._idle_since: float | None = None
         self.paused: set[TopicPartition] = set()
         self.restored_in_seconds = 0.0
         self._due: dict[str, float] = {}
         self._sent_alerts: list[tuple[int, asyncio.Future[RecordMetadata]]] = []
         self._sent_snapshots: list[tuple[str, Sequence[asyncio.Future[RecordMetadata]]]] = []
+
+    def idle_ns(self, now: float) -> int:
+        """For how long all topics have been idle without a break, as seen at each call.
+
+        ``now`` is in monotonic seconds. The result is in nanoseconds; 0 if a topic is not idle.
+        """
+        if not self.task.aligner.all_idle:
+            self._idle_since = None
+            return 0
+        if self._idle_since is None:
+            self._idle_since = now
+        return int((now - self._idle_since) * 1e9)
 
     def read(self) -> dict[TopicPartition, int]:
         """Return the offset of the next record to read from each topic."""

@@ -30,7 +30,7 @@ from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.kafka.watching.watches import Watches
 from service.pipeline.log_time import BY_BROKER, usable_ms
-from service.pipeline.output import Watcher
+from service.pipeline.output import Output, Watcher
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
 
@@ -298,23 +298,30 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             await self._reading.follow(partition)
             answers = self._reading.answers(partition)
             if partition.idleness.update(answers, idle_after, answer_within) or number in touched:
-                output = partition.task.advance()
-                await self._refusals.set_aside(number, output, partition.task.aside)
-                sent = await self._clients.publisher.publish(number, output)
-                for alert, future in sent:
-                    self._clients.on_alert(number, alert)
-                    if alert.status == "firing":
-                        self._counters.incidents[alert.detector, alert.severity] += 1
-                    partition.expect_alert(alert.ts_event, future)
-                for symbol in output.forgotten:
-                    # A held snapshot would be written after this deletion.
-                    self._saving.drop(partition, symbol)
-                    await self._clients.publisher.forget(number, partition.forget(symbol))
-                if self._watcher is not None:
-                    self._watcher.take(number, output)
+                await self._publish(partition, partition.task.advance())
+            if idle_ns := partition.idle_ns(time.monotonic()):
+                resolved = partition.task.rest(idle_ns)
+                if resolved != Output():
+                    await self._publish(partition, resolved)
             pause, resume = partition.limit_buffers(self._settings.limits.buffered_events)
             consumer.pause(*pause)
             consumer.resume(*resume)
+
+    async def _publish(self, partition: Partition, output: Output) -> None:
+        """Publish the output of a step of a partition."""
+        number = partition.number
+        await self._refusals.set_aside(number, output, partition.task.aside)
+        for alert, future in await self._clients.publisher.publish(number, output):
+            self._clients.on_alert(number, alert)
+            if alert.status == "firing":
+                self._counters.incidents[alert.detector, alert.severity] += 1
+            partition.expect_alert(alert.ts_event, future)
+        for symbol in output.forgotten:
+            # A held snapshot would be written after this deletion.
+            self._saving.drop(partition, symbol)
+            await self._clients.publisher.forget(number, partition.forget(symbol))
+        if self._watcher is not None:
+            self._watcher.take(number, output)
 
     async def _feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
         stream = partition.inputs[tp]

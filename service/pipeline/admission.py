@@ -7,7 +7,7 @@ and Wherry, 1994). A symbol past its warm-up makes room for a new one only after
 events.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from detectors.symbol import SymbolMonitor
 from service.pipeline.set_aside import SetAside
@@ -87,6 +87,17 @@ def symbols_to_evict(
             on_probation.append(symbol)
     on_probation.sort(key=lambda symbol: _eviction_order(monitors[symbol]))
     return [*idle, *on_probation][:excess]
+
+
+def expired(
+    monitors: Mapping[str, SymbolMonitor], before_ns: int, besides: Container[str]
+) -> list[str]:
+    """Return the symbols that expired by ``before_ns``, without those in ``besides``."""
+    return [
+        symbol
+        for symbol, monitor in monitors.items()
+        if monitor.trading.expired_ns(before_ns) is not None and symbol not in besides
+    ]
 
 
 def _eviction_order(monitor: SymbolMonitor) -> tuple[int, int]:

@@ -15,7 +15,7 @@ takes the earliest place that is left, and is marked.
 
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -43,6 +43,18 @@ class Position(Struct, frozen=True):
 
     watermark_ns: int
     streams: Mapping[str, StreamPosition]
+
+
+def earliest(here: Position, others: Iterable[Position]) -> Position:
+    """Return the earliest watermark and the earliest position of each topic of ``here``."""
+    watermark_ns = here.watermark_ns
+    streams = dict(here.streams)
+    for position in others:
+        watermark_ns = min(watermark_ns, position.watermark_ns)
+        for stream, its in position.streams.items():
+            if its.start < streams[stream].start:
+                streams[stream] = its
+    return Position(watermark_ns, streams)
 
 
 class _Chunk(Struct, gc=False):
@@ -187,6 +199,10 @@ class Aligner:
     def all_idle(self) -> bool:
         """Whether all topics are idle: the watermark waits for none of them."""
         return all(its.idle for its in self._streams.values())
+
+    def pass_to(self, watermark_ns: int) -> None:
+        """Advance the watermark while all topics are idle and all events are released."""
+        self.watermark_ns = max(self.watermark_ns, watermark_ns)
 
     def reads(self, stream: str) -> bool:
         """Return whether a topic is one of the merged topics."""

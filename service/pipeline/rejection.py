@@ -25,6 +25,7 @@ Reason = Literal[
     "out_of_range",
     "unknown_side",
     "unknown_order_type",
+    "unknown_state",
     "too_old",
     "in_the_future",
     "set_aside",
@@ -50,6 +51,11 @@ _NONPOSITIVE = "for symbols with such prices, set instruments.allow_nonpositive_
 MAX_AHEAD_SECONDS = 60
 """How far after its record's timestamp an event may be dated by default, in seconds."""
 
+_UNKNOWN: Mapping[str, Reason] = {
+    "side": "unknown_side",
+    "type": "unknown_order_type",
+    "state": "unknown_state",
+}
 _AT = " - at `$."
 _MISSING = re.compile(r"missing required field `(?P<field>.+)`")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -181,7 +187,7 @@ class Explainer:
         if raw == b"null":
             return "missing_field"
         if complaint.startswith("Invalid enum value"):
-            return "unknown_side" if own_name == "side" else "unknown_order_type"
+            return _UNKNOWN[own_name]
         if "got `" in complaint:
             return "wrong_type"
         if "of length" in complaint:

@@ -17,13 +17,17 @@ from detectors.market_data.events import Event
 from detectors.parameters import Parameters
 from detectors.state import capture
 from detectors.symbol import SymbolMonitor
-from service.pipeline.admission import IDLE_NS, Admitted, BookLimit, newcomers, symbols_to_evict
-from service.pipeline.align import Aligner, Position, StreamPosition
-from service.pipeline.arrivals import Arrivals, active_since
+from service.pipeline import admission
+from service.pipeline.admission import IDLE_NS, Admitted, BookLimit
+from service.pipeline.align import Aligner, Position, StreamPosition, earliest
+from service.pipeline.arrivals import Arrivals
 from service.pipeline.emission import Emission
 from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally
 from service.pipeline.set_aside import SetAside
+from service.pipeline.silences import check_silence
 from service.pipeline.snapshot import Snapshot, monitor_of
+
+MINUTE_NS = 60_000_000_000
 
 _ts_event = attrgetter("ts_event")
 
@@ -48,6 +52,8 @@ class PartitionTask:
         The counters to increment.
     max_orders, max_waiting
         See ``BookLimit`` and ``Aligner``.
+    expired_retention_ns
+        The event time after its expiry for which the state of a symbol is kept, in nanoseconds.
     priors
         The priors of a new symbol while the partition has too few peers to learn them from.
     sets_aside
@@ -65,6 +71,7 @@ class PartitionTask:
         tally: Tally,
         max_orders: int = sys.maxsize,
         max_waiting: int = sys.maxsize,
+        expired_retention_ns: int = IDLE_NS,
         priors: PeerPriors | None = None,
         sets_aside: bool = False,
     ) -> None:
@@ -72,6 +79,7 @@ class PartitionTask:
         self.parameters = parameters
         self.detectors = detectors
         self.max_symbols = max_symbols
+        self.expired_retention_ns = expired_retention_ns
         self._book_limit = BookLimit(max_orders)
         self.tally = tally
         self.aside = SetAside(self._forget if sets_aside else None)
@@ -159,8 +167,9 @@ class PartitionTask:
             run = events[start:stop] if stop - start < len(events) else events
             self._close_bars(bar_end - bar_ns, before, output)
             if bar_end > self._newest_bar:
+                minute_begins = bar_end // MINUTE_NS > self._newest_bar // MINUTE_NS
                 self._newest_bar = bar_end
-                self._evict(output)
+                self._evict(output, minute_begins)
             open_bar = self._open_bars.setdefault(bar_end, {})
             admit = partial(self._admit, bar_end // HOUR_NS, open_bar)
             touched = Admitted(admit, self.aside)
@@ -193,11 +202,30 @@ class PartitionTask:
             bar.pop(symbol, None)
         self._unsaved.pop(symbol, None)
 
+    def rest(self, idle_ns: int) -> Output:
+        """Resolve the incidents whose quiet time is over, although no event arrives.
+
+        All topics have been idle for ``idle_ns`` nanoseconds of the wall clock. An open bar is
+        closed first, because an alarm in it prolongs the incident; later events of this bar are
+        late. The alerts do not depend on ``idle_ns``: the next event would cause the same alerts.
+        """
+        output = Output()
+        now_ns = self.aligner.watermark_ns + idle_ns
+        ends = [self.monitors[symbol].resolves_ns for symbol in self.emission.with_incident]
+        if idle_ns < self.parameters.quiet_ns or min(ends, default=now_ns + 1) > now_ns:
+            return output
+        before = self.aligner.position()
+        if self._open_bars:
+            self.aligner.pass_to(max(self._open_bars))
+            self._close_bars(self.aligner.watermark_ns, before, output)
+        self._resolve_all(now_ns, before, output)
+        return output
+
     def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
         """Return the monitor of a symbol with an event in the open bar; None without room."""
         monitor = self.monitors.get(symbol)
         if monitor is None:
-            if len(self.monitors) >= self.max_symbols + newcomers(self.max_symbols):
+            if len(self.monitors) >= self.max_symbols + admission.newcomers(self.max_symbols):
                 return None
             monitor = SymbolMonitor(
                 symbol,
@@ -219,12 +247,17 @@ class PartitionTask:
             self._peer_priors = (hour, {**self._default_priors, **pooled})
         return self._peer_priors[1]
 
-    def _evict(self, output: Output) -> None:
-        """Evict the symbols above the limit when a bar begins."""
+    def _evict(self, output: Output, minute_begins: bool) -> None:
+        """Drop symbols above the limit, or expired long ago, when a bar begins."""
         idle_bar = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
-        for symbol in symbols_to_evict(self.monitors, self.max_symbols, idle_bar):
+        evicted = admission.symbols_to_evict(self.monitors, self.max_symbols, idle_bar)
+        self.tally.evicted_symbols += len(evicted)
+        gone: list[str] = []
+        if minute_begins:
+            gone_ns = self._newest_bar - self.expired_retention_ns
+            gone = admission.expired(self.monitors, gone_ns, evicted)
+        for symbol in (*evicted, *gone):
             self._forget(symbol)
-            self.tally.evicted_symbols += 1
             output.forgotten.append(symbol)
 
     def _close_bars(self, until_ns: int, before: Position, output: Output) -> None:
@@ -241,7 +274,12 @@ class PartitionTask:
             for symbol in symbols:
                 self._contain(symbol, self._close_bar, bar_end, delays, before, output)
             self._check_silence(self.monitors, bar_end, before, output)
-        for symbol in list(self.emission.with_incident):
+        self._resolve_all(until_ns, before, output)
+
+    def _resolve_all(self, until_ns: int, before: Position, output: Output) -> None:
+        """Resolve the incidents whose quiet time is over, in the order of their ends."""
+        with_incident = self.emission.with_incident
+        for symbol in sorted(with_incident, key=lambda s: self.monitors[s].resolves_ns):
             self._contain(symbol, self._resolve, until_ns, before, output)
 
     def _close_bar(
@@ -274,27 +312,7 @@ class PartitionTask:
         self, symbols: Iterable[str], at_ns: int, before: Position, output: Output
     ) -> None:
         """Find which of these symbols are silent while others are active."""
-        monitors = self.monitors
-        watched = (monitors[symbol] for symbol in symbols if symbol in monitors)
-        due = [monitor for monitor in watched if monitor.feed.checks.due_ns <= at_ns]
-        if not due:
-            return
-        active_since_ns = active_since(monitors.values(), at_ns)
-        for monitor in due:
-            self._contain(
-                monitor.symbol, self._find_silence, at_ns, active_since_ns, before, output
-            )
-
-    def _find_silence(
-        self,
-        monitor: SymbolMonitor,
-        at_ns: int,
-        active_since_ns: int,
-        before: Position,
-        output: Output,
-    ) -> None:
-        alerts = monitor.feed.check_silence(at_ns, active_since_ns)
-        if monitor.feed.active:
+        for monitor, alerts in check_silence(self.monitors, symbols, at_ns, self._contain):
             self._unsaved.setdefault(monitor.symbol, before)
             self.emission.emit(monitor, alerts, output)
 
@@ -334,15 +352,8 @@ class PartitionTask:
 
     def resume_position(self) -> Position:
         """Return the position from which the saved snapshots allow everything to be rebuilt."""
-        current = self.aligner.position()
-        watermark_ns = current.watermark_ns
-        streams = dict(current.streams)
-        for position in (*self._unsaved.values(), *self._saving.values()):
-            watermark_ns = min(watermark_ns, position.watermark_ns)
-            for stream, start in position.streams.items():
-                if start.start < streams[stream].start:
-                    streams[stream] = start
-        return Position(watermark_ns, streams)
+        unsaved = (*self._unsaved.values(), *self._saving.values())
+        return earliest(self.aligner.position(), unsaved)
 
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
         """Return a monitor that continues from a snapshot. Inconsistent content raises."""

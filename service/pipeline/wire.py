@@ -25,6 +25,7 @@ from detectors.market_data.events import (
     Order,
     Position,
     Reference,
+    Status,
     Trade,
 )
 from service.pipeline.log_time import log_time_ns
@@ -45,6 +46,7 @@ STREAMS: Mapping[str, type[Event]] = {
     "references": Reference,
     "margins": Margin,
     "positions": Position,
+    "statuses": Status,
 }
 """The streams of events by name, in the order of ``detectors.market_data.events.Kind``."""
 
@@ -54,6 +56,9 @@ REQUIRED_STREAMS = ("orders", "cancels", "trades")
 them."""
 
 _Price = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+_TIMES = ("ts_event", "until")
+"""The fields that are in the venue's unit of time."""
+
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -151,6 +156,8 @@ class Decoder:
         if self._scale != 1:
             for event in decoded.events:
                 msgspec.structs.force_setattr(event, "ts_event", event.ts_event * self._scale)
+                if isinstance(event, Status) and event.until is not None:
+                    msgspec.structs.force_setattr(event, "until", event.until * self._scale)
         return decoded
 
     def _latest(self, arrived_ms: int) -> int:
@@ -259,7 +266,7 @@ def event_class(
     definitions: list[Any] = []
     for field in msgspec.structs.fields(event):
         annotation = field.type
-        if field.name == "ts_event":
+        if field.name in _TIMES:
             # Rounded up: a time before the bound must not pass.
             earliest = -(-EARLIEST_NS // scale)
             annotation = Annotated[int, Meta(ge=earliest, le=LATEST_NS // scale)]
@@ -267,6 +274,8 @@ def event_class(
             annotation = _Price if field.required else _Price | None
         if zero_cancels and field.name == "quantity":
             annotation = Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None
+            if not field.required:
+                annotation = annotation | None
         default = () if field.required else (field.default,)
         definitions.append((field.name, annotation, *default))
     subclass = msgspec.defstruct(

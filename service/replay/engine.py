@@ -17,6 +17,7 @@ from detectors.incidents.alerts import Alert, Severity
 from detectors.incidents.kind import kind
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from detectors.incidents.market_wide import MarketMonitor
+from detectors.market_data.events import LATEST_NS
 from detectors.symbol import mean_budget_per_day
 from service.errors import OperatorError
 from service.pipeline.output import Output, Tally
@@ -29,6 +30,8 @@ from service.report.sections import About
 from service.report.summary import Summary, misfit_lines, quantity_misfits, table
 from service.settings.assembly import decoders, market_monitor, partition_task
 from service.settings.types import Settings
+
+_FOR_EVER_NS = LATEST_NS
 
 
 class _Stream:
@@ -82,6 +85,7 @@ def outputs(
             rejections.update(rejection.reason for rejection in decoded.rejections)
         progress.update(bar, completed=sum(s.reader.position for s in streams.values()))
         yield task.advance()
+    yield task.rest(_FOR_EVER_NS)  # nothing comes any more
     summary.read = sum(stream.lines for stream in streams.values())
     summary.rejected = rejections.total()
     summary.rejections = dict(rejections)

@@ -11,11 +11,18 @@ from detectors.incidents.suppression import Override, Suppression, Window
 from detectors.market_data.quantities import QuantityMeaning
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
+from detectors.venue.calendar import Calendar, Expiry, Session
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import STREAMS, Decoder
 from service.settings.time_zones import utc_offsets
-from service.settings.types import Day, FeedSettings, MaintenanceSettings, Settings
+from service.settings.types import (
+    CalendarSettings,
+    Day,
+    FeedSettings,
+    MaintenanceSettings,
+    Settings,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
@@ -48,6 +55,7 @@ def parameters(settings: Settings) -> Parameters:
             cancels=settings.quantities.cancels,
             fills=settings.quantities.fills,
         ),
+        calendar=calendar(settings),
     )
 
 
@@ -80,11 +88,30 @@ def suppression(settings: Settings) -> Suppression:
         )
         for entry in settings.overrides
     )
-    return Suppression(tuple(overrides), tuple(map(_window, settings.maintenance)))
+    windows = (_window(entry, entry.detectors, entry.reason) for entry in settings.maintenance)
+    return Suppression(tuple(overrides), tuple(windows))
 
 
-def _window(entry: MaintenanceSettings) -> Window:
-    """Convert a maintenance window, checked to be one-time or weekly, to whole nanoseconds."""
+def calendar(settings: Settings) -> Calendar:
+    """Return the sessions and expiries of symbols."""
+    sessions, expiries = [], []
+    for entry in settings.calendar:
+        if entry.state is not None:
+            sessions.append(Session(window=_window(entry), state=entry.state))
+        if entry.expiry_in_name is not None:
+            time_ns = _ns(_time_of_day(entry.expiry_time or "00:00"))
+            expiries.append(
+                Expiry(symbols=entry.symbols, name_format=entry.expiry_in_name, time_ns=time_ns)
+            )
+    return Calendar(tuple(sessions), tuple(expiries))
+
+
+def _window(
+    entry: MaintenanceSettings | CalendarSettings,
+    detectors: tuple[str, ...] | None = None,
+    reason: str = "",
+) -> Window:
+    """Convert a window, checked to be one-time or weekly, to whole nanoseconds."""
     if entry.from_ is not None and entry.until is not None:
         begins = [entry.from_]
         length = entry.until - entry.from_
@@ -92,19 +119,23 @@ def _window(entry: MaintenanceSettings) -> Window:
         assert entry.days is not None
         assert entry.start is not None
         assert entry.minutes is not None
-        hours, minutes = map(int, entry.start.split(":"))
-        start = _A_MONDAY + timedelta(hours=hours, minutes=minutes)
+        start = _A_MONDAY + _time_of_day(entry.start)
         begins = [start + timedelta(days=get_args(Day).index(day)) for day in entry.days]
         length = timedelta(minutes=entry.minutes)
     return Window(
         symbols=entry.symbols,
-        detectors=entry.detectors or (),
+        detectors=detectors or (),
         begins_ns=tuple(_ns(begin - _EPOCH) for begin in begins),
         length_ns=_ns(length),
         weekly=entry.days is not None,
         offsets=utc_offsets(entry.time_zone) if entry.time_zone is not None else (),
-        reason=entry.reason,
+        reason=reason,
     )
+
+
+def _time_of_day(text: str) -> timedelta:
+    hours, minutes = map(int, text.split(":"))
+    return timedelta(hours=hours, minutes=minutes)
 
 
 def _ns(length: timedelta) -> int:
@@ -123,6 +154,7 @@ def partition_task(
         max_symbols=settings.limits.symbols,
         max_orders=settings.limits.total_resting_orders,
         max_waiting=settings.limits.buffered_events,
+        expired_retention_ns=round(settings.state.expired_seconds * 1e9),
         tally=tally,
         sets_aside=sets_aside,
     )
@@ -135,6 +167,7 @@ def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
     ``detectors.reconfigure``.
     """
     task.parameters = parameters(settings)
+    task.expired_retention_ns = round(settings.state.expired_seconds * 1e9)
     for monitor in task.monitors.values():
         reconfigure(monitor, task.parameters)
 

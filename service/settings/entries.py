@@ -1,4 +1,4 @@
-"""The lists of a configuration file, ``[[overrides]]`` and ``[[maintenance]]``: read and shown.
+"""The lists of a configuration file: ``[[overrides]]``, ``[[maintenance]]``, ``[[calendar]]``.
 
 The name of an entry is its list and its index, from 0: ``maintenance[1]``. An error names the entry
 and the field, and says which value is valid.
@@ -13,13 +13,19 @@ import msgspec
 from detectors.catalogue import NAMES
 from service.describe import expected, shortened, shown
 from service.settings.time_zones import zone_names
-from service.settings.types import MaintenanceSettings, OverrideSettings, Settings
+from service.settings.types import (
+    CalendarSettings,
+    MaintenanceSettings,
+    OverrideSettings,
+    Settings,
+)
 
-Entry = OverrideSettings | MaintenanceSettings
+Entry = OverrideSettings | MaintenanceSettings | CalendarSettings
 
 ENTRY_TYPES: dict[str, type[Entry]] = {
     "overrides": OverrideSettings,
     "maintenance": MaintenanceSettings,
+    "calendar": CalendarSettings,
 }
 
 _ONCE = ("from", "until")
@@ -89,6 +95,9 @@ def _field_errors(
 
 def _conflicts(entry: Entry, place: str) -> Iterator[str]:
     """Yield the errors between fields of an entry, and unknown detectors."""
+    if isinstance(entry, CalendarSettings):
+        yield from _calendar_conflicts(entry, place)
+        return
     for name in entry.detectors or ():
         if name not in NAMES:
             close = difflib.get_close_matches(name, NAMES, n=1)
@@ -112,7 +121,23 @@ def _override_conflicts(entry: OverrideSettings, place: str) -> Iterator[str]:
         )
 
 
-def _window_conflicts(entry: MaintenanceSettings, place: str) -> Iterator[str]:
+def _calendar_conflicts(entry: CalendarSettings, place: str) -> Iterator[str]:
+    """Yield the errors of an entry that gives neither a state with its times nor an expiry."""
+    timed = any(
+        getattr(entry, name) is not None
+        for name in ("from_", "until", "days", "start", "minutes", "time_zone")
+    )
+    if entry.state is not None:
+        yield from _window_conflicts(entry, place)
+    elif timed:
+        yield f'.state{place}: it is missing; give it "open", "auction", "halted" or "closed"'
+    elif entry.expiry_in_name is None:
+        yield f"{place}: it sets nothing; give it state with its times, or expiry_in_name"
+    if entry.expiry_time is not None and entry.expiry_in_name is None:
+        yield f".expiry_in_name{place}: it is missing; expiry_time is for symbols with a date"
+
+
+def _window_conflicts(entry: MaintenanceSettings | CalendarSettings, place: str) -> Iterator[str]:
     present = [key for key, value in msgspec.to_builtins(entry).items() if value is not None]
     once = [key for key in _ONCE if key in present]
     weekly = [key for key in _WEEKLY if key in present]

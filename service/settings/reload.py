@@ -72,6 +72,7 @@ def applicable(running: Settings, wanted: Settings) -> Settings:
         market=wanted.market,
         overrides=wanted.overrides,
         maintenance=wanted.maintenance,
+        calendar=wanted.calendar,
     )
 
 

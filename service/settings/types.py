@@ -110,6 +110,15 @@ TimeOfDay = Annotated[
     ),
 ]
 
+NameFormat = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?=.*%[yY])(?=.*%[mb])([^%]|%[yYmbd]){1,64}$",
+        description='the date in a symbol\'s name, such as "-%d%b%y": a year (%y or %Y), a month '
+        "(%m or %b) and perhaps a day (%d)",
+    ),
+]
+
 
 def parse_labels(text: str) -> dict[str, str]:
     """Parse the labels of a setting.
@@ -163,6 +172,7 @@ class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
     references: OptionalTopic = "market.references"
     margins: OptionalTopic = "market.margins"
     positions: OptionalTopic = "market.positions"
+    statuses: OptionalTopic = "market.statuses"
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,6 +194,7 @@ class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
     references: dict[str, str] = field(default_factory=dict)
     margins: dict[str, str] = field(default_factory=dict)
     positions: dict[str, str] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
 
 
 class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -259,6 +270,7 @@ class StateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     snapshot_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 30.0
     commit_seconds: Annotated[float, Meta(ge=0.1, le=3_600)] = 5.0
     warmup_window_seconds: Annotated[float, Meta(ge=0, le=604_800)] = 1_800.0
+    expired_seconds: Annotated[float, Meta(ge=60, le=31_536_000)] = 86_400.0
 
 
 class HttpSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -323,6 +335,21 @@ class MaintenanceSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_on
     time_zone: TimeZone | None = None
 
 
+class CalendarSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A trading state of some symbols at certain times, or their expiry by a date in their name."""
+
+    symbols: Symbols
+    state: Literal["open", "auction", "halted", "closed"] | None = None
+    from_: Moment | None = field(default=None, name="from")
+    until: Moment | None = None
+    days: Days | None = None
+    start: TimeOfDay | None = None
+    minutes: Annotated[int, Meta(ge=1, le=10_080)] | None = None
+    time_zone: TimeZone | None = None
+    expiry_in_name: NameFormat | None = None
+    expiry_time: TimeOfDay | None = None
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings. Loaded settings are valid by their types."""
 
@@ -344,6 +371,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = field(default_factory=LogSettings)
     overrides: tuple[OverrideSettings, ...] = ()
     maintenance: tuple[MaintenanceSettings, ...] = ()
+    calendar: tuple[CalendarSettings, ...] = ()
+
+
+_STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions")
+"""The streams of the fingerprint: a stream that was added later is not in it."""
+
+_Topics = msgspec.defstruct("_Topics", [(name, str) for name in _STREAMS])
+_Fields = msgspec.defstruct("_Fields", [(name, dict[str, str]) for name in _STREAMS])
 
 
 class _WireMeaning(Struct, frozen=True):
@@ -351,7 +386,7 @@ class _WireMeaning(Struct, frozen=True):
 
     time_unit: TimeUnit
     max_record_bytes: int
-    fields: FieldSettings
+    fields: _Fields  # type: ignore[valid-type]
 
 
 def settings_hash(settings: Settings) -> str:
@@ -372,7 +407,7 @@ def settings_hash(settings: Settings) -> str:
     detection = msgspec.to_builtins(settings.detection)
     limits = msgspec.to_builtins(settings.limits)
     meaning: dict[str, object] = {
-        "topics": settings.topics,
+        "topics": msgspec.convert(settings.topics, _Topics, from_attributes=True),
         "wire": msgspec.convert(settings.wire, _WireMeaning, from_attributes=True),
         "time": settings.time,
         "detection": {key: detection[key] for key in ("warmup_bars", "quiet_seconds")},

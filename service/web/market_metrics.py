@@ -13,6 +13,7 @@ from detectors.incidents.alerts import Severity
 from detectors.incidents.kind import of_market
 from detectors.incidents.suppression import REASON_KINDS
 from detectors.market_data.bar import NEAR_BAND, SPANS_SECONDS, Bar
+from detectors.market_data.events import State
 from detectors.market_data.leverage_baselines import excess_ratio, near_maximum_ratio
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters
@@ -89,6 +90,17 @@ def market(counters: ConsumerCounters, monitors: Sequence[SymbolMonitor]) -> Ite
         "sparse_symbols",
         "Symbols that are not judged because they have too few events.",
         sum(monitor.too_sparse for monitor in monitors),
+    )
+    yield gauge(
+        "paused_symbols",
+        "Symbols that did not trade continuously in their last bar: they are not judged.",
+        sum(monitor.paused for monitor in monitors),
+    )
+    yield counter(
+        "statuses",
+        "Statuses received from the venue, by trading state.",
+        {(state,): counts.statuses.get(state, 0) for state in get_args(State)},
+        ["state"],
     )
     yield gauge("resting_orders", "Orders in the books.", sum(len(m.book.orders) for m in monitors))
     yield gauge(

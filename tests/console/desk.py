@@ -32,7 +32,7 @@ CASCADE_SEED = 3
 CALM_SECONDS, STRESS_SECONDS, CASCADE_SECONDS = 460, 500, 1_100
 """When the cascade's market is calm, when it has been warned of, and when it has come."""
 
-BY_KIND = ("orders", "cancels", "trades", "references", "margins", "positions")
+BY_KIND = ("orders", "cancels", "trades", "references", "margins", "positions", "statuses")
 """The stream of each kind of event."""
 
 

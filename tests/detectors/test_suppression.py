@@ -8,6 +8,7 @@ import pytest
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.suppression import (
+    REOPENING_NS,
     WEEK_NS,
     Limits,
     Override,
@@ -192,7 +193,9 @@ def test_a_window_comes_before_the_rules_and_tells_its_reason():
     dearer = top("spread", 2.0, 1.0)
     why = suppressed_because(its, THIN_BOOK, dearer, MONDAY)
     assert why == ("maintenance", "maintenance: upgrade")
-    assert suppressed_because(its, THIN_BOOK, dearer, MONDAY + HOUR).kind == "direction"
+    after = MONDAY + HOUR + REOPENING_NS
+    assert suppressed_because(its, THIN_BOOK, dearer, after - 1) == why
+    assert suppressed_because(its, THIN_BOOK, dearer, after).kind == "direction"
 
 
 def test_a_window_is_for_the_symbols_and_detectors_that_it_names():
@@ -268,9 +271,11 @@ def test_a_suppressed_alarm_opens_nothing_and_is_marked():
     }
 
 
-def test_the_bar_that_begins_as_a_window_ends_is_judged_again():
+def test_the_end_of_a_window_is_a_reopening_and_a_minute_later_alarms_count_again():
     player = Player(window(MONDAY, 20 * SECOND))
     player.play(20, "thin_book")
+    signal = player.play(60, "thin_book")
+    assert signal.detectors["thin_book"].suppressed == "maintenance: upgrade"
     assert player.alerts == []
     signal = player.play(1, "thin_book")
     assert player.alerts == [("firing", "warning")]

@@ -1,9 +1,12 @@
 """Cases as bytes: the fuzzer's input, and its decoding into events and records."""
 
+from typing import get_args
+
 import msgspec
 from msgspec import Struct
 
 from detectors.market_data.events import (
+    LATEST_NS,
     MAX_NUMBER,
     MIN_NUMBER,
     Cancel,
@@ -12,6 +15,8 @@ from detectors.market_data.events import (
     Order,
     Position,
     Reference,
+    State,
+    Status,
     Trade,
 )
 from service.pipeline.wire import STREAMS
@@ -31,6 +36,7 @@ PRICES = [
 ]  # fmt: skip
 QUANTITIES = [MIN_NUMBER, 1e-18, 1e-9, 0.1, 0.2, 0.3, 1.0, 3.0, 1e6, 1e12, MAX_NUMBER]
 LEVERAGES = [None, 5e-324, 1e-9, 1.0, 2.0, 3.0, 50.0, 125.0, 10_000.0]
+STATES = get_args(State)
 RATES = [None, -100.0, -0.0, 0.0, 5e-324, 0.01, 100.0]
 STEPS_NS = [
     0, 1, 1_000, 1_000_000, 999_999_999, 1_000_000_000, 5_000_000_000, 59_999_999_999,
@@ -82,7 +88,7 @@ def _pick(values: list[float | None], code: int) -> float | None:
     return values[code % len(values)]
 
 
-def _event(kind: int, operation: bytes, at: int) -> Event:
+def _event(kind: int, operation: bytes, at: int) -> Event:  # noqa: PLR0911 - one a kind
     _, _, symbol_code, order, price, quantity, more, flags = operation
     common = {
         "ts_event": at,
@@ -116,12 +122,17 @@ def _event(kind: int, operation: bytes, at: int) -> Event:
             return Reference(**common, mark_price=mark, funding_rate=_pick(RATES, quantity))
         case 4:
             return Margin(**common, max_leverage=_pick(LEVERAGES, more))
-        case _:
+        case 5:
             return Position(
                 **common, account=account or "a", entry_price=_price(price),
                 quantity=_quantity(quantity) * (-1 if flags & 1 else 1),
                 leverage=_pick(LEVERAGES, more),
             )  # fmt: skip
+        case _:
+            until = (
+                min(LATEST_NS, common["ts_event"] + quantity * 1_000_000_000) if more & 1 else None
+            )
+            return Status(**common, state=STATES[more // 2 % len(STATES)], until=until)
 
 
 def _symbol(code: int) -> str:

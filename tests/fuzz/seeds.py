@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 
 from service.pipeline.wire import STREAMS
-from tests.fuzz.cases import CALM, NOW_NS, core_case, encoded, wire_header
+from tests.fuzz.cases import CALM, KINDS, NOW_NS, core_case, encoded, wire_header
 
 SEED = 20_260_101
 
@@ -26,7 +26,7 @@ def wire() -> Iterator[bytes]:
     """A few records of each stream. The fuzzer finds the units and mappings."""
     rng = random.Random(SEED)
     by_stream: dict[str, list[bytes]] = {stream: [] for stream in STREAMS}
-    data = bytes([0]) + b"".join(bytes([k % 6, *rng.randbytes(7)]) for k in range(60))
+    data = bytes([0]) + b"".join(bytes([k % KINDS, *rng.randbytes(7)]) for k in range(60))
     for batch in core_case(data, NOW_NS - 10**12).batches:
         for event in batch:
             by_stream[list(STREAMS)[event.kind]].append(encoded(event))

@@ -37,12 +37,13 @@ def test_a_cluster_as_it_should_be_has_no_problems():
 
 
 def test_optional_inputs_may_be_missing_or_off():
-    report = examine(DEFAULT, cluster(without=["references", "margins", "positions"]))
+    report = examine(DEFAULT, cluster(without=["references", "margins", "positions", "statuses"]))
     assert report.problems == ()
     assert [topic.key for topic in report.missing] == [
         "topics.references",
         "topics.margins",
         "topics.positions",
+        "topics.statuses",
     ]
     off = Settings(topics=TopicSettings(margins=""), outputs=OutputSettings(killswitch=""))
     assert examine(off, cluster(without=["margins", "killswitch"])).missing == ()

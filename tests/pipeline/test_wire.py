@@ -24,6 +24,7 @@ RECORDS = {
     "references": {"mark_price": 101.5},
     "margins": {"max_leverage": 50},
     "positions": {"account": "a1", "quantity": -3, "entry_price": 100},
+    "statuses": {"state": "halted", "until": NOW + 1},
 }
 
 

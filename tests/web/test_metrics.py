@@ -178,7 +178,10 @@ def test_an_incident_of_a_feed_is_none_of_the_market():
     silent = next(m for m in monitors.values() if not m.feed.active)
     before = {s: sample(suspect, "incidents_open", severity=s) for s in ("warning", "critical")}
     last = silent.feed.state.last_bar_ns
-    (opened,) = silent.feed.check_silence(last + 600 * SECOND, others_since_ns=last)
+    at = last + 600 * SECOND
+    found = silent.feed.silence(at, others_since_ns=last)
+    assert found is not None
+    (opened,) = silent.feed.report_silence(at, found)
     labels = {"symbol": silent.symbol, "detector": "feed_integrity", "severity": "warning"}
     started = sample(suspect, "incident_start_timestamp_seconds", **labels)
     assert started == pytest.approx(opened.starts_at / 1e9)

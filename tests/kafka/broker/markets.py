@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from detectors.market_data.events import Cancel, Margin, Order, Position, Reference, Trade
+from detectors.market_data.events import Cancel, Margin, Order, Position, Reference, Status, Trade
 from service.exchange.recording import simulate_to_directory
 from service.exchange.scenarios.catalogue import Scenario, scenario
 from tests.kafka.broker.rig import REQUIRED, STREAMS, Event, events
@@ -22,6 +22,7 @@ def closing(symbol: str, ts_event: int, streams: Sequence[str]) -> list[Event]:
         "references": Reference(**at),
         "margins": Margin(**at),
         "positions": Position(**at, account="last", quantity=0.0, entry_price=1.0),
+        "statuses": Status(**at, state="open"),
     }
     key = symbol.encode()
     return [Event(name, ts_event, key, msgspec.json.encode(last[name])) for name in streams]

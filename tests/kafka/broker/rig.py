@@ -29,7 +29,7 @@ from deploy.kafka.kafka import free_port
 from service.kafka.cluster.inspection import create_missing
 from service.settings.load import load_settings
 
-STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions")
+STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions", "statuses")
 REQUIRED = STREAMS[:3]
 OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
 PARTITIONS = 12
