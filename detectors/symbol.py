@@ -188,7 +188,10 @@ class SymbolMonitor:
         elapsed = index - progress.bar_index
         lull = elapsed * bar_ns > LULL_NS
         since_ns = ends_at - (bar_ns if lull else elapsed * bar_ns)
-        trading = self.trading.close_bar(since_ns, ends_at, bar_ns, self.book, flow.trades)
+        settled = progress.settled_bars > SETTLING_BARS
+        trading = self.trading.close_bar(
+            since_ns, ends_at, bar_ns, self.book, flow.trades, settled=settled
+        )
         paused = trading.paused or trading.presumed_auction or trading.reopened
         if lull or paused:
             # After these, and before the very first bar, the market is not in its usual state.

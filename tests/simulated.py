@@ -1,6 +1,6 @@
 """A simulated market of one symbol, and the detectors' output."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from detectors.catalogue import CATALOGUE
 from detectors.detector import Detector
@@ -26,6 +26,17 @@ def run_scenario(
     **more: float,
 ) -> tuple[Output, list[Truth]]:
     """The output for a scenario, with each event changed by ``change``, and the ground truth."""
+    market = scenario(name, **more)
+    published = list(simulate(market, seed=seed, symbols=1, duration_ns=seconds * SECOND))
+    truths = [event for event in published if isinstance(event, Truth)]
+    events = [change(event) for event in published if not isinstance(event, Truth)]
+    return watch(events, detectors)[0], truths
+
+
+def watch(
+    events: Sequence[Event], detectors: tuple[Detector, ...] = CATALOGUE
+) -> tuple[Output, PartitionTask]:
+    """The output for some events, and the task that watched them."""
     task = PartitionTask(
         list(STREAMS),
         Parameters(),
@@ -36,14 +47,9 @@ def run_scenario(
     )
     streams = dict(zip(Kind, STREAMS, strict=False))
     batches: dict[str, list[Event]] = {stream: [] for stream in STREAMS}
-    truths = []
-    market = scenario(name, **more)
-    for event in simulate(market, seed=seed, symbols=1, duration_ns=seconds * SECOND):
-        if isinstance(event, Truth):
-            truths.append(event)
-        else:
-            batches[streams[event.kind]].append(change(event))
-    for stream, events in batches.items():
-        task.feed(stream, events, first_offset=0, next_offset=len(events))
+    for event in events:
+        batches[streams[event.kind]].append(event)
+    for stream, batch in batches.items():
+        task.feed(stream, batch, first_offset=0, next_offset=len(batch))
         task.aligner.set_idle(stream)
-    return task.advance(), truths
+    return task.advance(), task

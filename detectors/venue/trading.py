@@ -24,6 +24,12 @@ AUCTION_BARS = 3
 PATIENCE_BARS = 10
 """The number of such bars after which orders that cross on one side only are dropped as stale."""
 
+MISSED_TRADES = 3.0
+"""The expected number of bars with a trade in this time from which their absence shows an auction:
+orders are then not dropped."""
+
+_TRADES_MEMORY_BARS = 100.0
+
 _LOOK_BACK_NS = 5_000_000_000
 
 
@@ -33,7 +39,7 @@ class TradingState(Struct):
     ``phase`` is the venue's last status, from ``since_ns`` until ``until_ns`` (0: until the next
     status); None without a status. ``paused_in_bar`` says whether the symbol was paused, or its
     book cleared, within the open bar. ``crossed_bars`` counts the last bars that ended with a
-    crossed book, without a trade.
+    crossed book, without a trade. ``traded_share`` is the usual share of bars with a trade.
     """
 
     phase: Phase | None = None
@@ -41,6 +47,7 @@ class TradingState(Struct):
     until_ns: int = 0
     paused_in_bar: bool = False
     crossed_bars: int = 0
+    traded_share: float = 0.0
 
 
 class BarTrading(NamedTuple):
@@ -127,7 +134,14 @@ class Trading:
         return since_ns
 
     def close_bar(
-        self, begins_ns: int, ends_ns: int, bar_ns: int, book: Book, trades: float
+        self,
+        begins_ns: int,
+        ends_ns: int,
+        bar_ns: int,
+        book: Book,
+        trades: float,
+        *,
+        settled: bool = True,
     ) -> BarTrading:
         """Return how the symbol traded in the bar that ends at ``ends_ns``.
 
@@ -142,6 +156,8 @@ class Trading:
             The book at the end of the bar.
         trades
             The number of trades in the bar.
+        settled
+            Whether the symbol has traded continuously for long enough to show what is usual.
         """
         state = self.state
         moments = (*range(begins_ns, ends_ns, bar_ns), ends_ns - 1)
@@ -149,6 +165,8 @@ class Trading:
         state.paused_in_bar = False
         presumed = state.crossed_bars >= AUCTION_BARS
         if paused or not book.crossed:
+            if settled and not paused:
+                state.traded_share += (bool(trades) - state.traded_share) / _TRADES_MEMORY_BARS
             state.crossed_bars = 0
             return BarTrading(paused=paused, reopened=presumed)
         if trades and state.crossed_bars:
@@ -156,7 +174,16 @@ class Trading:
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
         state.crossed_bars += 1
-        if state.crossed_bars % PATIENCE_BARS == 0 and not book.crossed_by_both_sides:
+        if self._stale(book):
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
         return BarTrading(presumed_auction=state.crossed_bars >= AUCTION_BARS)
+
+    def _stale(self, book: Book) -> bool:
+        """Whether a book that has been crossed without a trade has a stale side."""
+        state = self.state
+        return (
+            state.crossed_bars % PATIENCE_BARS == 0
+            and state.crossed_bars * state.traded_share < MISSED_TRADES
+            and not book.crossed_by_both_sides
+        )

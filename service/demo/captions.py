@@ -34,6 +34,10 @@ _INJECTIONS = {
     "frozen_cancels": "cancels do not arrive: the feed is frozen",
     "ghost_orders": "half of the cancels and trades are lost",
     "stale_references": "mark and index prices do not change",
+    "auction": "the contract is in a call auction: orders cross, and nothing trades",
+    "halt": "the venue has halted the contract",
+    "reopening_auction": "the contract reopens with an auction",
+    "expiry": "the contract expires",
     "cascade": "liquidations trigger liquidations: a cascade",
 }
 

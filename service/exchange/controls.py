@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["open", "auction", "halted", "expired"]
 
 
 class Controls:
@@ -48,14 +51,17 @@ class Controls:
         Share of the published events that never arrive.
     lost_cancels, lost_trades
         Share of the cancels and of the trades that never arrive.
+    auction, halted, expired
+        Above zero, the contract is in a call auction, is halted, or has expired.
     stale
         Above zero: arriving references repeat the prices of the first of them.
     """
 
     __slots__ = (
-        "activity", "bids", "depth", "eager_flow", "eager_share", "excitement", "haste",
-        "layering", "leverage", "lost", "lost_cancels", "lost_trades", "makers", "requotes",
-        "sell_flow", "spoofing", "spread", "stale", "stuffing", "volatility",
+        "activity", "auction", "bids", "depth", "eager_flow", "eager_share", "excitement",
+        "expired", "halted", "haste", "layering", "leverage", "lost", "lost_cancels",
+        "lost_trades", "makers", "requotes", "sell_flow", "spoofing", "spread", "stale",
+        "stuffing", "volatility",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -79,6 +85,18 @@ class Controls:
         self.lost_cancels = 0.0
         self.lost_trades = 0.0
         self.stale = 0.0
+        self.auction = 0.0
+        self.halted = 0.0
+        self.expired = 0.0
+
+    @property
+    def state(self) -> State:
+        """The trading state that the contract is in."""
+        if self.expired:
+            return "expired"
+        if self.halted:
+            return "halted"
+        return "auction" if self.auction else "open"
 
 
 @dataclass(frozen=True, slots=True)

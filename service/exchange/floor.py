@@ -127,6 +127,7 @@ class Floor:
         """Advance by ``seconds``: parameters, prices, stress, liquidations, publication."""
         market, controls = self.market, self.controls
         self.path.follow(elapsed)
+        market.enter(controls.state)
         deploy(self.makers, controls.makers, self.scheduler.after, self.rng)
         deploy_bids(self.makers, controls.bids, self.scheduler.after, self.rng)
         mid = market.mid()

@@ -153,7 +153,7 @@ def read_batches(path: Path, lines_per_batch: int = 8192) -> Iterator[list[bytes
 class EventWriter:
     """Writes events to the files of their streams in a directory, as NDJSON without null fields.
 
-    It creates the files of all six streams, even without events, so that a written directory can
+    It creates the files of all streams, even without events, so that a written directory can
     be recognised. Use it as a context manager.
 
     Parameters

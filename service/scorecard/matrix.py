@@ -50,6 +50,9 @@ MUST_NOT_ALARM = (
     "long_lull",
     "quiet_listing",
     "feed_gap",
+    "auction",
+    "halt",
+    "expiry",
 )
 """The scenarios in which every alarm is false."""
 

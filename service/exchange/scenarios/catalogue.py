@@ -194,6 +194,19 @@ SCENARIOS: dict[str, Entry] = {
         start_seconds=840.0,
         length_seconds=600.0,
     ),
+    "auction": Entry(
+        "one symbol is in a call auction for five minutes: its book crosses, and nothing trades",
+        sessions.auction,
+        length_seconds=300.0,
+    ),
+    "halt": Entry(
+        "one symbol is halted for five minutes, and reopens with an auction",
+        sessions.halt,
+        length_seconds=300.0,
+    ),
+    "expiry": Entry(
+        "some symbols expire at the same moment", sessions.expiry, length_seconds=300.0
+    ),
 }
 """Every scenario by name. Append new ones at the end: a scorecard's seeds depend on the position.
 """

@@ -87,3 +87,33 @@ def activity_regime(
         Ramp("activity", end, end + 60, 1.0),
     )
     return (Episode("activity_regime", start, end, strength, ramps, symbols),)
+
+
+def auction(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
+    """A call auction: orders rest and cross, and trade at one price when it ends.
+
+    Traders go on as usual, so that the book crosses within seconds.
+    """
+    return (_state("auction", "auction", strength, start, length, symbols),)
+
+
+def halt(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
+    """The venue halts a contract, takes no orders, and reopens it with an auction."""
+    return (
+        _state("halt", "halted", strength, start, length, symbols),
+        _state("reopening_auction", "auction", strength, start + length, length / 4, symbols),
+    )
+
+
+def expiry(strength: float, start: float, length: float, symbols: Symbols) -> tuple[Episode, ...]:
+    """Contracts expire, all at once; ``length`` is that of the episode, they do not come back."""
+    ramps = (Ramp("expired", start, start, 1.0),)
+    return (Episode("expiry", start, start + length, strength, ramps, symbols),)
+
+
+def _state(
+    kind: str, parameter: str, strength: float, start: float, length: float, symbols: Symbols
+) -> Episode:
+    end = start + length
+    ramps = (Ramp(parameter, start, start, 1.0), Ramp(parameter, end, end, 0.0))
+    return Episode(kind, start, end, strength, ramps, symbols)

@@ -126,6 +126,28 @@ class OrderBook:
                 del opposite.levels[best]
         return fills, expired
 
+    def auction(self) -> list[tuple[RestingOrder, Fill]]:
+        """Trade everything that crosses at one price, the best order of each side first.
+
+        The price lies between the last two orders that trade. The result has the bid and the fill
+        of the ask for each trade; the orders keep what is left of them.
+        """
+        pairs: list[tuple[RestingOrder, RestingOrder, int]] = []
+        while True:
+            bid, ask = self.bids.best(), self.asks.best()
+            if bid is None or ask is None or bid < ask:
+                break
+            price = (bid + ask) // 2
+            buyer = next(iter(self.bids.levels[bid].values()))
+            seller = next(iter(self.asks.levels[ask].values()))
+            lots = min(buyer.lots, seller.lots)
+            pairs.append((buyer, seller, lots))
+            for order in (buyer, seller):
+                order.lots -= lots
+                if not order.lots:
+                    (self.bids if order is buyer else self.asks).remove(order)
+        return [(buyer, Fill(seller, price, lots)) for buyer, seller, lots in pairs]
+
     def rest(self, order: RestingOrder) -> None:
         """Add an order at the end of its price's queue. The caller has matched it first."""
         (self.bids if order.side == BUY else self.asks).add(order)

@@ -8,8 +8,10 @@ from detectors.market_data.events import (
     Position,
     Reference,
     Side,
+    Status,
     Trade,
 )
+from service.exchange.controls import State
 from service.exchange.measures import CascadeMeter
 from service.exchange.venue.contracts import Contract
 from service.exchange.venue.ledger import Holding
@@ -21,6 +23,9 @@ MESSAGE_GAP_NS = 1_000
 PRICE_BAND = 0.05
 """Maximum distance of a market order's price from the mark price; venues protect takers this way.
 """
+
+AUCTION_BAND = 0.002
+"""How far from the mark price an order to trade at once goes in an auction."""
 
 PREMIUM_CAP = 0.05
 """The mark price stays within this of the index, as on 01 Exchange (mark / index in 0.95-1.05)."""
@@ -70,6 +75,9 @@ class Market:
         impact stays finite in an empty book.
     liveliness
         Current activity of all participants, relative to the average.
+    state
+        The trading state. In an auction orders rest and nothing trades. In a halt no orders are
+        accepted. An expired contract publishes nothing.
     changed
         Margined holdings that traded since the risk engine's last check.
     """
@@ -90,6 +98,8 @@ class Market:
         self.near_lots = self.least_near_lots = 1.0
         self.open_lots = 0
         self.liveliness = 1.0
+        self.state: State = "open"
+        self._until_auction: list[RestingOrder] = []
         self.changed: dict[Holding, None] = {}
         self._last_mid = contract.price
         self._premium = 0.0
@@ -110,12 +120,29 @@ class Market:
         """The makers' estimate of the contract's value."""
         return self.index * (1 + self.belief)
 
+    def enter(self, state: State) -> None:
+        """Go into a trading state, and publish it. What crosses trades when an auction ends."""
+        if self.state in (state, "expired"):
+            return
+        if self.state == "auction":
+            self._end_auction()
+        self.clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        self.clock.published.append(
+            Status(ts_event=self.clock.now, sequence=self.sequence, symbol=self.symbol, state=state)
+        )
+        self.state = state
+
     def place(
         self, holding: Holding, side: int, ticks: int, lots: int, *, reduce_only: bool | None = None
     ) -> RestingOrder | None:
         """Enter a limit order. The part that does not trade at once rests and is returned."""
+        if self.state not in ("open", "auction"):
+            return None
         order_id = self._publish_order(holding, side, lots, ticks, reduce_only)
-        remaining = lots - self._execute(holding, order_id, side, lots, ticks, liquidation=False)
+        remaining = lots
+        if self.state == "open":
+            remaining -= self._execute(holding, order_id, side, lots, ticks, liquidation=False)
         if not remaining:
             return None
         order = RestingOrder(order_id, holding, side, ticks, remaining)
@@ -134,8 +161,15 @@ class Market:
     ) -> int:
         """Enter an immediate-or-cancel order; return the traded lots.
 
-        It trades no further than ``limit`` ticks, or the price band if that is None.
+        It trades no further than ``limit`` ticks, or the price band if that is None. In an auction
+        it rests until the auction ends.
         """
+        if self.state == "auction" and not liquidation:
+            edge = int(self.mark * (1 + side * AUCTION_BAND) * self.ticks_per_unit)
+            order = self.place(holding, side, edge, lots, reduce_only=reduce_only)
+            self._until_auction += [order] if order is not None else []
+        if self.state != "open":
+            return 0
         order_id = self._publish_order(holding, side, lots, None, reduce_only)
         if limit is None:
             limit = int(self.mark * (1 + side * PRICE_BAND) * self.ticks_per_unit)
@@ -143,7 +177,8 @@ class Market:
 
     def cancel(self, order: RestingOrder) -> None:
         """Cancel the rest of a resting order."""
-        self._publish_cancel(order)
+        if self.state != "expired":
+            self._publish_cancel(order)
         self.book.cancel(order)
 
     def set_leverage(self, holding: Holding, leverage: float) -> None:
@@ -156,6 +191,8 @@ class Market:
     def publish_position(self, holding: Holding) -> None:
         """Publish a margined account's position, and mark it for the risk engine."""
         self.changed[holding] = None
+        if self.state == "expired":
+            return
         self.sequence += 1
         price = holding.liquidation_price(self.contract.maintenance_margin_rate, self.lot_size)
         self.clock.published.append(
@@ -189,6 +226,8 @@ class Market:
 
     def publish_reference(self) -> None:
         """Publish index, mark, funding rate and open interest."""
+        if self.state == "expired":
+            return
         self.clock.now += MESSAGE_GAP_NS
         self.sequence += 1
         average = self._funding_premium
@@ -283,6 +322,20 @@ class Market:
             if holding.margined:
                 self.publish_position(holding)
         return traded
+
+    def _end_auction(self) -> None:
+        touched: dict[Holding, None] = {}
+        self.clock.now += MESSAGE_GAP_NS
+        for buyer, fill in self.book.auction():
+            self._settle(buyer.holding, buyer.order_id, BUY, fill, liquidation=False)
+            touched |= dict.fromkeys((buyer.holding, fill.maker.holding))
+        for order in self._until_auction:
+            if order.lots:
+                self.cancel(order)
+        self._until_auction.clear()
+        for holding in touched:
+            if holding.margined:
+                self.publish_position(holding)
 
     def _settle(
         self, taker: Holding, order_id: str, side: int, fill: Fill, *, liquidation: bool
