@@ -160,8 +160,7 @@ class Trading:
             Whether the symbol has traded continuously for long enough to show what is usual.
         """
         state = self.state
-        moments = (*range(begins_ns, ends_ns, bar_ns), ends_ns - 1)
-        paused = state.paused_in_bar or any(self.phase(ts_ns) != "open" for ts_ns in moments)
+        paused = state.paused_in_bar or self._paused_between(begins_ns, ends_ns, bar_ns)
         state.paused_in_bar = False
         presumed = state.crossed_bars >= AUCTION_BARS
         if paused or not book.crossed:
@@ -178,6 +177,13 @@ class Trading:
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
         return BarTrading(presumed_auction=state.crossed_bars >= AUCTION_BARS)
+
+    def _paused_between(self, begins_ns: int, ends_ns: int, step_ns: int) -> bool:
+        calendar = self._calendar
+        if self.state.phase in (None, "open") and not calendar.sessions and not calendar.expires_ns:
+            return False
+        moments = (*range(begins_ns, ends_ns, step_ns), ends_ns - 1)
+        return any(self.phase(ts_ns) != "open" for ts_ns in moments)
 
     def _stale(self, book: Book) -> bool:
         """Whether a book that has been crossed without a trade has a stale side."""
