@@ -65,11 +65,11 @@ async def test_every_incident_resolves_when_the_market_falls_silent(kafka: str, 
         service = venue.start()
         # A drift ends after half an hour of silence.
         wanted = [alert for alert in market.alerts if alert["detector"] != "drift"]
-        await venue.has_alerted(wanted)
+        await venue.wait_for_alerts(wanted)
         assert (await service.metrics()).total("symbols_with_incident") == 0
         await service.stop()
         service = venue.start()  # and a restart does not tell it again
-        await service.reaches("it is back", caught_up(REQUIRED))
+        await service.wait_until("it is back", caught_up(REQUIRED))
         await service.stop()
         alerts = await venue.alerts()
     assert repeats(alerts) == []
@@ -85,9 +85,9 @@ async def test_statuses_from_kafka_pause_a_symbol_as_those_from_files_do(
     async with Venue(kafka, tmp_path, STATES, **QUIET) as venue:
         await venue.produce(market.events)
         service = venue.start()
-        await service.reaches("everything was read", caught_up(STATES))
+        await service.wait_until("everything was read", caught_up(STATES))
         metrics = await service.metrics()
-        await venue.has_alerted([a for a in market.alerts if a["ends_at"] is None])
+        await venue.wait_for_alerts([a for a in market.alerts if a["ends_at"] is None])
         await service.stop()
         signals = [json.loads(record.value) for record in await venue.records("signals")]
     assert metrics.total("statuses_total", state="auction") == 2
