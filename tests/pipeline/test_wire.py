@@ -378,38 +378,6 @@ def test_the_bounds_of_time_hold_in_every_unit(
     rejection = refused(record(ts_event=ts_event), time_unit=unit)
     assert rejection.reason == reason
     assert words in rejection.detail
-<<<<<<< HEAD
-=======
-
-
-def test_a_dead_letter_is_the_record_itself_and_where_it_came_from():
-    value, headers = dead_letter(
-        "market.orders", 3, 42, 1_700_000_000_123, Rejection(0, "not_json", "not JSON: é"), b"\xff{"
-    )
-    assert value == b"\xff{"
-    assert dict(headers) == {
-        "foreshock.topic": b"market.orders",
-        "foreshock.partition": b"3",
-        "foreshock.offset": b"42",
-        "foreshock.timestamp_ms": b"1700000000123",
-        "foreshock.reason": b"not_json",
-        "foreshock.detail": "not JSON: é".encode(),
-        "foreshock.size": b"2",
-    }
-
-
-def test_a_dead_letter_fits_where_its_record_did_not():
-    big = b"x" * (5 * LIMIT)
-    value, headers = dead_letter("market.orders", 0, 1, 0, Rejection(0, "too_large", "…"), big)
-    framed = len(value) + sum(len(name) + len(text) + 10 for name, text in headers)
-    assert LIMIT - 2_048 < framed < LIMIT - 512
-    assert dict(headers)["foreshock.size"] == str(len(big)).encode()
-
-
-def test_a_record_without_a_value_becomes_an_empty_dead_letter():
-    value, headers = dead_letter("market.orders", 0, 1, 0, Rejection(0, "empty", "…"), None)
-    assert value == b""
-    assert dict(headers)["foreshock.size"] == b"0"
 
 
 def test_both_times_of_a_status_are_in_the_venues_unit():
@@ -427,4 +395,3 @@ def test_an_unknown_trading_state_is_refused_with_the_known_ones():
     rejection = refused(record("statuses", state="asleep"), "statuses")
     assert rejection.reason == "unknown_state"
     assert rejection.detail.startswith('state is "asleep"; it must be one of "auction"')
->>>>>>> 3eba484 (Test the calendar's configuration and the records of statuses)
