@@ -82,6 +82,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
     from service.exchange.recording import simulate_to_directory
     from service.exchange.scenarios.catalogue import scenario
+    from service.output_files import writing
 
     chosen = scenario(
         arguments.scenario,
@@ -101,19 +102,20 @@ def simulate(arguments: argparse.Namespace) -> int:
     ) as progress:
         bar = progress.add_task("simulating", total=1.0)
         try:
-            recording = simulate_to_directory(
-                arguments.out,
-                scenario=chosen,
-                seed=arguments.seed,
-                symbols=arguments.symbols,
-                duration_seconds=arguments.duration,
-                events_per_second=arguments.events_per_second,
-                compression=arguments.compress,
-                progress=lambda share, _events: progress.update(bar, completed=share),
-            )
+            with writing("OUT", arguments.out):
+                recording = simulate_to_directory(
+                    arguments.out,
+                    scenario=chosen,
+                    seed=arguments.seed,
+                    symbols=arguments.symbols,
+                    duration_seconds=arguments.duration,
+                    events_per_second=arguments.events_per_second,
+                    compression=arguments.compress,
+                    progress=lambda share, _events: progress.update(bar, completed=share),
+                )
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        except (OSError, RuntimeError) as error:
+        except RuntimeError as error:
             raise OperatorError(str(error)) from None
     for stream, count in recording.counts.items():
         _say(f"{stream:<12}{count:>12,}")
@@ -130,10 +132,12 @@ def scorecard(arguments: argparse.Namespace) -> int:
     from service.scorecard.matrix import SEEDS_APART, Purpose
     from service.scorecard.recorded import scorecard as scorecard_of_recorded
     from service.scorecard.report import to_markdown
+    from service.scorecard.run import prepare
     from service.scorecard.run import scorecard as make_scorecard
 
     if arguments.seeds > SEEDS_APART:
         raise ConfigurationError(f"--seeds {arguments.seeds}: it must be at most {SEEDS_APART}")
+    prepare(arguments.out)
     scenarios = [name for name in arguments.scenarios if name != "calm"]
     purpose: Purpose = "tuning" if arguments.tuning else "reporting"
     if arguments.recorded is not None:

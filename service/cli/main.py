@@ -29,7 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader closed the pipe; the interpreter must not try to flush the rest at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader closed the pipe
+        return 1
+    except OSError as error:
+        where = error.filename if error.filename is not None else "cannot write the output"
+        print(f"foreshock: {where}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        _discard_output()
         return 1
     return code
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from flushing the rest of the output at exit; that would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -164,7 +164,7 @@ class Explainer:
             sentence += f" ({_timestamp(number * NANOSECONDS[self._time_unit])})"
         sentence += (
             f"; it must be between the year 2000 and {self._max_ahead_seconds} s after the "
-            f"record's timestamp in Kafka, {_timestamp(arrived_ns)}"
+            f"record's timestamp, {_timestamp(arrived_ns)}"
         )
         latest_ns = arrived_ns + self._max_ahead_seconds * 1_000_000_000
         for unit, scale in NANOSECONDS.items():

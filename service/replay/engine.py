@@ -4,9 +4,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import orjson
@@ -20,6 +19,7 @@ from detectors.incidents.market_wide import MarketMonitor
 from detectors.market_data.events import LATEST_NS
 from detectors.symbol import mean_budget_per_day
 from service.errors import OperatorError
+from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
@@ -132,9 +132,11 @@ def replay(
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
-            _open(report, stack)  # fail now if it cannot be written, not after hours
-            alert_file = _open(alerts, stack)
-            signal_file = _open(signals, stack)
+            # Fail now if one of them cannot be written, not after hours.
+            report_file = _open("--report", report, stack)
+            alert_file = _open("--alerts", alerts, stack)
+            signal_file = _open("--signals", signals, stack)
+            summary_file = _open("--summary", summary, stack)
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
                 output.alerts = list(_with_market_alerts(output.alerts, market, task))
@@ -146,18 +148,20 @@ def replay(
                     alert_file.write(encode(output.alerts))
                 if signal_file is not None and output.signals:
                     signal_file.write(encode(output.signals))
-        incidents.update(incident for incident in severities.values() if kind(*incident) == "alarm")
-        kinds = Counter(kind(*incident) for incident in severities.values())
-        result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
-        result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
-        result.elapsed_seconds = time.perf_counter() - began
-        _tally(result, task, incidents)
-        result.quantity_misfits = quantity_misfits(result, settings.quantities)
-        if summary is not None:
-            options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-            summary.write_bytes(orjson.dumps(msgspec.to_builtins(result), option=options))
-        if report is not None and collected is not None:
-            _report(report, collected, directory, result, settings)
+            incidents.update(
+                incident for incident in severities.values() if kind(*incident) == "alarm"
+            )
+            kinds = Counter(kind(*incident) for incident in severities.values())
+            result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
+            result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
+            result.elapsed_seconds = time.perf_counter() - began
+            _tally(result, task, incidents)
+            result.quantity_misfits = quantity_misfits(result, settings.quantities)
+            if summary_file is not None:
+                options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+                summary_file.write(orjson.dumps(msgspec.to_builtins(result), option=options))
+            if report_file is not None and collected is not None:
+                report_file.write(_report(collected, directory, result, settings))
     except (OSError, EOFError, RuntimeError) as error:
         raise OperatorError(str(error)) from error
     if not quiet:
@@ -175,16 +179,14 @@ def _with_market_alerts(
         yield from market.step(alert, budget)
 
 
-def _report(
-    path: Path, collected: Collected, directory: Path, result: Summary, settings: Settings
-) -> None:
+def _report(collected: Collected, directory: Path, result: Summary, settings: Settings) -> bytes:
     files = {path.name: path.stat().st_size for path in _paths(directory).values()}
     about = About(str(directory), result, settings, files)
-    path.write_text(report_page(collected, about), "utf-8")
+    return report_page(collected, about).encode()
 
 
-def _open(path: Path | None, stack: ExitStack) -> IO[bytes] | None:
-    return stack.enter_context(path.open("wb")) if path is not None else None
+def _open(option: str, path: Path | None, stack: ExitStack) -> OutputFile | None:
+    return stack.enter_context(closing(OutputFile(option, path))) if path is not None else None
 
 
 def _progress(console: Console) -> Progress:

@@ -20,6 +20,9 @@ STREAM_NAMES: dict[Kind, str] = {event.kind: name for name, event in STREAMS.ite
 COMPRESSIONS = ("none", "gz", "zst")
 """Suffixes after ``.ndjson`` in a file name; "none" is a plain file."""
 
+MAX_LINE_BYTES = 1 << 20
+"""The longest line that is an event."""
+
 _CHUNK_BYTES = 1 << 20
 _WRITE_BATCH = 4096
 _NULL_FIELD = re.compile(rb',"[a-z_]+":null')
@@ -76,7 +79,7 @@ class BatchReader:
     """
 
     def __init__(
-        self, path: Path, lines_per_batch: int = 8192, *, max_line_bytes: int = 1 << 20
+        self, path: Path, lines_per_batch: int = 8192, *, max_line_bytes: int = MAX_LINE_BYTES
     ) -> None:
         self._path = path
         self._max_kept_bytes = max_line_bytes + 1

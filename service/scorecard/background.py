@@ -1,20 +1,20 @@
 """Recorded flow as a background: its events in order, its books, and each symbol's baselines."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from heapq import merge
 from pathlib import Path
 from statistics import median
 
-import msgspec
 from msgspec import Struct
 
 from detectors.market_data.book import Book
 from detectors.market_data.events import Cancel, Event, Order, Trade
 from service.errors import OperatorError
 from service.exchange.venue.venue import NEAR_DEVIATIONS
-from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
-from service.replay.files import read_batches, stream_path
+from service.pipeline.wire import REQUIRED_STREAMS, STREAMS, Decoder
+from service.replay.files import MAX_LINE_BYTES, read_batches, stream_path
 
 SECOND = 1_000_000_000
 MAX_ORDERS = 1_000_000
@@ -64,13 +64,14 @@ def recorded_events(directory: Path) -> Iterator[Event]:
     Raises
     ------
     OperatorError
-        If one of the required streams is missing.
+        If one of the required streams is missing, or a file is damaged or has a line that is no
+        event.
     """
     streams = []
-    for name, kind in STREAMS.items():
+    for name in STREAMS:
         path = stream_path(directory, name)
         if path is not None:
-            streams.append(_decoded(path, kind))
+            streams.append(_decoded(path, name))
         elif name in REQUIRED_STREAMS:
             raise OperatorError(
                 f"{directory} lacks {name}.ndjson (it may also be .ndjson.gz or .ndjson.zst)"
@@ -78,11 +79,21 @@ def recorded_events(directory: Path) -> Iterator[Event]:
     return merge(*streams, key=lambda event: (event.ts_event, event.sequence or 0, event.kind))
 
 
-def _decoded(path: Path, kind: type[Event]) -> Iterator[Event]:
-    # Not strict, because prices may come as decimal strings.
-    decode = msgspec.json.Decoder(kind, strict=False).decode
-    for lines in read_batches(path):
-        yield from map(decode, lines)
+def _decoded(path: Path, stream: str) -> Iterator[Event]:
+    decoder = Decoder(stream, {}, "ns", MAX_LINE_BYTES)
+    read = 0
+    try:
+        for lines in read_batches(path):
+            decoded = decoder.decode(lines, [time.time_ns() // 1_000_000] * len(lines))
+            for rejection in decoded.rejections:
+                raise OperatorError(
+                    f"{path}, line {read + rejection.index + 1} (without blank lines) is not an "
+                    f"event of {stream}: {rejection.detail}; correct or remove it"
+                )
+            yield from decoded.events
+            read += len(lines)
+    except (OSError, RuntimeError) as error:
+        raise OperatorError(str(error)) from None
 
 
 def apply_event(book: Book, event: Event) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from detectors.judging.peers import pool_by_detector
 from service import __version__
 from service.exchange.scenarios.catalogue import SCENARIOS
+from service.output_files import writing
 from service.scorecard import score
 from service.scorecard.budgets import realised
 from service.scorecard.feeds import feed_false, feed_found
@@ -90,11 +92,26 @@ def scorecard(
 
 
 def write(out: Path, card: Scorecard) -> None:
-    """Write ``scorecard.json``, ``scorecard.md`` and ``scorecard.html``."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "scorecard.json").write_bytes(to_json(card))
-    (out / "scorecard.md").write_text(to_markdown(card))
-    (out / "scorecard.html").write_text(to_html(card))
+    """Write ``scorecard.json``, ``scorecard.md`` and ``scorecard.html``.
+
+    Raises OperatorError if they cannot be written.
+    """
+    prepare(out)
+    with writing("--out", out):
+        (out / "scorecard.json").write_bytes(to_json(card))
+        (out / "scorecard.md").write_text(to_markdown(card))
+        (out / "scorecard.html").write_text(to_html(card))
+
+
+def prepare(out: Path) -> None:
+    """Create the output directory. Raises OperatorError if no file can be written in it.
+
+    Call this before the work, which takes hours.
+    """
+    with writing("--out", out):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
 
 
 def run_all(

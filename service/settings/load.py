@@ -34,6 +34,9 @@ PREFIX = "FORESHOCK_"
 CONFIG_VARIABLE = "FORESHOCK_CONFIG"
 DEFAULT_FILE = Path("foreshock.toml")
 
+MAX_FILE_BYTES = 1_048_576
+"""The largest configuration file that is read."""
+
 _FIELDS = "wire.fields"
 _TESTS = "FORESHOCK_TEST_"
 # Kubernetes sets these variables in every pod for each service of the namespace. A service named
@@ -194,7 +197,11 @@ def _from_file(
         return
     path, origin = found
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigurationError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+        tables = tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigurationError(
