@@ -1,5 +1,8 @@
 # The Foreshock service. Build: deploy/image.sh build, or docker build -t foreshock .
 # BASE_IMAGE: any Debian-like image with Python 3.11 or newer as `python3`, and its venv module.
+# A tag can change. For a build that can be repeated, pin the image by its digest:
+#   --build-arg BASE_IMAGE=python:3.11-slim-bookworm@sha256:DIGEST
+# where DIGEST is printed by: docker buildx imagetools inspect python:3.11-slim-bookworm
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS builder

@@ -244,7 +244,8 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[Assignment]:
 def _formatted(item: Assignment, setting: Setting) -> str:
     """Return a value for a message; secrets, and addresses that contain one, are hidden."""
     text = shown(item.value)
-    hide = setting.type is Secret or (setting.key.endswith("_url") and "@" in text)
+    is_address = setting.key.endswith(("_url", ".urls"))
+    hide = setting.type is Secret or (is_address and any(mark in text for mark in "@?#"))
     return HIDDEN if hide else shortened(text)
 
 

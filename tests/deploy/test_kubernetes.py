@@ -151,6 +151,12 @@ def test_only_one_port_is_open_and_only_to_monitoring():
     assert all(rule["to"] and rule["ports"] for rule in policy["egress"])
 
 
+def test_names_are_resolved_by_the_cluster_or_by_a_cache_on_the_node():
+    policy = only("overlays/example", "NetworkPolicy")["spec"]
+    (rule,) = (its for its in policy["egress"] if {"protocol": "UDP", "port": 53} in its["ports"])
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in rule["to"]
+
+
 @pytest.mark.parametrize("name", BUILDS)
 def test_the_service_takes_its_settings(name: str, tmp_path: Path):
     (configuration,) = (each for each in build(name) if each["kind"] == "ConfigMap")

@@ -257,3 +257,12 @@ def test_the_example_file_holds_every_setting_at_its_default():
 
 def test_a_variable_is_named_after_its_key():
     assert variable("kafka.group_id") == "FORESHOCK_KAFKA__GROUP_ID"
+
+
+@pytest.mark.parametrize("secret", ["?token=canary", "/#canary"])
+def test_a_secret_in_the_address_of_an_alertmanager_is_not_shown(secret: str):
+    variables = {"FORESHOCK_ALERTMANAGER__URLS": f"http://alerts:9093{secret}"}
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(None, variables)
+    assert "FORESHOCK_ALERTMANAGER__URLS" in str(caught.value)
+    assert "canary" not in str(caught.value)

@@ -190,6 +190,44 @@ async def test_an_unknown_user_takes_as_long_as_a_known_one(
     assert [hashed[:7] for hashed in compared] == [HASH[:7]] * 2
 
 
+async def test_a_user_with_another_cost_takes_as_long_as_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    costs: list[int] = []
+    monkeypatch.setattr(
+        basic_auth, "_matches", lambda _, hashed: bool(costs.append(int(hashed[4:6])))
+    )
+    costly = HASH.replace("$04$", "$07$")
+    users = f"basic_auth_users: {{cheap: {HASH}, costly: {costly}}}"
+    spent = {}
+    async with served(tmp_path, users) as address:
+        for user in ("cheap", "costly", "nobody"):
+            costs.clear()
+            assert await status(f"http://{address}/metrics", auth=(user, "guess")) == 401
+            spent[user] = sum(2**cost for cost in costs)
+    assert set(spent.values()) == {2**7}
+
+
+async def test_guesses_from_one_address_delay_another_by_one_comparison():
+    turns = basic_auth._Turns()
+    order: list[str] = []
+
+    async def compare(address: str) -> None:
+        async with turns.of(address):
+            order.append(address)
+            await asyncio.sleep(0)
+
+    guesses = [asyncio.create_task(compare("guesser")) for _ in range(basic_auth.MAX_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(basic_auth._TooManyWaitingError):
+        await compare("guesser")
+    await compare("scraper")
+    assert order.index("scraper") <= 2
+    await asyncio.gather(*guesses)
+    await compare("guesser")
+    assert order.count("guesser") == basic_auth.MAX_WAITING + 1
+
+
 async def test_tls_is_served_with_the_files_beside_the_configuration(
     tmp_path: Path, authority: Authority
 ):
