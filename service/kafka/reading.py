@@ -4,6 +4,7 @@ The position decides what has been read, not the offset of the last record. Ever
 without a record: transaction markers, aborted transactions, and records that compaction removed.
 """
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -13,8 +14,12 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
-from service.kafka.idleness import BrokerAnswer
+from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
 from service.kafka.partition import Partition
+from service.kafka.refusals import Refusals
+from service.kafka.watching.progress import LogEnd
+from service.pipeline.log_time import BY_BROKER, usable_ms
+from service.pipeline.wire import Decoder
 
 POLL_SECONDS = 0.1
 """The longest wait of a poll for records, in seconds."""
@@ -48,11 +53,22 @@ class InputReader:
         The counters of lost records.
     partitions
         The owned partitions, which the session keeps up to date.
+    decoders
+        The decoder of each stream.
+    refusals
+        Sends dead letters.
     """
 
     def __init__(
-        self, clients: Clients, counters: ConsumerCounters, partitions: Mapping[int, Partition]
+        self,
+        clients: Clients,
+        counters: ConsumerCounters,
+        partitions: Mapping[int, Partition],
+        decoders: Mapping[str, Decoder],
+        refusals: Refusals,
     ) -> None:
+        self._decoders = decoders
+        self._refusals = refusals
         self._clients = clients
         self._counters = counters
         self._partitions = partitions
@@ -111,6 +127,46 @@ class InputReader:
             what_to_do="raise the topic's retention above the longest time that Foreshock is down",
         )
 
+    async def feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
+        """Decode records of a topic and give them to the partition's task; send dead letters.
+
+        Raises
+        ------
+        OffsetsWentBackError
+            The records precede what was read: the topic was deleted and created again.
+        """
+        stream = partition.inputs[tp]
+        if records[0].offset < partition.task.aligner.read(stream):
+            raise OffsetsWentBackError(tp.topic)
+        now_ns = time.time_ns()
+        arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
+        decoded = self._decoders[stream].decode([record.value for record in records], arrived_ms)
+        decoded = partition.task.aside.filter(decoded, len(records))
+        offsets = None
+        kept = records
+        if decoded.rejections:
+            rejected = {rejection.index for rejection in decoded.rejections}
+            kept = [record for i, record in enumerate(records) if i not in rejected]
+            arrived_ms = [at for i, at in enumerate(arrived_ms) if i not in rejected]
+        consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
+        if partition.task.resuming or not consecutive:
+            offsets = [record.offset for record in kept]
+        partition.task.feed(
+            stream,
+            decoded.events,
+            first_offset=records[0].offset,
+            next_offset=records[-1].offset + 1,
+            offsets=offsets,
+            arrived_ms=arrived_ms,
+            by_broker=all(record.timestamp_type == BY_BROKER for record in kept),
+        )
+        # Count in the same step as the feed, before any await: so the counters add up at every
+        # moment.
+        self._counters.records[tp.topic] += len(records)
+        for rejection in decoded.rejections:
+            self._counters.dead_letters[tp.topic, rejection.reason] += 1
+        await self._refusals.refuse(tp, records, decoded.rejections)
+
     async def follow(self, partition: Partition) -> None:
         """Count offsets without a record as read, up to the position of the consumer."""
         consumer = self._clients.consumer
@@ -119,6 +175,11 @@ class InputReader:
             read, position = task.aligner.read(stream), await consumer.position(tp)
             if position > read:
                 task.feed(stream, (), first_offset=read, next_offset=position)
+
+    def end(self, tp: TopicPartition) -> LogEnd:
+        """Return where a topic partition ends, as the broker last said."""
+        consumer = self._clients.consumer
+        return LogEnd(readable_end(consumer, tp), consumer.highwater(tp))
 
     def answers(self, partition: Partition) -> dict[TopicPartition, BrokerAnswer]:
         """Return the last answer of the broker about each topic of a partition."""

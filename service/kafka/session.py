@@ -10,7 +10,6 @@ its state.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import structlog
@@ -24,12 +23,11 @@ from service.kafka.idleness import OffsetsWentBackError
 from service.kafka.membership import Membership
 from service.kafka.offsets import GroupOffsets
 from service.kafka.partition import Partition, by_number, reset_offsets
-from service.kafka.reading import InputReader, readable_end
+from service.kafka.reading import InputReader
 from service.kafka.refusals import Refusals
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.kafka.watching.watches import Watches
-from service.pipeline.log_time import BY_BROKER, usable_ms
 from service.pipeline.output import Output, Watcher
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
@@ -79,7 +77,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._counters = counters
         self._watcher = watcher
         self._topics = topics
-        self._decoders = decoders(settings, self._topics)
         self._lock = asyncio.Lock()
         self._failure: BaseException | None = None
         self._to_restore: set[TopicPartition] = set()
@@ -97,7 +94,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self.joined = False
         self.progressed = False
         self.partitions: dict[int, Partition] = {}
-        self._reading = InputReader(clients, counters, self.partitions)
+        self._reading = InputReader(
+            clients, counters, self.partitions, decoders(settings, topics), self._refusals
+        )
         self.partition_counts = PartitionCounts(settings, topics, clients, first_partitions)
 
     @property
@@ -205,7 +204,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if self._membership.holds():
                     await self._save({p.number: p.due(now) for p in self.partitions.values()})
             self._counters.last_poll_at = now = time.monotonic()
-            self.watches.note(self.partitions.values(), partial(readable_end, consumer), now)
+            self.watches.note(self.partitions.values(), self._reading.end, now)
         async with self._lock:
             self._raise_failure()
             await self._hand_back(self.partitions)
@@ -288,7 +287,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         for tp, records in batches.items():
             partition = self.partitions.get(tp.partition)
             if partition is not None and records:
-                await self._feed(partition, tp, records)
+                await self._reading.feed(partition, tp, records)
                 touched.add(tp.partition)
         consumer = self._clients.consumer
         idle_after = self._settings.time.idle_after_ms / 1e3
@@ -322,39 +321,6 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             await self._clients.publisher.forget(number, partition.forget(symbol))
         if self._watcher is not None:
             self._watcher.take(number, output)
-
-    async def _feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
-        stream = partition.inputs[tp]
-        if records[0].offset < partition.task.aligner.read(stream):
-            raise OffsetsWentBackError(tp.topic)
-        now_ns = time.time_ns()
-        arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
-        decoded = self._decoders[stream].decode([record.value for record in records], arrived_ms)
-        decoded = partition.task.aside.filter(decoded, len(records))
-        offsets = None
-        kept = records
-        if decoded.rejections:
-            rejected = {rejection.index for rejection in decoded.rejections}
-            kept = [record for i, record in enumerate(records) if i not in rejected]
-            arrived_ms = [at for i, at in enumerate(arrived_ms) if i not in rejected]
-        consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
-        if partition.task.resuming or not consecutive:
-            offsets = [record.offset for record in kept]
-        partition.task.feed(
-            stream,
-            decoded.events,
-            first_offset=records[0].offset,
-            next_offset=records[-1].offset + 1,
-            offsets=offsets,
-            arrived_ms=arrived_ms,
-            by_broker=all(record.timestamp_type == BY_BROKER for record in kept),
-        )
-        # Count in the same step as the feed, before any await: so the counters add up at every
-        # moment.
-        self._counters.records[tp.topic] += len(records)
-        for rejection in decoded.rejections:
-            self._counters.dead_letters[tp.topic, rejection.reason] += 1
-        await self._refusals.refuse(tp, records, decoded.rejections)
 
     # Saving and committing.
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
-from aiokafka import TopicPartition
 from msgspec.structs import replace
 
 from tests.faults import invariants, simulate
@@ -33,10 +32,7 @@ async def write(world: World, reconnect: Mapping[str, float]) -> None:
                 while world.network.is_down:  # noqa: ASYNC110 - free in virtual time
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(reconnect[stream])
-            tp = TopicPartition(TOPICS[stream], record.partition)
-            world.broker.append(tp, record.key, record.value, at=record.at)
-            world.broker.skip(tp, record.gap)
-            world.written += 1
+            world.append(record)
 
     await asyncio.gather(*map(produce, TOPICS))
 

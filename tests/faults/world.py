@@ -196,10 +196,14 @@ class World:
                 await asyncio.sleep(record.at - self.loop.now)
             while self.network.is_down:  # noqa: ASYNC110 - free in virtual time
                 await asyncio.sleep(0.05)
-            tp = service.kafka.session.TopicPartition(TOPICS[record.stream], record.partition)
-            self.broker.append(tp, record.key, record.value, at=record.at)
-            self.broker.skip(tp, record.gap)
-            self.written += 1
+            self.append(record)
+
+    def append(self, record: Sent) -> None:
+        """Write a record of the market, and the offsets without a record that follow it."""
+        tp = service.kafka.session.TopicPartition(TOPICS[record.stream], record.partition)
+        self.broker.append(tp, record.key, record.value, at=record.at)
+        self.broker.skip(tp, record.gap)
+        self.written += 1
 
     # Running.
 

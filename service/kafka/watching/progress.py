@@ -5,6 +5,7 @@ the broker still has for it, and with what waits to be put in order.
 """
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from msgspec import Struct
@@ -14,8 +15,19 @@ from service.kafka.partition import Partition
 STUCK_SECONDS = 60.0
 """A partition that has work and does not advance for so long is stuck."""
 
-EndOffset = Callable[[TopicPartition], int | None]
-"""The offset behind the last record that the broker has for a topic partition, if known."""
+
+class LogEnd(NamedTuple):
+    """Where a topic partition ends; None if not known.
+
+    ``readable`` is the offset up to which it can be read, ``written`` the offset of the next record
+    that is written. Between them are the records of a transaction that is open.
+    """
+
+    readable: int | None
+    written: int | None
+
+
+EndOffset = Callable[[TopicPartition], LogEnd]
 
 
 class _Advance(Struct):
@@ -70,12 +82,15 @@ def _work(partition: Partition, end_offset: EndOffset) -> str:
     aligner = partition.task.aligner
     parts = []
     for tp, stream in partition.inputs.items():
-        end = end_offset(tp)
-        unread = max(0, end - aligner.read(stream)) if end is not None else 0
+        end, read = end_offset(tp), aligner.read(stream)
+        unread = max(0, (end.readable or 0) - read)
+        unfinished = max(0, (end.written or 0) - max(read, end.readable or 0))
         # Once all topics are idle, what still waits is late and goes with the next event.
         waiting = 0 if aligner.all_idle else aligner.pending(stream)
         if unread:
             parts.append(f"{tp.topic} has {unread:,} unread records")
+        if unfinished:
+            parts.append(f"{tp.topic} has {unfinished:,} records of an open transaction")
         if waiting:
             parts.append(f"{waiting:,} events of {tp.topic} wait for other topics")
     return ", ".join(parts)
