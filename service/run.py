@@ -71,7 +71,7 @@ class Service:
         The topic of each stream that is read. None: the topics that exist in the cluster, verified
         before the first session.
     first_partitions
-        How many partitions each input topic has at the start; None if that is not known.
+        The partition count of the input topics at the start; None if unknown.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class Service:
             self._market.reconfigure(settings)
 
     async def run(self) -> None:
-        """Run until asked to stop. While no broker answers, try again.
+        """Run until asked to stop. Retry while no broker answers.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class Service:
             await admin.start()
             stack.push_async_callback(close, "the admin client", admin.close)
             consumer = AIOKafkaConsumer(
-                # The session itself decides where to go on, and says what is lost by it.
+                # The session itself sets the start offsets, and reports lost records.
                 **consumer_options(kafka, options) | {"auto_offset_reset": "none"},
                 group_id=kafka.group_id,
                 fetch_max_wait_ms=round(kafka.fetch_wait_seconds * 1e3),
@@ -333,7 +333,7 @@ async def start_service_http(
 
 
 async def _verify(settings: Settings) -> Report:
-    """The topics that there are, all as they must be; misplaced symbols are reported."""
+    """Verify the topics, report misplaced symbols, and return the topics."""
     report = await verify_topics(settings)
     await report_misplaced(settings, report.topics)
     return report

@@ -177,7 +177,7 @@ class InputReader:
                 task.feed(stream, (), first_offset=read, next_offset=position)
 
     def end(self, tp: TopicPartition) -> LogEnd:
-        """Return where a topic partition ends, as the broker last said."""
+        """Return the end of a topic partition from the broker's last answer."""
         consumer = self._clients.consumer
         return LogEnd(readable_end(consumer, tp), consumer.highwater(tp))
 

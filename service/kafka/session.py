@@ -33,7 +33,7 @@ from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
 
 ANSWER_SECONDS = 1.0
-"""How long the broker may take to answer, apart from the time that it waits for records."""
+"""The time that the broker may take to answer, in seconds, besides its wait for records."""
 
 log = structlog.get_logger("foreshock.consumer")
 
@@ -54,8 +54,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     watcher
         Is called with the owned partitions, and with the output of each of their steps.
     first_partitions
-        Number of partitions of the input topics when the process started. A higher partition number
-        was added since: it is read from its beginning, whatever ``kafka.start`` says.
+        The partition count of the input topics when the process started. Partition numbers added
+        later are read from their beginning, whatever ``kafka.start`` says.
 
     Attributes
     ----------

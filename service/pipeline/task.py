@@ -142,7 +142,7 @@ class PartitionTask:
         i: int,
         place_ns: int,
     ) -> int | None:
-        """Return the place of an event that may have been read before the restart; None if so."""
+        """Return the place of an event; None if its symbol's state contains the event already."""
         position = self._resumed.get(events[i].symbol)
         if position is None or place_ns >= position.watermark_ns:
             return place_ns

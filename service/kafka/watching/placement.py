@@ -1,7 +1,8 @@
-"""Symbols whose events are not in one partition number, seen while the service runs.
+"""Finds symbols whose events are not in one partition number, while the service runs.
 
-Either this process owns several partition numbers in which a symbol is active, or a partition gets
-a symbol's cancels and trades and none of its orders. The book of such a symbol is wrong.
+There are two signs. A symbol is active in several partition numbers that this process owns. Or a
+partition receives cancels and trades of a symbol, but no orders. The book of such a symbol is
+wrong.
 """
 
 from collections.abc import Iterable
@@ -14,24 +15,24 @@ from detectors.symbol import SymbolMonitor
 from service.kafka.partition import Partition
 
 LOOK_SECONDS = 10.0
-"""How often it is looked."""
+"""The interval of the check, in seconds."""
 
 MIN_BARS = 60
-"""A symbol's bars in a partition from which the absence of orders says something."""
+"""The number of bars of a symbol in a partition after which missing orders are evidence."""
 
 MAX_NAMED = 20
-"""The symbols that are named in the log."""
+"""The largest number of symbols that are named in the log."""
 
 log = structlog.get_logger("foreshock.placement")
 
 
 class PlacementWatch:
-    """Finds misplaced symbols; each is named once in the log.
+    """Finds misplaced symbols; the log names each of them once.
 
     Attributes
     ----------
     misplaced
-        The partition numbers of each misplaced symbol, as last seen.
+        The partition numbers of each misplaced symbol at the last check.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class PlacementWatch:
         self._next_look = 0.0
 
     def note(self, partitions: Iterable[Partition], now: float) -> None:
-        """Look at the owned partitions at ``now`` (monotonic seconds), if it is time to."""
+        """Check the owned partitions at ``now`` (monotonic seconds), if a check is due."""
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
@@ -68,7 +69,7 @@ class PlacementWatch:
 
 
 def _has_no_orders(monitor: SymbolMonitor) -> bool:
-    """Whether a symbol has cancels or trades in its partition, for a while, and never an order."""
+    """Return whether a symbol has had cancels or trades for a while, but no order."""
     state = monitor.feed.state
     if state.bars < MIN_BARS or monitor.book.orders:
         return False

@@ -1,7 +1,7 @@
-"""Watches that every partition advances while it has work, whatever could hold it back.
+"""Checks that every partition advances while it has work, whatever the cause of a stop may be.
 
-The watchdog knows no causes. It compares how far each partition has come in event time with what
-the broker still has for it, and with what waits to be put in order.
+The watchdog knows no causes. It compares the event time that each partition has reached with the
+unread records at the broker and with the events that wait to be put in order.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,14 +13,14 @@ from msgspec import Struct
 from service.kafka.partition import Partition
 
 STUCK_SECONDS = 60.0
-"""A partition that has work and does not advance for so long is stuck."""
+"""The time without an advance after which a partition with work is stuck, in seconds."""
 
 
 class LogEnd(NamedTuple):
-    """Where a topic partition ends; None if not known.
+    """The end of a topic partition; None if unknown.
 
-    ``readable`` is the offset up to which it can be read, ``written`` the offset of the next record
-    that is written. Between them are the records of a transaction that is open.
+    ``readable`` is the offset up to which it can be read. ``written`` is the offset of the next
+    record to be written. The records between them belong to an open transaction.
     """
 
     readable: int | None
@@ -31,7 +31,7 @@ EndOffset = Callable[[TopicPartition], LogEnd]
 
 
 class _Advance(Struct):
-    """How far a partition has come, and when it last advanced (monotonic seconds)."""
+    """The progress of a partition, and when it last advanced (monotonic seconds)."""
 
     watermark_ns: int
     read: int
@@ -39,10 +39,10 @@ class _Advance(Struct):
 
 
 class ProgressWatchdog:
-    """Remembers when each partition last advanced.
+    """Tracks when each partition last advanced.
 
-    A partition advances when its watermark rises. While it reads records from before a restart
-    again its watermark stands still, so there reading counts.
+    A partition advances when its watermark rises. While it reads records again from before a
+    restart, its watermark does not rise. In that phase, reading counts as an advance.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class ProgressWatchdog:
         self._work: dict[int, str] = {}
 
     def note(self, partitions: Iterable[Partition], end_offset: EndOffset, now: float) -> None:
-        """Take note of how far the owned partitions have come at ``now`` (monotonic seconds)."""
+        """Record the progress of the owned partitions at ``now`` (monotonic seconds)."""
         advances, works = {}, {}
         for partition in partitions:
             task, number = partition.task, partition.number
@@ -69,7 +69,7 @@ class ProgressWatchdog:
         self._advances, self._work = advances, works
 
     def stuck(self, now: float) -> dict[int, str]:
-        """The partitions that are stuck, and for each what waits, for a person to read."""
+        """Return the stuck partitions, each with a description of its waiting work."""
         return {
             number: f"has not advanced for {now - advance.since:.0f} s: {self._work[number]}"
             for number, advance in self._advances.items()
@@ -78,14 +78,14 @@ class ProgressWatchdog:
 
 
 def _work(partition: Partition, end_offset: EndOffset) -> str:
-    """What a partition still has to do, by topic; nothing if it has done everything."""
+    """Describe the remaining work of a partition by topic; empty if there is none."""
     aligner = partition.task.aligner
     parts = []
     for tp, stream in partition.inputs.items():
         end, read = end_offset(tp), aligner.read(stream)
         unread = max(0, (end.readable or 0) - read)
         unfinished = max(0, (end.written or 0) - max(read, end.readable or 0))
-        # Once all topics are idle, what still waits is late and goes with the next event.
+        # If all topics are idle, the waiting events are late, and the next event releases them.
         waiting = 0 if aligner.all_idle else aligner.pending(stream)
         if unread:
             parts.append(f"{tp.topic} has {unread:,} unread records")

@@ -1,4 +1,4 @@
-"""The watches of a session together: one call per poll."""
+"""The watches of a session, with one call per poll."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ from service.settings.types import LimitSettings
 
 
 class Watches:
-    """Watches a session's partitions.
+    """Watches the partitions of a session.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Watches:
     Attributes
     ----------
     progress
-        Finds partitions that have work and do not advance.
+        Finds partitions that have work but do not advance.
     placement
         Finds symbols whose events are in several partition numbers.
     """
@@ -34,7 +34,7 @@ class Watches:
         self._limit_log = LimitLog(limits, tally)
 
     def note(self, partitions: Collection[Partition], end_offset: EndOffset, now: float) -> None:
-        """Look at the owned partitions at ``now`` (monotonic seconds)."""
+        """Check the owned partitions at ``now`` (monotonic seconds)."""
         self.progress.note(partitions, end_offset, now)
         self.placement.note(partitions, now)
         self._limit_log.note(now)

@@ -109,7 +109,7 @@ async def test_partitions_are_added_to_one_topic_after_the_other(
 
         await service.wait_until("the new partition is read, from its beginning", all_is_read)
         assert service.log("the topics have the same number of partitions again")
-        assert not service.log("session lost, connecting anew")
+        assert not service.log("session lost, reconnecting")
         await service.stop()
 
 
@@ -141,5 +141,5 @@ async def test_two_instances_go_on_with_the_partitions_that_all_topics_have(
 
         await until(shared, "the new partition is owned")
         for service in services:
-            assert not service.log("session lost, connecting anew")
+            assert not service.log("session lost, reconnecting")
             await service.stop()
