@@ -404,5 +404,6 @@ def test_nothing_fires_after_maintenance_for_what_happened_within_it():
         venue.second()
     for order_id in list(venue.monitor.book.orders):
         venue._apply(Cancel, order_id=order_id)
+    venue._resting.clear()
     venue.trading(150)
     assert venue.firing == []
