@@ -1,4 +1,4 @@
-// The plots of the report: drawn when they come into view, all on one time axis.
+// The plots of the report: drawn when they come into view or when there is time, on one time axis.
 
 import { printable } from "./format.js";
 import { colour, draw } from "./plots.js";
@@ -6,6 +6,7 @@ import { colour, draw } from "./plots.js";
 const MARGIN_MS = 300_000; // time shown before and after an incident
 const data = JSON.parse(document.getElementById("data").textContent);
 const elements = [...document.querySelectorAll("section.symbol .plot")];
+const begun = new Set();
 const drawn = new Set();
 let range = null; // the zoomed time; null for the whole time
 let zooming = false;
@@ -43,6 +44,8 @@ function link(element) {
 }
 
 async function drawSymbol(element) {
+  if (begun.has(element)) return;
+  begun.add(element);
   const { symbol, bars, incidents } = data.symbols[elements.indexOf(element)];
   await draw(element, bars, { symbol, incidents });
   await Plotly.relayout(element, { "xaxis.range": range ?? whole() });
@@ -107,5 +110,15 @@ const visibility = new IntersectionObserver((entries) => {
 }, { rootMargin: "600px" });
 for (const element of elements) visibility.observe(element);
 window.addEventListener("beforeprint", () => {
-  for (const element of elements) if (!drawn.has(element)) drawSymbol(element);
+  for (const element of elements) drawSymbol(element);
 });
+
+// Not every browser tells before it prints or saves: draw the rest while nothing else is to do.
+const whenIdle = window.requestIdleCallback ?? ((call) => setTimeout(call, 50));
+async function drawNext() {
+  const element = elements.find((its) => !begun.has(its));
+  if (element === undefined) return;
+  await drawSymbol(element);
+  whenIdle(drawNext);
+}
+whenIdle(drawNext);
