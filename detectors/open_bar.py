@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from detectors.feed.monitor import FeedCounts, FeedMonitor
-from detectors.incidents.suppressor import SuppressedAlarms
+from detectors.counts import Counts
+from detectors.feed.monitor import FeedMonitor
 from detectors.market_data.bar import (
     FLEETING_NS,
     FLEETING_SHARE,
@@ -49,35 +49,6 @@ MOST_AT_ONCE = 4_096
 """The number of orders that wait for the close of the bar. A full list is processed at once."""
 
 DEFAULT_MEANING = QuantityMeaning()
-
-
-class Counts(Struct):
-    """Counters of some symbols; they only grow.
-
-    ``early_ends`` counts orders that were published after a trade or a cancel of theirs.
-    ``oversized_cancels`` and ``oversized_trades`` count those of more than what rested of their
-    order, ``oversized_fills`` orders that state a total below what was filled.
-    ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason;
-    ``statuses`` counts the statuses of the venue, by state.
-    """
-
-    late: int = 0
-    unknown_orders: int = 0
-    early_ends: int = 0
-    oversized_cancels: int = 0
-    oversized_trades: int = 0
-    oversized_fills: int = 0
-    replaced_orders: int = 0
-    sequence_regressions: int = 0
-    repeated_events: int = 0
-    stale_orders: int = 0
-    evicted_orders: int = 0
-    evicted_accounts: int = 0
-    bars: int = 0
-    judged_bars: int = 0
-    statuses: dict[str, int] = {}
-    suppressed_alarms: SuppressedAlarms = {}
-    feed: FeedCounts = field(default_factory=FeedCounts)
 
 
 class SymbolProgress(Struct, gc=False):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.checks import FeedState
 from detectors.feed.incidents import FeedFindings
@@ -22,7 +23,7 @@ from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
 from detectors.market_data.one_sided_accounts import LargeOrder
 from detectors.market_data.quantities import QuantityState
-from detectors.open_bar import Counts, SymbolProgress
+from detectors.open_bar import SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor

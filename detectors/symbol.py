@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
+from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
 from detectors.incidents.alerts import Alert
@@ -16,7 +17,7 @@ from detectors.market_data.book import Book
 from detectors.market_data.events import Event, Late
 from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.market_data.one_sided_accounts import OneSidedAccounts
-from detectors.open_bar import Counts, OpenBar, SymbolProgress
+from detectors.open_bar import OpenBar, SymbolProgress
 from detectors.parameters import Parameters, share_per_day
 from detectors.scorer import PAUSED, Reading, Scorer, too_sparse
 from detectors.venue.trading import Trading

@@ -5,11 +5,11 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from detectors.counts import Counts
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import KillSwitch
 from detectors.market_data.bar import Bar
 from detectors.market_data.events import Event
-from detectors.open_bar import Counts
 from detectors.symbol import Signal
 
 AlertKey = tuple[str, str, str]

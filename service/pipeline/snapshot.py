@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
+from detectors.counts import Counts
 from detectors.detector import Detector
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.state import SymbolState, revive
 from detectors.symbol import SymbolMonitor

@@ -16,13 +16,8 @@ from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import STREAMS, Decoder
 from service.settings.time_zones import utc_offsets
-from service.settings.types import (
-    CalendarSettings,
-    Day,
-    FeedSettings,
-    MaintenanceSettings,
-    Settings,
-)
+from service.settings.types import CalendarSettings, FeedSettings, MaintenanceSettings, Settings
+from service.settings.values import Day
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.checks import HALTED_NS, Feed, FeedLimits, FeedState, Finding
 from detectors.feed.incidents import FeedIncidents
@@ -19,7 +20,6 @@ from detectors.judging.surprise import Contribution, Surprise
 from detectors.market_data.bar import Flow
 from detectors.market_data.book import Book
 from detectors.market_data.events import LATEST_NS, Cancel, Late, Order, Reference, Trade
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
 from detectors.state import SymbolState, capture, revive

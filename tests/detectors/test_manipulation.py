@@ -3,8 +3,8 @@
 import pytest
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.market_data.events import Cancel, Order, Trade
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.spoofing import fleeting_imbalance
 from detectors.symbol import SymbolMonitor

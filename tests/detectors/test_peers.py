@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from detectors.catalogue import ALARMING, CATALOGUE
+from detectors.counts import Counts
 from detectors.judging.calibration import Tail
 from detectors.judging.peers import HOURS_KEPT, MAX_PEERS, PeerPrior, priors_from_peers
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
 from service.pipeline.output import Tally

@@ -3,9 +3,9 @@
 import pytest
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.market_data.events import Cancel, Order, Trade
 from detectors.market_data.quantities import MAX_REPORTS, QuantityMeaning
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.state import capture, revive
 from detectors.symbol import SymbolMonitor

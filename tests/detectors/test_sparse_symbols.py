@@ -3,8 +3,8 @@
 import msgspec
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.market_data.events import Order
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.state import SymbolState, capture, revive
 from detectors.symbol import SPARSE_LULLS, SymbolMonitor

@@ -1,11 +1,11 @@
 """A feed fault that keeps returning is one standing condition, and so is a partial book."""
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.feed.checks import FeedLimits, Finding
 from detectors.feed.incidents import LASTING_BARS, STANDING_NS, FeedIncidents
 from detectors.feed.partial_book import PARTIAL_BOOK
 from detectors.market_data.events import Cancel, Order
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from detectors.catalogue import ALARMING, CATALOGUE
+from detectors.counts import Counts
 from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.suppression import (
     REOPENING_NS,
@@ -22,7 +23,6 @@ from detectors.incidents.suppression import (
 )
 from detectors.incidents.symbol_incidents import PERSISTENT_BARS
 from detectors.judging.surprise import Contribution
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
 from detectors.symbol import SymbolMonitor

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from detectors.catalogue import ALARMING, CATALOGUE
+from detectors.counts import Counts
 from detectors.market_data.events import Cancel, Late, Margin, Order, Position, Reference, Trade
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
 

@@ -6,10 +6,10 @@ import random
 import pytest
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.suppression import Suppression, Window
 from detectors.market_data.events import Cancel, Late, Order, Status, Trade
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
 from detectors.state import capture, revive

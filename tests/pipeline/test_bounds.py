@@ -8,9 +8,10 @@ import pytest
 import structlog
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.market_data.events import Order
 from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
-from detectors.open_bar import MOST_AT_ONCE, Counts
+from detectors.open_bar import MOST_AT_ONCE
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
 from service.kafka.watching.limit_log import LimitLog

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.market_data.events import Cancel, Order, Trade
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.state import capture, revive
 from detectors.symbol import SymbolMonitor

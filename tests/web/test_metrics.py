@@ -16,9 +16,9 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from detectors.catalogue import CATALOGUE
+from detectors.counts import Counts
 from detectors.market_data.bar import NEAR_BAND
 from detectors.market_data.events import Event, Order
-from detectors.open_bar import Counts
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters

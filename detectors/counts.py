@@ -1,0 +1,35 @@
+"""Counters of what the events of symbols amounted to, for the metrics."""
+
+from msgspec import Struct, field
+
+from detectors.feed.monitor import FeedCounts
+from detectors.incidents.suppressor import SuppressedAlarms
+
+
+class Counts(Struct):
+    """Counters of some symbols; they only grow.
+
+    ``early_ends`` counts orders that were published after a trade or a cancel of theirs.
+    ``oversized_cancels`` and ``oversized_trades`` count those of more than what rested of their
+    order, ``oversized_fills`` orders that state a total below what was filled.
+    ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason;
+    ``statuses`` counts the statuses of the venue, by state.
+    """
+
+    late: int = 0
+    unknown_orders: int = 0
+    early_ends: int = 0
+    oversized_cancels: int = 0
+    oversized_trades: int = 0
+    oversized_fills: int = 0
+    replaced_orders: int = 0
+    sequence_regressions: int = 0
+    repeated_events: int = 0
+    stale_orders: int = 0
+    evicted_orders: int = 0
+    evicted_accounts: int = 0
+    bars: int = 0
+    judged_bars: int = 0
+    statuses: dict[str, int] = {}
+    suppressed_alarms: SuppressedAlarms = {}
+    feed: FeedCounts = field(default_factory=FeedCounts)
