@@ -67,7 +67,6 @@ class Venue:
     def trading(self, seconds):
         """Trade continuously: orders, cancels and trades around 100, never crossed."""
         for _ in range(seconds):
-            self._resting = [its for its in self._resting if its in self.monitor.book.orders]
             for _ in range(8):
                 side = self._rng.choice(("buy", "sell"))
                 away = 0.01 * self._rng.randrange(1, 20)
