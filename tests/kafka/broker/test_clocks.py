@@ -34,16 +34,16 @@ async def test_what_is_refused_for_its_date_is_refused_after_a_restart(kafka: st
     limits = {"STATE__COMMIT_SECONDS": "3600", "WIRE__MAX_AHEAD_SECONDS": "2"}
     async with Venue(kafka, tmp_path, REQUIRED, partitions=1, **limits) as venue:
         service = venue.start()
-        await service.reaches("it owns its partition", lambda m: m.count("consumer_lag_records"))
+        await service.wait_until("it owns its partition", lambda m: m.count("consumer_lag_records"))
         sent = await venue.produce(dated("BTC-PERP", -1) + dated("BTC-PERP", 5))
         allowed_at = time.monotonic() + 5
-        await service.reaches("all is read", read(sent))
+        await service.wait_until("all is read", read(sent))
         first = rejected(await service.metrics())
         service.kill()
         # Until the wall clock would allow those events.
         await asyncio.sleep(allowed_at - time.monotonic())
         again = venue.start()
-        await again.reaches("all is read again", read(sent))
+        await again.wait_until("all is read again", read(sent))
         second = rejected(await again.metrics())
     assert first == second == len(REQUIRED)
 
@@ -52,7 +52,7 @@ async def test_what_is_refused_for_its_date_is_refused_after_a_restart(kafka: st
 async def test_a_symbol_dated_ahead_makes_no_other_late(kafka: str, tmp_path: Path, forged: bool):
     async with Venue(kafka, tmp_path, REQUIRED, partitions=1) as venue:
         service = venue.start()
-        await service.reaches("it owns its partition", lambda m: m.count("consumer_lag_records"))
+        await service.wait_until("it owns its partition", lambda m: m.count("consumer_lag_records"))
         sent = 0
         for step in range(60):
             sent += await venue.produce(dated("BTC-PERP", 0))
@@ -60,9 +60,9 @@ async def test_a_symbol_dated_ahead_makes_no_other_late(kafka: str, tmp_path: Pa
                 ahead_ms = 59_000 if forged else 0
                 sent += await venue.produce(dated("GHOST", 59), ahead_ms=ahead_ms)
             await asyncio.sleep(0.05)  # the market's pace
-        await service.reaches("all is read", read(sent))
+        await service.wait_until("all is read", read(sent))
         ghosts = len(REQUIRED)
-        await service.reaches(
+        await service.wait_until(
             "the market is scored", lambda m: m.total("events_total", outcome="scored") > sent / 2
         )
         metrics = await service.metrics()

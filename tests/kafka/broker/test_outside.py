@@ -57,7 +57,7 @@ async def test_a_log_that_nobody_reads_does_not_stop_it(kafka: str, tmp_path: Pa
 async def test_signals_that_are_repeated_do_not_kill_it(kafka: str, tmp_path: Path):
     async with Venue(kafka, tmp_path, REQUIRED, partitions=1) as venue:
         service = venue.start()
-        await service.reaches("it owns its partition", lambda m: m.count("consumer_lag_records"))
+        await service.wait_until("it owns its partition", lambda m: m.count("consumer_lag_records"))
         process = service._process
         # Until it is gone, after its loop has ended too.
         while service.runs:
