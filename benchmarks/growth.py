@@ -74,7 +74,11 @@ def grow(churn: Churn, hours: int) -> None:
                 batches[record.place % PARTITIONS, STREAMS[record.stream]].append(record.value)
             remaining -= min(BATCH_RECORDS, remaining)
             for (number, stream), values in batches.items():
-                events = by_stream[stream].decode(values, time.time_ns()).events
+                events = (
+                    by_stream[stream]
+                    .decode(values, [time.time_ns() // 1_000_000] * len(values))
+                    .events
+                )
                 first = fed[number, stream]
                 fed[number, stream] = following = first + len(values)
                 tasks[number].feed(stream, events, first_offset=first, next_offset=following)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
@@ -95,8 +96,8 @@ def settings_of(task: Task) -> Settings:
     return msgspec.convert(tree, Settings)
 
 
-async def drain(task: Task, take: Callable[[str, list[bytes | None]], object] | None) -> Result:
-    """Read every record with ``getmany`` as the service does; ``take`` gets the values."""
+async def drain(task: Task, take: Callable[[str, list[Any]], object] | None) -> Result:
+    """Read every record with ``getmany`` as the service does; ``take`` gets the records."""
     settings = settings_of(task)
     consumer = AIOKafkaConsumer(**consumer_options(settings.kafka))
     await consumer.start()
@@ -113,7 +114,7 @@ async def drain(task: Task, take: Callable[[str, list[bytes | None]], object] | 
             for tp, records in batches.items():
                 events += len(records)
                 if take is not None:
-                    take(tp.topic, [record.value for record in records])
+                    take(tp.topic, records)
         return watch.result(events)
     finally:
         await consumer.stop()
@@ -123,7 +124,13 @@ async def drain_and_decode(task: Task) -> Result:
     """The drain, with every record decoded into an event."""
     by_stream = decoders(settings_of(task), dict.fromkeys(STREAMS))
     by_topic = {topic_name(task.run, stream): decoder for stream, decoder in by_stream.items()}
-    return await drain(task, lambda topic, values: by_topic[topic].decode(values, time.time_ns()))
+
+    def take(topic: str, records: list[Any]) -> None:
+        by_topic[topic].decode(
+            [record.value for record in records], [record.timestamp for record in records]
+        )
+
+    return await drain(task, take)
 
 
 async def whole_service(task: Task) -> Result:
@@ -185,7 +192,7 @@ def read_files(task: Task, decode: bool) -> Result:
         for lines in BatchReader(Path(task.directory, f"{stream}.ndjson")):
             events += len(lines)
             if decode:
-                by_stream[stream].decode(lines, time.time_ns())
+                by_stream[stream].decode(lines, [time.time_ns() // 1_000_000] * len(lines))
     return watch.result(events)
 
 
