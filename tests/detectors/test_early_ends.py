@@ -34,6 +34,13 @@ def resting(monitor):
     return {order_id: its.quantity for order_id, its in monitor.book.orders.items()}
 
 
+def trading_goes_on(monitor):
+    """A book that is crossed while trades go on is the fault of the feed, and no auction."""
+    monitor.close_bar(BEGIN + 3 * SECOND)
+    trade(monitor, 3 * SECOND)
+    monitor.close_bar(BEGIN + 4 * SECOND)
+
+
 def test_a_trade_a_millisecond_before_its_makers_order_reduces_the_order(monitor):
     trade(monitor, quantity=2.0, maker_order_id="m")
     order(monitor, "m", MILLISECOND, quantity=5.0)
@@ -57,7 +64,7 @@ def test_the_newest_order_is_the_ghost_where_its_trade_came_first(monitor):
     order(monitor, "made", side="sell", price=100.0)
     trade(monitor, SECOND, maker_order_id="made", taker_order_id="taker")
     order(monitor, "taker", SECOND + MILLISECOND, side="buy", price=101.0)
-    monitor.close_bar(BEGIN + 3 * SECOND)
+    trading_goes_on(monitor)
     assert resting(monitor) == {"old": 5.0, "bid": 5.0}
     assert monitor.counts.stale_orders == 1
 
@@ -67,7 +74,7 @@ def test_a_cancel_before_its_order_makes_the_order_the_ghost(monitor):
     monitor.apply(Cancel(ts_event=BEGIN, symbol="A", order_id="new"))
     order(monitor, "new", MILLISECOND, price=101.0)
     assert "new" in monitor.book.orders  # it may be an amended order with the same id
-    monitor.close_bar(BEGIN + 3 * SECOND)
+    trading_goes_on(monitor)
     assert resting(monitor) == {"old": 5.0}
 
 
