@@ -98,6 +98,26 @@ def _pace(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
         board.with_row(row("Lag and throughput"))
         .with_panel(
+            number(
+                "Stuck partitions",
+                "Partition numbers that have work and have not advanced for a minute.",
+                ("sum(foreshock_stuck_partitions)", ""),
+                steps=ANY_ALARMS,
+                runbook="foreshockpartitionstuck",
+                width=12,
+            )
+        )
+        .with_panel(
+            number(
+                "Misplaced symbols",
+                "Symbols whose events are in several partition numbers.",
+                ("max(foreshock_misplaced_symbols)", ""),
+                steps=ANY_WARNS,
+                runbook="foreshocksymbolsmisplaced",
+                width=12,
+            )
+        )
+        .with_panel(
             lines(
                 "Behind the clock",
                 "Delay of partitions with unread records; the five slowest.",

@@ -64,4 +64,4 @@ async def test_a_fault_that_nobody_listed_is_named_by_its_partition_and_topic(
             await http.close()
     named = {name: why for name, why in checks.items() if name.startswith("partition ")}
     assert named
-    assert all(f"{stuck.topic} has " in why for why in named.values()), named
+    assert any(f"{stuck.topic} has " in why for why in named.values()), named
