@@ -135,7 +135,7 @@ def _signals(directory: Path) -> Iterator[Signal]:
 def _code() -> str:
     """A digest of the code that produces a market's features."""
     digest = hashlib.sha256()
-    for folder in ("detectors", "service/demo", "service/scorecard"):
-        for path in sorted((ROOT / folder).glob("*.py")):
+    for folder in ("detectors", "service/exchange", "service/scorecard"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -52,3 +52,8 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def scenario_table() -> str:
+    """The scenarios and what they do, a line each."""
+    return "".join(f"  {name:<18}{entry.description}\n" for name, entry in SCENARIOS.items())

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service import __version__
+from service.cli import argument_types as types
 from service.cli import commands
-from service.cli.argument_types import above_zero, port, rates, scenario_names, whole, whole_or_zero
 from service.exchange.scenarios.catalogue import SCENARIOS
 
 if TYPE_CHECKING:
     Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
 
-_EPILOG = """\
-start here:
+_EPILOG = """start here:
   foreshock demo                 see a warning of a cascade; needs no setup
   foreshock replay DIR           run the detection over recorded days
   foreshock topics --create      create the Kafka topics
@@ -129,7 +128,7 @@ def _add_demo(subcommands: "Subcommands") -> None:
         "service against them like `foreshock run`. Market time runs faster than the clock.",
         epilog=f"""\
 scenarios:
-{_scenarios()}
+{types.scenario_table()}
 examples:
   foreshock demo
   foreshock demo --scenario surge --seed 7
@@ -137,21 +136,21 @@ examples:
     )
     command.add_argument(
         "--seconds",
-        type=above_zero,
+        type=types.above_zero,
         default=90.0,
         help="duration of the demo in seconds (default: %(default)g)",
     )
     _add_scenario(command, "cascade")
     command.add_argument(
         "--speed",
-        type=above_zero,
+        type=types.above_zero,
         help="market seconds per second (default: enough for half an hour of market time, or "
         "for the scenario if it is longer; 20 at the default --seconds)",
     )
     command.add_argument(
         "--http-port",
         metavar="PORT",
-        type=port,
+        type=types.port,
         default=9464,
         help="port of the console and of /metrics; 0 for any free port (default: %(default)s)",
     )
@@ -174,7 +173,7 @@ def _add_simulate(subcommands: "Subcommands") -> None:
         "bytes.",
         epilog=f"""\
 scenarios:
-{_scenarios()}
+{types.scenario_table()}
 examples:
   foreshock simulate day --scenario cascade --seed 7
   foreshock simulate calm --scenario calm --duration 86400 --compress zst
@@ -186,40 +185,40 @@ examples:
     _add_scenario(command, "calm")
     command.add_argument(
         "--strength",
-        type=above_zero,
+        type=types.above_zero,
         default=1.0,
         help="strength of the episode; below 1 it is harder to detect (default: %(default)g)",
     )
     command.add_argument(
         "--start",
         metavar="SECONDS",
-        type=above_zero,
+        type=types.above_zero,
         help="start of the episode (default: by scenario, about a quarter of an hour)",
     )
     command.add_argument(
         "--length",
         metavar="SECONDS",
-        type=above_zero,
+        type=types.above_zero,
         help="duration of the episode (default: by scenario)",
     )
     command.add_argument(
         "--symbols",
         metavar="N",
-        type=whole,
+        type=types.whole,
         default=4,
         help="number of contracts (default: %(default)s)",
     )
     command.add_argument(
         "--duration",
         metavar="SECONDS",
-        type=above_zero,
+        type=types.above_zero,
         default=1_800.0,
         help="duration in market time (default: %(default)g)",
     )
     command.add_argument(
         "--events-per-second",
         metavar="X",
-        type=above_zero,
+        type=types.above_zero,
         default=30.0,
         help="average rate per symbol in a calm market (default: %(default)g)",
     )
@@ -258,14 +257,14 @@ examples:
     command.add_argument(
         "--scenarios",
         metavar="NAMES",
-        type=scenario_names,
+        type=types.scenario_names,
         default=list(SCENARIOS),
         help="scenarios, separated by commas (default: all)",
     )
     command.add_argument(
         "--seeds",
         metavar="N",
-        type=whole,
+        type=types.whole,
         default=5,
         help="markets per scenario, strength and activity (default: %(default)s)",
     )
@@ -278,21 +277,21 @@ examples:
     command.add_argument(
         "--activities",
         metavar="RATES",
-        type=rates,
+        type=types.rates,
         default=(30.0, 10.0),
         help="events per second and symbol in a calm market, separated by commas (default: 30,10)",
     )
     command.add_argument(
         "--calm-days",
         metavar="N",
-        type=whole_or_zero,
+        type=types.whole_or_zero,
         default=8,
         help="calm symbol-days (default: %(default)s)",
     )
     command.add_argument(
         "--budget",
         metavar="X",
-        type=above_zero,
+        type=types.above_zero,
         default=1.0,
         help="false alarms per symbol and day (default: %(default)g)",
     )
@@ -309,7 +308,7 @@ examples:
         "and spoofing into the recorded streams of DIR; the files stay unchanged",
     )
     command.add_argument(
-        "--jobs", metavar="N", type=whole, help="processes (default: one per processor)"
+        "--jobs", metavar="N", type=types.whole, help="processes (default: one per processor)"
     )
 
 
@@ -352,13 +351,13 @@ examples:
     command.add_argument(
         "--partitions",
         metavar="N",
-        type=whole,
+        type=types.whole,
         help="with --create: partitions of the new topics (default: as the input topics, or 12)",
     )
     command.add_argument(
         "--replication-factor",
         metavar="R",
-        type=whole,
+        type=types.whole,
         help="with --create: replicas of the new topics (default: 3, or the number of brokers if "
         "fewer)",
     )
@@ -399,7 +398,3 @@ def _add_scenario(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "--seed", type=int, default=1, help="each seed gives another market (default: %(default)s)"
     )
-
-
-def _scenarios() -> str:
-    return "".join(f"  {name:<18}{entry.description}\n" for name, entry in SCENARIOS.items())
