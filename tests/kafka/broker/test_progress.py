@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -27,7 +28,7 @@ def ready(port: int) -> tuple[int, dict[str, str]]:
         return error.code, json.load(error)["checks"]
 
 
-async def test_a_fault_that_nobody_listed_is_named_by_its_partition_and_topic(
+async def test_a_fault_that_nobody_listed_is_named_by_its_partition(
     kafka: str, tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(progress, "STUCK_SECONDS", 2.0)
@@ -64,5 +65,6 @@ async def test_a_fault_that_nobody_listed_is_named_by_its_partition_and_topic(
             await http.close()
     named = {name: why for name, why in checks.items() if name.startswith("partition ")}
     assert named
-    # The broker is not asked for what is paused: not of every partition it is known that it waits.
-    assert any(f"{stuck.topic} has " in why for why in named.values()), named
+    # What is unread in a paused topic is not known: nobody asks the broker about it.
+    work = [rf"{topic} has |events of {topic} wait" for topic in map(re.escape, topics.values())]
+    assert all(re.search("|".join(work), why) for why in named.values()), named
