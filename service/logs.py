@@ -17,6 +17,9 @@ from service.log_writer import LogWriter
 
 Format = Literal["auto", "json", "console"]
 
+MAX_TEXT = 4_000
+"""The most characters of a text in a message: libraries log whole records when one is refused."""
+
 
 def configure(
     level: str,
@@ -55,10 +58,15 @@ def configure(
         structlog.stdlib.ProcessorFormatter.remove_processors_meta
     ]
     if as_json:
-        closing += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        closing += [
+            structlog.processors.format_exc_info,
+            _cut,
+            structlog.processors.JSONRenderer(),
+        ]
     else:
         plain = structlog.dev.plain_traceback
         closing += [
+            _cut,
             _printable,
             structlog.dev.ConsoleRenderer(colors=to_terminal, exception_formatter=plain),
         ]
@@ -117,6 +125,19 @@ def _without_credentials(record: logging.LogRecord) -> bool:
     """Drop aiokafka's debug messages about requests that carry passwords or tokens."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     return not any(type(value).__name__.startswith("SaslAuth") for value in arguments)
+
+
+def _cut(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Keep the beginning and the end of long texts; an exception's end says what it is."""
+    half = MAX_TEXT // 2
+    return {
+        key: f"{value[:half]} … {value[-half:]}"
+        if isinstance(value, str) and len(value) > MAX_TEXT
+        else value
+        for key, value in event.items()
+    }
 
 
 def _printable(

@@ -52,6 +52,16 @@ def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]):
     assert entry["logger"] == "aiokafka.consumer"
 
 
+def test_a_line_with_a_whole_record_in_it_is_cut_and_stays_an_object(
+    capsys: pytest.CaptureFixture[str],
+):
+    logs.configure("debug", "json")
+    logging.getLogger("aiokafka.producer").error("sending %s", b"\x00" * 200_000)
+    (line,) = lines(capsys)
+    assert len(line) < 10_000
+    assert json.loads(line)["event"].startswith("sending b'")
+
+
 def test_an_exception_stays_on_its_line(capsys: pytest.CaptureFixture[str]):
     logs.configure("info", "json")
     try:

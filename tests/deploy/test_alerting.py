@@ -10,8 +10,8 @@ import json
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
@@ -89,6 +89,23 @@ async def in_real_time(venue: Venue, live: list[Event], until: Callable[[], Any]
     return produced
 
 
+@asynccontextmanager
+async def standing_still(venue: Venue, last: Event) -> AsyncIterator[None]:
+    """Repeat an event: its partition is not silent, but no time passes in the market."""
+
+    async def repeat() -> None:
+        while True:
+            await venue.produce([last])
+            await asyncio.sleep(1)
+
+    repeating = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        repeating.cancel()
+        await asyncio.gather(repeating, return_exceptions=True)
+
+
 async def openmetrics(port: int) -> str:
     """What Prometheus gets when it asks for OpenMetrics."""
     accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
@@ -149,6 +166,7 @@ async def test_a_cascade_calls_who_is_on_call_by_both_ways_and_a_restart_changes
             **SETTINGS,
             **{f"TOPICS__{name.upper()}": venue.topic(name) for name in STREAMS},
         ) as scraped_venue,
+        AsyncExitStack() as frozen,
     ):
         pushing, scraped = venue.start(), scraped_venue.start()
         with (
@@ -175,6 +193,8 @@ async def test_a_cascade_calls_who_is_on_call_by_both_ways_and_a_restart_changes
             )
             by_push, alert = first(pages, "on-call", "ForeshockIncident", "critical")
             # No time passes in the market while it stands still: the incident stays open.
+            last = next(its for its in reversed(live[:produced]) if its.key == b"BTC-PERP")
+            await frozen.enter_async_context(standing_still(venue, last))
             by_scrape, fallback = await within(
                 40,
                 lambda: first(pages, "on-call", "ForeshockIncidentCritical", "critical"),
@@ -247,6 +267,7 @@ async def test_a_cascade_calls_who_is_on_call_by_both_ways_and_a_restart_changes
             assert calls(pages) == called
 
             # The market goes on and is calm: the end is told as well.
+            await frozen.aclose()
             end = live[produced - 1].ts_event + 30 * SECOND
             await venue.produce(closing("BTC-PERP", end, STREAMS))
             await within(

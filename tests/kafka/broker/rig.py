@@ -231,7 +231,8 @@ class Service:
 
     def log(self, event: str) -> list[dict[str, Any]]:
         """The log lines of one event."""
-        lines = [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
+        whole = self.log_text().rpartition("\n")[0]  # the process may be writing the last line
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
 
