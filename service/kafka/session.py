@@ -240,7 +240,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 offsets = restored
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
-            # The start position is decided once: after a crash, too, processing continues from here.
+            # The start position is decided once: after a crash, processing continues from here.
             decided = partition.committed and partition.is_committed(committed)
             if not (decided and self._membership.holds()) and not await self._commit([partition]):
                 return  # another member owns it since: aiokafka will be told, and revoke it

@@ -23,6 +23,7 @@ from service.pipeline.align import Aligner, Position, StreamPosition, earliest
 from service.pipeline.arrivals import Arrivals
 from service.pipeline.emission import Emission
 from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally
+from service.pipeline.resuming import Resuming
 from service.pipeline.set_aside import SetAside
 from service.pipeline.silences import check_silence
 from service.pipeline.snapshot import Snapshot, monitor_of
@@ -94,7 +95,7 @@ class PartitionTask:
         # The position from which each symbol that changed since its last snapshot can be rebuilt.
         self._unsaved: dict[str, Position] = {}
         self._saving: dict[str, Position] = {}
-        self._resumed: dict[str, Position] = {}
+        self._resuming = Resuming()
         self._newest_bar = 0
 
     # Events in, output out.
@@ -118,7 +119,7 @@ class PartitionTask:
         """
         event_offsets = offsets if offsets is not None else range(first_offset, next_offset)
         replayed = (
-            partial(self._replayed_place, stream, events, event_offsets) if self._resumed else None
+            partial(self._resuming.place, stream, events, event_offsets) if self._resuming else None
         )
         self.tally.skipped += self.aligner.feed(
             stream,
@@ -130,28 +131,9 @@ class PartitionTask:
             by_broker=by_broker,
         )
         if replayed is not None:
-            self._end_resuming()
+            self._resuming.end(self.aligner)
         if arrived_ms is not None and events:
             self._arrivals.note(stream, events, event_offsets, arrived_ms, self.aligner.fed_places)
-
-    def _replayed_place(
-        self,
-        stream: str,
-        events: Sequence[Event],
-        event_offsets: Sequence[int],
-        i: int,
-        place_ns: int,
-    ) -> int | None:
-        """Return the place of an event; None if its symbol's state contains the event already."""
-        position = self._resumed.get(events[i].symbol)
-        if position is None or place_ns >= position.watermark_ns:
-            return place_ns
-        # A topic that was added after the snapshot was not read for it.
-        stream_position = position.streams.get(stream)
-        if stream_position is not None and event_offsets[i] < stream_position.read:
-            return None
-        # Time must not go back for a state that is already past this time: the event is late.
-        return position.watermark_ns
 
     def advance(self) -> Output:
         """Apply the released events, and close the bars that are over."""
@@ -184,7 +166,7 @@ class PartitionTask:
                 self.aside.contain(symbol, self.monitors[symbol].book.evict, excess)
             start = stop
         self._close_bars(watermark_ns, before, output)
-        self._end_resuming()
+        self._resuming.end(self.aligner)
         output.set_aside, output.refused = self.aside.take()
         output.forgotten += output.set_aside
         self.tally.refused += len(output.refused)
@@ -379,7 +361,7 @@ class PartitionTask:
             monitor = revived[symbol] if symbol in revived else self.revive(snapshot)
             open_bar = snapshot.state.open_bar
             self.monitors[symbol] = monitor
-            self._resumed[symbol] = snapshot.position
+            self._resuming.add(symbol, snapshot.position)
             if open_bar is not None:
                 self._open_bars.setdefault(open_bar, {})[symbol] = None
                 self._arrivals.restore(open_bar, snapshot.state.delays)
@@ -391,20 +373,4 @@ class PartitionTask:
     @property
     def resuming(self) -> bool:
         """Whether records are still read that were read before the restart."""
-        return bool(self._resumed)
-
-    def _end_resuming(self) -> None:
-        """Drop the positions of a restart after every topic was read beyond them.
-
-        The watermark must pass them too: a topic that was silent may still deliver earlier events.
-        """
-        watermark_ns = self.aligner.watermark_ns
-        if all(
-            position.watermark_ns <= watermark_ns for position in self._resumed.values()
-        ) and all(
-            stream_position.read <= self.aligner.read(stream)
-            for position in self._resumed.values()
-            for stream, stream_position in position.streams.items()
-            if self.aligner.reads(stream)
-        ):
-            self._resumed = {}
+        return bool(self._resuming)
