@@ -8,7 +8,8 @@ class CommitMetadata(Struct, frozen=True):
     """The content of the metadata of a committed offset.
 
     ``newest_ns``: the newest event time of the topic at the offset. ``evidence``: the evidence of
-    its log timestamps at the offset (``service.pipeline.log_time``). ``signals_until_ns``: the
+    its log timestamps at the offset (``service.pipeline.log_time``). ``last_ns``: the event time
+    that counts at the offset once all topics are idle. ``signals_until_ns``: the
     signals of bars that end by this time are published. ``alerts_offset``: alerts that a restart
     might raise again are at or after this offset of the alerts topic. ``snapshots_offset``: the
     newest snapshot of each symbol is at or after this offset of the snapshots topic. ``begun_at``:
@@ -24,6 +25,7 @@ class CommitMetadata(Struct, frozen=True):
     begun_at: int = 0
     saved_symbols: int = 0
     evidence: tuple[int, ...] = ()
+    last_ns: int = 0
 
 
 _encode = msgspec.json.Encoder().encode

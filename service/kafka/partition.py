@@ -192,6 +192,7 @@ class Partition:
                         self.begun_at.get(tp, 0),
                         len(self.saved_at),
                         position.streams[stream].evidence,
+                        position.streams[stream].last_ns,
                     )
                 ),
             )
@@ -266,6 +267,7 @@ def start_positions(
             newest_ns=commit_metadata[tp].newest_ns if commit_metadata is not None else 0,
             read=offsets[tp],
             evidence=commit_metadata[tp].evidence if commit_metadata is not None else (),
+            last_ns=commit_metadata[tp].last_ns if commit_metadata is not None else 0,
         )
         for tp, stream in inputs.items()
     }

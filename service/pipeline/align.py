@@ -29,13 +29,15 @@ class StreamPosition(Struct, frozen=True):
 
     All events before offset ``start`` have been released. The newest event time of the topic was
     ``newest_ns`` at that offset, and the evidence of its log timestamps was ``evidence``
-    (``LogTime``). Records below offset ``read`` have been fed.
+    (``LogTime``). Records below offset ``read`` have been fed. ``last_ns`` is the event time that
+    counts at that offset once all topics are idle.
     """
 
     start: int = 0
     newest_ns: int = 0
     read: int = 0
     evidence: tuple[int, ...] = ()
+    last_ns: int = 0
 
 
 class Position(Struct, frozen=True):
@@ -64,6 +66,7 @@ class _Chunk(Struct, gc=False):
     newest_before_ns: int
     latest_ns: int
     evidence_before: tuple[int, ...]
+    last_before_ns: int
 
 
 class _Stream:
@@ -89,9 +92,14 @@ class _Stream:
         if self.chunks:
             oldest = self.chunks[0]
             return StreamPosition(
-                oldest.start, oldest.newest_before_ns, self.read, oldest.evidence_before
+                oldest.start,
+                oldest.newest_before_ns,
+                self.read,
+                oldest.evidence_before,
+                oldest.last_before_ns,
             )
-        return StreamPosition(self.read, self.newest_ns, self.read, self.log_time.evidence)
+        evidence = self.log_time.evidence
+        return StreamPosition(self.read, self.newest_ns, self.read, evidence, self.last_ns)
 
     def moved_by(self, times: Times, arrived_ms: Sequence[int] | None, by_broker: bool) -> Times:
         """Return the times to which events move the time of this topic."""
@@ -153,6 +161,7 @@ class Aligner:
         stream_state = self._streams[stream]
         newest_before = stream_state.newest_ns
         evidence_before = stream_state.log_time.evidence
+        last_before = stream_state.last_ns
         stream_state.read = next_offset
         if not events:
             return 0
@@ -176,7 +185,7 @@ class Aligner:
             merged[i] = _late(wanted[i], int(places[i]))
         if merged:
             stream_state.chunks.append(
-                _Chunk(first_offset, newest_before, int(places.max()), evidence_before)
+                _Chunk(first_offset, newest_before, int(places.max()), evidence_before, last_before)
             )
             stream_state.pending += merged
             stream_state.places = np.concatenate((stream_state.places, places))
@@ -203,6 +212,8 @@ class Aligner:
     def pass_to(self, watermark_ns: int) -> None:
         """Advance the watermark while all topics are idle and all events are released."""
         self.watermark_ns = max(self.watermark_ns, watermark_ns)
+        for stream_state in self._streams.values():  # a restart must come as far
+            stream_state.last_ns = max(stream_state.last_ns, self.watermark_ns - 1)
 
     def reads(self, stream: str) -> bool:
         """Return whether a topic is one of the merged topics."""
@@ -273,7 +284,8 @@ class Aligner:
         for name, stream_position in position.items():
             newest_ns = stream_position.newest_ns
             stream_state = self._streams[name]
-            stream_state.newest_ns = stream_state.last_ns = newest_ns
+            stream_state.newest_ns = newest_ns
+            stream_state.last_ns = max(newest_ns, stream_position.last_ns)
             stream_state.read = stream_position.start
             stream_state.log_time = LogTime(
                 stream_position.evidence or ((newest_ns,) if newest_ns else ())

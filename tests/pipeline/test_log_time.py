@@ -179,3 +179,14 @@ def test_too_many_that_wait_release_only_what_is_too_much():
     cancel = Cancel(ts_event=BEGIN_MS * MS + SECOND, symbol="S", order_id="0")
     aligner.feed("orders", [cancel], first_offset=61, next_offset=62, arrived_ms=[BEGIN_MS + 1_005])
     assert late(aligner.release()) == []
+
+
+def test_after_a_restart_a_silent_market_is_as_far_as_before():
+    _, aligner = run([(order(0), 0), (order(5_000), 5_000)])
+    aligner.set_idle("orders")
+    aligner.release()
+    again = Aligner(("orders",), DISORDER_NS)
+    again.seek(aligner.position().streams)
+    again.set_idle("orders")
+    again.release()
+    assert again.watermark_ns == aligner.watermark_ns
