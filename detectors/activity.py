@@ -29,5 +29,4 @@ DETECTOR = Detector(
     phrases={"events": "there are {level:.0f} events per bar (usually {usual:.0f})"},
     model=partial(Surprise, min_deviation=0.1, typical={"events": 0.6}),
     logarithms=frozenset({"events"}),
-    alarms=False,
 )

@@ -4,7 +4,16 @@ A new detector has a file of its own and a line here; docs/architecture.md ("Whe
 lists what else it needs.
 """
 
-from detectors import activity, cancel_burst, fading_book, leverage_jump, spoofing, thin_book
+from detectors import (
+    activity,
+    cancel_burst,
+    fading_book,
+    layering,
+    leverage_jump,
+    quote_stuffing,
+    spoofing,
+    thin_book,
+)
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
 
 CATALOGUE = (
@@ -12,6 +21,8 @@ CATALOGUE = (
     leverage_jump.DETECTOR,
     thin_book.DETECTOR,
     fading_book.DETECTOR,
+    quote_stuffing.DETECTOR,
+    layering.DETECTOR,
     spoofing.DETECTOR,
     activity.DETECTOR,
 )

@@ -1,7 +1,7 @@
 """The interface of every detector.
 
-A detector is a function from a closed bar to named features, with a river model of their normal
-values. It reads bars, never raw events. A *rise* of a feature is the finding. Features are
+A detector is a function from a closed bar to named features. Each is a statistic that is judged by
+itself, against its own baseline and tail. It reads bars, never raw events. A *rise* of a feature is the finding. Features are
 dimensionless (shares, ratios, logarithms) and relative to the symbol's own activity: a busy market
 alone raises no alarm.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from detectors.judging.robust_tails import Statistic
 from detectors.judging.surprise import Surprise
 from detectors.market_data.bar import Bar
 
@@ -26,20 +27,25 @@ class Detector(Struct, frozen=True):
     an alert; see ``phrase`` for the placeholders.
     ``logarithms`` names the features that are natural logarithms. ``turned`` names the features
     with the opposite sign: the measured quantity falls when the feature rises. ``version`` is part
-    of every alert id: raise it when the features or the model change. A detector without
-    ``alarms`` is watched for drift only.
+    of every alert id: raise it when the features or the statistics change. ``statistics`` says how
+    each feature is judged. A detector without them is watched for drift only, by its ``model``.
     """
 
     name: str
     version: int
     features: Callable[[Bar], Features | None]
     phrases: Mapping[str, str]
-    model: Callable[[], Surprise]
+    statistics: Mapping[str, Statistic] = {}
+    model: Callable[[], Surprise] | None = None
     headline: str = ""
     headlines: Mapping[str, str] = {}
     logarithms: frozenset[str] = frozenset()
     turned: frozenset[str] = frozenset()
-    alarms: bool = True
+
+    @property
+    def alarms(self) -> bool:
+        """Whether the detector raises alarms."""
+        return bool(self.statistics)
 
 
 def phrase(template: str, value: float, expected: float) -> str:

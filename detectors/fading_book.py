@@ -8,14 +8,16 @@ Makers that leave for half a minute hardly change them. The detector is separate
 because such makers would determine a common threshold.
 """
 
-from functools import partial
+import math
 
 from detectors.detector import Detector, Features
-from detectors.judging.surprise import Surprise
+from detectors.judging.robust_tails import Statistic
 from detectors.market_data.bar import Bar
 
-TYPICAL = {"shallow_60s": 0.15, "shallow_300s": 0.12}
-"""Typical standard deviations: between a recorded hour of a large stock and simulated markets."""
+A_THIRD = -math.log(2.0 / 3.0)
+"""The smallest fall of depth that matters."""
+
+SLOW = Statistic("plain", floor=A_THIRD, unit=0.05)
 
 
 def features(bar: Bar) -> Features | None:
@@ -30,15 +32,14 @@ _smooth = "depth near the touch has been {times:.1f} times less than usual over 
 
 DETECTOR = Detector(
     name="fading_book",
-    version=1,
+    version=2,
     features=features,
     headline="the order book is losing depth",
     phrases={
         "shallow_60s": _smooth + "a minute",
         "shallow_300s": _smooth + "five minutes",
     },
-    # Ten minutes hold about one independent value of a feature that is smoothed over five minutes.
-    model=partial(Surprise, typical=TYPICAL, mean_noise_bars=600.0),
-    logarithms=frozenset(TYPICAL),
-    turned=frozenset(TYPICAL),
+    statistics={"shallow_60s": SLOW, "shallow_300s": SLOW},
+    logarithms=frozenset({"shallow_60s", "shallow_300s"}),
+    turned=frozenset({"shallow_60s", "shallow_300s"}),
 )

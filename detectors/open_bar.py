@@ -3,7 +3,6 @@
 This is the hot path. Work that can be done per bar is not done here per event.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,7 @@ from msgspec import Struct
 from detectors.counts import Counts
 from detectors.feed.monitor import FeedMonitor
 from detectors.market_data.bar import (
-    FLEETING_NS,
-    FLEETING_SHARE,
-    NEAR_BPS,
+    NEAR_BAND,
     YOUNG_NS,
     BookState,
     Flow,
@@ -32,13 +29,8 @@ from detectors.market_data.events import (
     Status,
     Trade,
 )
+from detectors.market_data.large_orders import NOBODY, SHOWN_NS, LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines, LeveragedOrder
-from detectors.market_data.one_sided_accounts import (
-    LARGE_SHARE,
-    LargeOrder,
-    OneSidedAccounts,
-    counted,
-)
 from detectors.market_data.quantities import Quantities, QuantityMeaning
 from detectors.venue.trading import Trading
 
@@ -67,7 +59,7 @@ class OpenBar:
 
     Parameters
     ----------
-    book, leverage_baselines, one_sided, feed, trading
+    book, leverage_baselines, large, feed, trading
         The parts of the symbol's state that events change.
     counts
         The counters to increment; symbols may share them.
@@ -80,8 +72,12 @@ class OpenBar:
         The trades and cancels that wait for their order.
     flow
         The sums of the bar.
-    leveraged, large
-        The leveraged orders and the large orders that are processed when the bar closes.
+    large
+        The large orders.
+    last_quantity
+        The quantity of the bar's last resting order; 0 without one.
+    leveraged
+        The leveraged orders that are processed when the bar closes.
     opened
         The state of the book at the start of the bar.
     progress
@@ -95,16 +91,14 @@ class OpenBar:
         "_counts",
         "_feed",
         "_in_ticks",
-        "_large",
         "_leverage_baselines",
         "_near_high",
         "_near_low",
-        "_one_sided",
-        "_share",
         "_trading",
         "early",
         "flow",
         "large",
+        "last_quantity",
         "leveraged",
         "opened",
         "progress",
@@ -115,7 +109,7 @@ class OpenBar:
         self,
         book: Book,
         leverage_baselines: LeverageBaselines,
-        one_sided: OneSidedAccounts,
+        large: LargeOrders,
         feed: FeedMonitor,
         trading: Trading,
         counts: Counts,
@@ -124,7 +118,7 @@ class OpenBar:
         self._book = book
         self._in_ticks = book.in_ticks
         self._leverage_baselines = leverage_baselines
-        self._one_sided = one_sided
+        self.large = large
         self._feed = feed
         self._trading = trading
         self._counts = counts
@@ -133,10 +127,8 @@ class OpenBar:
         self.quantities = Quantities(meaning, book) if meaning != DEFAULT_MEANING else None
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
-        self.large: list[LargeOrder] = []
         self.opened: BookState | None = None
-        self._share = 0.0
-        self._large = math.inf
+        self.last_quantity = 0.0
         self._near_low = 0.0
         self._near_high = 0.0
 
@@ -158,27 +150,27 @@ class OpenBar:
             self._on_late,
         )
 
-    def begin(self, opened: BookState | None, usual: float) -> None:
+    def begin(self, opened: BookState | None, usual: float, median_size: float) -> None:
         """Begin a bar.
 
-        ``opened`` is the current state of the book, ``usual`` its usual depth.
+        ``opened`` is the current state of the book, ``usual`` its usual depth, ``median_size`` the
+        median quantity of orders.
         """
         if self.quantities is not None:
             self.quantities.forget_ended()
         self.flow = Flow()
         self.leveraged = []
-        self.large = []
         self.opened = opened
-        self._share = 1.0 / usual if usual > 0.0 else 0.0
-        self._large = LARGE_SHARE * usual or math.inf
+        self.last_quantity = 0.0
+        self.large.begin(median_size, usual)
         if opened is not None:
             self.progress.last_price = opened.mid
             if self._in_ticks:
-                reach = NEAR_BPS * self._book.tick * ALMOST_TICKS
+                reach = self._book.bands[NEAR_BAND] * self._book.tick * ALMOST_TICKS
                 self._near_low, self._near_high = opened.mid - reach, opened.mid + reach
             else:
-                self._near_low = opened.mid * (1.0 - NEAR_BPS / 1e4)
-                self._near_high = opened.mid * (1.0 + NEAR_BPS / 1e4)
+                reach = opened.mid * self._book.bands[NEAR_BAND] / 1e4
+                self._near_low, self._near_high = opened.mid - reach, opened.mid + reach
 
     def learn_leveraged(self) -> None:
         """Learn the bar's leveraged orders so far."""
@@ -202,9 +194,9 @@ class OpenBar:
             flow = self.flow
             flow.orders += 1.0
             notional = quantity if self._in_ticks else price * quantity
-            if notional >= self._large and order.account is not None:
-                share = counted(notional * self._share)
-                self._note_large(order.account, share if is_buy else -share)
+            self.last_quantity = quantity
+            if quantity >= self.large.least_quantity:
+                self.large.on_placed(order.account, is_buy, notional)
             if self._near_low <= price <= self._near_high:
                 if is_buy:
                     flow.near_placed_bid += notional
@@ -263,11 +255,11 @@ class OpenBar:
         price = order.price
         notional = amount if self._in_ticks else price * amount
         age_ns = ts_event - order.ts_event
-        if age_ns < FLEETING_NS:
+        if age_ns < SHOWN_NS:
             if age_ns < YOUNG_NS:
                 flow.young_cancels += 1.0
-            if notional >= self._large:
-                self._on_short_lived(order.is_buy, notional, account)
+            if amount >= self.large.least_quantity:
+                self.large.on_withdrawn(account, order.is_buy, amount, notional, age_ns)
         if self._near_low <= price <= self._near_high:
             if order.is_buy:
                 flow.near_cancelled_bid += notional
@@ -286,9 +278,9 @@ class OpenBar:
                 flow.near_traded_ask += notional
             else:
                 flow.near_traded_bid += notional
-        account = trade.maker_account
+        account = trade.maker_account or NOBODY
         maker = trade.maker_order_id
-        if account is not None and maker is not None and self._one_sided.tracks(account):
+        if maker is not None and self.large.layers.tracks(account):
             self._on_fill(account, book.orders.get(maker), trade.quantity)
         self.progress.last_price = price
         if maker is not None and not self._fill(maker, trade):
@@ -326,30 +318,20 @@ class OpenBar:
         if ended > 0.0:
             # The trade was counted as one of an unreported order.
             self._feed.partial_book.open_unknown -= 1
-            account = order.account
-            if account is not None and self._one_sided.tracks(account):
+            account = order.account or NOBODY
+            if self.large.layers.tracks(account):
                 self._on_fill(account, self._book.orders[order.order_id], ended)
             self._book.take(order.order_id, ended)
-
-    def _on_short_lived(self, is_buy: bool, notional: float, account: str | None) -> None:
-        """Record the withdrawal of a large short-lived order: it is not a layer."""
-        share = notional * self._share
-        if account is not None:
-            self._note_large(account, -counted(share) if is_buy else counted(share))
-        if share >= FLEETING_SHARE:
-            if is_buy:
-                self.flow.large_fleeting_bid += notional
-            else:
-                self.flow.large_fleeting_ask += notional
 
     def _on_fill(self, account: str, order: RestingOrder | None, quantity: float) -> None:
         """Subtract a fill from the account's large orders: a filled order was meant to trade."""
         if order is None:
             return
-        unit = self._share if self._in_ticks else order.price * self._share
-        share = counted(order.quantity * unit) - counted((order.quantity - quantity) * unit)
-        if share > 0.0:
-            self._note_large(account, -share if order.is_buy else share)
+        if order.quantity < self.large.least_quantity:
+            return
+        unit = 1.0 if self._in_ticks else order.price
+        left = max(0.0, order.quantity - quantity)
+        self.large.on_filled(account, order.is_buy, order.quantity * unit, left * unit)
 
     def _on_reference(self, reference: Reference) -> None:
         """Pass a reference to the feed checks; no detector uses references."""
@@ -374,14 +356,9 @@ class OpenBar:
     def _on_late(self, late: Late) -> None:
         """Apply a late event to the book and the feed checks, but not to the sums of the bar."""
         self._counts.late += 1
-        saved = self.flow, self.leveraged, self.large
-        self.flow, self.leveraged, self.large = Flow(), [], []
+        large = self.large
+        saved = self.flow, self.leveraged, large.placed, large.shown
+        self.flow, self.leveraged, large.placed, large.shown = Flow(), [], [], []
         self.handlers[late.event.kind](late.event)
         self._feed.checks.add(self.flow)
-        self.flow, self.leveraged, self.large = saved
-
-    def _note_large(self, account: str, share: float) -> None:
-        self.large.append((account, share))
-        if len(self.large) >= MOST_AT_ONCE:
-            self._one_sided.learn(self.large, bars=0)  # the bar has not passed
-            self.large = []
+        self.flow, self.leveraged, large.placed, large.shown = saved

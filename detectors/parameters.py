@@ -1,31 +1,24 @@
 """The parameters of detection that a user may set."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 from msgspec.structs import replace
 
+from detectors.detector import Detector
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.suppression import Suppression, applies, budget_per_day
 from detectors.market_data.quantities import QuantityMeaning
 from detectors.venue.calendar import Calendar
 
 INDEPENDENT_RATIO = 0.6
-"""The effective number of independent detectors, as a share of the detectors of a symbol. Alarms
-coincide (a thin book is often also fading), and some detectors never alarm in calm markets. Chosen
-on the scorecard's tuning seeds (the effective number of tests: Nyholt, 2004)."""
+"""The effective number of independent statistics, as a share of the statistics of a symbol. Their
+alarms coincide (the effective number of tests: Nyholt, 2004)."""
 
 
-def share_per_day(false_alarms_per_day: float, detectors: int) -> float:
-    """Return the false alarms a day that each detector of a symbol may raise.
-
-    ``false_alarms_per_day`` is the budget of the symbol, ``detectors`` the number of its detectors
-    that raise alarms.
-
-    >>> share_per_day(1.5, 5)
-    0.5
-    >>> share_per_day(1.5, 1)
-    1.5
-    """
-    return false_alarms_per_day / max(1.0, INDEPENDENT_RATIO * detectors)
+def effective_tests(detectors: Iterable[Detector]) -> float:
+    """Return the effective number of tests: each may raise the budget over this number."""
+    return max(1.0, INDEPENDENT_RATIO * sum(len(its.statistics) for its in detectors))
 
 
 class Parameters(Struct, frozen=True, kw_only=True):

@@ -1,20 +1,23 @@
-"""Run one detector on one symbol: features, model, calibration and warm-up."""
+"""Run one detector on one symbol: features, statistics, their judgement and warm-up."""
 
-from collections.abc import Mapping
+import math
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.detector import Detector, Features
-from detectors.judging.calibration import YOUNG_BARS, CalibrationState, TailCalibration
-from detectors.judging.drift import ALARMING_RISE, CUMULATED_RISE, DriftState, DriftWatch
-from detectors.judging.peers import PeerPrior
-from detectors.judging.surprise import Contribution, SurpriseState, distance
+from detectors.judging.controller import Controller, ControllerState
+from detectors.judging.robust_tails import Judgement, RobustTails, RobustTailsState
+from detectors.judging.surprise import Contribution
+from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
 
-RELEARN_BARS = 60
-"""The number of bars after a drift in which the new baseline is learned and nothing is judged."""
+OFTEN = 4.0
+"""The bar of a controller from which its test alarms often: at least four times in short order."""
+
+IMMATERIAL = 10.0
+"""A value that does not matter counts as at least this many times the budget."""
 
 Status = Literal["no_input", "paused", "warming_up", "too_sparse", "scoring"]
 
@@ -23,10 +26,11 @@ class Reading(Struct, frozen=True):
     """The result of a detector for one bar; score and p-value are set only while it is scoring.
 
     It is ``paused`` while the symbol does not trade continuously, see ``detectors.venue``.
-    ``contributions`` explain an alarm, the largest first. ``p_value`` is the probability that one
-    bar starts an episode as extreme. ``suppressed`` is the reason why an alarm has no effect.
-    ``drift`` holds the features with a lasting change, the most changed first, in the one bar that
-    detects the change. ``drift_suppressed`` is the reason why the drift is not reported.
+    ``contributions`` explain an alarm, the rarest statistic first. ``p_value`` is the probability
+    that chance gives one bar of any statistic of the symbol as rare as the rarest of this detector.
+    ``score`` is minus its decimal logarithm. ``suppressed`` is the reason why an alarm has no
+    effect. ``drift`` holds the features with a lasting change, the most changed first, in the one
+    bar that detects the change. ``drift_suppressed`` is the reason why the drift is not reported.
     """
 
     status: Status
@@ -46,16 +50,10 @@ class Reading(Struct, frozen=True):
 
 
 class ScorerState(Struct):
-    """The learned state of a scorer; part of a snapshot.
+    """The learned state of a scorer; part of a snapshot."""
 
-    ``prior_squares`` holds the model's priors, also of features that have no value yet.
-    """
-
-    bars: int
-    prior_squares: dict[str, float] = field(name="taught")
-    model: SurpriseState
-    calibration: CalibrationState
-    drift: DriftState
+    model: RobustTailsState
+    controllers: dict[str, ControllerState]
 
 
 NO_INPUT = Reading("no_input", {})
@@ -68,124 +66,121 @@ def too_sparse(reading: Reading) -> Reading:
 
 
 class Scorer:
-    """A detector with its model and its calibration.
+    """A detector whose statistics are judged one by one.
 
-    The model learns from the first half of the warm-up, the calibration from the second half: the
-    scores of an untrained model would spoil the calibration. ``prior`` is learned from peer
-    symbols.
+    Parameters
+    ----------
+    detector
+        The detector.
+    budget_per_day
+        The false alarms a day that each statistic may raise.
+    tests
+        The effective number of statistics of the symbol.
+    bar_seconds
+        The length of a bar.
+    warmup_bars
+        The number of bars that are learned before the first is judged.
+    quiet_bars
+        The number of bars without an alarm that ends a run of alarms of a statistic.
     """
 
-    __slots__ = ("bars", "calibration", "detector", "drift", "model", "model_warmup_bars")
+    __slots__ = ("bar_seconds", "budget_per_day", "controllers", "detector", "model", "tests")
 
     def __init__(
         self,
         detector: Detector,
         *,
         budget_per_day: float,
+        tests: float,
         bar_seconds: float,
         warmup_bars: int,
-        prior: PeerPrior | None = None,
+        quiet_bars: int,
     ) -> None:
         self.detector = detector
-        self.model = detector.model()
-        if prior is not None:
-            self.model.set_prior_squares(prior.squares)
-        self.model_warmup_bars = warmup_bars // 2
-        self.calibration = TailCalibration(
-            budget_per_day=budget_per_day,
-            bar_seconds=bar_seconds,
-            warmup_bars=warmup_bars - self.model_warmup_bars,
-            prior=prior.tail if prior is not None else None,
-        )
-        self.drift = DriftWatch(ALARMING_RISE if detector.alarms else CUMULATED_RISE)
-        self.bars = 0
+        self.budget_per_day = budget_per_day
+        self.tests = tests
+        self.bar_seconds = bar_seconds
+        self.model = RobustTails(detector.statistics, bar_seconds, warmup_bars)
+        self.controllers = {name: Controller(quiet_bars) for name in detector.statistics}
 
     @property
     def warming_up(self) -> bool:
         """Whether too few bars have been learned to judge one."""
-        return self.calibration.warming_up
+        return self.model.warming_up
 
     def step(self, bar: Bar, *, settling: bool) -> Reading:
-        """Score a bar, then learn it.
-
-        While ``settling`` (after a lull) the model learns and nothing is judged.
-        """
+        """Judge a bar, then learn it. While ``settling`` (after a lull) it does neither."""
         x = self.detector.features(bar)
         if x is None:
             return NO_INPUT
-        if settling or self.bars < self.model_warmup_bars:
-            self.bars += not settling
-            self.model.learn_one(x)
+        if settling:
             return Reading("warming_up", x)
-        deviations = self.model.deviations_one(x)
-        score = distance(deviations)
-        if not self.detector.alarms:
-            drift = self._watch_drift(deviations)
-            self.model.learn_one(x)
-            return Reading("scoring", x, score, drift=drift)
-        if self.warming_up:
-            self.calibration.learn(score)
-            self.model.learn_one(x)
-            return Reading("warming_up", x)
-        verdict = self.calibration.judge(score)
-        self.calibration.learn(score)
-        contributions = self.model.explain_one(x) if verdict.alarm else []
-        drift = self._watch_drift(deviations)
+        judgements = self.model.judge_one(x)
         self.model.learn_one(x)
+        if not judgements:
+            return Reading("warming_up", x)
+        return self._judged(x, judgements)
+
+    def _judged(self, x: Features, judgements: list[Judgement]) -> Reading:
+        budget = self.budget_per_day
+        budget_per_bar = budget * self.bar_seconds / DAY_SECONDS
+        alarmed: list[Judgement] = []
+        often: list[Judgement] = []
+        for judgement in judgements:
+            controller = self.controllers[judgement.name]
+            before = controller.state.bar
+            alarm = judgement.matters and controller.alarms(judgement.per_day, budget)
+            controller.step(alarm=alarm, budget_per_bar=budget_per_bar)
+            if alarm:
+                alarmed.append(judgement)
+                if before < OFTEN <= controller.state.bar:
+                    often.append(judgement)
+        per_day = min(self._counted(judgement) for judgement in judgements)
+        p_value = min(1.0, per_day * self.tests * self.bar_seconds / DAY_SECONDS)
         return Reading(
-            "scoring", x, score, verdict.p_value, verdict.alarm, contributions, drift=drift
+            "scoring",
+            x,
+            -math.log10(p_value),
+            p_value,
+            bool(alarmed),
+            self._explained(alarmed, judgements) if alarmed else [],
+            drift=self._explained(often, often),
         )
 
-    def _watch_drift(self, deviations: Mapping[str, float]) -> list[Contribution]:
-        """Return the features with a lasting change if this bar detects one, and relearn them."""
-        drifted = self.drift.learn(deviations)
-        if not drifted:
-            return []
-        changes = self._changed(drifted)
-        self._relearn()
-        return changes
+    def _counted(self, judgement: Judgement) -> float:
+        if judgement.matters:
+            return max(judgement.per_day, 1e-300)
+        return max(judgement.per_day, IMMATERIAL * self.budget_per_day)
 
-    def _changed(self, drifted: Mapping[str, float]) -> list[Contribution]:
-        """Return the drifted features, with their deviations, as contributions."""
-        model = self.model
-        total = sum(z * z for z in drifted.values())
-        changes = [
-            Contribution(
-                feature,
-                model.expected(feature) + z * model.deviation(feature),
-                model.expected(feature),
-                z * z / total,
-            )
-            for feature, z in drifted.items()
+    def _explained(
+        self, alarmed: list[Judgement], judgements: list[Judgement]
+    ) -> list[Contribution]:
+        """Return the alarmed statistics, then the others that are rarer than a block in ten."""
+        weights = {
+            its.name: max(0.0, math.log10(DAY_SECONDS / max(its.per_day, 1e-300)))
+            for its in judgements
+        }
+        names = [its.name for its in alarmed]
+        others = [its for its in judgements if its.name not in names and its.matters]
+        total = sum(weights[its.name] for its in (*alarmed, *others)) or 1.0
+        return [
+            Contribution(its.name, its.value, its.usual, weights[its.name] / total)
+            for its in (*alarmed, *others)
         ]
-        return sorted(changes, key=lambda c: (-c.share, c.feature))
 
-    def _relearn(self) -> None:
-        """Learn the baseline again; the tail of the scores stays."""
-        self.model.relearn()
-        self.bars = self.model_warmup_bars - RELEARN_BARS
-
-    def peer_prior(self) -> PeerPrior | None:
-        """Return the prior for peer symbols; None until enough bars have been learned."""
-        state = self.calibration.state
-        if state.bars < 2 * YOUNG_BARS:
-            return None
-        return PeerPrior(self.model.squares(), state.tail)
+    def threshold(self, name: str) -> float:
+        """Return the score from which a statistic alarms, without the controller."""
+        return self.model.threshold(name, self.budget_per_day)
 
     def state(self) -> ScorerState:
         """Return the learned state, for a snapshot."""
         return ScorerState(
-            self.bars,
-            self.model.prior_squares,
-            self.model.state(),
-            self.calibration.state,
-            self.drift.state,
+            self.model.state(), {name: its.state for name, its in self.controllers.items()}
         )
 
     def restore(self, state: ScorerState) -> None:
         """Continue from the state of a snapshot."""
-        self.bars = state.bars
-        self.model.set_prior_squares(state.prior_squares)
         self.model.restore(state.model)
-        self.calibration.state = state.calibration
-        self.drift.restore(state.drift)
+        for name, controller_state in state.controllers.items():
+            if name in self.controllers:
+                self.controllers[name].state = controller_state

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from detectors.change_watch import ChangeState
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.checks import FeedState
@@ -16,20 +17,21 @@ from detectors.feed.incidents import FeedFindings
 from detectors.feed.silence import WATCHED
 from detectors.incidents.drift_incidents import DriftIncident
 from detectors.incidents.symbol_incidents import Incident
-from detectors.judging.peers import HourlyPriors
-from detectors.market_data.bar import BookState, DepthState, Flow
-from detectors.market_data.book import Book, BookSide, Level, RestingOrder
+from detectors.market_data.account_sums import SignedAmount
+from detectors.market_data.bar import BookState, DepthState
+from detectors.market_data.book import Book, BookSide, Level, RestingOrder, bands_of
 from detectors.market_data.early_ends import EarlyEnds
+from detectors.market_data.flow import Flow
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
-from detectors.market_data.one_sided_accounts import LargeOrder
 from detectors.market_data.quantities import QuantityState
+from detectors.market_data.windows import WindowsState
 from detectors.open_bar import SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
 from detectors.venue.trading import TradingState
 
-FORMAT = 3
+FORMAT = 4
 """The format of SymbolState: raise it with any change of its fields or their meaning."""
 
 
@@ -51,14 +53,18 @@ class SymbolState(Struct):
     spans: tuple[Flow, ...]
     depth: DepthState
     scorers: dict[str, ScorerState]
-    hourly_priors: HourlyPriors = field(name="lessons")
+    watches: dict[str, ChangeState]
+    windows: WindowsState
     incident: Incident | None
     drift: DriftIncident | None
     progress: SymbolProgress = field(name="marks")
     flow: Flow
     leveraged: list[LeveragedOrder]
-    large: list[LargeOrder]
-    one_sided: tuple[dict[str, float], float]
+    last_quantity: float
+    placed: list[SignedAmount]
+    shown: list[SignedAmount]
+    layers: dict[str, float]
+    spoofs: dict[str, float]
     opened: BookState | None
     feed: FeedState | None = None
     findings: FeedFindings = field(default_factory=FeedFindings)
@@ -87,14 +93,18 @@ def capture(
         spans=monitor.spans.sums,
         depth=monitor.depth_baseline.state,
         scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
-        hourly_priors=monitor.hourly_priors,
+        watches={watch.detector.name: watch.state() for watch in monitor.watches},
+        windows=monitor.windows.state(),
         incident=monitor.incidents.open,
         drift=monitor.drifts.open,
         progress=bar.progress,
         flow=bar.flow,
         leveraged=bar.leveraged,
-        large=bar.large,
-        one_sided=(monitor.one_sided.placed, monitor.one_sided.gross),
+        last_quantity=bar.last_quantity,
+        placed=monitor.large.placed,
+        shown=monitor.large.shown,
+        layers=monitor.large.layers.sums,
+        spoofs=monitor.large.spoofs.sums,
         opened=bar.opened,
         feed=monitor.feed.state,
         findings=monitor.feed.findings,
@@ -136,20 +146,26 @@ def revive(
         scorer_state = state.scorers.get(scorer.detector.name)
         if scorer_state is not None:
             scorer.restore(scorer_state)
-    monitor.hourly_priors = state.hourly_priors
+    for watch in monitor.watches:
+        watch_state = state.watches.get(watch.detector.name)
+        if watch_state is not None:
+            watch.restore(watch_state)
+    monitor.windows.restore(state.windows)
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
     monitor.trading.state = state.trading
     bar = monitor.open_bar
-    bar.begin(state.opened, state.depth.usual)
+    monitor.book.bands = bands_of(monitor.windows.median_spread)
+    bar.begin(state.opened, state.depth.usual, monitor.windows.median_size)
     bar.progress = state.progress
     bar.flow = state.flow
     bar.leveraged = state.leveraged
-    bar.large = state.large
+    bar.last_quantity = state.last_quantity
+    monitor.large.placed, monitor.large.shown = state.placed, state.shown
+    monitor.large.layers.sums, monitor.large.spoofs.sums = state.layers, state.spoofs
     bar.early = state.early
     if bar.quantities is not None:
         bar.quantities.state = state.quantities
-    monitor.one_sided.placed, monitor.one_sided.gross = state.one_sided
     return monitor
 
 

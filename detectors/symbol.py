@@ -1,9 +1,11 @@
 """The monitor of one symbol: its book, bars and detectors."""
 
+import math
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
+from detectors.change_watch import ChangeWatch
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
@@ -11,14 +13,23 @@ from detectors.incidents.alerts import Alert
 from detectors.incidents.drift_incidents import DriftIncidents
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
-from detectors.judging.peers import HOUR_NS, HOURS_KEPT, HourlyPriors, PeerPriors
-from detectors.market_data.bar import NEAR_BAND, Bar, DepthBaseline, Spans, book_state
-from detectors.market_data.book import Book
+from detectors.judging.tail import DAY_SECONDS
+from detectors.market_data.bar import (
+    NEAR_BAND,
+    WIDEST_SPREAD_BPS,
+    Bar,
+    BookState,
+    DepthBaseline,
+    Spans,
+    book_state,
+)
+from detectors.market_data.book import Book, bands_of
 from detectors.market_data.events import Event, Late
+from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
-from detectors.market_data.one_sided_accounts import OneSidedAccounts
+from detectors.market_data.windows import Windows
 from detectors.open_bar import OpenBar, SymbolProgress
-from detectors.parameters import Parameters, share_per_day
+from detectors.parameters import Parameters, effective_tests
 from detectors.scorer import PAUSED, Reading, Scorer, too_sparse
 from detectors.venue.trading import Trading
 
@@ -62,8 +73,6 @@ class SymbolMonitor:
         The detectors that run on the symbol.
     counts
         The counters to increment; symbols may share them.
-    priors
-        The priors learned from peer symbols, by detector.
     """
 
     __slots__ = (
@@ -75,10 +84,9 @@ class SymbolMonitor:
         "detectors",
         "drifts",
         "feed",
-        "hourly_priors",
         "incidents",
+        "large",
         "leverage_baselines",
-        "one_sided",
         "open_bar",
         "parameters",
         "scorers",
@@ -87,6 +95,8 @@ class SymbolMonitor:
         "suppressor",
         "symbol",
         "trading",
+        "watches",
+        "windows",
     )  # fmt: skip
 
     def __init__(
@@ -95,7 +105,6 @@ class SymbolMonitor:
         parameters: Parameters,
         detectors: tuple[Detector, ...],
         counts: Counts,
-        priors: PeerPriors | None = None,
     ) -> None:
         self.symbol = symbol
         self.parameters = parameters = parameters.of(symbol)
@@ -107,19 +116,25 @@ class SymbolMonitor:
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_baseline = DepthBaseline(parameters.bar_seconds)
-        peer_priors = priors or {}
-        alarming = sum(detector.alarms for detector in detectors)
+        tests = effective_tests(detectors)
+        quiet_bars = max(1, parameters.quiet_ns // parameters.bar_ns)
         self.scorers = [
             Scorer(
                 detector,
-                budget_per_day=share_per_day(parameters.false_alarms_per_day, alarming),
+                budget_per_day=parameters.false_alarms_per_day / tests,
+                tests=tests,
                 bar_seconds=parameters.bar_seconds,
                 warmup_bars=parameters.warmup_bars,
-                prior=peer_priors.get(detector.name),
+                quiet_bars=quiet_bars,
             )
             for detector in detectors
+            if detector.alarms
         ]
-        self.hourly_priors: HourlyPriors = []
+        self.watches = [
+            ChangeWatch(detector, warmup_bars=parameters.warmup_bars // 2)
+            for detector in detectors
+            if not detector.alarms
+        ]
         self.incidents = Incidents(symbol, parameters.quiet_ns)
         self.drifts = DriftIncidents(symbol)
         self.feed = FeedMonitor(
@@ -133,12 +148,13 @@ class SymbolMonitor:
         self.counts = counts
         self.signal: Signal | None = None
         self.bar: Bar | None = None
-        self.one_sided = OneSidedAccounts(parameters.bar_seconds)
+        self.large = LargeOrders(parameters.bar_seconds)
+        self.windows = Windows(parameters.bar_seconds)
         self.trading = Trading(symbol, parameters.calendar)
         self.open_bar = OpenBar(
             self.book,
             self.leverage_baselines,
-            self.one_sided,
+            self.large,
             self.feed,
             self.trading,
             counts,
@@ -201,7 +217,6 @@ class SymbolMonitor:
         progress.settled_bars += not paused
         progress.bar_index = index
         self.counts.bars += 1
-        self._record_prior(ends_at // HOUR_NS)
 
         feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays, trading)
         inputs = self.feed.inputs(ends_at)
@@ -217,6 +232,7 @@ class SymbolMonitor:
             self.depth_baseline.learn(closed.depth[NEAR_BAND])
         open_bar.learn_leveraged()
         self._count_evictions()
+        layered, spoofed = self.large.close_bar(elapsed)
         bar = self.bar = Bar(
             symbol=self.symbol,
             starts_at=ends_at - bar_ns,
@@ -227,14 +243,16 @@ class SymbolMonitor:
             closed=closed,
             usual_depth=baseline.usual,
             smooth_log_depth=baseline.smooth,
-            one_sided=self.one_sided.learn(open_bar.large, elapsed),
+            recent=self.windows.add(index, flow, open_bar.last_quantity, _spread(closed)),
+            layered=layered,
+            spoofed=spoofed,
         )
         settling = progress.settled_bars <= SETTLING_BARS
         if not settling:
             progress.lulls = 0
         readings = {
             scorer.detector.name: PAUSED if paused else scorer.step(bar, settling=settling)
-            for scorer in self.scorers
+            for scorer in (*self.scorers, *self.watches)
         }
         if self.too_sparse and not paused:
             readings = {name: too_sparse(reading) for name, reading in readings.items()}
@@ -249,7 +267,9 @@ class SymbolMonitor:
         ]
         if paused:
             self.spans.clear()
-        open_bar.begin(closed, baseline.usual)
+            self.windows.clear()
+        self.book.bands = bands_of(self.windows.median_spread)
+        open_bar.begin(closed, baseline.usual, self.windows.median_size)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
@@ -295,7 +315,7 @@ class SymbolMonitor:
     @property
     def warming_up(self) -> bool:
         """Whether every detector that raises alarms is still warming up."""
-        return all(s.calibration.warming_up for s in self.scorers if s.detector.alarms)
+        return all(scorer.warming_up for scorer in self.scorers)
 
     @property
     def too_sparse(self) -> bool:
@@ -318,15 +338,6 @@ class SymbolMonitor:
         incidents = (self.incidents.open, self.drifts.open, *self.feed.findings.incidents)
         return [incident.alert for incident in incidents if incident is not None]
 
-    def _record_prior(self, hour: int) -> None:
-        """Record the priors for peer symbols at the first bar of an hour."""
-        if hour == self.progress.hour:
-            return
-        self.progress.hour = hour
-        learned = {s.detector.name: prior for s in self.scorers if (prior := s.peer_prior())}
-        if learned:
-            self.hourly_priors = [*self.hourly_priors, (hour, learned)][-HOURS_KEPT:]
-
     def _count_evictions(self) -> None:
         book, leverage_baselines, counts = self.book, self.leverage_baselines, self.counts
         counts.stale_orders += book.stale
@@ -336,12 +347,31 @@ class SymbolMonitor:
         book.stale = book.evicted = leverage_baselines.evicted = 0
 
     def _stress_ratio(self, readings: dict[str, Reading]) -> float | None:
-        ratios = [
-            scorer.calibration.stress_ratio(reading.p_value)
-            for scorer, reading in zip(self.scorers, readings.values(), strict=True)
-            if reading.p_value is not None
-        ]
-        return max(ratios) if ratios else None
+        p_values = [r.p_value for r in readings.values() if r.p_value is not None]
+        if not p_values:
+            return None
+        return stress_ratio(
+            min(p_values), self.parameters.false_alarms_per_day, self.parameters.bar_seconds
+        )
+
+
+def _spread(closed: BookState | None) -> float:
+    """Return the spread of a book with both sides; 0 without them."""
+    if closed is None or closed.spread_bps >= WIDEST_SPREAD_BPS:
+        return 0.0
+    return closed.spread_bps
+
+
+def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> float:
+    """Return the place of a p-value between no surprise (0) and an alarm (1).
+
+    The scale is log probability.
+
+    >>> stress_ratio(1.0, 1.0, 1.0), stress_ratio(1.0 / 86_400.0, 1.0, 1.0)
+    (0.0, 1.0)
+    """
+    at_alarm = min(0.5, budget_per_day * bar_seconds / DAY_SECONDS)
+    return min(1.0, abs(math.log(max(p_value, 1e-300)) / math.log(at_alarm)))
 
 
 def mean_budget_per_day(monitors: Collection[SymbolMonitor], default: float) -> float:

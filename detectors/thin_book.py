@@ -1,35 +1,39 @@
-"""A book that has become thin near the mid price.
+"""A book that is being emptied, or has become thin near the mid price.
 
-The features compare the logarithm of depth within 10 and 25 bps of the mid with its own baseline.
+Cancels that exceed new orders for a minute empty the book (see ``cancel_burst`` for the statistic).
+The other statistics compare the logarithm of depth within two and five typical spreads with its usual value.
 They use the depth of the bar and depth smoothed over 15 seconds, to show a gap as well as a slow
 recovery (resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the cost of
 the next trade. ``fading_book`` covers changes that take minutes, on another time scale.
 """
 
 import math
-from functools import partial
 
+from detectors.cancel_burst import NET, net_withdrawal
 from detectors.detector import Detector, Features, log_ratio
-from detectors.judging.surprise import Surprise
-from detectors.market_data.bar import NEAR_BAND, Bar
+from detectors.judging.robust_tails import Statistic
+from detectors.market_data.bar import NEAR_BAND, WIDEST_SPREAD_BPS, Bar
 
 UNIT_BPS = 1.0
 
-SHALLOW = frozenset({"shallow_10bps", "shallow_25bps", "shallow_side_25bps", "shallow_15s"})
+SHALLOW = frozenset({"shallow_2_spreads", "shallow_near", "shallow_side", "shallow_15s"})
 """The features that rise as depth falls."""
 
 MIN_DEPTH_RATIO = 0.05
 """The smallest share of the usual depth; a smaller share counts as this one. A quiet book may have
-no depth within 10 bps."""
+no depth near the touch."""
 
-TYPICAL = {
-    "shallow_10bps": 0.3,
-    "shallow_25bps": 0.2,
-    "shallow_side_25bps": 0.3,
-    "shallow_15s": 0.17,
-    "spread": 0.7,
-}
-"""Typical standard deviations: between a recorded hour of a large stock and simulated markets."""
+HALF = math.log(2.0)
+"""The smallest fall of depth, and the smallest rise of the spread, that matters: by a half, and to
+twice."""
+
+SCALE = 0.1
+"""The smallest scale of the tails: a tenth of the depth."""
+
+WIDEST = math.log(WIDEST_SPREAD_BPS / UNIT_BPS)
+"""The spread of a book with an empty side says nothing of how thin it is."""
+
+SHALLOW_TAIL = Statistic("plain", floor=HALF, unit=SCALE, cap=-math.log(MIN_DEPTH_RATIO))
 
 
 def shallow(depth: float, usual: float) -> float:
@@ -45,36 +49,44 @@ def features(bar: Bar) -> Features | None:
     usual = bar.usual_depth
     # A quote that moves from one price to the next leaves a gap. This gap is not a finding, so the
     # depth of a bar is the larger depth of its two ends.
-    ten, twenty_five, _ = map(max, opened.depth, closed.depth)
+    close, near, _ = map(max, opened.depth, closed.depth)
     thinner = min(
         max(opened.bid_depth[NEAR_BAND], closed.bid_depth[NEAR_BAND]),
         max(opened.ask_depth[NEAR_BAND], closed.ask_depth[NEAR_BAND]),
     )
     return {
-        "shallow_10bps": shallow(ten, usual),
-        "shallow_25bps": shallow(twenty_five, usual),
-        "shallow_side_25bps": shallow(thinner, usual),
+        "net_withdrawal_60s": net_withdrawal(*bar.recent.net[-1]),
+        "shallow_2_spreads": shallow(close, usual),
+        "shallow_near": shallow(near, usual),
+        "shallow_side": shallow(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
         "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
     }
 
 
-_shallow = "depth within {band} bps of the mid price is {{times:.1f}} times less than usual"
+_shallow = (
+    "depth within {band} typical spreads of the mid price is {{times:.1f}} times less than usual"
+)
 
 DETECTOR = Detector(
     name="thin_book",
-    version=5,
+    version=6,
     features=features,
     headline="the order book is thin",
+    headlines={"net_withdrawal_60s": "the order book is being emptied"},
     phrases={
-        "shallow_10bps": _shallow.format(band=10),
-        "shallow_25bps": _shallow.format(band=25),
-        "shallow_side_25bps": "depth of the thinner side within 25 bps of the mid price is"
-        " {times:.1f} times less than usual",
+        "net_withdrawal_60s": "cancels exceed new orders by {value:.1f} standard deviations over"
+        " 60 s (usually {expected:.1f})",
+        "shallow_2_spreads": _shallow.format(band="two"),
+        "shallow_near": _shallow.format(band="five"),
+        "shallow_side": "depth of the thinner side near the touch is {times:.1f} times less"
+        " than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
         "spread": "the spread is {level:.1f} bps (usually {usual:.1f} bps)",
     },
-    model=partial(Surprise, typical=TYPICAL, mean_noise_bars=60.0),
+    statistics={"net_withdrawal_60s": NET}
+    | dict.fromkeys(sorted(SHALLOW), SHALLOW_TAIL)
+    | {"spread": Statistic("plain", floor=HALF, unit=SCALE, cap=WIDEST)},
     logarithms=SHALLOW | {"spread"},
     turned=SHALLOW,
 )

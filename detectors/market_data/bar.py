@@ -7,12 +7,14 @@ costs nothing.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from operator import attrgetter
 
 from msgspec import Struct
 
-from detectors.market_data.book import DEPTH_BANDS_BPS, Book
+from detectors.market_data.book import BANDS_SPREADS, Book
+from detectors.market_data.flow import Flow
+from detectors.market_data.windows import Recent
 
 SPANS_SECONDS = (5, 15, 60)
 """The spans of the flow sums, in addition to the bar itself: no single scale suffices."""
@@ -20,61 +22,23 @@ SPANS_SECONDS = (5, 15, 60)
 DEPTH_SPANS_SECONDS = (15, 60, 300)
 """The spans over which depth is smoothed: for a moving quote, a maker that left, a drain."""
 
-NEAR_BPS = 25.0
-"""Flow within this distance of the mid price is "near" the touch."""
-
-NEAR_BAND = DEPTH_BANDS_BPS.index(NEAR_BPS)
-"""The index of this distance in the depth bands of a book state."""
+NEAR_BAND = BANDS_SPREADS.index(5.0)
+"""The band of the book that is "near" the touch: five typical spreads."""
 
 YOUNG_NS = 50_000_000
 """The largest age of a "young" order at its cancellation. Only a trader who had already decided to
 trade could have traded with it (short-lived orders: Hasbrouck and Saar, 2009, use two seconds;
 quote stuffing takes milliseconds: Egginton, Van Ness and Van Ness, 2016)."""
 
-FLEETING_NS = 1_000_000_000
-FLEETING_SHARE = 0.1
-"""An order withdrawn within a second is short-lived (Hasbrouck and Saar, 2009, used two seconds,
-when markets were slower). A short-lived order is large from this share of the usual depth: it is
-meant to be seen."""
-
 WIDEST_SPREAD_BPS = 1_000.0
 """The spread of a book with an empty side, and the upper limit of any spread."""
-
-
-@dataclass(slots=True)  # written with every event, which costs a Struct twice as much
-class Flow:
-    """Sums over an interval, or over a span with exponential forgetting.
-
-    Counts are numbers of events. All other fields are notional in the quote currency. ``bid`` and
-    ``ask`` name the side of the book where the order rested. ``leveraged`` is the notional of new
-    orders that state a leverage and are not reduce-only. ``leverage_excess_weighted`` is this
-    notional, weighted by the excess of the log leverage over the account's own baseline.
-    ``large_fleeting`` is the notional withdrawn within `FLEETING_NS` of arrival, from orders of at
-    least `FLEETING_SHARE` of the usual depth.
-    """
-
-    orders: float = 0.0
-    cancels: float = 0.0
-    young_cancels: float = 0.0
-    trades: float = 0.0
-    near_placed_bid: float = 0.0
-    near_placed_ask: float = 0.0
-    near_cancelled_bid: float = 0.0
-    near_cancelled_ask: float = 0.0
-    near_traded_bid: float = 0.0
-    near_traded_ask: float = 0.0
-    leveraged: float = 0.0
-    leverage_excess_weighted: float = 0.0
-    near_maximum_leverage: float = 0.0
-    large_fleeting_bid: float = 0.0
-    large_fleeting_ask: float = 0.0
 
 
 _amounts = attrgetter(*(field.name for field in fields(Flow)))
 
 
 class BookState(Struct, frozen=True, gc=False):
-    """The book at one moment. Depths are notional within 10, 25 and 50 bps of the mid price.
+    """The book at one moment. Depths are notional within 2, 5 and 10 typical spreads.
 
     Where prices may be zero or negative, depths are quantities within as many ticks, and the spread
     is in ticks.
@@ -97,10 +61,10 @@ class Bar(Struct, frozen=True):
 
     ``spans`` has a Flow for each of SPANS_SECONDS, including this interval. ``opened`` and
     ``closed`` are None until the book has had both sides once. ``usual_depth`` is the baseline of
-    the notional within 25 bps of the mid on both sides; 0 while unknown. ``smooth_log_depth`` is
-    the logarithm of depth over usual depth, smoothed over DEPTH_SPANS_SECONDS. ``one_sided`` is
-    the recent one-sided placement of one account, see OneSidedAccounts; 0 if events state no
-    accounts.
+    the notional near the touch on both sides; 0 while unknown. ``smooth_log_depth`` is
+    the logarithm of depth over usual depth, smoothed over DEPTH_SPANS_SECONDS. ``recent`` holds
+    the sums over the last seconds. ``layered`` and ``spoofed`` are the largest sums of one account, see
+    `detectors.market_data.large_orders`.
     """
 
     symbol: str
@@ -112,7 +76,9 @@ class Bar(Struct, frozen=True):
     closed: BookState | None
     usual_depth: float
     smooth_log_depth: tuple[float, float, float]
-    one_sided: float
+    recent: Recent
+    layered: float
+    spoofed: float
 
 
 class Spans:
@@ -178,7 +144,7 @@ class DepthBaseline:
         self.state = DepthState()
 
     def learn(self, depth: float) -> None:
-        """Learn the depth of a bar: the notional within 25 bps of the mid on both sides."""
+        """Learn the depth of a bar: the notional near the touch on both sides."""
         state = self.state
         state.bars += 1
         # A plain mean at first: the first bar has no lasting weight.

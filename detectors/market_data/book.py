@@ -13,9 +13,26 @@ from itertools import islice, pairwise
 
 from msgspec import Struct
 
-DEPTH_BANDS_BPS = (10.0, 25.0, 50.0)
-"""The distances from the mid price within which depth is measured. A book in ticks has bands of as
-many ticks."""
+BANDS_SPREADS = (2.0, 5.0, 10.0)
+"""The distances from the mid price within which depth is measured, in typical spreads."""
+
+UNKNOWN_SPREAD_BPS = 5.0
+"""Counts as the typical spread until it is known. In a book in ticks it counts in ticks."""
+
+Bands = tuple[float, float, float]
+"""Ascending distances from the mid price in bps, or in ticks."""
+
+
+def bands_of(spread_bps: float) -> Bands:
+    """Return the bands of a typical spread; 0 if it is not known.
+
+    >>> bands_of(2.0)
+    (4.0, 10.0, 20.0)
+    """
+    unit = spread_bps if spread_bps > 0.0 else UNKNOWN_SPREAD_BPS
+    a, b, c = BANDS_SPREADS
+    return (a * unit, b * unit, c * unit)
+
 
 TICK_LEVELS = 16
 """The number of best price levels of a side from which the tick is learned."""
@@ -75,7 +92,7 @@ class BookSide:
     def depth(
         self,
         mid: float,
-        bands_bps: tuple[float, ...] = DEPTH_BANDS_BPS,
+        bands_bps: tuple[float, ...],
         *,
         tick: float | None = None,
     ) -> list[float]:
@@ -119,6 +136,8 @@ class Book:
 
     Attributes
     ----------
+    bands
+        The distances from the mid price within which depth is measured.
     tick
         The tick of a book in ticks: the smallest distance of two price levels so far; 0 while
         unknown.
@@ -135,12 +154,23 @@ class Book:
     (0.5, 1.5)
     """
 
-    __slots__ = ("asks", "bids", "evicted", "in_ticks", "max_orders", "orders", "stale", "tick")
+    __slots__ = (
+        "asks",
+        "bands",
+        "bids",
+        "evicted",
+        "in_ticks",
+        "max_orders",
+        "orders",
+        "stale",
+        "tick",
+    )
 
     def __init__(self, max_orders: int, *, in_ticks: bool = False) -> None:
         self.max_orders = max_orders
         self.in_ticks = in_ticks
         self.tick = 0.0
+        self.bands = bands_of(0.0)
         self.orders: dict[str, RestingOrder] = {}
         self.bids = BookSide(1.0)
         self.asks = BookSide(-1.0)
@@ -276,7 +306,8 @@ class Book:
     def depths(self, mid: float) -> tuple[list[float], list[float]]:
         """Return the depth of bids and asks, see `BookSide.depth`."""
         tick = self.tick if self.in_ticks else None
-        return self.bids.depth(mid, tick=tick), self.asks.depth(mid, tick=tick)
+        bands = self.bands
+        return self.bids.depth(mid, bands, tick=tick), self.asks.depth(mid, bands, tick=tick)
 
     def learn_tick(self) -> None:
         """Learn the tick of a book in ticks from the distances of its best price levels."""

@@ -5,7 +5,7 @@ leverage jump: a market of many accounts hides the account that changed.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from detectors.market_data.bar import Flow
 
@@ -69,7 +69,7 @@ class LeverageBaselines:
         self.older: dict[str, LeverageBaseline] = {}
         self.evicted = 0
 
-    def learn(self, orders: Iterable[LeveragedOrder], high_leverage: float, flow: Flow) -> None:
+    def learn(self, orders: Sequence[LeveragedOrder], high_leverage: float, flow: Flow) -> None:
         """Add a bar's leveraged orders to ``flow``, and learn each account's baseline from them.
 
         A new account has no baseline to exceed. Leverage of ``high_leverage`` and above is near
@@ -78,10 +78,13 @@ class LeverageBaselines:
         recent = self.recent
         fading_factor = self.fading_factor
         leveraged = excess_weighted = near_maximum = 0.0
+        near_maximum_orders = habitual_orders = 0
+        total_excess = squares = 0.0
         for account, notional, leverage in orders:
             leveraged += notional
             if leverage >= high_leverage > 0.0:
                 near_maximum += notional
+                near_maximum_orders += 1
             if account is None:
                 continue
             log_leverage = math.log(leverage)
@@ -95,6 +98,9 @@ class LeverageBaselines:
                     continue
             mean, count = baseline
             excess = log_leverage - mean
+            habitual_orders += 1
+            total_excess += excess
+            squares += excess * excess
             if excess > 0.0:
                 excess_weighted += notional * excess
             count += 1
@@ -105,6 +111,11 @@ class LeverageBaselines:
         flow.leveraged += leveraged
         flow.leverage_excess_weighted += excess_weighted
         flow.near_maximum_leverage += near_maximum
+        flow.leveraged_orders += len(orders)
+        flow.near_maximum_orders += near_maximum_orders
+        flow.habitual_orders += habitual_orders
+        flow.leverage_excess += total_excess
+        flow.leverage_excess_squares += squares
 
     def _begin_generation(self) -> dict[str, LeverageBaseline]:
         self.evicted += len(self.older)
