@@ -76,7 +76,7 @@ async def main(out: Path, picture: Path) -> None:
     async with browser(path) as its:
         async for name, _ in states(its, out):
             print(out / f"console-{name}.png")  # noqa: T201 - the command's output
-    picture.parent.mkdir(exist_ok=True)
+    picture.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(out / PICTURE.name, picture)
 
 
