@@ -3,9 +3,10 @@
 In an auction and in a halt the book may be crossed, and neither its depth nor its flow compare
 with continuous trading. Foreshock does not judge such bars and does not uncross such books.
 
-Without a status and without a calendar, the book itself shows an auction: it stays crossed while
-nothing trades. In continuous trading a crossed book has another cause: the feed lost the end of an
-order. Trades then go on while the book is crossed.
+Without a status and without a calendar, the book itself shows an auction: new orders of both sides
+cross it, and the trades that are usual by then do not happen. In continuous trading a crossed book
+has another cause: the feed lost the end of an order. One side is then older than all orders that it
+crosses, or trades go on while the book is crossed.
 """
 
 from typing import Literal, NamedTuple
@@ -19,14 +20,15 @@ from detectors.venue.calendar import Calendar, SymbolCalendar
 Phase = Literal["open", "auction", "halted", "closed", "expired"]
 
 AUCTION_BARS = 3
-"""The number of bars with a crossed book and without a trade from which an auction is presumed."""
+"""The least number of bars with a crossed book and without a trade that show an auction."""
 
 PATIENCE_BARS = 10
-"""The number of such bars after which orders that cross on one side only are dropped as stale."""
+"""The number of such bars after which orders that cross on one side only are dropped as stale. An
+auction is crossed by new orders of both sides by then."""
 
 MISSED_TRADES = 3.0
-"""The expected number of bars with a trade in this time from which their absence shows an auction:
-orders are then not dropped."""
+"""The expected number of bars with a trade in this time from which their absence shows an
+auction."""
 
 _TRADES_MEMORY_BARS = 100.0
 
@@ -40,6 +42,7 @@ class TradingState(Struct):
     status); None without a status. ``paused_in_bar`` says whether the symbol was paused, or its
     book cleared, within the open bar. ``crossed_bars`` counts the last bars that ended with a
     crossed book, without a trade. ``traded_share`` is the usual share of bars with a trade.
+    ``presumed``: in the last bar an auction was presumed.
     """
 
     phase: Phase | None = None
@@ -48,6 +51,7 @@ class TradingState(Struct):
     paused_in_bar: bool = False
     crossed_bars: int = 0
     traded_share: float = 0.0
+    presumed: bool = False
 
 
 class BarTrading(NamedTuple):
@@ -162,7 +166,8 @@ class Trading:
         state = self.state
         paused = state.paused_in_bar or self._paused_between(begins_ns, ends_ns, bar_ns)
         state.paused_in_bar = False
-        presumed = state.crossed_bars >= AUCTION_BARS
+        presumed = state.presumed
+        state.presumed = False
         if paused or not book.crossed:
             if settled and not paused:
                 state.traded_share += (bool(trades) - state.traded_share) / _TRADES_MEMORY_BARS
@@ -173,10 +178,15 @@ class Trading:
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
         state.crossed_bars += 1
-        if self._stale(book):
+        if state.crossed_bars < AUCTION_BARS:
+            return CONTINUOUS
+        if not book.crossed_by_both_sides:
+            if state.crossed_bars < PATIENCE_BARS:
+                return CONTINUOUS
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
-        return BarTrading(presumed_auction=state.crossed_bars >= AUCTION_BARS)
+        state.presumed = self._misses_trades()
+        return BarTrading(presumed_auction=state.presumed)
 
     def _paused_between(self, begins_ns: int, ends_ns: int, step_ns: int) -> bool:
         calendar = self._calendar
@@ -185,11 +195,9 @@ class Trading:
         moments = (*range(begins_ns, ends_ns, step_ns), ends_ns - 1)
         return any(self.phase(ts_ns) != "open" for ts_ns in moments)
 
-    def _stale(self, book: Book) -> bool:
-        """Whether a book that has been crossed without a trade has a stale side."""
+    def _misses_trades(self) -> bool:
+        """Whether trades are missing: their absence shows an auction, if they are usual."""
         state = self.state
-        return (
-            state.crossed_bars % PATIENCE_BARS == 0
-            and state.crossed_bars * state.traded_share < MISSED_TRADES
-            and not book.crossed_by_both_sides
-        )
+        if not state.traded_share:  # it has not traded yet
+            return True
+        return state.crossed_bars * state.traded_share >= MISSED_TRADES
