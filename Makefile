@@ -80,7 +80,7 @@ models: $(READY) ## compare detector models and features on tuning markets; writ
 	@$(BIN)/python benchmarks/models.py $(MODELS_ARGS)
 
 screenshots: $(READY) ## take screenshots of the console (calm, stress, cascade); writes build/screenshots
-	@$(BIN)/python -m tests.console.screenshots
+	@$(BIN)/python -m tests.console.screenshots $(SCREENSHOTS_ARGS)
 
 kafka: $(READY) ## start a single-node Apache Kafka 4 on loopback (Ctrl-C stops it)
 	@$(BIN)/python deploy/kafka/kafka.py $(KAFKA_ARGS)

@@ -8,7 +8,6 @@ record by record. Results go to build/burst.json.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -17,15 +16,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from kafka_load import PARTITIONS, Message, addressed, topic_name
 from load import START_NS, Load, at_time, generate
-from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
+from options import add_broker, add_output, broker
+from process import MIB, QUICK, Scrape, ServiceProcess, cold, create_topics, variables
 from report import keep
 from watch import Sample, sending, watch
 
-sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
-
-from deploy.kafka.kafka import KafkaServer, free_port
+from deploy.kafka.kafka import free_port
 
 COMPARED_TOPICS = ("alerts", "signals", "killswitch", "deadletters")
 SAMPLE_SECONDS = 1.0
@@ -51,6 +50,12 @@ class Burst(NamedTuple):
     def seconds(self) -> float:
         """Total duration."""
         return self.before_seconds + self.burst_seconds + self.after_seconds
+
+
+TINY = Burst(
+    rate=300.0, factor=3.0, before_seconds=3.0, burst_seconds=3.0, after_seconds=12.0, symbols=12
+)
+"""As short as still has something to compare."""
 
 
 def timed(burst: Burst) -> Iterator[list[Message]]:
@@ -96,62 +101,61 @@ def _behind(scrape: Scrape, began: float) -> float:
 
 def published_records(servers: str, run: str) -> dict[str, Counter[bytes]]:
     """All published records, by topic; signals and alerts are compared byte by byte."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "reads", "log_level": 0})
-    by_topic: dict[str, Counter[bytes]] = {}
-    for name in COMPARED_TOPICS:
-        counts: Counter[bytes] = Counter()
-        for number in range(PARTITIONS):
-            tp = TopicPartition(topic_name(run, name), number, OFFSET_BEGINNING)
-            _, end = consumer.get_watermark_offsets(tp, timeout=30)
-            consumer.assign([tp])
-            position = 0
-            while position < end:
-                for message in consumer.consume(1_000, timeout=1.0):
-                    position = message.offset() + 1
-                    counts[message.value()] += 1
-        by_topic[name] = counts
+    connection = {"bootstrap.servers": servers, "log_level": 0}
+    names = {topic_name(run, name): name for name in COMPARED_TOPICS}
+    tps = [TopicPartition(topic, n, OFFSET_BEGINNING) for topic in names for n in range(PARTITIONS)]
+    admin = AdminClient(connection)  # kept: its futures end with it
+    ends = admin.list_offsets({tp: OffsetSpec.latest() for tp in tps})
+    unread = {(tp.topic, tp.partition): end.result().offset for tp, end in ends.items()}
+    by_topic: dict[str, Counter[bytes]] = {name: Counter() for name in COMPARED_TOPICS}
+    consumer = Consumer(connection | {"group.id": f"{run}-reads"})
+    consumer.assign(tps)
+    while remaining := sum(unread.values()):
+        for message in consumer.consume(min(1_000, remaining), timeout=1.0):
+            unread[message.topic(), message.partition()] -= 1
+            by_topic[names[message.topic()]][message.value()] += 1
     consumer.close()
     return by_topic
 
 
-def measure(burst: Burst) -> dict[str, Any]:
+def measure(burst: Burst, kafka: str | None, **settings: str) -> dict[str, Any]:
     """Run it; return the samples, and the differences from an undisturbed reading."""
     ticks = list(timed(burst))
     total = sum(map(len, ticks))
     results: dict[str, Any] = {"burst": burst._asdict(), "records": total}
     samples: list[Sample] = []
-    with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
-        servers = server.bootstrap_servers
+    with tempfile.TemporaryDirectory() as folder, broker(kafka, heap="1g") as (servers, prefix):
+        run, cold_run = f"{prefix}run", f"{prefix}cold"
         pace = {
             "LOG__LEVEL": "warning",
             "DETECTION__WARMUP_BARS": "30",
             "DETECTION__FALSE_ALARMS_PER_DAY": "1000",
             # The generator shares the machine, so its pauses are not pauses of the market.
             "TIME__IDLE_AFTER_MS": "60000",
+            **settings,
         }
-        environment = variables(servers, "run", **pace)
+        environment = variables(servers, run, **pace)
         create_topics(environment, PARTITIONS)
         with ServiceProcess(environment, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
             began = time.monotonic()
-            with sending(servers, "run", paced(ticks, began)) as sender:
+            with sending(servers, run, paced(ticks, began)) as sender:
                 for sampled in watch(service, sender, began, sample, SAMPLE_SECONDS):
                     samples.append(sampled)
                     if sampled["records"] >= total:
                         break
             last = service.scrape()
         results["late"] = last.total("foreshock_events_total", outcome="late")
-        with ServiceProcess(
-            cold(environment, servers), Path(folder, "cold.log"), free_port()
-        ) as service:
+        second = cold(environment, servers, cold_run)
+        with ServiceProcess(second, Path(folder, "cold.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_records_total") > 0)
             start = service.scrape()
             end = service.until(lambda s: s.total("foreshock_records_total") >= total, 1_800)
             read = total - start.total("foreshock_records_total")
             results["cold_events_per_second"] = round(read / (end.at - start.at))
         disturbed, undisturbed = (
-            published_records(servers, "run"),
-            published_records(servers, "cold"),
+            published_records(servers, run),
+            published_records(servers, cold_run),
         )
     if not undisturbed["signals"]:
         raise SystemExit("nothing to compare: no signals were published")
@@ -190,9 +194,12 @@ def main() -> None:
     """Measure, print, and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=2_000.0, help="in events a second")
+    add_output(parser)
+    add_broker(parser)
     arguments = parser.parse_args()
-    results = measure(Burst(arguments.rate))
-    keep("burst", results)
+    burst = TINY if arguments.tiny else Burst(arguments.rate)
+    results = measure(burst, arguments.kafka, **(QUICK if arguments.tiny else {}))
+    keep(arguments.out, "burst", results)
     del results["samples"]
     print(json.dumps(results, indent=2))
 

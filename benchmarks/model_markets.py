@@ -1,6 +1,6 @@
 """The tuning markets on which models are compared: simulated once, features stored bar by bar.
 
-Only the models' inputs are stored, in build/models, in a folder named after a digest of the code.
+Only the models' inputs are stored, in a folder named after a digest of the code.
 Where the detectors or the simulated exchange have changed, everything is simulated again.
 """
 
@@ -27,7 +27,6 @@ from service.settings.assembly import partition_task
 from service.settings.types import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build" / "models"
 
 
 class Track(msgspec.Struct):
@@ -77,26 +76,33 @@ def tuning_trials(seeds: int, calm_days: int) -> list[Trial]:
     return [trial for trial in chosen if trial.strength == 1.0]
 
 
-def cached_at(trial: Trial) -> Path:
+def tiny_trials() -> list[Trial]:
+    """As few and as quiet trials as have something to compare."""
+    return [Trial(name, 1, events_per_second=2.0) for name in ("calm", "cancel_burst", "surge")]
+
+
+def cached_at(trial: Trial, folder: Path) -> Path:
     """The file of a trial's market."""
     name = f"{trial.scenario}-{trial.seed}-{trial.events_per_second:g}.msgpack"
-    return BUILD / _code() / name
+    return folder / _code() / name
 
 
-def markets(chosen: Sequence[Trial]) -> Iterator[tuple[Path, Market]]:
+def markets(
+    chosen: Sequence[Trial], folder: Path, most_seconds: float
+) -> Iterator[tuple[Path, Market]]:
     """The trials' markets and their files. Markets without a file are simulated."""
     for trial in chosen:
-        path = cached_at(trial)
+        path = cached_at(trial, folder)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".unfinished")
-            unfinished.write_bytes(msgspec.msgpack.encode(record(trial)))
+            unfinished.write_bytes(msgspec.msgpack.encode(record(trial, most_seconds)))
             unfinished.rename(path)
         yield path, msgspec.msgpack.decode(path.read_bytes(), type=Market)
 
 
-def record(trial: Trial) -> Market:
-    """Simulate a trial and process it as replay does."""
+def record(trial: Trial, most_seconds: float) -> Market:
+    """Simulate a trial, or its first ``most_seconds``, and process it as replay does."""
     with tempfile.TemporaryDirectory(prefix="foreshock-models-") as folder:
         directory = Path(folder)
         truths = simulate_to_directory(
@@ -106,7 +112,7 @@ def record(trial: Trial) -> Market:
             ),
             seed=trial.seed,
             symbols=trial.symbols,
-            duration_seconds=trial.seconds,
+            duration_seconds=min(trial.seconds, most_seconds),
             events_per_second=trial.events_per_second,
         ).truths
         injected = {truth.symbol for truth in truths if truth.kind not in MEASURED}

@@ -7,14 +7,16 @@ same number of false alarms there. Results go to stdout and to build/models/mode
 """
 
 import argparse
+import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from model_judgement import Alarms, Result, Tape, alarms, judge, tapes
-from model_markets import BUILD, markets, tuning_trials
+from model_markets import markets, tiny_trials, tuning_trials
 from model_rivals import MODELS, PARTS, Scores, key, scored
+from options import add_output
 
 from service.scorecard.matrix import MUST_ALARM, MUST_NOT_ALARM, REGIMES
 
@@ -43,6 +45,9 @@ OWN = {
     "spoofing": ("spoofing",),
 }
 """The scenarios that each detector is designed for."""
+
+TINY_SECONDS = 2_400.0
+"""With --tiny, no market lasts longer; nothing is judged in its first half hour."""
 
 Row = list[str]
 
@@ -158,7 +163,7 @@ def _ablation_row(
         detector,
         left_out,
         _share(found, sought),
-        "" if result is complete else f"{(found - complete.recall(own_kinds)[0]) / sought:+.2f}",
+        _change(found - complete.recall(own_kinds)[0], sought) if result is not complete else "",
         _share(*result.recall(MUST_ALARM)),
         _false(result),
         "" if result is complete else f"{false - complete.false.total():+d}",
@@ -167,6 +172,10 @@ def _ablation_row(
 
 def _share(found: int, sought: int) -> str:
     return f"{found / sought:.2f} ({found} of {sought})" if sought else ""
+
+
+def _change(found: int, sought: int) -> str:
+    return f"{found / sought:+.2f}" if sought else ""
 
 
 def _false(result: Result) -> str:
@@ -218,16 +227,19 @@ def main() -> None:
         default=BUDGET,
         help=f"a detector's false alarms per calm symbol-day (default {BUDGET}); at least 1 in all",
     )
+    add_output(parser)
     chosen = parser.parse_args()
     if chosen.seeds < 1 or chosen.calm_days < 1:
         parser.error("--seeds and --calm-days must be at least 1")
     all_tapes = []
-    trials = tuning_trials(chosen.seeds, chosen.calm_days)
-    for number, (path, market) in enumerate(markets(trials), start=1):
+    folder = chosen.out / "models"
+    trials = tiny_trials() if chosen.tiny else tuning_trials(chosen.seeds, chosen.calm_days)
+    most_seconds = TINY_SECONDS if chosen.tiny else math.inf
+    for number, (path, market) in enumerate(markets(trials, folder, most_seconds), start=1):
         print(f"{number} of {len(trials)}: {path.stem}", file=sys.stderr)
         all_tapes += tapes(market, scored(path, market))
     text = page(all_tapes, chosen.seeds, chosen.calm_days, chosen.budget)
-    (BUILD / "models.md").write_text(text, encoding="utf-8")
+    (folder / "models.md").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -88,7 +88,7 @@ def settings_of(task: Task) -> Settings:
         },
         "topics": {
             **{stream: names[stream] for stream in STREAMS},
-            **dict.fromkeys(("references", "margins", "positions"), ""),
+            **dict.fromkeys(("references", "margins", "positions", "statuses"), ""),
         },
         "outputs": {name: names[name] for name in OUTPUTS},
         "detection": {"warmup_bars": task.warmup_bars},

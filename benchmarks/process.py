@@ -18,6 +18,16 @@ from prometheus_client.parser import text_string_to_metric_families
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 2**20
 
+NOT_READ = ("REFERENCES", "MARGINS", "POSITIONS", "STATUSES")
+"""The optional streams, which the load does not have."""
+
+QUICK = {
+    "STATE__COMMIT_SECONDS": "0.5",
+    "STATE__SNAPSHOT_SECONDS": "1",
+    "DETECTION__WARMUP_BARS": "10",
+}
+"""Settings with which little happens late, for a run of seconds."""
+
 _Result = TypeVar("_Result")
 
 
@@ -53,7 +63,7 @@ def variables(servers: str, run: str, **settings: str) -> dict[str, str]:
         "KAFKA__GROUP_ID": run,
         "KAFKA__START": "earliest",
         **{f"TOPICS__{stream.upper()}": topic_name(run, stream) for stream in STREAMS},
-        **dict.fromkeys((f"TOPICS__{n}" for n in ("REFERENCES", "MARGINS", "POSITIONS")), ""),
+        **dict.fromkeys((f"TOPICS__{n}" for n in NOT_READ), ""),
         **{f"OUTPUTS__{name.upper()}": topic_name(run, name) for name in OUTPUTS},
         "LOG__FORMAT": "json",
         **settings,
@@ -83,10 +93,10 @@ def create_topics(environment: Mapping[str, str], partitions: int) -> None:
         raise SystemExit(f"cannot create the topics:\n{result.stdout}{result.stderr}")
 
 
-def cold(environment: Mapping[str, str], servers: str) -> dict[str, str]:
+def cold(environment: Mapping[str, str], servers: str, run: str) -> dict[str, str]:
     """The variables of a second group that reads the same inputs; creates its output topics."""
-    outputs = {k: v for k, v in variables(servers, "cold").items() if "OUTPUTS__" in k}
-    second = {**environment, **outputs, "FORESHOCK_KAFKA__GROUP_ID": "cold"}
+    outputs = {k: v for k, v in variables(servers, run).items() if "OUTPUTS__" in k}
+    second = {**environment, **outputs, "FORESHOCK_KAFKA__GROUP_ID": run}
     create_topics(second, PARTITIONS)
     return second
 

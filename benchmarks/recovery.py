@@ -8,7 +8,6 @@ to build/recovery.json.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from itertools import islice
@@ -17,12 +16,11 @@ from typing import Any
 
 from kafka_load import PARTITIONS, addressed, produce
 from load import Load, generate
-from process import MIB, ROOT, Scrape, ServiceProcess, cold, create_topics, variables
+from options import add_broker, add_output, broker
+from process import MIB, QUICK, Scrape, ServiceProcess, cold, create_topics, variables
 from report import keep
 
-sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
-
-from deploy.kafka.kafka import KafkaServer, free_port
+from deploy.kafka.kafka import free_port
 
 SESSION_SECONDS = 6.0
 READ_BEFORE = 0.95
@@ -42,21 +40,22 @@ def _timed(service: ServiceProcess, records: float) -> tuple[float, float, Scrap
     return ready, last.at - began, last
 
 
-def recover(load: Load) -> dict[str, Any]:
+def recover(load: Load, kafka: str | None, **settings: str) -> dict[str, Any]:
     """Read, kill, produce the rest, restart; then replay cold."""
     before = int(load.records * READ_BEFORE)
     results: dict[str, Any] = {"load": load._asdict()}
-    with tempfile.TemporaryDirectory() as folder, KafkaServer(heap="1g") as server:
-        servers = server.bootstrap_servers
+    with tempfile.TemporaryDirectory() as folder, broker(kafka, heap="1g") as (servers, prefix):
+        run = f"{prefix}run"
         pace = {
             "KAFKA__SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
             "LOG__LEVEL": "warning",
             "DETECTION__WARMUP_BARS": "30",
+            **settings,
         }
-        environment = variables(servers, "run", **pace)
+        environment = variables(servers, run, **pace)
         create_topics(environment, PARTITIONS)
         messages = addressed(generate(load))
-        produce(servers, "run", islice(messages, before))
+        produce(servers, run, islice(messages, before))
         with ServiceProcess(environment, Path(folder, "first.log"), free_port()) as service:
             _timed(service, before)
             service.until(lambda s: s.total("foreshock_snapshots_written_total") >= load.symbols)
@@ -64,7 +63,7 @@ def recover(load: Load) -> dict[str, Any]:
             # Wait for two commits: the second begins after the acknowledgement of those snapshots.
             service.until(lambda s: s.total("foreshock_commits_total") >= commits + 2)
             service.kill()
-        produce(servers, "run", messages)
+        produce(servers, run, messages)
         time.sleep(2 * SESSION_SECONDS)  # until the killed member's session has expired
         with ServiceProcess(environment, Path(folder, "second.log"), free_port()) as service:
             ready, caught_up, last = _timed(service, load.records - before)
@@ -78,9 +77,8 @@ def recover(load: Load) -> dict[str, Any]:
                 "symbols": last.total("foreshock_tracked_symbols"),
                 "resident_mib": round(service.resident_bytes() / MIB),
             }
-        with ServiceProcess(
-            cold(environment, servers), Path(folder, "cold.log"), free_port()
-        ) as service:
+        second = cold(environment, servers, f"{prefix}cold")
+        with ServiceProcess(second, Path(folder, "cold.log"), free_port()) as service:
             ready, caught_up, last = _timed(service, load.records)
             results["cold"] = {
                 "ready_seconds": round(ready, 2),
@@ -97,12 +95,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=2_000_000)
     parser.add_argument("--symbols", type=int, default=1_000)
+    add_output(parser)
+    add_broker(parser)
     arguments = parser.parse_args()
-    results = recover(
-        Load(arguments.records, symbols=arguments.symbols, events_per_symbol_second=10.0)
-    )
+    load = Load(arguments.records, symbols=arguments.symbols, events_per_symbol_second=10.0)
+    if arguments.tiny:
+        load = load._replace(records=10_000, symbols=8)
+    results = recover(load, arguments.kafka, **(QUICK if arguments.tiny else {}))
     print(json.dumps(results, indent=2))
-    keep("recovery", results)
+    keep(arguments.out, "recovery", results)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from process import ROOT
 from rich.table import Table
 
 
-def keep(name: str, results: Mapping[str, Any]) -> None:
-    """Write the results to build/NAME.json and print the path."""
-    out = ROOT / "build" / f"{name}.json"
-    out.parent.mkdir(exist_ok=True)
+def keep(folder: Path, name: str, results: Mapping[str, Any]) -> None:
+    """Write the results to NAME.json in the folder and print the path."""
+    out = folder / f"{name}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(results, indent=2) + "\n")
-    print(f"written to {out.relative_to(ROOT)}")
+    print(f"written to {out.relative_to(ROOT) if out.is_relative_to(ROOT) else out}")
 
 
 def throughput(title: str, phases: dict[str, Any]) -> Table:

@@ -21,13 +21,10 @@ import msgspec
 import report
 from kafka_load import PARTITIONS, addressed, produce, write_files
 from load import Load, generate
+from options import Broker, add_broker, add_output, broker
 from phases import Result, Task
-from process import ROOT, create_topics, variables
+from process import create_topics, variables
 from rich.console import Console
-
-sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
-
-from deploy.kafka.kafka import KafkaServer
 
 WARMUP_BARS = 30
 """Small, so that most bars of a run are scored and judged. Warm-up bars cost less."""
@@ -56,7 +53,7 @@ def in_turns(phases: tuple[str, ...], task: Task, rounds: int) -> dict[str, Any]
     for number in range(rounds):
         for phase in phases:
             with console.status(f"{phase}, round {number + 1} of {rounds}"):
-                turn = msgspec.structs.replace(task, group=f"bench-{number}")
+                turn = msgspec.structs.replace(task, group=f"{task.run}-{number}")
                 results[phase].append(measure(phase, turn))
     bare = results[phases[0]]
     return {phase: _summary(results[phase], bare) for phase in phases}
@@ -101,13 +98,14 @@ rate. The last load is for memory: its accounts are spread evenly, so every symb
 accounts as it may."""
 
 
-def on_kafka(server: KafkaServer, load: Load, rounds: int, phases: tuple[str, ...]) -> Any:
+def on_kafka(on: Broker, load: Load, rounds: int, phases: tuple[str, ...]) -> Any:
     """Produce a load to topics of its own and measure phases on it."""
-    run = f"bench-{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
+    kind = f"{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
+    run = f"{on.prefix}bench-{kind}"
     with console.status(f"producing {load.records:,} records, {load.symbols} symbols"):
-        create_topics(variables(server.bootstrap_servers, run), PARTITIONS)
-        produce(server.bootstrap_servers, run, addressed(generate(load)))
-    task = Task(load.records, server.bootstrap_servers, run, warmup_bars=WARMUP_BARS)
+        create_topics(variables(on.servers, run), PARTITIONS)
+        produce(on.servers, run, addressed(generate(load)))
+    task = Task(load.records, on.servers, run, warmup_bars=WARMUP_BARS)
     return task, in_turns(phases, task, rounds)
 
 
@@ -116,24 +114,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth of the records, one round")
     parser.add_argument("--rounds", type=int, default=3, help="default 3; medians are reported")
+    add_output(parser)
+    add_broker(parser)
     arguments = parser.parse_args()
-    rounds = 1 if arguments.quick else arguments.rounds
+    rounds = 1 if arguments.quick or arguments.tiny else arguments.rounds
     scale = 5 if arguments.quick else 1
-    default = Load(1_500_000 // scale)
+    default, sizes = Load(1_500_000 // scale), SIZES
+    if arguments.tiny:
+        default, sizes = Load(10_000, symbols=8), (Load(10_000, symbols=4),)
     results: dict[str, Any] = {"machine": machine(), "load": default._asdict(), "rounds": rounds}
     busy = default._replace(events_per_symbol_second=1_000.0)
-    with KafkaServer(heap="1g") as server:
-        task, results["service"] = on_kafka(server, default, rounds, ("drain", "decode", "service"))
+    with broker(arguments.kafka, heap="1g") as on:
+        task, results["service"] = on_kafka(on, default, rounds, ("drain", "decode", "service"))
         console.print(report.throughput("the service on Kafka", results["service"]))
-        stages_task = msgspec.structs.replace(task, group="bench-stages")
+        stages_task = msgspec.structs.replace(task, group=f"{task.run}-stages")
         results["stages"] = measure("stages", stages_task).details
         console.print(report.stages(results["stages"], default.records))
-        _, results["busy"] = on_kafka(server, busy, rounds, ("drain", "service"))
+        _, results["busy"] = on_kafka(on, busy, rounds, ("drain", "service"))
         console.print(report.throughput("ten times the events a second", results["busy"]))
         results["sizes"] = []
-        for size in SIZES:
+        for size in sizes:
             load = size._replace(records=size.records // scale)
-            _, phases = on_kafka(server, load, 1, ("drain", "service"))
+            _, phases = on_kafka(on, load, 1, ("drain", "service"))
             results["sizes"].append({**load._asdict(), **phases})
         console.print(report.sizes(results["sizes"]))
     with tempfile.TemporaryDirectory() as folder:
@@ -143,7 +145,7 @@ def main() -> None:
         files = Task(default.records, directory=str(directory), warmup_bars=WARMUP_BARS)
         results["replay"] = in_turns(("read files", "decode files", "replay"), files, rounds)
         console.print(report.throughput("replay from files", results["replay"]))
-    report.keep("bench", results)
+    report.keep(arguments.out, "bench", results)
 
 
 if __name__ == "__main__":

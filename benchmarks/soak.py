@@ -9,23 +9,21 @@ Afterwards the resident memory is sampled and a line is fitted. Results go to bu
 import argparse
 import json
 import math
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from churn import Churn, flow
 from kafka_load import Message
-from process import MIB, ROOT, ServiceProcess, create_topics, variables
+from options import add_broker, add_output, broker
+from process import MIB, ServiceProcess, create_topics, variables
 from report import keep
 from watch import Sample, sending, watch
 
-sys.path.insert(0, str(ROOT))  # for deploy, which is not installed
-
-from deploy.kafka.kafka import KafkaServer, free_port
+from deploy.kafka.kafka import free_port
 
 PARTITIONS = 4
 SAMPLE_SECONDS = 10.0
@@ -39,6 +37,10 @@ log.segment.bytes=16777216
 log.retention.bytes=67108864
 log.retention.check.interval.ms=30000
 """
+
+TINY = Churn(life_seconds=60.0)
+TINY_BOUNDS = BOUNDS | {"LIMITS__RESTING_ORDERS": "100"}
+"""With symbols that come and go so fast, these are reached within seconds."""
 
 EVICTED = ("symbols", "orders", "accounts")
 LEAST_SAMPLES = 10
@@ -110,21 +112,32 @@ def slope(samples: list[Sample]) -> dict[str, float]:
             s["lag_records"] for s in samples
         ),  # waiting records take memory too
         "samples": len(samples),
-        "sample_seconds": SAMPLE_SECONDS,
     }
 
 
-def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
+def soak(
+    minutes: float,
+    warmup_minutes: float,
+    churn: Churn,
+    *,
+    kafka: str | None,
+    sample_seconds: float = SAMPLE_SECONDS,
+    bounds: Mapping[str, str] = BOUNDS,
+) -> dict[str, Any]:
     """Run the soak; print a line every minute."""
     samples: list[Sample] = []
-    with tempfile.TemporaryDirectory() as folder, KafkaServer(properties=RETENTION) as server:
-        environment = variables(server.bootstrap_servers, "soak", LOG__LEVEL="warning", **BOUNDS)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        broker(kafka, properties=RETENTION) as (servers, prefix),
+    ):
+        run = f"{prefix}soak"
+        environment = variables(servers, run, LOG__LEVEL="warning", **bounds)
         create_topics(environment, PARTITIONS)
         with ServiceProcess(environment, Path(folder, "service.log"), free_port()) as service:
             service.until(lambda s: s.total("foreshock_assigned_partitions") == PARTITIONS)
             began = time.monotonic()
-            with sending(server.bootstrap_servers, "soak", messages(churn)) as sender:
-                for sampled in watch(service, sender, began, sample, SAMPLE_SECONDS):
+            with sending(servers, run, messages(churn)) as sender:
+                for sampled in watch(service, sender, began, sample, sample_seconds):
                     samples.append(sampled)
                     if len(samples) % 6 == 0:
                         print(json.dumps(sampled), flush=True)
@@ -136,7 +149,8 @@ def soak(minutes: float, warmup_minutes: float, churn: Churn) -> dict[str, Any]:
         "minutes": minutes,
         "warmup_minutes": warmup_minutes,
         "flow": churn._asdict(),
-        "bounds": BOUNDS,
+        "bounds": bounds,
+        "sample_seconds": sample_seconds,
         "slope": slope(after),
         "samples": samples,
     }
@@ -148,10 +162,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="after the warm-up; default 30")
     parser.add_argument("--warmup-minutes", type=float, default=10.0, help="default 10")
     parser.add_argument("--speed", type=float, default=20.0, help="of event time; default 20")
+    add_output(parser)
+    add_broker(parser)
     arguments = parser.parse_args()
-    results = soak(arguments.minutes, arguments.warmup_minutes, Churn(speed=arguments.speed))
+    if arguments.tiny:
+        results = soak(
+            0.2, 0.05, TINY, kafka=arguments.kafka, sample_seconds=1.0, bounds=TINY_BOUNDS
+        )
+    else:
+        churn = Churn(speed=arguments.speed)
+        results = soak(arguments.minutes, arguments.warmup_minutes, churn, kafka=arguments.kafka)
     print(json.dumps(results["slope"]))
-    keep("soak", results)
+    keep(arguments.out, "soak", results)
 
 
 if __name__ == "__main__":

@@ -84,14 +84,31 @@ def demo(
         If the broker, the service or the exchange does not start, or ends early.
     """
     plan = make_plan(scenario, seed=seed, seconds=seconds, speed=speed, now_ns=time.time_ns())
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="foreshock-demo-", suffix=".log", delete=False
-    ) as log:
+    with _log_file() as log:
         logs.configure("info", "json", log)
         try:
             return asyncio.run(_demonstrate(plan, http_port, keep, log))
         except KafkaError as error:
             raise OperatorError(f"the demo failed: {error!r}; see {log.name}") from None
+
+
+def _log_file() -> IO[str]:
+    """A new file for the log, which stays after the demo.
+
+    Raises
+    ------
+    OperatorError
+        There is no place for it.
+    """
+    try:
+        return tempfile.NamedTemporaryFile(
+            "w", prefix="foreshock-demo-", suffix=".log", delete=False
+        )
+    except OSError as error:
+        raise OperatorError(
+            f"cannot write the demo's log: {error.strerror}; name a directory that you may write "
+            "to in TMPDIR"
+        ) from None
 
 
 async def _demonstrate(plan: Plan, http_port: int, keep: bool, log: IO[str]) -> int:

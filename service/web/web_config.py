@@ -16,6 +16,7 @@ import yaml
 from msgspec import Struct, field
 
 from service.errors import ConfigurationError
+from service.settings.load import MAX_FILE_BYTES
 
 SETTING = "http.web_config_file"
 
@@ -65,18 +66,7 @@ def load_web_config(file: str) -> WebConfig:
     if not file:
         return WebConfig()
     path = Path(file)
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{SETTING}: cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{SETTING}: {file} is not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        # Without the message of the YAML error: it quotes the line, which may contain a hash.
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark is not None else ""
-        raise ConfigurationError(f"{SETTING}: {file} is not valid YAML{where}") from None
-    content = {} if content is None else content
+    content = _content(path)
     errors = list(_errors(content))
     if errors:
         lines = "".join(f"\n  {error}" for error in errors)
@@ -88,6 +78,25 @@ def load_web_config(file: str) -> WebConfig:
     )
 
 
+def _content(path: Path) -> Any:
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigurationError(f"{SETTING}: {path} is larger than {MAX_FILE_BYTES} bytes")
+        return yaml.safe_load(content.decode("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{SETTING}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{SETTING}: {path} is not UTF-8 text") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: a date or number that is none. Without the message of the YAML error: it
+        # quotes the line, which may contain a hash.
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark is not None else ""
+        raise ConfigurationError(f"{SETTING}: {path} is not valid YAML{where}") from None
+
+
 def _errors(content: Any) -> Iterator[str]:
     if not isinstance(content, dict):
         yield "it must have the sections tls_server_config, basic_auth_users or both"
@@ -95,13 +104,19 @@ def _errors(content: Any) -> Iterator[str]:
     for name in content:
         if name not in _SECTIONS:
             yield f"{name}: {_unknown(str(name), _SECTIONS)}"
+        elif content[name] is None:
+            yield f"{name}: it is empty; complete it, or remove it to serve without it"
     if (tls := content.get("tls_server_config")) is not None:
         yield from _tls_errors(tls)
-    users = content.get("basic_auth_users")
-    if users is not None and not isinstance(users, dict):
+    if (users := content.get("basic_auth_users")) is not None:
+        yield from _user_errors(users)
+
+
+def _user_errors(users: Any) -> Iterator[str]:
+    if not isinstance(users, dict):
         yield "basic_auth_users: it must be a table of user names and bcrypt hashes of passwords"
         return
-    for name, hashed in (users or {}).items():
+    for name, hashed in users.items():
         if not isinstance(name, str) or not name or ":" in name:
             yield f"basic_auth_users.{name}: a name must be text without a colon"
         found = _BCRYPT.match(hashed) if isinstance(hashed, str) else None

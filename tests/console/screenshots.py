@@ -3,6 +3,7 @@
 The upper part of the cascade becomes the picture of the README.
 """
 
+import argparse
 import asyncio
 import logging
 import shutil
@@ -66,7 +67,7 @@ async def told(page: Page, seconds: int) -> None:
     await page.get_by_text(f"{at:%H:%M:%S} UTC").first.wait_for()
 
 
-async def main(out: Path) -> None:
+async def main(out: Path, picture: Path) -> None:
     """Take them all."""
     path = chromium()
     if path is None:
@@ -75,11 +76,14 @@ async def main(out: Path) -> None:
     async with browser(path) as its:
         async for name, _ in states(its, out):
             print(out / f"console-{name}.png")  # noqa: T201 - the command's output
-    PICTURE.parent.mkdir(exist_ok=True)
-    shutil.copyfile(out / PICTURE.name, PICTURE)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(out / PICTURE.name, picture)
 
 
 if __name__ == "__main__":
-    screenshots = Path("build/screenshots")
-    screenshots.mkdir(parents=True, exist_ok=True)
-    asyncio.run(main(screenshots))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/screenshots"), help="their folder")
+    parser.add_argument("--picture", type=Path, default=PICTURE, help="the picture of the README")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(chosen.out, chosen.picture))

@@ -273,6 +273,12 @@ async def test_the_version_of_tls_is_at_least_the_one_that_is_set(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ("", "it must have the sections tls_server_config, basic_auth_users or both"),
+        ("tls_server_config:", "tls_server_config: it is empty; complete it, or remove it"),
+        ("basic_auth_users:\n" + TLS, "basic_auth_users: it is empty; complete it, or remove it"),
+        (f"{TLS}a: 2026-13-45", "is not valid YAML"),
+        ("a: " + "[" * 5_000, "is not valid YAML"),
+        ("#" * 1_048_577, "is larger than 1048576 bytes"),
         ("- a", "it must have the sections tls_server_config, basic_auth_users or both"),
         ("basic_auth_user: {a: b}", "basic_auth_user: it is not supported; did you mean"),
         ("http_server_config: {http2: true}", "http_server_config: it is not supported; there"),

@@ -253,26 +253,47 @@ def _random_faults(names: Sequence[str], chance: random.Random) -> Iterator[str]
         yield chance.choice(names)
 
 
-async def chaos(names: Sequence[str], *, seed: int, rounds: int, seconds: float) -> bool:
-    """Run each fault separately, in rounds; return whether every guarantee held."""
+async def chaos(
+    names: Sequence[str],
+    *,
+    seed: int,
+    rounds: int,
+    seconds: float,
+    once: bool = False,
+    kafka: str | None = None,
+) -> bool:
+    """Run each fault separately, in rounds; return whether every guarantee held.
+
+    Parameters
+    ----------
+    once
+        Instead inject all faults in one run, one after the other, each once.
+    kafka
+        The broker of the undisturbed run; None for a new one.
+    """
     kept = True
     folder = Path(tempfile.mkdtemp(prefix="foreshock-chaos-"))
     market = lines(disturbed_market(folder / "market"), poison_every=200)
-    with KafkaServer() as server:
-        expected = await undisturbed(server.bootstrap_servers, folder, market)
+    if kafka is not None:
+        expected = await undisturbed(kafka, folder, market)
+    else:
+        with KafkaServer() as server:
+            expected = await undisturbed(server.bootstrap_servers, folder, market)
     counts = {topic: len(published.counts) for topic, published in expected.items()}
     print(json.dumps({"records": len(market), "published": counts}), flush=True)
     for number in range(rounds):
-        for name in names:
+        for name in ["once"] if once else names:
             chance = random.Random(f"{seed + number} {name}")
+            repeated = _random_faults(list(FAULTS) if name == "mixed" else [name], chance)
             outcome = await disturbed(
                 folder,
                 market,
-                _random_faults(list(FAULTS) if name == "mixed" else [name], chance),
+                iter(names) if once else repeated,
                 name=name,
                 chance=chance,
                 seconds=seconds,
                 expected=expected,
+                whole=once,
             )
             kept &= outcome.kept
             print(json.dumps({"kept": outcome.kept, **outcome._asdict()}), flush=True)
@@ -290,10 +311,23 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=40.0, help="duration of production; default 40"
     )
+    parser.add_argument(
+        "--once", action="store_true", help="all faults in one run, each once, one after the other"
+    )
+    parser.add_argument(
+        "--kafka", metavar="HOST:PORT", help="broker of the undisturbed run; default: a new one"
+    )
     arguments = parser.parse_args()
-    names = arguments.faults or [*FAULTS, "mixed"]
+    names = arguments.faults or ([*FAULTS] if arguments.once else [*FAULTS, "mixed"])
     kept = asyncio.run(
-        chaos(names, seed=arguments.seed, rounds=arguments.rounds, seconds=arguments.seconds)
+        chaos(
+            names,
+            seed=arguments.seed,
+            rounds=arguments.rounds,
+            seconds=arguments.seconds,
+            once=arguments.once,
+            kafka=arguments.kafka,
+        )
     )
     return 0 if kept else 1
 
