@@ -306,9 +306,9 @@ examples:
         metavar="DIR",
         type=Path,
         nargs="+",
-        help="do not simulate; inject cancel bursts, pulled and draining books, stuffing, layering, "
-        "spoofing and leverage jumps into the recorded streams of each DIR: --seeds sessions with "
-        "--episodes episodes each; the files stay unchanged",
+        help="do not simulate; inject cancel bursts, pulled and draining books, stuffing, "
+        "layering, spoofing and leverage jumps into the recorded streams of each DIR: --seeds "
+        "sessions with --episodes episodes each; the files stay unchanged",
     )
     command.add_argument(
         "--episodes",

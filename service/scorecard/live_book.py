@@ -92,7 +92,7 @@ class LiveBook(Book):
         """Drop the doubtful orders of a side that are better than a price, or at it."""
         side = self.bids if bids else self.asks
         best = side.best
-        if best is None or side.sign * best < side.sign * price:
+        if best is None or side.sign * best < side.sign * price or (beyond and best == price):
             return
         gone = [
             order_id

@@ -103,13 +103,13 @@ def sessions_scorecard(
         raise _nothing_to_inject(MIXED_KINDS)
     numbers: list[int | None] = [None, *range(first_seed(purpose), first_seed(purpose) + seeds)]
     sessions = [
-        Session(str(directory), seed, episodes, chosen, false_alarms_per_day, baselines)
-        for directory in directories
+        Session(name, str(directory), seed, episodes, chosen, false_alarms_per_day, baselines)
+        for name, directory in _named(directories).items()
         for seed in numbers
     ]
     runs = run_all(run_session, sessions, jobs)
     untouched = [ran.calm for ran in runs if ran.seed is None]
-    names = " ".join(directory.resolve().name for directory in directories)
+    names = " ".join(_named(directories))
     command = (
         f"foreshock scorecard --recorded {names} --seeds {seeds} --episodes {episodes}"
         f" --budget {false_alarms_per_day:g}"
@@ -133,6 +133,17 @@ def sessions_scorecard(
     )
     write(out, card)
     return card
+
+
+def _named(directories: Sequence[Path]) -> dict[str, Path]:
+    """The directories by their last names, which are numbered where they are the same."""
+    named: dict[str, Path] = {}
+    for directory in directories:
+        name, number = directory.absolute().name, 2
+        while name in named:
+            name, number = f"{directory.absolute().name} ({number})", number + 1
+        named[name] = directory
+    return named
 
 
 def _nothing_to_inject(kinds: Sequence[str]) -> OperatorError:

@@ -8,7 +8,6 @@ episodes finds nothing, and is counted as false once: in the recording without e
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -29,7 +28,7 @@ SAME_NS = 10 * SECOND
 """Alarms of two runs of the same recording that are at most this far apart have the same cause."""
 
 ALL = "all"
-"""The recordings together."""
+"""The recordings, or the kinds, together."""
 
 UNTOUCHED = "untouched"
 DRAWN = "untouched, accounts drawn"
@@ -42,9 +41,10 @@ class Session(Struct, frozen=True):
     """What to run on a recording.
 
     Without a seed: the recording as it is. With one: its mixed session, and its background without
-    episodes.
+    episodes. ``recording`` is the name of the recording in ``directory``.
     """
 
+    recording: str
     directory: str
     seed: int | None
     episodes: int
@@ -121,15 +121,14 @@ class Sessions(Struct, frozen=True):
 def run(session: Session) -> Ran:
     """Run a session. Deterministic: the same session gives the same result."""
     recording = load(session.directory)
-    name = Path(session.directory).name
     if session.seed is None:
         calm, calm_thresholds = _watched(recording, recording.events, session, [])
-        return Ran(name, None, calm, calm_thresholds)
+        return Ran(session.recording, None, calm, calm_thresholds)
     events = background(recording, session.seed, session.kinds)
     calm, calm_thresholds = _watched(recording, events, session, [])
     mixed = mixed_session(session.directory, session.seed, session.episodes, session.kinds)
     outcome, mixed_thresholds = _watched(recording, mixed.events, session, mixed.truths)
-    return Ran(name, session.seed, calm, calm_thresholds, outcome, mixed_thresholds)
+    return Ran(session.recording, session.seed, calm, calm_thresholds, outcome, mixed_thresholds)
 
 
 def _watched(
@@ -156,9 +155,8 @@ def _watched(
 def results(runs: Sequence[Ran]) -> Sessions:
     """The figures of all runs: per recording, and together if there are several."""
     recordings = list(dict.fromkeys(ran.recording for ran in runs))
-    groups = {name: [ran for ran in runs if ran.recording == name] for name in recordings}
-    if len(groups) > 1:
-        groups[ALL] = list(runs)
+    groups = {ALL: list(runs)} if len(recordings) > 1 else {}
+    groups |= {name: [ran for ran in runs if ran.recording == name] for name in recordings}
     return Sessions(
         sessions=sum(ran.mixed is not None for ran in runs),
         found=list(chain.from_iterable(_found(*group) for group in groups.items())),
@@ -213,7 +211,8 @@ def _found(recording: str, runs: Sequence[Ran]) -> Iterator[SessionFound]:
             for truth in ran.mixed.truths:
                 its = finding(truth, alarms, untouched[watcher])
                 by_row[watcher, truth.kind].append((truth, its))
-    for watcher, kind in sorted(by_row, key=lambda row: (row[0] != INCIDENTS, row)):
+                by_row[watcher, ALL].append((truth, its))
+    for watcher, kind in sorted(by_row, key=lambda row: (row[0] != INCIDENTS, row[0], row[1])):
         episodes = by_row[watcher, kind]
         delays = [(_time(its[0]) - truth.starts_at) / SECOND for truth, its in episodes if its]
         detectors = Counter(name for _, its in episodes for name in {name for name, _ in its})

@@ -112,8 +112,8 @@ def _drift(sessions: Sessions) -> Table:
 
 def _comparison(sessions: Sessions) -> Table:
     """Recall and false alarms of the service and the baselines, over all recordings."""
-    last = sessions.found[-1].recording if sessions.found else ALL
-    rows = [row for row in sessions.found if row.recording == last]
+    first = sessions.found[0].recording if sessions.found else ALL
+    rows = [row for row in sessions.found if row.recording == first]
     watchers = list(dict.fromkeys(row.watcher for row in rows))
     if len(watchers) < 2:
         return Table("", "", [], [])
@@ -123,7 +123,7 @@ def _comparison(sessions: Sessions) -> Table:
         for kind in dict.fromkeys(row.kind for row in rows)
     ]
     rates: Mapping[tuple[str, str], SessionFalse] = {
-        (row.part, row.watcher): row for row in sessions.false if row.recording == last
+        (row.part, row.watcher): row for row in sessions.false if row.recording == first
     }
     for part in dict.fromkeys(part for part, _ in rates):
         values = [rates[part, watcher].per_symbol_day for watcher in watchers]
@@ -135,7 +135,7 @@ def _comparison(sessions: Sessions) -> Table:
         )
     return Table(
         "On recorded flow: compared with the baselines",
-        f"Episodes found, and false alarms. Each baseline has the whole budget. Recording: {last}.",
+        f"Episodes found, and false alarms. Each baseline has the whole budget. Flow: {first}.",
         ["kind", *watchers],
         lines,
     )
