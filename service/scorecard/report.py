@@ -130,14 +130,18 @@ def _feeds(card: Scorecard) -> list[str]:
     false = card.feed_false
     if false is None:
         return []
+    without_fault = (
+        f"Without a feed fault, {false.incidents} incidents opened in {false.symbol_days:.2f}"
+        f" symbol-days: {_rate(false.per_symbol_day)} per symbol-day.\n"
+    )
+    if not card.feeds:
+        return ["## Feed integrity\n", without_fault]
     return [
         "## Feed integrity\n",
         (
             "Faults of the feed, not of the market. `blind_cascade` is a cascade during which"
             " cancels freeze. The last column is the share of market alerts during a fault that"
-            " report unreliable inputs. Without a feed fault,"
-            f" {false.incidents} incidents opened in {false.symbol_days:.2f}"
-            f" symbol-days: {_rate(false.per_symbol_day)} per symbol-day.\n"
+            f" report unreliable inputs. {without_fault}"
         ),
         _table(
             ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",
