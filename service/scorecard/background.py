@@ -88,8 +88,7 @@ def _decoded(path: Path, stream: str) -> Iterator[Event]:
             for rejection in decoded.rejections:
                 raise OperatorError(
                     f"{path}, line {read + rejection.index + 1} (without blank lines) is not an "
-                    f"event of {stream} ({rejection.reason}): {rejection.detail}; correct or "
-                    "remove it"
+                    f"event of {stream}: {rejection.detail}; correct or remove it"
                 )
             yield from decoded.events
             read += len(lines)
