@@ -245,7 +245,8 @@ def _add_scorecard(subcommands: "Subcommands") -> None:
 examples:
   foreshock scorecard
   foreshock scorecard --scenarios cascade,cancel_burst --seeds 20 --calm-days 0
-  foreshock scorecard --recorded DIR --seeds 20
+  foreshock scorecard --recorded DIR DIR --seeds 3
+  foreshock scorecard --recorded DIR --one-episode --seeds 20
 """,
     )
     command.add_argument(
@@ -304,8 +305,22 @@ examples:
         "--recorded",
         metavar="DIR",
         type=Path,
-        help="do not simulate; inject cancel bursts, pulled and draining books, stuffing, layering "
-        "and spoofing into the recorded streams of DIR; the files stay unchanged",
+        nargs="+",
+        help="do not simulate; inject cancel bursts, pulled and draining books, stuffing, "
+        "layering, spoofing and leverage jumps into the recorded streams of each DIR: --seeds "
+        "sessions with --episodes episodes each; the files stay unchanged",
+    )
+    command.add_argument(
+        "--episodes",
+        metavar="N",
+        type=types.whole,
+        default=15,
+        help="episodes in a session of recorded flow, as many as fit (default: %(default)s)",
+    )
+    command.add_argument(
+        "--one-episode",
+        action="store_true",
+        help="with --recorded DIR: a run for each kind, strength and seed, with one episode",
     )
     command.add_argument(
         "--jobs", metavar="N", type=types.whole, help="processes (default: one per processor)"

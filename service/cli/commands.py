@@ -131,6 +131,7 @@ def scorecard(arguments: argparse.Namespace) -> int:
 
     from service.scorecard.matrix import SEEDS_APART, Purpose
     from service.scorecard.recorded import scorecard as scorecard_of_recorded
+    from service.scorecard.recorded import sessions_scorecard
     from service.scorecard.report import to_markdown
     from service.scorecard.run import prepare
     from service.scorecard.run import scorecard as make_scorecard
@@ -140,10 +141,24 @@ def scorecard(arguments: argparse.Namespace) -> int:
     prepare(arguments.out)
     scenarios = [name for name in arguments.scenarios if name != "calm"]
     purpose: Purpose = "tuning" if arguments.tuning else "reporting"
-    if arguments.recorded is not None:
-        card = scorecard_of_recorded(
+    if arguments.recorded is not None and not arguments.one_episode:
+        card = sessions_scorecard(
             arguments.out,
             arguments.recorded,
+            kinds=scenarios,
+            purpose=purpose,
+            seeds=arguments.seeds,
+            episodes=arguments.episodes,
+            false_alarms_per_day=arguments.budget,
+            baselines=arguments.baselines,
+            jobs=arguments.jobs,
+        )
+    elif arguments.recorded is not None:
+        if len(arguments.recorded) > 1:
+            raise ConfigurationError("--one-episode: name one directory after --recorded")
+        card = scorecard_of_recorded(
+            arguments.out,
+            arguments.recorded[0],
             kinds=scenarios,
             purpose=purpose,
             seeds=arguments.seeds,

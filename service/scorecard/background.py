@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from pathlib import Path
 from statistics import median
@@ -112,11 +112,13 @@ def apply_event(book: Book, event: Event) -> None:
 
 
 def seconds_of(
-    events: Iterable[Event], books: dict[str, Book]
+    events: Iterable[Event],
+    books: dict[str, Book],
+    apply: Callable[[Book, Event], None] = apply_event,
 ) -> Iterator[tuple[str, Book, Event]]:
     """Maintain every symbol's book; yield it when an event begins a new second of its symbol.
 
-    The event has not been applied yet.
+    The event has not been applied yet. ``apply`` applies an event to a book.
     """
     latest_second: dict[str, int] = {}
     for event in events:
@@ -127,7 +129,7 @@ def seconds_of(
             book.uncross(event.ts_event - SECOND)
             yield symbol, book, event
         latest_second[symbol] = second
-        apply_event(book, event)
+        apply(book, event)
 
 
 def survey(directory: Path) -> dict[str, SymbolSurvey]:
@@ -140,26 +142,52 @@ def survey(directory: Path) -> dict[str, SymbolSurvey]:
     OperatorError
         If a required stream is missing, or no symbol has a book on both sides.
     """
+    surveys = survey_events(
+        lambda: recorded_events(directory), lambda events: seconds_of(events, {})
+    )
+    if not surveys:
+        raise OperatorError(f"no symbol in {directory} has orders on both sides for long enough")
+    return surveys
+
+
+def survey_events(
+    read: Callable[[], Iterable[Event]],
+    seconds: Callable[[Iterable[Event]], Iterator[tuple[str, Book, Event]]],
+    *,
+    near_spreads: float = 0.0,
+) -> dict[str, SymbolSurvey]:
+    """The baselines of each symbol with a book on both sides, by symbol.
+
+    Parameters
+    ----------
+    read
+        Reads the events in order. It is called twice.
+    seconds
+        Maintains the books, as `seconds_of` does.
+    near_spreads
+        The near band is at least this number of the symbol's median spreads wide.
+    """
     tally: dict[str, _Tally] = defaultdict(_Tally)
-    for symbol, book, _ in seconds_of(_counted(directory, tally), {}):
-        if book.mid is not None:
+    for symbol, book, _ in seconds(_counted(read(), tally)):
+        if book.mid is not None and book.spread_bps is not None:
             tally[symbol].mids.append(book.mid)
-    near = {symbol: its.near_ratio() for symbol, its in tally.items()}
+            tally[symbol].spreads.append(book.spread_bps / 1e4)
+    near = {
+        symbol: max(its.near_ratio(), near_spreads * median(its.spreads or [0.0]))
+        for symbol, its in tally.items()
+    }
     depths: dict[str, list[float]] = defaultdict(list)
-    for symbol, book, _ in seconds_of(recorded_events(directory), {}):
+    for symbol, book, _ in seconds(read()):
         mid, ratio = book.mid, near[symbol]
         if mid is not None and ratio > 0.0:
             band = (ratio * 1e4,)
             depths[symbol].append((book.bids.depth(mid, band)[0] + book.asks.depth(mid, band)[0])
                                   / (2 * mid))  # fmt: skip
-    surveys = {
+    return {
         symbol: tally[symbol].survey(symbol, near[symbol], median(its))
         for symbol, its in depths.items()
         if median(its) > 0.0
     }
-    if not surveys:
-        raise OperatorError(f"no symbol in {directory} has orders on both sides for long enough")
-    return surveys
 
 
 class _Tally:
@@ -169,6 +197,7 @@ class _Tally:
         self.times: list[int] = []
         self.kinds: Counter[type[Event]] = Counter()
         self.mids: list[float] = []
+        self.spreads: list[float] = []
         self.prices: set[float] = set()
         self.quantities: set[float] = set()
 
@@ -195,8 +224,8 @@ class _Tally:
         )
 
 
-def _counted(directory: Path, tally: dict[str, _Tally]) -> Iterator[Event]:
-    for event in recorded_events(directory):
+def _counted(events: Iterable[Event], tally: dict[str, _Tally]) -> Iterator[Event]:
+    for event in events:
         symbol_tally = tally[event.symbol]
         symbol_tally.kinds[type(event)] += 1
         symbol_tally.times = [

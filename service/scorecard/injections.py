@@ -33,6 +33,9 @@ Kind = Literal[
     "cancel_burst", "pulled_book", "draining_book", "quote_stuffing", "layering", "spoofing"
 ]
 
+MixedKind = Kind | Literal["leverage_jump"]
+"""The kinds of a session with many episodes, see `service.scorecard.mixed`."""
+
 LENGTH_SECONDS: dict[Kind, float] = {
     "cancel_burst": 120.0,
     "pulled_book": 300.0,
@@ -74,7 +77,7 @@ class Injection(Struct, frozen=True):
         Any integer. Another seed affects other orders.
     """
 
-    kind: Kind
+    kind: MixedKind
     symbol: str
     start_ns: int
     length_seconds: float
@@ -122,7 +125,7 @@ def inject(
         If the output directory already holds streams.
     """
     stage = Stage(survey, Random(f"{injection.seed}/{injection.kind}"))  # noqa: S311  seeded
-    stage.at(injection.start_ns, lambda: _BEGIN[injection.kind](stage, injection))
+    stage.at(injection.start_ns, lambda: BEGIN[injection.kind](stage, injection))
     with EventWriter(out) as writer:
         for event in recorded_events(source):
             if until_ns is not None and event.ts_event >= until_ns:
@@ -134,7 +137,7 @@ def inject(
                 continue
             for event_out in stage.take(event):
                 writer.write(event_out)
-    has_account = injection.kind in ("quote_stuffing", "layering", "spoofing")
+    has_account = injection.kind in BY_AN_ACCOUNT
     truth = Truth(
         kind=injection.kind,
         symbol=injection.symbol,
@@ -272,7 +275,7 @@ def _spoofing(stage: Stage, injection: Injection) -> None:
     show()
 
 
-_BEGIN: dict[Kind, Callable[[Stage, Injection], None]] = {
+BEGIN: dict[str, Callable[[Stage, Injection], None]] = {
     "cancel_burst": _cancel_burst,
     "pulled_book": _pulled_book,
     "draining_book": _draining_book,
@@ -280,6 +283,10 @@ _BEGIN: dict[Kind, Callable[[Stage, Injection], None]] = {
     "layering": _layering,
     "spoofing": _spoofing,
 }
+"""The beginning of each kind of episode."""
+
+BY_AN_ACCOUNT: tuple[Kind, ...] = ("quote_stuffing", "layering", "spoofing")
+"""The kinds that one injected account causes."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """All kinds that can be injected into a recording."""

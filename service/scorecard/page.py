@@ -7,12 +7,15 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from service.scorecard import sessions_report
 from service.scorecard.report import Scorecard, watchers
 from service.scorecard.score import INCIDENTS, Found
 from service.scorecard.statistics import Interval
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; font-size: 14px; }
+th, td { border-bottom: 1px solid #ccc; padding: 2px 8px; text-align: left; vertical-align: top; }
 """
 
 
@@ -23,13 +26,15 @@ def to_html(card: Scorecard) -> str:
     """
     recall = {(_name(row), row.watcher): row.recall for row in card.found}
     precision = {(_name(row), row.watcher): row.precision for row in card.found}
-    plots = [
-        _shares(card, "Recall: Foreshock and the baselines", recall),
-        _shares(card, "Precision, where incidents were raised", precision),
-        _delays(card),
-        _leads(card),
-        _false(card),
-    ]
+    plots = []
+    if card.found or card.false_alarms:
+        plots = [
+            _shares(card, "Recall: Foreshock and the baselines", recall),
+            _shares(card, "Precision, where incidents were raised", precision),
+            _delays(card),
+            _leads(card),
+            _false(card),
+        ]
     plots_html = "\n".join(
         figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"plot-{number}")
         for number, figure in enumerate(plots)
@@ -42,6 +47,7 @@ def to_html(card: Scorecard) -> str:
 <html lang="en"><head><meta charset="utf-8"><title>Foreshock scorecard</title>
 <style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>
 <body><h1>Foreshock scorecard</h1><p>{details}</p>
+{sessions_report.to_html(card.sessions) if card.sessions is not None else ""}
 {plots_html}
 </body></html>
 """

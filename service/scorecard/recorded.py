@@ -1,6 +1,7 @@
 """``foreshock scorecard --recorded``: inject episodes into recorded flow and measure detection.
 
-The unchanged recording is processed too. Its alarms count as false, because they have no known
+A session has many episodes (`sessions_scorecard`), or one (`scorecard`). The unchanged recording is
+processed too. Its alarms count as false, because they have no known
 cause. They do not count as finding an episode that was injected later.
 """
 
@@ -17,6 +18,7 @@ from service import __version__
 from service.errors import OperatorError
 from service.scorecard import score
 from service.scorecard.background import SECOND, SymbolSurvey, survey
+from service.scorecard.budgets import realised
 from service.scorecard.feeds import feed_false
 from service.scorecard.injections import KINDS, LENGTH_SECONDS, Injection, Kind, inject
 from service.scorecard.matrix import (
@@ -27,9 +29,12 @@ from service.scorecard.matrix import (
     Trial,
     first_seed,
 )
+from service.scorecard.mixed import MIXED_KINDS
 from service.scorecard.report import Scorecard
 from service.scorecard.run import run_all, write
 from service.scorecard.score import GRACE_NS
+from service.scorecard.sessions import Session, results
+from service.scorecard.sessions import run as run_session
 from service.scorecard.trial import Alarm, Outcome, watch
 
 LABEL = "recorded"
@@ -52,6 +57,99 @@ class RecordedTrial(Struct, frozen=True):
     ended_ns: int
     survey: SymbolSurvey | None = None
     injection: Injection | None = None
+
+
+def sessions_scorecard(
+    out: Path,
+    directories: Sequence[Path],
+    *,
+    kinds: Sequence[str],
+    purpose: Purpose,
+    seeds: int,
+    episodes: int,
+    false_alarms_per_day: float,
+    baselines: bool,
+    jobs: int | None,
+) -> Scorecard:
+    """Run sessions with many episodes on recordings, and write the scorecard's documents.
+
+    Parameters
+    ----------
+    out
+        Output directory, created if it does not exist.
+    directories
+        The recorded streams of each recording.
+    kinds
+        Which of `service.scorecard.mixed.MIXED_KINDS`. Other names are ignored.
+    purpose, false_alarms_per_day
+        As for `service.scorecard.matrix.trials`.
+    seeds
+        The number of sessions per recording.
+    episodes
+        The number of episodes in a session. A short recording has as many as fit.
+    baselines
+        Whether the baselines run too.
+    jobs
+        Number of processes. None means the number of processors. The results do not depend on it.
+
+    Raises
+    ------
+    OperatorError
+        If no name can be injected, or a recording is unusable or too short.
+    """
+    began = time.monotonic()
+    chosen = tuple(kind for kind in MIXED_KINDS if kind in kinds)
+    if not chosen:
+        raise _nothing_to_inject(MIXED_KINDS)
+    numbers: list[int | None] = [None, *range(first_seed(purpose), first_seed(purpose) + seeds)]
+    sessions = [
+        Session(name, str(directory), seed, episodes, chosen, false_alarms_per_day, baselines)
+        for name, directory in _named(directories).items()
+        for seed in numbers
+    ]
+    runs = run_all(run_session, sessions, jobs)
+    untouched = [ran.calm for ran in runs if ran.seed is None]
+    names = " ".join(_named(directories))
+    command = (
+        f"foreshock scorecard --recorded {names} --seeds {seeds} --episodes {episodes}"
+        f" --budget {false_alarms_per_day:g}"
+        + ("" if chosen == MIXED_KINDS else f" --scenarios {','.join(chosen)}")
+        + ("" if baselines else " --no-baselines")
+        + (" --tuning" if purpose == "tuning" else "")
+    )
+    card = Scorecard(
+        command=command,
+        version=__version__,
+        purpose=purpose,
+        false_alarms_per_day=false_alarms_per_day,
+        trials=len(directories) * seeds,
+        seconds=round(time.monotonic() - began, 1),
+        found=[],
+        false_alarms=[],
+        realised=realised(untouched),
+        markets="sessions of recorded flow",
+        feed_false=feed_false(untouched),
+        sessions=results(runs),
+    )
+    write(out, card)
+    return card
+
+
+def _named(directories: Sequence[Path]) -> dict[str, Path]:
+    """The directories by their last names, which are numbered where they are the same."""
+    named: dict[str, Path] = {}
+    for directory in directories:
+        name, number = directory.absolute().name, 2
+        while name in named:
+            name, number = f"{directory.absolute().name} ({number})", number + 1
+        named[name] = directory
+    return named
+
+
+def _nothing_to_inject(kinds: Sequence[str]) -> OperatorError:
+    return OperatorError(
+        f"no scenario can be injected into recorded flow; choose from {', '.join(kinds)}"
+    )
 
 
 def scorecard(
@@ -87,9 +185,7 @@ def scorecard(
     began = time.monotonic()
     chosen = [kind for kind in KINDS if kind in kinds]
     if not chosen:
-        raise OperatorError(
-            f"no scenario can be injected into recorded flow; choose from {', '.join(KINDS)}"
-        )
+        raise _nothing_to_inject(KINDS)
     surveys = survey(directory)
     untouched, planned = trials(
         directory, surveys, chosen, first_seed(purpose), seeds, false_alarms_per_day
@@ -98,7 +194,8 @@ def scorecard(
     options = f"--seeds {seeds} --budget {false_alarms_per_day:g}"
     tuning = " --tuning" if purpose == "tuning" else ""
     card = Scorecard(
-        command=f"foreshock scorecard --recorded {directory.resolve().name} {options}{tuning}",
+        command=f"foreshock scorecard --recorded {directory.resolve().name} --one-episode "
+        f"{options}{tuning}",
         version=__version__,
         purpose=purpose,
         false_alarms_per_day=false_alarms_per_day,

@@ -6,10 +6,12 @@ import msgspec
 from msgspec import Struct
 
 from detectors.catalogue import ALARMING
+from service.scorecard import sessions_report
 from service.scorecard.baselines import BASELINES
 from service.scorecard.budgets import Realised
 from service.scorecard.feeds import FeedFalse, FeedFound
 from service.scorecard.score import DRIFT, INCIDENTS, FalseAlarms, Found
+from service.scorecard.sessions import Sessions
 from service.scorecard.statistics import Interval
 
 UNDEFINED = "undefined"
@@ -30,6 +32,7 @@ class Scorecard(Struct, frozen=True):
     markets: str = "simulated markets"
     feeds: list[FeedFound] = []
     feed_false: FeedFalse | None = None
+    sessions: Sessions | None = None
 
 
 def to_json(card: Scorecard) -> bytes:
@@ -47,12 +50,23 @@ def watchers(card: Scorecard) -> tuple[list[str], list[str]]:
 
 def to_markdown(card: Scorecard) -> str:
     """The scorecard as Markdown."""
-    service_watchers, baselines = watchers(card)
     parts = [
         "# Scorecard\n",
         (f"Made with `{card.command}`, version {card.version}: {card.trials} {card.markets}, "
         f"{card.purpose} seeds, a budget of {card.false_alarms_per_day:g} false alarms per symbol "
         f"and day, {card.seconds:.0f} s. Shares and rates have 95 % intervals.\n"),
+        *([sessions_report.to_markdown(card.sessions)] if card.sessions is not None else []),
+        *(_markets(card) if card.found or card.false_alarms else []),
+        *(_budgets(card) if card.found or card.false_alarms or card.realised else []),
+        *_feeds(card),
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _markets(card: Scorecard) -> list[str]:
+    """The sections on trials with one episode each."""
+    service_watchers, baselines = watchers(card)
+    return [
         "## Recall, precision and delay\n",
         _table(
             ["kind", "strength", "events/s", "episodes", "recall", "precision", "delay, median",
@@ -93,16 +107,22 @@ def to_markdown(card: Scorecard) -> str:
         ("Calm markets, and markets with changes that are not stress. Alarms on spontaneous "
         "events (makers that left, a cascade) are not false.\n"),
         _false_table(card.false_alarms, [*service_watchers, DRIFT, *baselines]),
+    ]  # fmt: skip
+
+
+def _budgets(card: Scorecard) -> list[str]:
+    """The section on the realised rates of several budgets."""
+    return [
         "## Budget and realised rate\n",
-        ("False alarms per symbol-day in calm markets, at several budgets: without alarms on "
-        "spontaneous events, and with them, as an operator would see.\n"),
+        (
+            "False alarms per symbol-day in calm markets, at several budgets: without alarms on "
+            "spontaneous events, and with them, as an operator would see.\n"
+        ),
         _table(
             ["budget", "events/s", "symbol-days", "false alarms", "per day", "all, per day"],
             map(_budget_row, card.realised),
         ),
-        *_feeds(card),
-    ]  # fmt: skip
-    return "\n".join(parts)
+    ]
 
 
 def _feeds(card: Scorecard) -> list[str]:
@@ -110,14 +130,18 @@ def _feeds(card: Scorecard) -> list[str]:
     false = card.feed_false
     if false is None:
         return []
+    without_fault = (
+        f"Without a feed fault, {false.incidents} incidents opened in {false.symbol_days:.2f}"
+        f" symbol-days: {_rate(false.per_symbol_day)} per symbol-day.\n"
+    )
+    if not card.feeds:
+        return ["## Feed integrity\n", without_fault]
     return [
         "## Feed integrity\n",
         (
             "Faults of the feed, not of the market. `blind_cascade` is a cascade during which"
             " cancels freeze. The last column is the share of market alerts during a fault that"
-            " report unreliable inputs. Without a feed fault,"
-            f" {false.incidents} incidents opened in {false.symbol_days:.2f}"
-            f" symbol-days: {_rate(false.per_symbol_day)} per symbol-day.\n"
+            f" report unreliable inputs. {without_fault}"
         ),
         _table(
             ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",

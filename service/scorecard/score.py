@@ -281,7 +281,7 @@ def false_and_exposed(
             elif outcome.trial.scenario in until:
                 # After the injection the market is affected by it.
                 last = min(last, truth.starts_at)
-        exposed += _uncovered(first, last, excused)
+        exposed += uncovered(first, last, excused)
         count += sum(
             first <= alarm.ts_event <= last
             and not any(begin <= alarm.ts_event <= end for begin, end in excused)
@@ -291,7 +291,7 @@ def false_and_exposed(
     return count, exposed / (86_400 * SECOND)
 
 
-def _uncovered(first: int, until: int, spans: Iterable[tuple[int, int]]) -> int:
+def uncovered(first: int, until: int, spans: Iterable[tuple[int, int]]) -> int:
     """The length of [first, until] that no span covers."""
     uncovered = max(0, until - first)
     at = first

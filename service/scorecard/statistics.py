@@ -64,6 +64,34 @@ def rate(counts: Sequence[int], exposures: Sequence[float]) -> Interval | None:
     return Interval(count / total, low / total, high / total)
 
 
+def poisson(count: int, exposure: float) -> Interval | None:
+    """Events over exposure, with the exact interval (Garwood 1936); None without exposure.
+
+    >>> alarms = poisson(2, 4.0)
+    >>> round(alarms.low, 3), alarms.value, round(alarms.high, 3)
+    (0.061, 0.5, 1.806)
+    >>> round(poisson(0, 1.0).high, 3)
+    3.689
+    """
+    if exposure <= 0.0:
+        return None
+    low = _mean_at(count - 1, 0.975) if count else 0.0
+    return Interval(count / exposure, low / exposure, _mean_at(count, 0.025) / exposure)
+
+
+def _mean_at(count: int, probability: float) -> float:
+    """The mean of the Poisson distribution that is at most ``count`` with this probability."""
+    low, high = 0.0, 10.0 + 2.0 * count
+    while high - low > 1e-9 * high:
+        mean = (low + high) / 2.0
+        terms = (n * math.log(mean) - mean - math.lgamma(n + 1) for n in range(count + 1))
+        if math.fsum(map(math.exp, terms)) > probability:
+            low = mean
+        else:
+            high = mean
+    return low
+
+
 def _poisson(n: float, z: float) -> float:
     return n * float(1.0 - 1.0 / (9.0 * n) + z / (3.0 * math.sqrt(n))) ** 3
 

@@ -1,7 +1,9 @@
 """One trial: simulate a market, process it as replay does, record the alarms."""
 
 import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,7 @@ from detectors.detector import Detector
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
 from detectors.judging.calibration import DAY_SECONDS
 from detectors.judging.peers import PeerPrior, PeerPriors
+from detectors.market_data.events import LATEST_NS, Event
 from detectors.parameters import share_per_day
 from detectors.symbol import Signal
 from service.exchange.measures import Truth
@@ -23,12 +26,15 @@ from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import STREAMS
 from service.replay.engine import outputs
-from service.replay.files import stream_path
+from service.replay.files import STREAM_NAMES, stream_path
 from service.report.summary import Summary
 from service.scorecard.baselines import BASELINES
 from service.scorecard.matrix import Trial
 from service.settings.assembly import parameters
 from service.settings.types import Settings
+
+BATCH_NS = 60 * 1_000_000_000
+"""Event time of one batch of events in memory."""
 
 LARGEST_BUDGET = 10.0
 """The largest budget, in false alarms per symbol-day, at which candidate alarms are recorded."""
@@ -38,13 +44,14 @@ class Alarm(Struct, frozen=True):
     """An alarm of a detector, or the opening of an incident.
 
     ``feature`` is the first evidence. ``budget_per_day`` is the smallest budget at which it is an
-    alarm, where known.
+    alarm, where known. An alarm is ``effective`` unless it is suppressed.
     """
 
     symbol: str
     ts_event: int
     feature: str = ""
     budget_per_day: float = 0.0
+    effective: bool = True
 
 
 class Outcome(Struct):
@@ -95,20 +102,47 @@ def run(trial: Trial, priors: PeerPriors, *, baselines: bool = True) -> Outcome:
 
 def watch(directory: Path, outcome: Outcome, priors: PeerPriors, *, baselines: bool = True) -> None:
     """Process the streams of a directory, and record the alarms in the outcome."""
+    streams = [name for name in STREAMS if stream_path(directory, name) is not None]
+    _watch(streams, partial(_outputs, directory), outcome, priors, baselines=baselines)
+
+
+def watch_events(
+    events: Sequence[Event], outcome: Outcome, *, baselines: bool = True
+) -> PartitionTask:
+    """Process events, and record the alarms in the outcome; return the final state.
+
+    The result is that of files with the same events: `PartitionTask` gives the same result for any
+    division into batches. Without peer priors.
+    """
+    batches = list(_batches(events))
+    streams = [name for name in STREAMS if any(name in batch for batch in batches)]
+    return _watch(streams, partial(_outputs_of, batches), outcome, {}, baselines=baselines)
+
+
+def _watch(
+    streams: Sequence[str],
+    run_task: Callable[[PartitionTask], Iterator[Output]],
+    outcome: Outcome,
+    priors: PeerPriors,
+    *,
+    baselines: bool,
+) -> PartitionTask:
     baseline_detectors = BASELINES if baselines else ()
     outcome.alarms = {
         name: [] for name in (*ALARMING, *(baseline.name for baseline in baseline_detectors))
     }
     budget = outcome.trial.false_alarms_per_day
-    task = _task(directory, CATALOGUE, budget, priors)
-    _run_detectors(directory, task, outcome)
+    task = _task(streams, CATALOGUE, budget, priors)
+    _run_detectors(run_task(task), task, outcome)
     if baseline_detectors:
         # Each baseline has the whole budget.
         total_budget = budget * len(baseline_detectors)
-        _run_baselines(
-            directory, _task(directory, baseline_detectors, total_budget, priors), outcome
-        )
+        baseline_task = _task(streams, baseline_detectors, total_budget, priors)
+        for output in run_task(baseline_task):
+            for signal in output.signals:
+                _record(signal, outcome)
     outcome.symbols = sorted(task.monitors)
+    return task
 
 
 def learn_peer_priors(trial: Trial) -> list[dict[str, PeerPrior]]:
@@ -117,7 +151,8 @@ def learn_peer_priors(trial: Trial) -> list[dict[str, PeerPrior]]:
         directory = Path(folder)
         _simulate(trial, directory)
         detectors = (*CATALOGUE, *BASELINES)
-        task = _task(directory, detectors, trial.false_alarms_per_day, {})
+        streams = [name for name in STREAMS if stream_path(directory, name) is not None]
+        task = _task(streams, detectors, trial.false_alarms_per_day, {})
         for _ in _outputs(directory, task):
             pass
         return [
@@ -139,7 +174,7 @@ def _simulate(trial: Trial, directory: Path) -> list[Truth]:
 
 
 def _task(
-    directory: Path,
+    streams: Sequence[str],
     detectors: tuple[Detector, ...],
     false_alarms_per_day: float,
     priors: PeerPriors,
@@ -149,7 +184,7 @@ def _task(
         parameters(settings), false_alarms_per_day=false_alarms_per_day
     )
     return PartitionTask(
-        [name for name in STREAMS if stream_path(directory, name) is not None],
+        streams,
         budgeted,
         detectors,
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
@@ -159,8 +194,8 @@ def _task(
     )
 
 
-def _run_detectors(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
-    for output in _outputs(directory, task):
+def _run_detectors(outputs: Iterable[Output], task: PartitionTask, outcome: Outcome) -> None:
+    for output in outputs:
         for signal in output.signals:
             outcome.candidates += _candidates(signal, task)
             _record(signal, outcome)
@@ -175,19 +210,14 @@ def _run_detectors(directory: Path, task: PartitionTask, outcome: Outcome) -> No
                     outcome.distrusted.append(alarm)
 
 
-def _run_baselines(directory: Path, task: PartitionTask, outcome: Outcome) -> None:
-    for output in _outputs(directory, task):
-        for signal in output.signals:
-            _record(signal, outcome)
-
-
 def _record(signal: Signal, outcome: Outcome) -> None:
     for name, reading in signal.detectors.items():
         if reading.status == "scoring":
             outcome.scored_bars[name] = outcome.scored_bars.get(name, 0) + 1
         if reading.alarm:
             feature = reading.contributions[0].feature if reading.contributions else ""
-            outcome.alarms[name].append(Alarm(signal.symbol, signal.ts_event, feature))
+            alarm = Alarm(signal.symbol, signal.ts_event, feature, effective=reading.effective)
+            outcome.alarms[name].append(alarm)
 
 
 def _candidates(signal: Signal, task: PartitionTask) -> list[Alarm]:
@@ -205,3 +235,32 @@ def _candidates(signal: Signal, task: PartitionTask) -> list[Alarm]:
 def _outputs(directory: Path, task: PartitionTask) -> Iterator[Output]:
     with Progress(disable=True) as silent:
         yield from outputs(directory, Settings(), task, Summary(str(directory)), silent)
+
+
+def _batches(events: Iterable[Event]) -> Iterator[dict[str, list[Event]]]:
+    """Divide events, which are in order, into batches by stream."""
+    batch: dict[str, list[Event]] = defaultdict(list)
+    until_ns = 0
+    for event in events:
+        if event.ts_event >= until_ns:
+            if batch:
+                yield batch
+            batch, until_ns = defaultdict(list), event.ts_event + BATCH_NS
+        batch[STREAM_NAMES[event.kind]].append(event)
+    if batch:
+        yield batch
+
+
+def _outputs_of(batches: Iterable[dict[str, list[Event]]], task: PartitionTask) -> Iterator[Output]:
+    """Feed a task from memory, and yield its output step by step."""
+    read: dict[str, int] = defaultdict(int)
+    for batch in batches:
+        for name, events in batch.items():
+            first = read[name]
+            read[name] += len(events)
+            task.feed(name, events, first_offset=first, next_offset=read[name])
+        yield task.advance()
+    for name in read:
+        task.aligner.set_idle(name)
+    yield task.advance()
+    yield task.rest(LATEST_NS)  # nothing comes any more

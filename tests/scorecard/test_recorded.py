@@ -289,7 +289,7 @@ def test_the_command_labels_its_rows_and_leaves_the_recording_alone(source, tmp_
     before = {path.name: path.read_bytes() for path in source.iterdir()}
     done = subprocess.run(
         [sys.executable, "-m", "service", "scorecard", "--recorded", source, "--out", tmp_path,
-         "--scenarios", "pulled_book,cascade", "--seeds", "1", "--jobs", "1"],
+         "--one-episode", "--scenarios", "pulled_book,cascade", "--seeds", "1", "--jobs", "1"],
         capture_output=True,
         text=True,
         timeout=900,
@@ -303,7 +303,7 @@ def test_the_command_labels_its_rows_and_leaves_the_recording_alone(source, tmp_
     assert false["symbol_days"] == pytest.approx(2 * (1_200 - 300) / 86_400, rel=0.02)
     assert "2 episodes in recorded flow" in (tmp_path / "scorecard.md").read_text()
     assert before == {path.name: path.read_bytes() for path in source.iterdir()}
-    surge = ["--recorded", source, "--scenarios", "surge"]
+    surge = ["--recorded", source, "--one-episode", "--scenarios", "surge"]
     refused = subprocess.run(
         [sys.executable, "-m", "service", "scorecard", *surge],
         capture_output=True,
