@@ -14,9 +14,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from detectors.judging.calibration import TailCalibration
 
 from detectors.incidents.symbol_incidents import Incidents
-from detectors.judging.calibration import TailCalibration
 from detectors.judging.surprise import Surprise
 from detectors.market_data.bar import Spans
 from detectors.market_data.leverage_baselines import LeverageBaselines

@@ -1,9 +1,9 @@
 """The interface of every detector.
 
 A detector is a function from a closed bar to named features. Each is a statistic that is judged by
-itself, against its own baseline and tail. It reads bars, never raw events. A *rise* of a feature is the finding. Features are
-dimensionless (shares, ratios, logarithms) and relative to the symbol's own activity: a busy market
-alone raises no alarm.
+itself, against its own baseline and tail. A detector reads bars, never raw events. A *rise* of a
+feature is the finding. Features are dimensionless (shares, ratios, logarithms, numbers of standard
+deviations) and relative to the symbol's own activity: a busy market alone raises no alarm.
 """
 
 import math

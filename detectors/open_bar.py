@@ -10,12 +10,7 @@ from msgspec import Struct
 
 from detectors.counts import Counts
 from detectors.feed.monitor import FeedMonitor
-from detectors.market_data.bar import (
-    NEAR_BAND,
-    YOUNG_NS,
-    BookState,
-    Flow,
-)
+from detectors.market_data.bar import NEAR_BAND, YOUNG_NS, BookState
 from detectors.market_data.book import ALMOST_ALL, ALMOST_TICKS, Book, RestingOrder
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.events import (
@@ -29,6 +24,7 @@ from detectors.market_data.events import (
     Status,
     Trade,
 )
+from detectors.market_data.flow import Flow
 from detectors.market_data.large_orders import NOBODY, SHOWN_NS, LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines, LeveragedOrder
 from detectors.market_data.quantities import Quantities, QuantityMeaning

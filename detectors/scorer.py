@@ -135,8 +135,7 @@ class Scorer:
                 alarmed.append(judgement)
                 if before < OFTEN <= controller.state.bar:
                     often.append(judgement)
-        per_day = min(self._counted(judgement) for judgement in judgements)
-        p_value = min(1.0, per_day * self.tests * self.bar_seconds / DAY_SECONDS)
+        p_value = min(self.p_value(judgement) for judgement in judgements)
         return Reading(
             "scoring",
             x,
@@ -147,10 +146,12 @@ class Scorer:
             drift=self._explained(often, often),
         )
 
-    def _counted(self, judgement: Judgement) -> float:
-        if judgement.matters:
-            return max(judgement.per_day, 1e-300)
-        return max(judgement.per_day, IMMATERIAL * self.budget_per_day)
+    def p_value(self, judgement: Judgement) -> float:
+        """Return the p-value of a judgement: see `Reading`. What does not matter is never rare."""
+        per_day = max(judgement.per_day, 1e-300)
+        if not judgement.matters:
+            per_day = max(per_day, IMMATERIAL * self.budget_per_day)
+        return min(1.0, per_day * self.tests * self.bar_seconds / DAY_SECONDS)
 
     def _explained(
         self, alarmed: list[Judgement], judgements: list[Judgement]

@@ -252,8 +252,11 @@ class SymbolMonitor:
             progress.lulls = 0
         readings = {
             scorer.detector.name: PAUSED if paused else scorer.step(bar, settling=settling)
-            for scorer in (*self.scorers, *self.watches)
+            for scorer in self.scorers
         }
+        for watch in self.watches:
+            name = watch.detector.name
+            readings[name] = PAUSED if paused else watch.step(bar, settling=settling)
         if self.too_sparse and not paused:
             readings = {name: too_sparse(reading) for name, reading in readings.items()}
         self.suppressor.mark(bar, readings)

@@ -3,7 +3,8 @@
 from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
-from detectors.market_data.bar import Bar, Flow
+from detectors.market_data.bar import Bar
+from detectors.market_data.flow import Flow
 from detectors.symbol import Signal
 from service.pipeline.output import Output
 

@@ -24,9 +24,9 @@ from detectors.feed.silence import (
     StreamRate,
 )
 from detectors.feed.transport_delay import Transport
-from detectors.market_data.bar import Flow
 from detectors.market_data.book import Book
 from detectors.market_data.events import LATEST_NS, Kind, Reference
+from detectors.market_data.flow import Flow
 from detectors.venue.trading import CONTINUOUS, BarTrading
 
 _STREAMS = {

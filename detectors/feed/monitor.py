@@ -10,8 +10,8 @@ from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import FEED_INTEGRITY
 from detectors.incidents.suppression import ReasonKind, Suppression, Window, limits
 from detectors.incidents.suppressor import SuppressedAlarms
-from detectors.market_data.bar import Flow
 from detectors.market_data.book import Book
+from detectors.market_data.flow import Flow
 from detectors.venue.trading import CONTINUOUS, BarTrading
 
 MAINTENANCE: tuple[str, ReasonKind] = (FEED_INTEGRITY, "maintenance")

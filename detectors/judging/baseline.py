@@ -61,6 +61,9 @@ class Baseline:
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
+        self._bars = 0
+        self.usual, self.noise = 0.0, 1.0
+        self._samples: array[float] = array("f")
         self.restore(BaselineState())
 
     def deviation(self, value: float) -> float:

@@ -95,6 +95,9 @@ class Tail:
     )
 
     def __init__(self, unit: float, block_bars: int = 1, bar_seconds: float = 1.0) -> None:
+        self._bars = 0
+        self._top = 0.0
+        self._maxima: array[float] = array("f")
         self.unit = unit
         self.bar_seconds = bar_seconds
         self._longest = max(1, round(BLOCK_SECONDS / bar_seconds))
@@ -114,7 +117,7 @@ class Tail:
         """Return how many blocks a day reach a value by chance, at most `blocks_per_day`."""
         if value > self.start:
             excess = (value - self.start) / self.scale
-            beyond = (1.0 + self.shape * excess) ** (-1.0 / self.shape)
+            beyond: float = (1.0 + self.shape * excess) ** (-1.0 / self.shape)
             return self.blocks_per_day * (1.0 - TAIL_BEGINS) * beyond
         # Below the tail only the order matters.
         share = value / self.start if value > 0.0 else 0.0
@@ -123,7 +126,8 @@ class Tail:
     def threshold(self, per_day: float) -> float:
         """Return the value that ``per_day`` blocks a day reach by chance."""
         share = max(1e-300, min(1.0, per_day / (self.blocks_per_day * (1.0 - TAIL_BEGINS))))
-        return self.start + self.scale * (share**-self.shape - 1.0) / self.shape
+        multiple: float = (share**-self.shape - 1.0) / self.shape
+        return self.start + self.scale * multiple
 
     def learn(self, value: float) -> None:
         """Learn the value of a bar. A bar without a value has the value 0."""

@@ -63,8 +63,8 @@ class Bar(Struct, frozen=True):
     ``closed`` are None until the book has had both sides once. ``usual_depth`` is the baseline of
     the notional near the touch on both sides; 0 while unknown. ``smooth_log_depth`` is
     the logarithm of depth over usual depth, smoothed over DEPTH_SPANS_SECONDS. ``recent`` holds
-    the sums over the last seconds. ``layered`` and ``spoofed`` are the largest sums of one account, see
-    `detectors.market_data.large_orders`.
+    the sums over the last seconds. ``layered`` and ``spoofed`` are the largest sums of one account,
+    see `detectors.market_data.large_orders`.
     """
 
     symbol: str

@@ -7,7 +7,7 @@ leverage jump: a market of many accounts hides the account that changed.
 import math
 from collections.abc import Sequence
 
-from detectors.market_data.bar import Flow
+from detectors.market_data.flow import Flow
 
 LeveragedOrder = tuple[str | None, float, float]
 """The account, notional and leverage of a new order that states a leverage."""

@@ -23,7 +23,7 @@ SAMPLES_BETWEEN = 30
 class WindowBar(NamedTuple):
     """The counts of one bar. ``habitual`` counts orders of accounts with a known leverage habit."""
 
-    index: int
+    number: int
     orders: float
     cancels: float
     young_cancels: float
@@ -36,7 +36,7 @@ class WindowBar(NamedTuple):
 class Minute(NamedTuple):
     """The leverage of the orders of one minute, see `WindowBar`."""
 
-    index: int
+    number: int
     habitual: float
     excess: float
     squares: float
@@ -176,7 +176,7 @@ class Windows:
             )
         )
         oldest = index - round(LONGEST_SECONDS * self._per_second)
-        while bars[0].index <= oldest:
+        while bars[0].number <= oldest:
             bars.popleft()
         if flow.leveraged_orders:
             self._add_leverage(index, flow)
@@ -202,8 +202,8 @@ class Windows:
     def _recent(self, seconds: float) -> list[WindowBar]:
         """Return the bars of the last ``seconds``, at least the last one."""
         bars = self._bars
-        oldest = bars[-1].index - max(1, round(seconds * self._per_second))
-        return [bar for bar in bars if bar.index > oldest]
+        oldest = bars[-1].number - max(1, round(seconds * self._per_second))
+        return [bar for bar in bars if bar.number > oldest]
 
     def _add_leverage(self, index: int, flow: Flow) -> None:
         minutes = self._minutes
@@ -215,7 +215,7 @@ class Windows:
             flow.leveraged_orders,
             flow.near_maximum_orders,
         )
-        if minutes and minutes[-1].index == number:
+        if minutes and minutes[-1].number == number:
             before = minutes[-1][1:]
             minutes[-1] = Minute(number, *(a + b for a, b in zip(before, added, strict=True)))
             return

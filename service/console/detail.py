@@ -1,15 +1,16 @@
 """One symbol in detail: its recent bars, the readings of its detectors, and its book."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.market_data.book import DEPTH_BANDS_BPS, BookSide
-from detectors.scorer import Reading, Scorer
-from detectors.symbol import SymbolMonitor
+from detectors.detector import Detector
+from detectors.market_data.book import BookSide
+from detectors.scorer import Reading
+from detectors.symbol import SymbolMonitor, stress_ratio
 from service.console.history import History
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
@@ -137,32 +138,52 @@ def _detectors(monitor: SymbolMonitor) -> list[DetectorView]:
     signal = monitor.signal
     if signal is None:
         return []
-    return [
-        _detector(scorer, signal.detectors[scorer.detector.name])
-        for scorer in monitor.scorers
-        if scorer.detector.name in signal.detectors
-    ]
+    bar_seconds, budget = monitor.parameters.bar_seconds, monitor.parameters.false_alarms_per_day
+    views = []
+    for scorer in monitor.scorers:
+        reading = signal.detectors.get(scorer.detector.name)
+        if reading is None:
+            continue
+        judged = {its.name: its for its in scorer.model.judge_one(reading.features)}
+        ratios = {
+            name: stress_ratio(scorer.p_value(its), budget, bar_seconds)
+            for name, its in judged.items()
+        }
+        usual = {name: its.usual for name, its in judged.items()}
+        views.append(_view(scorer.detector, reading, ratios, usual))
+    for watch in monitor.watches:
+        reading = signal.detectors.get(watch.detector.name)
+        if reading is not None:
+            deviations = watch.model.deviations_one(reading.features)
+            usual = {name: watch.model.expected(name) for name in deviations}
+            views.append(_view(watch.detector, reading, deviations, usual))
+    return views
 
 
-def _detector(scorer: Scorer, reading: Reading) -> DetectorView:
-    name, model, p_value = scorer.detector.name, scorer.model, reading.p_value
-    deviations = model.deviations_one(reading.features)
+def _view(
+    detector: Detector,
+    reading: Reading,
+    deviations: Mapping[str, float],
+    usual: Mapping[str, float],
+) -> DetectorView:
     features = [
         FeatureView(
             feature,
-            describe_feature(name, feature, reading.features[feature], model.expected(feature)),
+            describe_feature(detector.name, feature, reading.features[feature], usual[feature]),
             round(deviation, 2),
         )
         for feature, deviation in sorted(deviations.items(), key=lambda pair: -pair[1])
     ]
     return DetectorView(
-        name=name,
+        name=detector.name,
         status=reading.status,
         score=reading.score,
-        stress_ratio=scorer.calibration.stress_ratio(p_value) if p_value is not None else None,
+        stress_ratio=max(deviations.values(), default=None)
+        if reading.p_value is not None
+        else None,
         alarm=reading.alarm,
         suppressed=reading.suppressed,
-        alarms=scorer.detector.alarms,
+        alarms=detector.alarms,
         features=features,
     )
 
@@ -173,7 +194,7 @@ def _book(monitor: SymbolMonitor) -> BookView:
     bands = []
     if mid is not None:
         pairs = zip(*book.depths(mid), strict=True)
-        bands = [Band(bps, *pair) for bps, pair in zip(DEPTH_BANDS_BPS, pairs, strict=True)]
+        bands = [Band(bps, *pair) for bps, pair in zip(book.bands, pairs, strict=True)]
     return BookView(
         mid=mid,
         spread_bps=book.spread_bps,

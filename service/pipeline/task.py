@@ -12,7 +12,6 @@ from operator import attrgetter
 
 from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
-from detectors.judging.peers import HOUR_NS, PeerPriors, priors_from_peers
 from detectors.market_data.events import Event
 from detectors.parameters import Parameters
 from detectors.state import capture
@@ -55,8 +54,6 @@ class PartitionTask:
         See ``BookLimit`` and ``Aligner``.
     expired_retention_ns
         The event time after its expiry for which the state of a symbol is kept, in nanoseconds.
-    priors
-        The priors of a new symbol while the partition has too few peers to learn them from.
     sets_aside
         Whether an exception sets its symbol aside, see ``SetAside``. Otherwise it is raised.
     """
@@ -73,7 +70,6 @@ class PartitionTask:
         max_orders: int = sys.maxsize,
         max_waiting: int = sys.maxsize,
         expired_retention_ns: int = IDLE_NS,
-        priors: PeerPriors | None = None,
         sets_aside: bool = False,
     ) -> None:
         self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
@@ -84,8 +80,6 @@ class PartitionTask:
         self._book_limit = BookLimit(max_orders)
         self.tally = tally
         self.aside = SetAside(self._forget if sets_aside else None)
-        self._default_priors: PeerPriors = priors or {}
-        self._peer_priors: tuple[int, PeerPriors] = (-1, {})
         # Ordered by the last bar with events, and within a bar by the first event.
         self.monitors: dict[str, SymbolMonitor] = {}
         # The symbols with events in each open bar, by the end of the bar.
@@ -153,8 +147,7 @@ class PartitionTask:
                 self._newest_bar = bar_end
                 self._evict(output, minute_begins)
             open_bar = self._open_bars.setdefault(bar_end, {})
-            admit = partial(self._admit, bar_end // HOUR_NS, open_bar)
-            touched = Admitted(admit, self.aside)
+            touched = Admitted(partial(self._admit, open_bar), self.aside)
             self.aside.contain_all(run, touched)
             self.tally.released += len(run)
             self.tally.unwatched += touched.refused
@@ -203,31 +196,17 @@ class PartitionTask:
         self._resolve_all(now_ns, before, output)
         return output
 
-    def _admit(self, hour: int, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
+    def _admit(self, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
         """Return the monitor of a symbol with an event in the open bar; None without room."""
         monitor = self.monitors.get(symbol)
         if monitor is None:
             if len(self.monitors) >= self.max_symbols + admission.newcomers(self.max_symbols):
                 return None
-            monitor = SymbolMonitor(
-                symbol,
-                self.parameters,
-                self.detectors,
-                self.tally.market,
-                self._priors_from_peers(hour),
-            )
+            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, self.tally.market)
         elif symbol not in open_bar:
             del self.monitors[symbol]
         self.monitors[symbol] = monitor
         return monitor
-
-    def _priors_from_peers(self, hour: int) -> PeerPriors:
-        """Return the priors for a symbol admitted in an hour, from the watched symbols."""
-        if self._peer_priors[0] != hour:
-            recorded = {symbol: monitor.hourly_priors for symbol, monitor in self.monitors.items()}
-            pooled = priors_from_peers(recorded, hour)
-            self._peer_priors = (hour, {**self._default_priors, **pooled})
-        return self._peer_priors[1]
 
     def _evict(self, output: Output, minute_begins: bool) -> None:
         """Drop symbols above the limit, or expired long ago, when a bar begins."""

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from detectors.judging.peers import pool_by_detector
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from detectors.judging.peers import pool_by_detector
 from service import __version__
 from service.exchange.scenarios.catalogue import SCENARIOS
 from service.output_files import writing

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from detectors.judging.calibration import DAY_SECONDS
+from detectors.judging.peers import PeerPrior, PeerPriors
 from msgspec import Struct
 from rich.progress import Progress
 
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.detector import Detector
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
-from detectors.judging.calibration import DAY_SECONDS
-from detectors.judging.peers import PeerPrior, PeerPriors
 from detectors.market_data.events import LATEST_NS, Event
 from detectors.parameters import share_per_day
 from detectors.symbol import Signal

@@ -17,9 +17,9 @@ from detectors.feed.transport_delay import LASTING_BARS, LEARNED_BARS, Transport
 from detectors.incidents.suppression import Window
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.judging.surprise import Contribution, Surprise
-from detectors.market_data.bar import Flow
 from detectors.market_data.book import Book
 from detectors.market_data.events import LATEST_NS, Cancel, Late, Order, Reference, Trade
+from detectors.market_data.flow import Flow
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
 from detectors.state import SymbolState, capture, revive

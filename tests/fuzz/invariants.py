@@ -5,10 +5,10 @@ import math
 from typing import Any, NoReturn
 
 import msgspec
+from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 
 from detectors.incidents.alerts import Alert
 from detectors.market_data.book import Book
-from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 from detectors.open_bar import MOST_AT_ONCE
 from detectors.symbol import Signal
 from service.pipeline.admission import newcomers

@@ -6,11 +6,11 @@ import logging
 import msgspec
 import pytest
 import structlog
+from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 
 from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
 from detectors.market_data.events import Order
-from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 from detectors.open_bar import MOST_AT_ONCE
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
