@@ -6,25 +6,8 @@ median over the last hour. Gross measures (the hazard of cancellation, the withd
 less, and alarm in a market that is only busy.
 """
 
-import math
-
-from detectors.detector import Detector, Features
-from detectors.judging.robust_tails import Statistic
+from detectors.detector import NET, Detector, Features, net_withdrawal
 from detectors.market_data.bar import Bar
-
-TEN_CANCELS = 3.0
-"""The smallest deviation that matters: ten cancels without a new order have it."""
-
-NET = Statistic("net", floor=TEN_CANCELS, unit=0.1)
-
-
-def net_withdrawal(orders: float, cancels: float) -> float:
-    """Return cancels minus orders, in units of the noise of their difference.
-
-    >>> net_withdrawal(orders=2.0, cancels=13.0)
-    2.75
-    """
-    return (cancels - orders) / math.sqrt(cancels + orders + 1.0)
 
 
 def features(bar: Bar) -> Features | None:

@@ -86,3 +86,18 @@ def log_ratio(value: float, unit: float) -> float:
     A ratio below 1/1000 counts as 1/1000.
     """
     return math.log(max(value, 1e-3 * unit) / unit) if unit > 0.0 else 0.0
+
+
+TEN_CANCELS = 3.0
+"""The smallest deviation of a net withdrawal that matters: ten cancels without a new order."""
+
+NET = Statistic("net", floor=TEN_CANCELS, unit=0.1)
+
+
+def net_withdrawal(orders: float, cancels: float) -> float:
+    """Return cancels minus orders, in units of the noise of their difference.
+
+    >>> net_withdrawal(orders=2.0, cancels=13.0)
+    2.75
+    """
+    return (cancels - orders) / math.sqrt(cancels + orders + 1.0)

@@ -250,15 +250,7 @@ class SymbolMonitor:
         settling = progress.settled_bars <= SETTLING_BARS
         if not settling:
             progress.lulls = 0
-        readings = {
-            scorer.detector.name: PAUSED if paused else scorer.step(bar, settling=settling)
-            for scorer in self.scorers
-        }
-        for watch in self.watches:
-            name = watch.detector.name
-            readings[name] = PAUSED if paused else watch.step(bar, settling=settling)
-        if self.too_sparse and not paused:
-            readings = {name: too_sparse(reading) for name, reading in readings.items()}
+        readings = self._readings(bar, paused=paused, settling=settling)
         self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
@@ -275,6 +267,16 @@ class SymbolMonitor:
         open_bar.begin(closed, baseline.usual, self.windows.median_size)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
+
+    def _readings(self, bar: Bar, *, paused: bool, settling: bool) -> dict[str, Reading]:
+        if paused:
+            return {detector.name: PAUSED for detector in self.detectors}
+        readings = {its.detector.name: its.step(bar, settling=settling) for its in self.scorers}
+        for watch in self.watches:
+            readings[watch.detector.name] = watch.step(bar, settling=settling)
+        if self.too_sparse:
+            return {name: too_sparse(reading) for name, reading in readings.items()}
+        return readings
 
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incidents that are over at ``ts_event``, by quiet time or by expiry."""

@@ -1,16 +1,15 @@
 """A book that is being emptied, or has become thin near the mid price.
 
 Cancels that exceed new orders for a minute empty the book (see ``cancel_burst`` for the statistic).
-The other statistics compare the logarithm of depth within two and five typical spreads with its usual value.
-They use the depth of the bar and depth smoothed over 15 seconds, to show a gap as well as a slow
-recovery (resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the cost of
-the next trade. ``fading_book`` covers changes that take minutes, on another time scale.
+The other statistics compare the logarithm of depth within two and five typical spreads with its
+usual value. They use the depth of the bar and depth smoothed over 15 seconds, to show a gap as well
+as a slow recovery (resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the
+cost of the next trade. ``fading_book`` covers changes that take minutes, on another time scale.
 """
 
 import math
 
-from detectors.cancel_burst import NET, net_withdrawal
-from detectors.detector import Detector, Features, log_ratio
+from detectors.detector import NET, Detector, Features, log_ratio, net_withdrawal
 from detectors.judging.robust_tails import Statistic
 from detectors.market_data.bar import NEAR_BAND, WIDEST_SPREAD_BPS, Bar
 

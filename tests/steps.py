@@ -5,8 +5,11 @@ from msgspec.structs import replace
 from detectors.incidents.alerts import Alert
 from detectors.market_data.bar import Bar
 from detectors.market_data.flow import Flow
+from detectors.market_data.windows import Recent, Usual
 from detectors.symbol import Signal
 from service.pipeline.output import Output
+
+NOTHING = Recent(((0.0, 0.0),) * 3, (0.0, 0.0), ((0.0, 0.0),) * 2, (0.0, 0.0), Usual())
 
 
 def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.0) -> Output:
@@ -21,7 +24,9 @@ def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.
         closed=None,
         usual_depth=0.0,
         smooth_log_depth=(0.0, 0.0, 0.0),
-        one_sided=0.0,
+        recent=NOTHING,
+        layered=0.0,
+        spoofed=0.0,
     )
     return Output(bars=[(closed, Signal(symbol, ends_at, stress, {}))])
 

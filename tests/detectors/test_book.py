@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.market_data.book import DEPTH_BANDS_BPS, Book
+from detectors.market_data.book import Book, bands_of
 
 PRICES = [99.0, 99.5, 99.9, 100.0, 100.1, 100.5, 101.0]
 
@@ -23,6 +23,8 @@ operations = st.lists(
     ),
     max_size=80,
 )
+
+BANDS = bands_of(5.0)
 
 
 class NaiveBook:
@@ -76,7 +78,7 @@ def test_the_book_agrees_with_a_naive_one(steps):
         assert book.asks.best == naive.best(False)
         for side, is_buy in ((book.bids, True), (book.asks, False)):
             assert side.prices == sorted(side.prices)
-            for band, depth in zip(DEPTH_BANDS_BPS, side.depth(100.0), strict=True):
+            for band, depth in zip(BANDS, side.depth(100.0, BANDS), strict=True):
                 assert depth == pytest.approx(naive.depth(is_buy, 100.0, band))
 
 

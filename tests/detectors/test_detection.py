@@ -57,12 +57,12 @@ def test_new_accounts_near_the_maximum_are_noticed_though_they_have_no_habit(see
 
     alerts, _ = watch("calm", seed, change)
     assert alerts[0].detector == "leverage_jump"
-    assert alerts[0].evidence[0].feature == "near_maximum_60s"
+    assert alerts[0].evidence[0].feature == "near_maximum_45s"
     assert INJECTED_NS <= alerts[0].ts_event <= INJECTED_NS + 60 * SECOND
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", ["calm", "surge"])
-def test_a_new_market_that_is_calm_or_only_busy_is_no_alarm_even_without_peers(name, seed):
+def test_a_new_market_that_is_calm_or_only_busy_is_no_alarm(name, seed):
     alerts, _ = watch(name, seed)
     assert alerts == []
