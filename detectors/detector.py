@@ -18,6 +18,10 @@ from detectors.market_data.bar import Bar
 Features = dict[str, float]
 
 
+def _never(_bar: Bar) -> bool:
+    return False
+
+
 class Detector(Struct, frozen=True):
     """A detector of one kind of stress.
 
@@ -28,7 +32,8 @@ class Detector(Struct, frozen=True):
     ``logarithms`` names the features that are natural logarithms. ``turned`` names the features
     with the opposite sign: the measured quantity falls when the feature rises. ``version`` is part
     of every alert id: raise it when the features or the statistics change. ``statistics`` says how
-    each feature is judged. A detector without them is watched for drift only, by its ``model``.
+    each feature is judged. ``explained`` is whether the market's activity explains the features of a
+    bar, so that none of them matters. A detector without them is watched for drift only, by its ``model``.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Detector(Struct, frozen=True):
     phrases: Mapping[str, str]
     statistics: Mapping[str, Statistic] = {}
     model: Callable[[], Surprise] | None = None
+    explained: Callable[[Bar], bool] = _never
     headline: str = ""
     headlines: Mapping[str, str] = {}
     logarithms: frozenset[str] = frozenset()

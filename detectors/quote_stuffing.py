@@ -1,8 +1,9 @@
 """Orders that are cancelled within milliseconds, far more of them than usual (quote stuffing).
 
 Egginton, Van Ness and Van Ness (2016) describe it. The statistic counts the cancels of orders
-younger than 50 ms over two seconds. Such counts are overdispersed: they are compared with their own
-mean and variance over the last hour (negative binomial).
+younger than 50 ms over a span of time. Such counts are overdispersed: they are compared with their
+own mean and variance over the last hour. A market that is only busy has more of them too, but it
+also trades more: trades explain orders.
 """
 
 from detectors.detector import Detector, Features
@@ -11,15 +12,24 @@ from detectors.market_data.bar import Bar
 
 YOUNG = ("young_cancels_2s", "young_cancels_15s")
 
+EXPLAINED = 2.0
+"""Trades explain up to this many times the usual number of orders per trade."""
+
 TEN_CANCELS = 10.0
-"""The smallest count that matters: fewer stuff nothing."""
+"""The smallest number that matters: fewer stuff nothing."""
 
 
 def features(bar: Bar) -> Features | None:
-    """Return the statistic of one bar; None until the book has had both sides."""
+    """Return the statistics of one bar; None until the book has had both sides."""
     if bar.opened is None:
         return None
     return dict(zip(YOUNG, bar.recent.young_cancels, strict=True))
+
+
+def explained(bar: Bar) -> bool:
+    """Whether the trades explain the orders: there are at most twice as many as usual per trade."""
+    orders, trades = bar.recent.traded
+    return orders < EXPLAINED * bar.recent.usual.orders_per_trade * trades + TEN_CANCELS
 
 
 _young = "{value:.0f} orders were cancelled within 50 ms of their arrival"
@@ -28,6 +38,7 @@ DETECTOR = Detector(
     name="quote_stuffing",
     version=1,
     features=features,
+    explained=explained,
     headline="the book is stuffed with orders that are cancelled at once",
     phrases={
         "young_cancels_2s": _young + " over 2 s (usually {expected:.1f})",

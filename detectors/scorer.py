@@ -116,6 +116,8 @@ class Scorer:
         if settling:
             return Reading("warming_up", x)
         judgements = self.model.judge_one(x)
+        if self.detector.explained(bar):
+            judgements = [its._replace(matters=False) for its in judgements]
         self.model.learn_one(x)
         if not judgements:
             return Reading("warming_up", x)

@@ -26,6 +26,7 @@ class WindowBar(NamedTuple):
     number: int
     orders: float
     cancels: float
+    trades: float
     young_cancels: float
     habitual: float
     excess: float
@@ -34,9 +35,11 @@ class WindowBar(NamedTuple):
 
 
 class Minute(NamedTuple):
-    """The leverage of the orders of one minute, see `WindowBar`."""
+    """The events of one minute, see `WindowBar`. ``squares`` are those of ``excess``."""
 
     number: int
+    orders: float
+    trades: float
     habitual: float
     excess: float
     squares: float
@@ -57,18 +60,21 @@ class Usual(NamedTuple):
 
     ``excess`` and ``variance`` are the mean and the variance of the log leverage of orders over
     the habits of their accounts. ``near_maximum`` is the share of leveraged orders near the
-    venue's maximum.
+    venue's maximum, ``orders_per_trade`` the median number of orders per trade in a minute.
     """
 
     excess: float = 0.0
     variance: float = 0.0
     near_maximum: float = 0.0
+    orders_per_trade: float = 0.0
 
 
 class Recent(NamedTuple):
     """The sums over the last seconds.
 
-    ``net`` holds the orders and the cancels over each of `NET_SECONDS`. ``habitual`` holds the
+    ``net`` holds the orders and the cancels over each of `NET_SECONDS`. ``young_cancels`` holds
+    the cancels of young orders over each of `YOUNG_SECONDS`, ``traded`` the orders and the trades
+    over the last of them. ``habitual`` holds the
     orders of accounts with a leverage habit and their log leverage over it, over each of
     `LEVERAGE_SECONDS`. ``leveraged`` holds the leveraged orders and those near the venue's maximum
     over the last of them.
@@ -76,6 +82,7 @@ class Recent(NamedTuple):
 
     net: tuple[tuple[float, float], ...]
     young_cancels: tuple[float, ...]
+    traded: tuple[float, float]
     habitual: tuple[tuple[float, float], ...]
     leveraged: tuple[float, float]
     usual: Usual
@@ -168,6 +175,7 @@ class Windows:
                 index,
                 flow.orders,
                 flow.cancels,
+                flow.trades,
                 flow.young_cancels,
                 flow.habitual_orders,
                 flow.leverage_excess,
@@ -178,20 +186,21 @@ class Windows:
         oldest = index - round(LONGEST_SECONDS * self._per_second)
         while bars[0].number <= oldest:
             bars.popleft()
-        if flow.leveraged_orders:
-            self._add_leverage(index, flow)
+        self._add_to_minute(index, flow)
         if size > 0.0:
             self._size.learn(size)
         if spread > 0.0:
             self._spread.learn(spread)
-        by_net = [self._recent(seconds) for seconds in NET_SECONDS]
+        by_young = [self._recent(seconds) for seconds in YOUNG_SECONDS]
         by_leverage = [self._recent(seconds) for seconds in LEVERAGE_SECONDS]
         return Recent(
-            tuple((sum(b.orders for b in its), sum(b.cancels for b in its)) for its in by_net),
-            tuple(sum(b.young_cancels for b in self._recent(its)) for its in YOUNG_SECONDS),
-            tuple(
-                (sum(b.habitual for b in its), sum(b.excess for b in its)) for its in by_leverage
+            tuple(_net(self._recent(seconds)) for seconds in NET_SECONDS),
+            tuple(sum(bar.young_cancels for bar in recent) for recent in by_young),
+            (
+                sum(bar.orders for bar in by_young[-1]),
+                sum(bar.trades for bar in by_young[-1]),
             ),
+            tuple(_habitual(recent) for recent in by_leverage),
             (
                 sum(bar.leveraged_orders for bar in by_leverage[-1]),
                 sum(bar.near_maximum_orders for bar in by_leverage[-1]),
@@ -205,10 +214,12 @@ class Windows:
         oldest = bars[-1].number - max(1, round(seconds * self._per_second))
         return [bar for bar in bars if bar.number > oldest]
 
-    def _add_leverage(self, index: int, flow: Flow) -> None:
+    def _add_to_minute(self, index: int, flow: Flow) -> None:
         minutes = self._minutes
         number = int(index / (60.0 * self._per_second))
         added = (
+            flow.orders,
+            flow.trades,
             flow.habitual_orders,
             flow.leverage_excess,
             flow.leverage_excess_squares,
@@ -231,8 +242,12 @@ class Windows:
         square = math.fsum(its.squares for its in minutes) / habitual if habitual else 0.0
         leveraged = sum(its.leveraged_orders for its in minutes)
         near_maximum = sum(its.near_maximum_orders for its in minutes)
+        ratios = sorted(its.orders / (its.trades + 1.0) for its in minutes)
         self.usual = Usual(
-            mean, max(0.0, square - mean * mean), near_maximum / leveraged if leveraged else 0.0
+            mean,
+            max(0.0, square - mean * mean),
+            near_maximum / leveraged if leveraged else 0.0,
+            ratios[len(ratios) // 2] if ratios else 0.0,
         )
 
     def state(self) -> WindowsState:
@@ -252,3 +267,11 @@ class Windows:
         self._spread.restore(state.spread)
         self._minutes = deque(state.minutes)
         self.usual = state.usual
+
+
+def _net(bars: list[WindowBar]) -> tuple[float, float]:
+    return sum(bar.orders for bar in bars), sum(bar.cancels for bar in bars)
+
+
+def _habitual(bars: list[WindowBar]) -> tuple[float, float]:
+    return sum(bar.habitual for bar in bars), sum(bar.excess for bar in bars)
