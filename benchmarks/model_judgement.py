@@ -39,7 +39,7 @@ class Tape(Struct):
 
 
 class Result(Struct):
-    """The result of one model, or one set of features, at its thresholds."""
+    """The result of one model, or one set of statistics, at its thresholds."""
 
     sought: Counter[str]
     delays: dict[str, list[float]]

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from rich.progress import Progress
 
-from detectors.catalogue import ALARMING
+from detectors.catalogue import CATALOGUE
 from detectors.symbol import Signal
 from service.exchange.measures import Truth
 from service.exchange.recording import simulate_to_directory
@@ -30,19 +30,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Track(msgspec.Struct):
-    """The inputs of one detector's model for one symbol.
+    """The statistics of one detector for one symbol.
 
-    The names of the features and their values per bar; None for a bar without the inputs.
+    Their names, and their values per bar: None for a bar without any, and for a missing value.
     """
 
-    features: list[str] = []
-    bars: list[list[float] | None] = []
+    features: list[str]
+    bars: list[list[float | None] | None] = []
 
     def append(self, x: dict[str, float]) -> None:
         """Add a bar."""
-        if x and not self.features:
-            self.features = list(x)
-        self.bars.append([x[name] for name in self.features] if x else None)
+        self.bars.append([x.get(name) for name in self.features] if x else None)
 
 
 class Recorded(msgspec.Struct):
@@ -122,7 +120,11 @@ def record(trial: Trial, most_seconds: float) -> Market:
                 continue
             symbol_record = recorded.get(signal.symbol)
             if symbol_record is None:
-                tracks = {name: Track() for name in ALARMING}
+                tracks = {
+                    detector.name: Track(list(detector.statistics))
+                    for detector in CATALOGUE
+                    if detector.alarms
+                }
                 symbol_record = recorded[signal.symbol] = Recorded(signal.symbol, [], tracks)
             symbol_record.times.append(signal.ts_event)
             for name, track in symbol_record.tracks.items():

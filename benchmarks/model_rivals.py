@@ -1,7 +1,7 @@
 """The compared models, and their online scores on a recorded market.
 
-All models except the robust z start from the deviations of the service's model (in standard
-deviations from the baseline), so that no model is at a disadvantage because of input scaling.
+The service judges each statistic by its own tail. Every other model mixes the statistics of a
+detector into one score, which is judged by a tail of the same kind.
 """
 
 import hashlib
@@ -18,13 +18,22 @@ from river import anomaly
 
 from detectors.catalogue import CATALOGUE
 from detectors.detector import Detector
+from detectors.judging.robust_tails import RobustTails
 from detectors.judging.surprise import Surprise
+from detectors.judging.tail import LEAST_BLOCKS, Tail
 from detectors.symbol import LULL_NS, SETTLING_BARS
 
 Features = dict[str, float]
 Scores = NDArray[np.float64]
 
 SEED = 1
+
+WARMUP_BARS = 240
+BASELINE_BARS = WARMUP_BARS // 2
+"""The bars before the first judgement, and those of them that teach the baselines only."""
+
+UNIT = 0.01
+"""The smallest scale of the tail of a mixed score."""
 
 MOST_DEVIATION = 10.0
 """The deviation, in standard deviations, that maps to 1 for models with inputs in [0, 1]; falls map
@@ -35,12 +44,61 @@ class Model(Protocol):
     """River's interface of an anomaly detector."""
 
     def score_one(self, x: Features) -> float:
-        """How anomalous a bar's features are."""
+        """How anomalous the statistics of a bar are."""
         ...
 
     def learn_one(self, x: Features) -> None:
-        """Learn a bar's features."""
+        """Learn the statistics of a bar."""
         ...
+
+
+class OwnTails:
+    """The service's judgement: the rarity of the rarest statistic that matters."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.model = RobustTails(detector.statistics, warmup_bars=WARMUP_BARS)
+
+    def rarities(self, x: Features) -> Features:
+        """Minus the decimal logarithm of how many times a day each statistic is as rare."""
+        return {
+            its.name: -math.log10(max(its.per_day, 1e-300))
+            for its in self.model.judge_one(x)
+            if its.matters
+        }
+
+    def score_one(self, x: Features) -> float:
+        """The largest of the rarities."""
+        return max(self.rarities(x).values(), default=NEVER)
+
+    def learn_one(self, x: Features) -> None:
+        """Learn each statistic."""
+        self.model.learn_one(x)
+
+
+NEVER = -10.0
+"""The rarity of what does not matter, or cannot be judged yet."""
+
+
+class OneTail:
+    """A model that mixes the statistics into one score, and the tail of this score."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.tail = Tail(UNIT, (WARMUP_BARS - BASELINE_BARS) // LEAST_BLOCKS)
+        self.bars = 0
+
+    def score_one(self, x: Features) -> float:
+        """Minus the decimal logarithm of how many times a day the score is as high."""
+        if self.tail.warming_up:
+            return NEVER
+        return -math.log10(max(self.tail.per_day(self.model.score_one(x)), 1e-300))
+
+    def learn_one(self, x: Features) -> None:
+        """Learn the score in the tail, then the statistics in the model."""
+        self.bars += 1
+        if self.bars > BASELINE_BARS:
+            self.tail.learn(self.model.score_one(x))
+        self.model.learn_one(x)
 
 
 class Mahalanobis:
@@ -54,15 +112,15 @@ class Mahalanobis:
     PRIOR_BARS = 300
     RIDGE = 0.05
 
-    def __init__(self, detector: Detector) -> None:
-        self.baseline: Surprise = detector.model()
+    def __init__(self, statistics: int) -> None:
+        self.baseline = Surprise()
         self.bars = self.PRIOR_BARS
-        self.correlations: NDArray[np.float64] | None = None
+        self.correlations = np.eye(statistics)
 
     def score_one(self, x: Features) -> float:
-        """The distance; 0 before anything has been learned."""
+        """The distance; 0 for a bar without one of the statistics."""
         z = self._deviations(x)
-        if self.correlations is None or len(z) != len(x):
+        if len(z) != len(self.correlations):
             return 0.0
         risen = np.maximum(z, 0.0)
         ridge = self.correlations + self.RIDGE * np.eye(len(z))
@@ -72,10 +130,8 @@ class Mahalanobis:
         """Learn the correlations, then the baseline."""
         clip = self.baseline.clip
         z = self._deviations(x)
-        if len(z) == len(x):
+        if len(z) == len(self.correlations):
             z = np.clip(z, -clip, clip)
-            if self.correlations is None:
-                self.correlations = np.eye(len(z))
             self.bars += 1
             weight = max(1.0 / self.bars, 1.0 / self.baseline.memory)
             self.correlations += weight * (np.outer(z, z) - self.correlations)
@@ -85,59 +141,28 @@ class Mahalanobis:
         return np.array(list(self.baseline.deviations_one(x).values()))
 
 
-class RobustZ:
-    """The largest rise above a running median, in running median absolute deviations.
-
-    Both use stochastic approximation: a step up or down at each bar, proportional to the deviation
-    (Robbins and Monro, 1951).
-    """
-
-    def __init__(self, detector: Detector) -> None:
-        model = detector.model()
-        self.step = 10.0 / model.memory
-        self.floor = model.min_deviation
-        self.baselines: dict[str, tuple[float, float, int]] = {}
-
-    def score_one(self, x: Features) -> float:
-        """The largest deviation of a feature."""
-        return max((self._z(name, value) for name, value in x.items()), default=0.0)
-
-    def learn_one(self, x: Features) -> None:
-        """Take a step towards the values."""
-        for name, value in x.items():
-            median, spread, bars = self.baselines.get(name, (value, self.floor, 0))
-            step = max(self.step, 1.0 / (1.0 + bars)) * spread
-            spread += math.copysign(step, abs(value - median) - spread)
-            median += math.copysign(step, value - median) if value != median else 0.0
-            self.baselines[name] = median, max(spread, self.floor), bars + 1
-
-    def _z(self, name: str, value: float) -> float:
-        baseline = self.baselines.get(name)
-        return max(0.0, (value - baseline[0]) / (1.4826 * baseline[1])) if baseline else 0.0
-
-
 class Standardised:
-    """One of river's models on the deviations, or on their positive part in [0, 1]."""
+    """One of river's models on the deviations; a missing statistic is as usual."""
 
     def __init__(self, detector: Detector, model: Model, *, risen: bool) -> None:
-        self.baseline: Surprise = detector.model()
+        self.baseline = Surprise()
+        self.statistics = list(detector.statistics)
         self.model = model
         self.risen = risen
 
     def score_one(self, x: Features) -> float:
-        """The model's score of the deviations; 0 while there are none."""
-        z = self._inputs(x)
-        return self.model.score_one(z) if len(z) == len(x) else 0.0
+        """The model's score of the deviations."""
+        return self.model.score_one(self._inputs(x))
 
     def learn_one(self, x: Features) -> None:
-        """Learn the deviations in the model, then the features in the baseline."""
-        z = self._inputs(x)
-        if len(z) == len(x):
-            self.model.learn_one(z)
+        """Learn the deviations in the model, then the statistics in the baseline."""
+        self.model.learn_one(self._inputs(x))
         self.baseline.learn_one(x)
 
     def _inputs(self, x: Features) -> Features:
-        z = self.baseline.deviations_one(x)
+        """The deviations, or their positive part in [0, 1]."""
+        deviations = self.baseline.deviations_one(x)
+        z = {name: deviations.get(name, 0.0) for name in self.statistics}
         if not self.risen:
             return z
         return {name: min(1.0, max(0.0, value / MOST_DEVIATION)) for name, value in z.items()}
@@ -146,20 +171,22 @@ class Standardised:
 def half_space_trees(detector: Detector) -> Model:
     """River's half-space trees: ten of height eight, over 240 bars."""
     trees = anomaly.HalfSpaceTrees(n_trees=10, height=8, window_size=240, seed=SEED)
-    return Standardised(detector, trees, risen=True)
+    return OneTail(Standardised(detector, trees, risen=True))
 
 
 def loda(detector: Detector) -> Model:
     """River's LODA with twenty projections; a hundred cost five times as much."""
-    return Standardised(detector, anomaly.LODA(n_random_cuts=20, seed=SEED), risen=False)
+    return OneTail(Standardised(detector, anomaly.LODA(n_random_cuts=20, seed=SEED), risen=False))
 
 
 MODELS: dict[str, Callable[[Detector], Model]] = {
-    "one-sided distance (`Surprise`, in the code)": lambda detector: detector.model(),
-    "one-sided Mahalanobis distance": Mahalanobis,
-    "largest robust z": RobustZ,
-    "HalfSpaceTrees": half_space_trees,
-    "LODA": loda,
+    "own tails (`RobustTails`, in the code)": OwnTails,
+    "one-sided distance (`Surprise`), one tail": lambda _: OneTail(Surprise()),
+    "one-sided Mahalanobis distance, one tail": lambda detector: OneTail(
+        Mahalanobis(len(detector.statistics))
+    ),
+    "HalfSpaceTrees, one tail": half_space_trees,
+    "LODA, one tail": loda,
 }
 PARTS = "parts"
 
@@ -190,14 +217,9 @@ def key(detector: str, model: str) -> str:
 def _scored(symbol: Recorded) -> dict[str, NDArray[np.float64]]:
     arrays = {}
     settling = _settling(symbol.times)
-    for detector in CATALOGUE:
-        track = symbol.tracks.get(detector.name)
-        if track is None:
-            continue
-        xs = [
-            dict(zip(track.features, bar, strict=True)) if bar is not None else None
-            for bar in track.bars
-        ]
+    for detector in (its for its in CATALOGUE if its.alarms):
+        track = symbol.tracks[detector.name]
+        xs = [_given(track.features, bar) if bar is not None else None for bar in track.bars]
         for name, make in MODELS.items():
             array_key = key(detector.name, name)
             began = time.process_time()
@@ -205,7 +227,7 @@ def _scored(symbol: Recorded) -> dict[str, NDArray[np.float64]]:
             arrays[f"{array_key} seconds"] = np.array(time.process_time() - began)
             scores[settling] = np.nan
             arrays[array_key] = scores
-        parts = _parts(detector.model(), xs, len(track.features))
+        parts = _parts(OwnTails(detector), xs, track.features)
         parts[settling] = np.nan
         arrays[key(detector.name, PARTS)] = parts
     return arrays
@@ -220,13 +242,17 @@ def _online(model: Model, xs: list[Features | None]) -> Scores:
     return scores
 
 
-def _parts(model: Surprise, xs: list[Features | None], features: int) -> Scores:
-    """Each feature's square in the service's score. The squares add up and are independent."""
-    parts = np.full((len(xs), features), np.nan)
+def _given(names: list[str], values: list[float | None]) -> Features:
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+
+def _parts(model: OwnTails, xs: list[Features | None], names: list[str]) -> Scores:
+    """The rarity of each statistic. The largest is the service's score."""
+    parts = np.full((len(xs), len(names)), np.nan)
     for bar, x in enumerate(xs):
         if x is not None:
-            z = model.deviations_one(x)
-            parts[bar] = [max(0.0, z.get(name, 0.0)) ** 2 for name in x]
+            rarities = model.rarities(x)
+            parts[bar] = [rarities.get(name, NEVER) for name in names]
             model.learn_one(x)
     return parts
 

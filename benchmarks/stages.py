@@ -14,12 +14,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from detectors.judging.calibration import TailCalibration
 
 from detectors.incidents.symbol_incidents import Incidents
-from detectors.judging.surprise import Surprise
+from detectors.judging.robust_tails import RobustTails
+from detectors.judging.tail import Tail
 from detectors.market_data.bar import Spans
+from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
+from detectors.market_data.windows import Windows
 from detectors.scorer import Scorer
 from detectors.symbol import SymbolMonitor
 from service.kafka.clients import Clients, consumer_options, producer_options
@@ -38,10 +40,16 @@ TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
     "decode": ((Decoder, "decode"),),
     "align": ((Aligner, "feed"), (Aligner, "release")),
     "book": ((PartitionTask, "advance"),),
-    "bars": ((SymbolMonitor, "close_bar"), (Spans, "add"), (LeverageBaselines, "learn")),
+    "bars": (
+        (SymbolMonitor, "close_bar"),
+        (Spans, "add"),
+        (Windows, "add"),
+        (LeverageBaselines, "learn"),
+        (LargeOrders, "close_bar"),
+    ),
     "features": ((Scorer, "step"),),
-    "model": ((Surprise, "deviations_one"), (Surprise, "learn_one"), (Surprise, "explain_one")),
-    "calibration": ((TailCalibration, "judge"), (TailCalibration, "learn")),
+    "model": ((RobustTails, "judge_one"), (RobustTails, "learn_one")),
+    "tail": ((Tail, "learn"),),
     "incidents": ((Incidents, "step"), (Incidents, "resolve")),
     "publish": ((Publisher, "publish"),),
     "snapshot": ((Session, "_save"), (Session, "_commit")),

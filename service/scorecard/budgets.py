@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from service.scorecard.score import false_and_exposed, openings
 from service.scorecard.statistics import Interval, rate
-from service.scorecard.trial import Outcome
+from service.scorecard.trial import Outcome, largest_budget
 
 BUDGETS = (0.5, 1.0, 10.0)
-"""False alarms per symbol-day, at most the largest budget that a trial records."""
+"""False alarms per symbol-day. Those above the largest budget that a trial records are left out."""
 
 
 class Realised(Struct, frozen=True):
@@ -31,14 +31,15 @@ class Realised(Struct, frozen=True):
 
 
 def realised(outcomes: Sequence[Outcome]) -> list[Realised]:
-    """The realised rates of every budget over the calm trials, per activity."""
+    """The realised rates of the budgets over the calm trials, per activity, without controllers."""
     calm = [outcome for outcome in outcomes if outcome.trial.scenario == "calm"]
     activities = sorted({outcome.trial.events_per_second for outcome in calm})
     rows = []
     for budget in BUDGETS:
         for activity in activities:
             group = [o for o in calm if o.trial.events_per_second == activity]
-            rows.append(_realised(budget, activity, group))
+            if budget <= min(largest_budget(outcome.trial) for outcome in group):
+                rows.append(_realised(budget, activity, group))
     return rows
 
 

@@ -92,9 +92,6 @@ SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1}
 """Symbols per trial, if not two. A calm trial is one symbol-day: a quarter of a day of four
 symbols. A quiet listing is alone, so that only its quiet time counts."""
 
-PEER_SEEDS_APART = 90_000
-"""Distance of the peer markets' seeds from the first seed of the purpose."""
-
 Purpose = Literal["tuning", "reporting"]
 
 
@@ -136,15 +133,6 @@ class Trial(Struct, frozen=True):
 def first_seed(purpose: Purpose) -> int:
     """The first seed of a purpose."""
     return TUNING_FIRST_SEED if purpose == "tuning" else REPORTING_FIRST_SEED
-
-
-def peer_markets(purpose: Purpose) -> list[Trial]:
-    """The calm markets whose priors a trial's symbols start from: one at each activity.
-
-    A trial's symbols are new to a service that has monitored other symbols for some hours.
-    """
-    first = first_seed(purpose) + PEER_SEEDS_APART
-    return [Trial("calm", first + n, 1.0, activity) for n, activity in enumerate(ACTIVITIES)]
 
 
 def trials(

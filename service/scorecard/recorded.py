@@ -283,10 +283,7 @@ def _warmup(symbol_survey: SymbolSurvey) -> float:
 
 
 def run(recorded_trial: RecordedTrial) -> Outcome:
-    """Run a trial. Deterministic: the same trial gives the same outcome.
-
-    Without peer priors: the venue's other symbols are not available.
-    """
+    """Run a trial. Deterministic: the same trial gives the same outcome."""
     outcome = Outcome(
         trial=recorded_trial.trial,
         began_ns=recorded_trial.began_ns,
@@ -299,7 +296,7 @@ def run(recorded_trial: RecordedTrial) -> Outcome:
     )
     source = Path(recorded_trial.directory)
     if recorded_trial.injection is None or recorded_trial.survey is None:
-        watch(source, outcome, {})
+        watch(source, outcome)
         return outcome
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
@@ -312,7 +309,7 @@ def run(recorded_trial: RecordedTrial) -> Outcome:
                 until_ns=recorded_trial.ended_ns,
             )
         ]
-        watch(directory, outcome, {})
+        watch(directory, outcome)
     return outcome
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from detectors.catalogue import ALARMING
 from service.scorecard import sessions_report
-from service.scorecard.baselines import BASELINES
+from service.scorecard.baselines import baseline_detectors
 from service.scorecard.budgets import Realised
 from service.scorecard.feeds import FeedFalse, FeedFound
 from service.scorecard.score import DRIFT, INCIDENTS, FalseAlarms, Found
@@ -44,7 +44,7 @@ def watchers(card: Scorecard) -> tuple[list[str], list[str]]:
     """The names of the service's watchers, the whole service first, and of the baselines."""
     present = {row.watcher for row in card.found} | {row.watcher for row in card.false_alarms}
     return [INCIDENTS, *ALARMING], [
-        baseline.name for baseline in BASELINES if baseline.name in present
+        baseline.name for baseline in baseline_detectors() if baseline.name in present
     ]
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from detectors.judging.peers import pool_by_detector
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,10 +20,10 @@ from service.output_files import writing
 from service.scorecard import score
 from service.scorecard.budgets import realised
 from service.scorecard.feeds import feed_false, feed_found
-from service.scorecard.matrix import Purpose, peer_markets, trials
+from service.scorecard.matrix import Purpose, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
-from service.scorecard.trial import learn_peer_priors, run
+from service.scorecard.trial import run
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,9 +63,7 @@ def scorecard(
         activities=activities,
         false_alarms_per_day=false_alarms_per_day,
     )
-    by_market = run_all(learn_peer_priors, peer_markets(purpose), jobs)
-    priors = pool_by_detector([symbol_priors for symbols in by_market for symbol_priors in symbols])
-    outcomes = run_all(partial(run, priors=priors, baselines=baselines), planned, jobs)
+    outcomes = run_all(partial(run, baselines=baselines), planned, jobs)
     all_scenarios = set(scenarios) == set(SCENARIOS) - {"calm"}
     chosen = "" if all_scenarios else f" --scenarios {','.join(scenarios) or 'calm'}"
     rates = ",".join(f"{activity:g}" for activity in activities)

@@ -51,7 +51,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "flash_crash": DEPTH,
     "quote_stuffing": ("young_cancels",),
     "layering": ("one_account",),
-    "spoofing": ("large_fleeting", "one_account", "young_cancels"),
+    "spoofing": ("large_withdrawn", "one_account", "young_cancels"),
     "leverage_buildup": LEVERAGE,
     "leverage_jump": LEVERAGE,
     "leverage_creep": LEVERAGE,

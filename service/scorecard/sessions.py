@@ -57,7 +57,7 @@ class Ran(Struct, frozen=True):
     """The result of a session.
 
     ``calm`` is without episodes, ``mixed`` with them. ``calm_thresholds`` and ``mixed_thresholds``
-    are those at the end, by symbol and detector.
+    are those at the end, by symbol and statistic.
     """
 
     recording: str
@@ -98,12 +98,12 @@ class SessionFalse(Struct, frozen=True):
 
 
 class ThresholdDrift(Struct, frozen=True):
-    """The threshold of a detector at the end of a session, with and without the episodes."""
+    """The threshold of a statistic at the end of a session, with and without the episodes."""
 
     recording: str
     seed: int
     symbol: str
-    detector: str
+    statistic: str
     untouched: float
     mixed: float
     ratio: float
@@ -290,12 +290,12 @@ def _episodes(outcome: Outcome, symbol: str) -> list[tuple[int, int]]:
 def _drift(ran: Ran) -> Iterator[ThresholdDrift]:
     for symbol, mixed in ran.mixed_thresholds.items():
         calm = ran.calm_thresholds.get(symbol, {})
-        for detector in sorted(mixed.keys() & calm.keys()):
-            before, after = calm[detector], mixed[detector]
+        for statistic in sorted(mixed.keys() & calm.keys()):
+            before, after = calm[statistic], mixed[statistic]
             if before > 0.0:
                 ratio = round(after / before, 3)
                 yield ThresholdDrift(
-                    ran.recording, ran.seed or 0, symbol, detector, before, after, ratio
+                    ran.recording, ran.seed or 0, symbol, statistic, before, after, ratio
                 )
 
 

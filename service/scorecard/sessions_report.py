@@ -94,18 +94,18 @@ def _false_row(row: SessionFalse) -> list[str]:
 def _drift(sessions: Sessions) -> Table:
     ratios: dict[tuple[str, str], list[float]] = {}
     for row in sessions.drift:
-        ratios.setdefault((row.recording, row.detector), []).append(row.ratio)
+        ratios.setdefault((row.recording, row.statistic), []).append(row.ratio)
     return Table(
         "On recorded flow: drift of thresholds",
         (
             "The threshold at the end of a session with episodes, divided by the threshold at the"
-            " end of the same recording without them. Above 1 the detector has become less"
+            " end of the same recording without them. Above 1 the statistic has become less"
             " sensitive."
         ),
-        ["recording", "detector", "sessions", "least", "largest"],
+        ["recording", "statistic", "sessions", "least", "largest"],
         [
-            [recording, detector, str(len(its)), f"{min(its):.2f}", f"{max(its):.2f}"]
-            for (recording, detector), its in ratios.items()
+            [recording, statistic, str(len(its)), f"{min(its):.2f}", f"{max(its):.2f}"]
+            for (recording, statistic), its in ratios.items()
         ],
     )
 

@@ -1,5 +1,6 @@
 """One trial: simulate a market, process it as replay does, record the alarms."""
 
+import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,16 +8,16 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from detectors.judging.calibration import DAY_SECONDS
-from detectors.judging.peers import PeerPrior, PeerPriors
 from msgspec import Struct
 from rich.progress import Progress
 
 from detectors.catalogue import ALARMING, CATALOGUE
 from detectors.detector import Detector
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
+from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.events import LATEST_NS, Event
-from detectors.parameters import share_per_day
+from detectors.parameters import effective_tests
+from detectors.scorer import IMMATERIAL, Reading
 from detectors.symbol import Signal
 from service.exchange.measures import Truth
 from service.exchange.recording import simulate_to_directory
@@ -28,7 +29,7 @@ from service.pipeline.wire import STREAMS
 from service.replay.engine import outputs
 from service.replay.files import STREAM_NAMES, stream_path
 from service.report.summary import Summary
-from service.scorecard.baselines import BASELINES
+from service.scorecard.baselines import baseline_detectors
 from service.scorecard.matrix import Trial
 from service.settings.assembly import parameters
 from service.settings.types import Settings
@@ -38,6 +39,9 @@ BATCH_NS = 60 * 1_000_000_000
 
 LARGEST_BUDGET = 10.0
 """The largest budget, in false alarms per symbol-day, at which candidate alarms are recorded."""
+
+BELOW = 1.0 - 1e-9
+"""A value that does not matter is at the largest budget, but for rounding."""
 
 
 class Alarm(Struct, frozen=True):
@@ -78,10 +82,9 @@ class Outcome(Struct):
     distrusted: list[Alarm] = []
 
 
-def run(trial: Trial, priors: PeerPriors, *, baselines: bool = True) -> Outcome:
+def run(trial: Trial, *, baselines: bool = True) -> Outcome:
     """Run a trial. Deterministic: the same arguments give the same outcome.
 
-    ``priors`` are the priors that the detectors and the baselines have learned from peer symbols.
     Without ``baselines`` only the detectors run.
     """
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
@@ -96,14 +99,14 @@ def run(trial: Trial, priors: PeerPriors, *, baselines: bool = True) -> Outcome:
             alarms={},
             scored_bars={},
         )
-        watch(directory, outcome, priors, baselines=baselines)
+        watch(directory, outcome, baselines=baselines)
     return outcome
 
 
-def watch(directory: Path, outcome: Outcome, priors: PeerPriors, *, baselines: bool = True) -> None:
+def watch(directory: Path, outcome: Outcome, *, baselines: bool = True) -> None:
     """Process the streams of a directory, and record the alarms in the outcome."""
     streams = [name for name in STREAMS if stream_path(directory, name) is not None]
-    _watch(streams, partial(_outputs, directory), outcome, priors, baselines=baselines)
+    _watch(streams, partial(_outputs, directory), outcome, baselines=baselines)
 
 
 def watch_events(
@@ -112,53 +115,28 @@ def watch_events(
     """Process events, and record the alarms in the outcome; return the final state.
 
     The result is that of files with the same events: `PartitionTask` gives the same result for any
-    division into batches. Without peer priors.
+    division into batches.
     """
     batches = list(_batches(events))
     streams = [name for name in STREAMS if any(name in batch for batch in batches)]
-    return _watch(streams, partial(_outputs_of, batches), outcome, {}, baselines=baselines)
+    return _watch(streams, partial(_outputs_of, batches), outcome, baselines=baselines)
 
 
 def _watch(
     streams: Sequence[str],
     run_task: Callable[[PartitionTask], Iterator[Output]],
     outcome: Outcome,
-    priors: PeerPriors,
     *,
     baselines: bool,
 ) -> PartitionTask:
-    baseline_detectors = BASELINES if baselines else ()
-    outcome.alarms = {
-        name: [] for name in (*ALARMING, *(baseline.name for baseline in baseline_detectors))
-    }
     budget = outcome.trial.false_alarms_per_day
-    task = _task(streams, CATALOGUE, budget, priors)
+    task = _task(streams, CATALOGUE, budget)
+    outcome.alarms = {name: [] for name in ALARMING}
     _run_detectors(run_task(task), task, outcome)
-    if baseline_detectors:
-        # Each baseline has the whole budget.
-        total_budget = budget * len(baseline_detectors)
-        baseline_task = _task(streams, baseline_detectors, total_budget, priors)
-        for output in run_task(baseline_task):
-            for signal in output.signals:
-                _record(signal, outcome)
+    if baselines:
+        _run_baselines(streams, run_task, outcome)
     outcome.symbols = sorted(task.monitors)
     return task
-
-
-def learn_peer_priors(trial: Trial) -> list[dict[str, PeerPrior]]:
-    """The priors of each symbol at the end of a market, for detectors and baselines."""
-    with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
-        directory = Path(folder)
-        _simulate(trial, directory)
-        detectors = (*CATALOGUE, *BASELINES)
-        streams = [name for name in STREAMS if stream_path(directory, name) is not None]
-        task = _task(streams, detectors, trial.false_alarms_per_day, {})
-        for _ in _outputs(directory, task):
-            pass
-        return [
-            {s.detector.name: prior for s in monitor.scorers if (prior := s.peer_prior())}
-            for _, monitor in sorted(task.monitors.items())
-        ]
 
 
 def _simulate(trial: Trial, directory: Path) -> list[Truth]:
@@ -177,7 +155,6 @@ def _task(
     streams: Sequence[str],
     detectors: tuple[Detector, ...],
     false_alarms_per_day: float,
-    priors: PeerPriors,
 ) -> PartitionTask:
     settings = Settings()
     budgeted = msgspec.structs.replace(
@@ -190,15 +167,19 @@ def _task(
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
         max_symbols=settings.limits.symbols,
         tally=Tally(),
-        priors=priors,
     )
 
 
 def _run_detectors(outputs: Iterable[Output], task: PartitionTask, outcome: Outcome) -> None:
+    largest = largest_budget(outcome.trial)
     for output in outputs:
         for signal in output.signals:
-            outcome.candidates += _candidates(signal, task)
-            _record(signal, outcome)
+            budget = _least_budget(signal, task.parameters.bar_seconds)
+            if budget < largest * BELOW:
+                candidate = Alarm(signal.symbol, signal.ts_event, budget_per_day=budget)
+                outcome.candidates.append(candidate)
+            for name, reading in signal.detectors.items():
+                _record(name, signal, reading, outcome, alarm=reading.alarm)
         for alert in output.alerts:
             if alert.status == "firing":
                 target = {FEED_INTEGRITY: outcome.feeds, DRIFT: outcome.drifts}.get(
@@ -210,26 +191,53 @@ def _run_detectors(outputs: Iterable[Output], task: PartitionTask, outcome: Outc
                     outcome.distrusted.append(alarm)
 
 
-def _record(signal: Signal, outcome: Outcome) -> None:
-    for name, reading in signal.detectors.items():
-        if reading.status == "scoring":
-            outcome.scored_bars[name] = outcome.scored_bars.get(name, 0) + 1
-        if reading.alarm:
-            feature = reading.contributions[0].feature if reading.contributions else ""
-            alarm = Alarm(signal.symbol, signal.ts_event, feature, effective=reading.effective)
-            outcome.alarms[name].append(alarm)
-
-
-def _candidates(signal: Signal, task: PartitionTask) -> list[Alarm]:
-    p_values = [r.p_value for r in signal.detectors.values() if r.p_value is not None]
-    if not p_values:
-        return []
+def _run_baselines(
+    streams: Sequence[str],
+    run_task: Callable[[PartitionTask], Iterator[Output]],
+    outcome: Outcome,
+) -> None:
+    """Run the baselines: each has the whole budget, and no controller above its tails."""
+    detectors = baseline_detectors()
+    tests = effective_tests(detectors)
+    budget = outcome.trial.false_alarms_per_day
+    # The p-values are corrected for the tests of all baselines. A value that does not matter stays
+    # far above the budget.
+    task = _task(streams, detectors, budget * tests)
     bars_per_day = DAY_SECONDS / task.parameters.bar_seconds
-    sharing = sum(detector.alarms for detector in task.detectors)
-    budget = min(p_values) * bars_per_day / share_per_day(1.0, sharing)
-    if budget > LARGEST_BUDGET:
-        return []
-    return [Alarm(signal.symbol, signal.ts_event, budget_per_day=budget)]
+    least = {
+        detector.name: budget / bars_per_day * tests / effective_tests([detector])
+        for detector in detectors
+    }
+    outcome.alarms |= {name: [] for name in least}
+    for output in run_task(task):
+        for signal in output.signals:
+            for name, reading in signal.detectors.items():
+                p_value = reading.p_value
+                is_alarm = p_value is not None and p_value <= least[name]
+                _record(name, signal, reading, outcome, alarm=is_alarm)
+
+
+def _record(name: str, signal: Signal, reading: Reading, outcome: Outcome, *, alarm: bool) -> None:
+    if reading.status == "scoring":
+        outcome.scored_bars[name] = outcome.scored_bars.get(name, 0) + 1
+    if alarm:
+        feature = reading.contributions[0].feature if reading.contributions else ""
+        its = Alarm(signal.symbol, signal.ts_event, feature, effective=reading.suppressed is None)
+        outcome.alarms[name].append(its)
+
+
+def largest_budget(trial: Trial) -> float:
+    """The largest budget at which the candidates of a trial are known.
+
+    Beyond it a value that does not matter would be one.
+    """
+    return min(LARGEST_BUDGET, IMMATERIAL * trial.false_alarms_per_day)
+
+
+def _least_budget(signal: Signal, bar_seconds: float) -> float:
+    """The smallest budget at which a bar is an alarm, without the controllers."""
+    p_values = (r.p_value for r in signal.detectors.values() if r.p_value is not None)
+    return min(p_values, default=math.inf) * DAY_SECONDS / bar_seconds
 
 
 def _outputs(directory: Path, task: PartitionTask) -> Iterator[Output]:

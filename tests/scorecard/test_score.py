@@ -9,7 +9,6 @@ import pytest
 from service.cli.main import main
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import SCENARIOS, scenario
-from service.scorecard import run as running
 from service.scorecard import score
 from service.scorecard.matrix import (
     FEEDS,
@@ -17,7 +16,6 @@ from service.scorecard.matrix import (
     MUST_NOT_ALARM,
     REGIMES,
     Trial,
-    peer_markets,
     trials,
 )
 from service.scorecard.page import to_html
@@ -111,7 +109,9 @@ def test_what_was_never_tried_is_undefined_and_not_zero():
         for name in (
             score.INCIDENTS, "cancel_burst", "leverage_jump", "thin_book", "fading_book",
             "spoofing",
+            "quote_stuffing", "layering",
             "realised_volatility", "absolute_return", "cancel_count_z", "depth_threshold",
+            "prototype",
         )
     ]  # fmt: skip
     shown = to_markdown(Scorecard("c", "0", "tuning", 1.0, 1, 1.0, rows, []))
@@ -187,26 +187,21 @@ def test_tuning_and_reporting_never_share_a_seed():
         wanted = trials(
             MUST_ALARM, purpose=purpose, seeds=50, calm_days=300, false_alarms_per_day=1.0
         )
-        return {trial.seed for trial in (*wanted, *peer_markets(purpose))}
+        return {trial.seed for trial in wanted}
 
     assert not seeds("tuning") & seeds("reporting")
 
 
 def test_a_trial_is_deterministic_and_finds_what_it_should():
     trial = Trial("leverage_jump", 1, events_per_second=5.0)
-    first = run(trial, {})
-    assert first == run(trial, {})
+    first = run(trial)
+    assert first == run(trial)
     assert first.symbols == ["BTC-PERP", "ETH-PERP"]
     assert first.scored_bars["leverage_jump"] > 1_000
     assert found(first).recall.value == 1.0
 
 
-def test_the_command_writes_the_same_figures_as_json_markdown_and_html(
-    tmp_path, monkeypatch, capsys
-):
-    # Peer priors take hours of every activity; here one short, quiet market is enough.
-    peer_market = Trial("big_trade", 1, events_per_second=1.0)
-    monkeypatch.setattr(running, "peer_markets", lambda _: [peer_market])
+def test_the_command_writes_the_same_figures_as_json_markdown_and_html(tmp_path, capsys):
     options = ["--scenarios", "leverage_jump", "--seeds", "1", "--calm-days", "0", "--tuning"]
     options += ["--activities", "5", "--jobs", "1", "--out", str(tmp_path)]
     assert main(["scorecard", *options]) == 0

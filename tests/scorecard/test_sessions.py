@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from detectors.catalogue import CATALOGUE
 from service.errors import OperatorError
 from service.exchange.measures import Truth
 from service.exchange.recording import simulate_to_directory
@@ -23,7 +23,6 @@ from service.scorecard.report import Scorecard, to_markdown
 from service.scorecard.score import INCIDENTS
 from service.scorecard.sessions import ALL, BETWEEN, DRAWN, KNOWN, UNTOUCHED, Ran, results
 from service.scorecard.statistics import poisson
-from service.scorecard.thresholds import threshold_of
 from service.scorecard.trial import Alarm, Outcome, watch, watch_events
 
 SECOND = 1_000_000_000
@@ -169,24 +168,11 @@ def test_the_interval_of_a_rate_is_exact():
 def test_the_drift_of_a_threshold_is_its_ratio_at_the_end():
     made = ran(
         outcome([], [truth("layering", 1_200, 1_260)]),
-        calm_thresholds={"A": {"thin_book": 8.0, "spoofing": 4.0, "cancel_burst": 0.0}},
-        mixed_thresholds={"A": {"thin_book": 12.0, "cancel_burst": 9.0}, "B": {"spoofing": 1.0}},
+        calm_thresholds={"A": {"spread": 8.0, "shallow_side": 4.0, "cancels": 0.0}},
+        mixed_thresholds={"A": {"spread": 12.0, "cancels": 9.0}, "B": {"shallow_side": 1.0}},
     )
     (row,) = results([made]).drift
-    assert (row.symbol, row.detector, row.ratio) == ("A", "thin_book", 1.5)
-
-
-def test_a_threshold_is_stated_or_found_by_judging():
-    def calibration(threshold):
-        return SimpleNamespace(judge=lambda score: SimpleNamespace(alarm=score >= threshold))
-
-    assert threshold_of(SimpleNamespace(threshold=7)) == 7.0
-    found_by_judging = threshold_of(SimpleNamespace(calibration=calibration(17.25)))
-    assert found_by_judging == pytest.approx(17.25, rel=1e-5)
-    assert threshold_of(SimpleNamespace(calibration=calibration(0.5))) == pytest.approx(0.5)
-    assert threshold_of(SimpleNamespace(calibration=calibration(1e30))) is None
-    assert threshold_of(SimpleNamespace(calibration=calibration(1.0), warming_up=True)) is None
-    assert threshold_of(object()) is None
+    assert (row.symbol, row.statistic, row.ratio) == ("A", "spread", 1.5)
 
 
 def card(runs):
@@ -242,7 +228,7 @@ def source(tmp_path_factory):
 
 def test_events_in_memory_give_what_files_give(source):
     by_files, in_memory = outcome(), outcome()
-    watch(source, by_files, {})
+    watch(source, by_files)
     task = watch_events(list(recorded_events(source)), in_memory)
     assert in_memory == by_files
     assert in_memory.scored_bars
@@ -258,6 +244,9 @@ def test_a_session_gives_the_same_result_again(source):
     assert sessions.run(wanted) == first
     assert len(first.mixed.truths) == 3
     assert first.calm_thresholds.keys() == {"BTC-PERP"}
+    of_statistics = first.calm_thresholds["BTC-PERP"]
+    assert of_statistics.keys() == {name for its in CATALOGUE for name in its.statistics}
+    assert min(of_statistics.values()) > 0.0
     untouched = sessions.run(msgspec.structs.replace(wanted, seed=None))
     assert untouched.mixed is None
     assert untouched.calm.scored_bars
