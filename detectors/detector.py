@@ -32,8 +32,9 @@ class Detector(Struct, frozen=True):
     ``logarithms`` names the features that are natural logarithms. ``turned`` names the features
     with the opposite sign: the measured quantity falls when the feature rises. ``version`` is part
     of every alert id: raise it when the features or the statistics change. ``statistics`` says how
-    each feature is judged. ``explained`` is whether the market's activity explains the features of a
-    bar, so that none of them matters. A detector without them is watched for drift only, by its ``model``.
+    each feature is judged. ``explained`` is whether the market's activity explains the features of
+    a bar, so that none of them matters. A detector without statistics is watched for drift only, by
+    its ``model``.
     """
 
     name: str

@@ -11,14 +11,14 @@ import math
 
 from detectors.detector import NET, Detector, Features, log_ratio, net_withdrawal
 from detectors.judging.robust_tails import Statistic
-from detectors.market_data.bar import NEAR_BAND, WIDEST_SPREAD_BPS, Bar
+from detectors.market_data.bar import WIDEST_SPREAD_BPS, Bar
 
 UNIT_BPS = 1.0
 
-SHALLOW = frozenset({"shallow_2_spreads", "shallow_near", "shallow_side", "shallow_15s"})
+SHALLOW = frozenset({"shallow_near", "shallow_15s"})
 """The features that rise as depth falls."""
 
-MIN_DEPTH_RATIO = 0.05
+MIN_DEPTH_RATIO = 0.001
 """The smallest share of the usual depth; a smaller share counts as this one. A quiet book may have
 no depth near the touch."""
 
@@ -48,16 +48,10 @@ def features(bar: Bar) -> Features | None:
     usual = bar.usual_depth
     # A quote that moves from one price to the next leaves a gap. This gap is not a finding, so the
     # depth of a bar is the larger depth of its two ends.
-    close, near, _ = map(max, opened.depth, closed.depth)
-    thinner = min(
-        max(opened.bid_depth[NEAR_BAND], closed.bid_depth[NEAR_BAND]),
-        max(opened.ask_depth[NEAR_BAND], closed.ask_depth[NEAR_BAND]),
-    )
+    _, near, _ = map(max, opened.depth, closed.depth)
     return {
         "net_withdrawal_60s": net_withdrawal(*bar.recent.net[-1]),
-        "shallow_2_spreads": shallow(close, usual),
         "shallow_near": shallow(near, usual),
-        "shallow_side": shallow(thinner, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
         "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
     }
@@ -76,10 +70,7 @@ DETECTOR = Detector(
     phrases={
         "net_withdrawal_60s": "cancels exceed new orders by {value:.1f} standard deviations over"
         " 60 s (usually {expected:.1f})",
-        "shallow_2_spreads": _shallow.format(band="two"),
         "shallow_near": _shallow.format(band="five"),
-        "shallow_side": "depth of the thinner side near the touch is {times:.1f} times less"
-        " than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
         "spread": "the spread is {level:.1f} bps (usually {usual:.1f} bps)",
     },
