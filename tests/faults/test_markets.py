@@ -37,14 +37,14 @@ def undisturbed(sent: list[Sent]) -> tuple[World, Result]:
 
 def test_a_symbol_is_paused_when_the_venue_says_so_and_judged_between_the_pauses():
     _, its = undisturbed(simulate.market(NUMBER))
-    for symbol, plan in announcements.PLANS.items():
+    for symbol, announced in announcements.PLANS.items():
         signals = [value for key, value in its.signals.items() if key.startswith(symbol)]
         states = [
             ((signal["ts_event"] - BEGIN) // SECOND, reading["status"])
             for signal in map(msgspec.json.decode, signals)
             for reading in signal["detectors"].values()
         ]
-        for second, state, _ in plan:
+        for second, state, _ in announced:
             if state != "expired":
                 assert (second, "paused") in states, (symbol, second, state)
         assert any(state == "scoring" for _, state in states), symbol
