@@ -90,3 +90,28 @@ def test_a_restore_does_not_block_the_group():
     world.run_scenario(scenario)
     assert world.failures == []
     assert len(owners[0]) == 2
+
+
+def test_a_restore_of_minutes_is_alive():
+    world = World(0, orders("AAA", 0, 8))
+    lives: list[bool] = []
+
+    async def scenario(world: World) -> None:
+        first, second, _ = world.instances
+        world.launch(first)
+        await world.write()
+        await asyncio.sleep(20)  # until it is saved
+        world.launch(second)
+        await asyncio.sleep(10)
+        first.process.dead = True
+        # Fetches fail, so the restore of the partitions that it takes over does not end.
+        world.network.disturbances["fetch"] = Disturbance()
+        world.network.disturbances["fetch"].lost = 1.0
+        for _ in range(200):
+            await asyncio.sleep(1)
+            lives.append(second.service.health().live)
+        assert second.service._session.restoring
+
+    world.run_scenario(scenario)
+    assert world.failures == []
+    assert all(lives)

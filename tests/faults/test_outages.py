@@ -56,3 +56,24 @@ def test_an_outage_of_the_broker_is_no_silence_of_the_market(seconds: int):
     world.run_scenario(story)
     assert world.failures == [], "\n".join(world.trace)
     assert world.instances[0].lives == 1, "it waits for the broker, and does not end"
+
+
+def test_it_is_alive_while_it_restores_after_an_outage_of_minutes():
+    world = World(1, simulate.market(simulate.MARKETS[0]))
+    health = []
+
+    async def story(world: World) -> None:
+        world.launch(world.instances[0])
+        world.background_tasks = [asyncio.get_running_loop().create_task(world.write())]
+        await asyncio.sleep(20)
+        world.network.is_down = True
+        await asyncio.sleep(180)
+        world.network.is_down = False
+        while not health or not health[-1].ready:
+            await asyncio.sleep(0.01)
+            health.append(world.instances[0].service.health())
+
+    world.run_scenario(story)
+    assert world.failures == []
+    assert any("state" in its.checks for its in health), "it restores"
+    assert all(its.live for its in health)
