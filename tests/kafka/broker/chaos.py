@@ -73,7 +73,7 @@ class Outcome(NamedTuple):
     repeated: dict[str, int]
     deleted_unread: int = 0
     wrongly_named: int = 0
-    """How many ranges of deleted records were not named as lost, or named without a reason."""
+    """How many deleted offsets were not named as lost, or named without a reason."""
 
     @property
     def kept(self) -> bool:
@@ -164,11 +164,12 @@ async def disturbed(
                 await fleet.settled()
             published_by_topic = await published_records(venue)
             named = {
-                (line["topic"], line["partition"], line["from_offset"], line["to_offset"])
+                (line["topic"], line["partition"], offset)
                 for service in venue._services
                 for line in service.log(
                     "records are lost: Kafka deleted them before they were read"
                 )
+                for offset in range(line["from_offset"], line["to_offset"])
             }
     for topic, published in published_by_topic.items():
         differences = {
@@ -194,7 +195,7 @@ async def disturbed(
             topic: published.repeated - expected[topic].repeated
             for topic, published in published_by_topic.items()
         },
-        deleted_unread=sum(end - first for _, _, first, end in scene.lost),
+        deleted_unread=len(scene.lost),
         wrongly_named=len(named ^ scene.lost),
     )
 

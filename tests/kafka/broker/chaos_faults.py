@@ -24,8 +24,8 @@ class Scene(NamedTuple):
     fleet: Fleet
     feed: Feed
     random: random.Random
-    lost: set[tuple[str, int, int, int]]
-    """What was deleted unread: topic, partition, first offset, offset behind the last."""
+    lost: set[tuple[str, int, int]]
+    """What was deleted unread: topic, partition, offset."""
 
 
 async def kill(scene: Scene) -> None:
@@ -108,7 +108,7 @@ async def retention_of_unread(scene: Scene) -> None:
     for tp in scene.random.sample(unread, len(unread) // 2):
         first, before = offsets[tp], scene.random.randint(offsets[tp] + 1, ends[tp])
         await delete_records(scene.venue, {tp: before})
-        scene.lost.add((tp.topic, tp.partition, first, before))
+        scene.lost.update((tp.topic, tp.partition, offset) for offset in range(first, before))
     await scene.fleet.resize(number)
 
 
