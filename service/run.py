@@ -285,11 +285,13 @@ class Service:
             checks |= {f"partition {number}": why for number, why in sorted(stuck.items())}
             if session.partition_counts.problems:
                 checks["topics"] = "; ".join(session.partition_counts.problems)
-        since_poll = time.monotonic() - self._counters.last_poll_at
-        stalled = self._counters.last_poll_at > 0.0 and since_poll > STALLED_SECONDS
+        counters = self._counters
+        alive_at = max(counters.last_poll_at, counters.restore.alive_at)
+        since_alive = time.monotonic() - alive_at
+        stalled = counters.last_poll_at > 0.0 and since_alive > STALLED_SECONDS
         live = session is None or not stalled
         if not live:
-            checks["loop"] = f"stalled for {since_poll:.0f} s"
+            checks["loop"] = f"stalled for {since_alive:.0f} s"
         return Health(live, all(check == "ok" for check in checks.values()), checks)
 
 

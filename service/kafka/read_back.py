@@ -19,6 +19,7 @@ class Progress(Struct):
 
     ``offsets_done`` and ``offsets_total`` count offsets; compaction may have left fewer records.
     ``records`` and ``value_bytes`` count what was read for all partitions so far, for the metrics.
+    ``alive_at`` is when the restoration last asked for records (monotonic seconds).
     """
 
     partition: int | None = None
@@ -26,6 +27,7 @@ class Progress(Struct):
     offsets_total: int = 0
     records: int = 0
     value_bytes: int = 0
+    alive_at: float = 0.0
 
 
 async def read_back(
@@ -70,6 +72,7 @@ async def read_back(
             records[tp] += wanted
             progress.records += len(wanted)
             progress.value_bytes += sum(len(record.value or b"") for record in wanted)
+        progress.alive_at = time.monotonic()
         # The position decides, not the offset of the last record: compaction may have removed it.
         positions = {tp: min(await reader.position(tp), stop) for tp, stop in unread.items()}
         progress.offsets_done += sum(positions[tp] - reached[tp] for tp in positions)

@@ -5,6 +5,7 @@ without a record: transaction markers, aborted transactions, and records that co
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -135,9 +136,19 @@ class InputReader:
         OffsetsWentBackError
             The records precede what was read: the topic was deleted and created again.
         """
-        stream = partition.inputs[tp]
-        if records[0].offset < partition.task.aligner.read(stream):
+        if records[0].offset < partition.task.aligner.read(partition.inputs[tp]):
             raise OffsetsWentBackError(tp.topic)
+        # The partition resumes at the beginning of a batch with a waiting event. After a restart,
+        # an event after the committed offset must not hold that beginning before the offset:
+        # nothing could be saved or committed while the event waits.
+        committed = partition.committed.get(tp, 0)
+        cut = bisect_left(records, committed, key=lambda record: record.offset)
+        for part in (records[:cut], records[cut:]):
+            if part:
+                await self._feed(partition, tp, part)
+
+    async def _feed(self, partition: Partition, tp: TopicPartition, records: list[Any]) -> None:
+        stream = partition.inputs[tp]
         now_ns = time.time_ns()
         arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
         decoded = self._decoders[stream].decode([record.value for record in records], arrived_ms)

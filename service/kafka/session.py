@@ -181,7 +181,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     async def _process_until_stopped(self) -> None:
         consumer = self._clients.consumer
         consumer.subscribe(topics=list(self._topics.values()), listener=self)
-        next_commit = time.monotonic() + self._settings.state.commit_seconds
+        self._counters.last_poll_at = time.monotonic()
+        next_commit = self._counters.last_poll_at + self._settings.state.commit_seconds
         while not self._stopping.is_set():
             async with self._lock:
                 self._raise_failure()

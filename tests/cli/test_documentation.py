@@ -15,7 +15,7 @@ from service.describe import expected
 from service.pipeline.wire import STREAMS
 from service.settings.entries import ENTRY_TYPES
 from service.settings.load import known_settings, variable
-from service.settings.types import OutputSettings, TopicSettings
+from service.settings.types import OutputSettings, Settings, TopicSettings
 from tests.web import metrics_page
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +130,21 @@ def test_what_to_look_for_in_the_log_is_what_is_logged():
         for sentence in re.findall(r"[^.]*\b(?:You see|the log (?:says|tells))\b[^.]*\.", text):
             for named in re.findall(r"`([a-z]+(?:[ ,:]+[a-z]+)+)`", sentence):
                 assert any(event.startswith(named) for event in events), named
+
+
+def test_the_table_of_faults_names_log_lines_and_defaults_as_they_are():
+    text = (ROOT / "docs" / "delivery.md").read_text("utf-8")
+    table = text.partition("\n## What you see, and when\n")[2].partition("\n## ")[0]
+    events, settings = log_events(), Settings()
+    lines = re.findall(r"\blog `([^`]+)`", table)
+    assert len(lines) > 20
+    for line in lines:
+        assert any(event.startswith(line) for event in events), line
+    told = re.findall(r"`([a-z]+)\.([a-z_]+)` \(([\d.]+) (s|min|day)\)", table)
+    assert len(told) > 8
+    for section, name, number, unit in told:
+        value = getattr(getattr(settings, section), name) / (1e3 if name.endswith("_ms") else 1)
+        assert float(number) * {"s": 1, "min": 60, "day": 86_400}[unit] == value, name
 
 
 def topic_rows(heading: str) -> dict[str, str]:

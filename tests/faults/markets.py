@@ -1,7 +1,8 @@
 """The venue's records: small markets that trigger alerts, with all kinds of feed errors.
 
-The log holds out-of-order, late and repeated events, and invalid records. They are the same for a
-disturbed and an undisturbed run. One partition's cancels and trades stay empty forever.
+The log holds out-of-order, late and repeated events, events that are dated ahead, and invalid
+records. They are the same for a disturbed and an undisturbed run. The venue announces auctions,
+halts, cleared books and an expiry. One partition's cancels, trades and statuses stay empty forever.
 """
 
 import itertools
@@ -10,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from detectors.market_data.events import Cancel, Order, Trade
+from detectors.market_data.events import Cancel, Event, Order, Status, Trade
+from tests.faults.announcements import STRANGERS, dated_ahead, statuses
 from tests.pipeline.events import BEGIN, SECOND, by_stream, market
 
 PARTITIONS = 3
@@ -19,6 +21,9 @@ SECONDS = 60
 CALM_SECONDS = 27
 CLOSING_NS = BEGIN + (SECONDS + 6) * SECOND
 """The time of the last events, after every incident has become quiet."""
+
+MAX_AHEAD_SECONDS = 60
+"""An event that is dated further ahead of its record is refused."""
 
 POISON = (
     None,
@@ -64,8 +69,20 @@ def records(number: int) -> list[Sent]:
                     continue
                 for event in stream_events:
                     sent += _written(rng, stream, partition, event)
+            if symbol != "IDLE":
+                for status in statuses(symbol, SECONDS):
+                    sent += _written(rng, "statuses", partition, status)
+    ahead = random.Random(number + 1_000)
+    for at, partition, order in dated_ahead(ahead, SECONDS, MAX_AHEAD_SECONDS):
+        value = msgspec.json.encode(order)
+        sent.append(Sent(at, "orders", partition, order.symbol.encode(), value))
     sent.sort(key=lambda record: record.at)
     return _in_transactions(random.Random(-number), sent + list(_closing()))
+
+
+def without_dates_ahead(sent: list[Sent]) -> list[Sent]:
+    """The records without those of the symbols whose events are dated ahead."""
+    return [record for record in sent if record.key.decode() not in STRANGERS]
 
 
 def _in_transactions(rng: random.Random, sent: list[Sent]) -> list[Sent]:
@@ -113,9 +130,7 @@ def _small_trade(symbol: str, second: int) -> Trade:
     )
 
 
-def _written(
-    rng: random.Random, stream: str, partition: int, event: Order | Cancel | Trade
-) -> list[Sent]:
+def _written(rng: random.Random, stream: str, partition: int, event: Event) -> list[Sent]:
     at = (event.ts_event - BEGIN) / SECOND
     key, value = event.symbol.encode(), msgspec.json.encode(event)
     draw = rng.random()
@@ -144,6 +159,7 @@ def _closing() -> "itertools.chain[Sent]":
                 "orders": Order(**common, order_id=f"z{i}", side="buy", price=1e-6, quantity=1.0),
                 "cancels": Cancel(**common, order_id=f"z{i}"),
                 "trades": Trade(**common, trade_id=f"z{i}", side="buy", price=1.0, quantity=1e-6),
+                "statuses": Status(**common, state="open"),
             }
             for stream, event in events.items():
                 if symbols[0] != "IDLE" or stream == "orders":

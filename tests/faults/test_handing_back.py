@@ -90,3 +90,54 @@ def test_a_restore_does_not_block_the_group():
     world.run_scenario(scenario)
     assert world.failures == []
     assert len(owners[0]) == 2
+
+
+def test_a_restore_of_minutes_is_alive():
+    world = World(0, orders("AAA", 0, 8))
+    lives: list[bool] = []
+
+    async def scenario(world: World) -> None:
+        first, second, _ = world.instances
+        world.launch(first)
+        await world.write()
+        await asyncio.sleep(20)  # until it is saved
+        world.launch(second)
+        await asyncio.sleep(10)
+        first.process.dead = True
+        # Fetches fail, so the restore of the partitions that it takes over does not end.
+        world.network.disturbances["fetch"] = Disturbance()
+        world.network.disturbances["fetch"].lost = 1.0
+        for _ in range(200):
+            await asyncio.sleep(1)
+            lives.append(second.service.health().live)
+        assert second.service._session.restoring
+
+    world.run_scenario(scenario)
+    assert world.failures == []
+    assert all(lives)
+
+
+def test_an_event_dated_ahead_does_not_stop_all_saving_after_a_restart_without_snapshots():
+    ahead = orders("AHEAD", 50, 51)[0]._replace(at=2.05)
+    market = sorted([*orders("AAA", 0, 8), ahead], key=lambda record: record.at)
+    world = World(0, market)
+    states: list[tuple[bool, list[str]]] = []
+
+    async def scenario(world: World) -> None:
+        instance = world.instances[0]
+        world.launch(instance)
+        await world.write()
+        await asyncio.sleep(25)  # until all topics are idle, and it is saved
+        instance.service.stop()
+        await asyncio.wait([instance.task])
+        assert 0 < world.broker.committed["market.orders", 0].offset < len(market)
+        for record in world.broker.records("foreshock.snapshots"):
+            record.value = b"damaged"
+        world.launch(instance)
+        await asyncio.sleep(40)
+        partition = instance.service._session.partitions[0]
+        states.append((partition.is_behind, partition.task.changed()))
+
+    world.run_scenario(scenario)
+    assert world.failures == []
+    assert states == [(False, [])]

@@ -1,7 +1,6 @@
 """The broker is away for a while, and each producer comes back in its own time: nothing is late."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 from msgspec.structs import replace
@@ -9,32 +8,15 @@ from msgspec.structs import replace
 from tests.faults import invariants, simulate
 from tests.faults import world as worlds
 from tests.faults.invariants import InvariantChecker, compare, result
-from tests.faults.world import TOPICS, World
+from tests.faults.world import World
 
 IDLE_SECONDS = 6.0
 SESSION_SECONDS = {"it lasts": 90.0, "it ends": 6.0}
 """A session that outlasts every outage keeps what it knows of silence; another is made anew."""
 
 OUTAGE_BEGINS = 24.0
-RECONNECT_SECONDS = {"orders": 0.1, "trades": 4.0, "cancels": 5.0}
+RECONNECT_SECONDS = {"orders": 0.1, "trades": 4.0, "cancels": 5.0, "statuses": 2.0}
 """How long after the broker's return each topic's producer is connected again."""
-
-
-async def write(world: World, reconnect: Mapping[str, float]) -> None:
-    """Write the market with one producer for each topic."""
-
-    async def produce(stream: str) -> None:
-        for record in world.market:
-            if record.stream != stream:
-                continue
-            await asyncio.sleep(max(0.0, record.at - world.loop.now))
-            while world.network.is_down:
-                while world.network.is_down:  # noqa: ASYNC110 - free in virtual time
-                    await asyncio.sleep(0.05)
-                await asyncio.sleep(reconnect[stream])
-            world.append(record)
-
-    await asyncio.gather(*map(produce, TOPICS))
 
 
 @pytest.fixture
@@ -61,7 +43,7 @@ def test_an_outage_of_the_broker_is_no_silence_of_the_market(seconds: int):
         loop = asyncio.get_running_loop()
         world.background_tasks = [
             loop.create_task(world.supervise(world.instances[0])),
-            loop.create_task(write(world, RECONNECT_SECONDS)),
+            loop.create_task(world.write(RECONNECT_SECONDS.__getitem__)),
         ]
         await asyncio.sleep(OUTAGE_BEGINS)
         world.network.is_down = True
@@ -74,3 +56,24 @@ def test_an_outage_of_the_broker_is_no_silence_of_the_market(seconds: int):
     world.run_scenario(story)
     assert world.failures == [], "\n".join(world.trace)
     assert world.instances[0].lives == 1, "it waits for the broker, and does not end"
+
+
+def test_it_is_alive_while_it_restores_after_an_outage_of_minutes():
+    world = World(1, simulate.market(simulate.MARKETS[0]))
+    health = []
+
+    async def story(world: World) -> None:
+        world.launch(world.instances[0])
+        world.background_tasks = [asyncio.get_running_loop().create_task(world.write())]
+        await asyncio.sleep(20)
+        world.network.is_down = True
+        await asyncio.sleep(180)
+        world.network.is_down = False
+        while not health or not health[-1].ready:
+            await asyncio.sleep(0.01)
+            health.append(world.instances[0].service.health())
+
+    world.run_scenario(story)
+    assert world.failures == []
+    assert any("state" in its.checks for its in health), "it restores"
+    assert all(its.live for its in health)

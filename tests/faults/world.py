@@ -19,6 +19,7 @@ from unittest import mock
 
 import msgspec
 import structlog
+from aiokafka import TopicPartition
 
 import service.kafka.session
 import service.run
@@ -36,10 +37,10 @@ from tests.faults.broker import Broker
 from tests.faults.clients import Admin, Producer
 from tests.faults.clock import Process, VirtualLoop, current_process, virtual_time
 from tests.faults.consumer import Consumer
-from tests.faults.markets import PARTITIONS, Sent
+from tests.faults.markets import MAX_AHEAD_SECONDS, PARTITIONS, Sent
 from tests.faults.network import Network
 
-STREAMS = ("orders", "cancels", "trades")
+STREAMS = ("orders", "cancels", "trades", "statuses")
 TOPICS = {stream: f"market.{stream}" for stream in STREAMS}
 OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
 MAX_FAILURES = 20
@@ -56,7 +57,7 @@ SETTINGS = Settings(
     time=TimeSettings(bar_seconds=0.4, idle_after_ms=16_000),
     detection=DetectionSettings(warmup_bars=15, false_alarms_per_day=1_000.0, quiet_seconds=3.0),
     limits=LimitSettings(buffered_events=100),
-    wire=WireSettings(max_ahead_seconds=86_400),  # a fault sets clocks back by hours
+    wire=WireSettings(max_ahead_seconds=MAX_AHEAD_SECONDS),
     state=StateSettings(snapshot_seconds=3.0, commit_seconds=2.0, warmup_window_seconds=3_600.0),
 )
 
@@ -103,6 +104,8 @@ class World:
         self.failures: list[str] = []
         self.written = 0
         self.kill_at_alert: list[int] = []
+        self.lost: set[tuple[TopicPartition, int]] = set()
+        self.reported_lost: set[tuple[TopicPartition, int]] = set()
         self.background_tasks: list[asyncio.Task[None]] = []
         self.counts: Counter[str] = Counter()
         self._processes: list[Process] = []
@@ -189,18 +192,30 @@ class World:
 
     # The venue.
 
-    async def write(self) -> None:
-        """Write the market: each record at its time, or as soon as the broker is reachable."""
-        for record in self.market:
-            if record.at > self.loop.now:
-                await asyncio.sleep(record.at - self.loop.now)
-            while self.network.is_down:  # noqa: ASYNC110 - free in virtual time
-                await asyncio.sleep(0.05)
-            self.append(record)
+    async def write(self, reconnect: Callable[[str], float] | None = None) -> None:
+        """Write the market: each record at its time, or as soon as its producer reaches the broker.
+
+        Every topic has a producer. ``reconnect`` returns the time in seconds that the producer of a
+        topic needs after the broker's return.
+        """
+        wait = reconnect or (lambda _: self.rng.uniform(0, 5))
+
+        async def produce(stream: str) -> None:
+            for record in self.market:
+                if record.stream != stream:
+                    continue
+                await asyncio.sleep(max(0.0, record.at - self.loop.now))
+                while self.network.is_down:
+                    while self.network.is_down:  # noqa: ASYNC110 - free in virtual time
+                        await asyncio.sleep(0.05)
+                    await asyncio.sleep(wait(stream))
+                self.append(record)
+
+        await asyncio.gather(*map(produce, STREAMS))
 
     def append(self, record: Sent) -> None:
         """Write a record of the market, and the offsets without a record that follow it."""
-        tp = service.kafka.session.TopicPartition(TOPICS[record.stream], record.partition)
+        tp = TopicPartition(TOPICS[record.stream], record.partition)
         self.broker.append(tp, record.key, record.value, at=record.at)
         self.broker.skip(tp, record.gap)
         self.written += 1
@@ -270,6 +285,10 @@ class World:
         def capture(_: object, level: str, event: dict[str, Any]) -> Any:
             if event["event"].startswith("a symbol is set aside"):
                 self.fail(f"the core failed: {event}")
+            if event["event"].startswith("records are lost"):
+                tp = TopicPartition(event["topic"], event["partition"])
+                offsets = range(event["from_offset"], event["to_offset"])
+                self.reported_lost.update((tp, offset) for offset in offsets)
             if event["event"] != "alert":
                 process = current_process.get()
                 name = process.name if process is not None else "?"
@@ -307,7 +326,7 @@ def settled(world: World) -> bool:
             if partition.task.changed() or partition.task._saving:
                 return False
     ends = {
-        service.kafka.session.TopicPartition(topic, number): 0
+        TopicPartition(topic, number): 0
         for topic in TOPICS.values()
         for number in range(PARTITIONS)
     }

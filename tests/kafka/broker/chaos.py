@@ -14,101 +14,33 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.kafka.kafka import KafkaServer
 from detectors.incidents.market_wide import MARKET
+from tests.kafka.broker.chaos_faults import (
+    AT_THE_END,
+    FAULTS,
+    IDLE_SECONDS,
+    LOSSES,
+    MIXED,
+    OVERLAPPING,
+    Scene,
+)
 from tests.kafka.broker.fleet import Feed, Fleet, Line, lines
 from tests.kafka.broker.markets import disturbed_market
 from tests.kafka.broker.rig import REQUIRED, Venue
 
 COMPARED_TOPICS = ("alerts", "signals", "killswitch", "deadletters")
-IDLE_SECONDS = 10.0
 PATIENT = {
     # The market runs faster than the clock here, so a topic that is quiet for half a second is not
     # idle. After all records have been produced, the topics become idle and everything is released.
     "TIME__IDLE_AFTER_MS": f"{IDLE_SECONDS * 1e3:.0f}",
     "LOG__LEVEL": "info",
 }
-SESSION_SECONDS = 6.0
-RESTART_SECONDS = 240.0
-"""A killed broker scans all its logs before it answers."""
-
-
-class Scene(NamedTuple):
-    """The parts that a fault can affect."""
-
-    server: KafkaServer
-    venue: Venue
-    fleet: Fleet
-    feed: Feed
-    random: random.Random
-
-
-async def kill(scene: Scene) -> None:
-    """SIGKILL to a service; a new one is started."""
-    scene.random.choice(scene.fleet.services).kill()
-
-
-async def freeze(scene: Scene) -> None:
-    """SIGSTOP for longer than the session timeout, then SIGCONT: a replaced owner returns."""
-    service = scene.random.choice(scene.fleet.services)
-    service.freeze()
-    await asyncio.sleep(SESSION_SECONDS + scene.random.uniform(2, 5))
-    service.thaw()
-
-
-async def broker_stop(scene: Scene) -> None:
-    """Stop the broker in order, and start it again."""
-    await asyncio.to_thread(scene.server.stop)
-    await asyncio.sleep(scene.random.uniform(0, 3))
-    await asyncio.to_thread(scene.server.start, RESTART_SECONDS)
-
-
-async def broker_kill(scene: Scene) -> None:
-    """Kill the broker, and start it again."""
-    scene.server.kill()
-    await asyncio.sleep(scene.random.uniform(0, 3))
-    await asyncio.to_thread(scene.server.start, RESTART_SECONDS)
-
-
-async def scale(scene: Scene) -> None:
-    """Scale from one process to three, and back to one by a stop or a kill."""
-    await scene.fleet.resize(3)
-    await asyncio.sleep(scene.random.uniform(4, 8))
-    await scene.fleet.resize(1, kill=scene.random.random() < 0.5)
-
-
-async def input_recreated(scene: Scene) -> None:
-    """Delete an input topic after its records are in the state, and create it again."""
-    async with scene.feed.held():
-        await scene.fleet.settled()
-        await scene.venue.recreate(scene.random.choice(REQUIRED))
-        # An idle topic holds back the watermark again once the broker no longer reports it.
-        await asyncio.sleep(IDLE_SECONDS + 3.0)
-
-
-async def snapshots_deleted(scene: Scene) -> None:
-    """Delete the snapshots topic and create it again; a restart must work without snapshots."""
-    await scene.venue.recreate("snapshots")
-    scene.random.choice(scene.fleet.services).kill()
-
-
-Fault = Callable[[Scene], Awaitable[None]]
-FAULTS: dict[str, Fault] = {
-    "kill": kill,
-    "freeze": freeze,
-    "broker-stop": broker_stop,
-    "broker-kill": broker_kill,
-    "scale": scale,
-    "input-recreated": input_recreated,
-    "snapshots-deleted": snapshots_deleted,
-}
-OVERLAPPING = frozenset({"freeze", "mixed"})
-"""Faults under which two processes can own a partition at once: repeats are allowed."""
 
 
 class Published(NamedTuple):
@@ -139,10 +71,17 @@ class Outcome(NamedTuple):
     lost: dict[str, int]
     unexpected: dict[str, int]
     repeated: dict[str, int]
+    deleted_unread: int = 0
+    wrongly_named: int = 0
+    """How many deleted offsets were not named as lost, or named without a reason."""
 
     @property
     def kept(self) -> bool:
         """Whether the delivery guarantee held."""
+        if self.wrongly_named:
+            return False
+        if self.fault in LOSSES:
+            return self.repeated["alerts"] == 0
         repeats = 0 if self.fault in OVERLAPPING else self.repeated["alerts"]
         return not (any(self.lost.values()) or any(self.unexpected.values()) or repeats)
 
@@ -209,7 +148,7 @@ async def disturbed(
             feed = Feed(server.bootstrap_servers, venue, market, seconds)
             async with fleet.running(2 if name == "freeze" else 1):
                 producing = asyncio.create_task(feed.run())
-                scene = Scene(server, venue, fleet, feed, chance)
+                scene = Scene(server, venue, fleet, feed, chance, set())
                 await asyncio.sleep(chance.uniform(2, 4))
                 for fault in takewhile(lambda _: whole or not producing.done(), faults):
                     if chance.random() < 0.7:  # otherwise it may still be starting or restoring
@@ -219,8 +158,19 @@ async def disturbed(
                     times += 1
                     await asyncio.sleep(chance.uniform(1, 10))
                 await producing
+                if name in AT_THE_END:
+                    await FAULTS[name](scene)
+                    times += 1
                 await fleet.settled()
             published_by_topic = await published_records(venue)
+            named = {
+                (line["topic"], line["partition"], offset)
+                for service in venue._services
+                for line in service.log(
+                    "records are lost: Kafka deleted them before they were read"
+                )
+                for offset in range(line["from_offset"], line["to_offset"])
+            }
     for topic, published in published_by_topic.items():
         differences = {
             "missing": expected[topic].counts.keys() - published.counts.keys(),
@@ -245,6 +195,8 @@ async def disturbed(
             topic: published.repeated - expected[topic].repeated
             for topic, published in published_by_topic.items()
         },
+        deleted_unread=len(scene.lost),
+        wrongly_named=len(named ^ scene.lost),
     )
 
 
@@ -284,7 +236,7 @@ async def chaos(
     for number in range(rounds):
         for name in ["once"] if once else names:
             chance = random.Random(f"{seed + number} {name}")
-            repeated = _random_faults(list(FAULTS) if name == "mixed" else [name], chance)
+            repeated = _random_faults(MIXED if name == "mixed" else [name], chance)
             outcome = await disturbed(
                 folder,
                 market,
@@ -318,7 +270,7 @@ def main() -> int:
         "--kafka", metavar="HOST:PORT", help="broker of the undisturbed run; default: a new one"
     )
     arguments = parser.parse_args()
-    names = arguments.faults or ([*FAULTS] if arguments.once else [*FAULTS, "mixed"])
+    names = arguments.faults or ([*MIXED] if arguments.once else [*FAULTS, "mixed"])
     kept = asyncio.run(
         chaos(
             names,

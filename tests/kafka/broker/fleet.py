@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import signal
 import time
+import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from confluent_kafka import Producer
 
@@ -40,6 +42,11 @@ def lines(recorded: Iterable[Event], poison_every: int) -> list[Line]:
     return result
 
 
+def _partition(key: bytes) -> int:
+    """A symbol's partition number, also after partitions have been added."""
+    return zlib.crc32(key) % PARTITIONS
+
+
 class Feed:
     """Produces a market in order, at a fixed pace; it waits while the broker is unavailable.
 
@@ -52,6 +59,7 @@ class Feed:
     def __init__(self, kafka: str, venue: Venue, market: Sequence[Line], seconds: float) -> None:
         self._venue = venue
         self._market = market
+        self._sent = 0
         self._rate = len(market) / seconds
         self._free = asyncio.Event()
         self._free.set()
@@ -62,25 +70,37 @@ class Feed:
 
     async def run(self) -> None:
         """Produce everything, and wait for the acknowledgements."""
-        sent = 0
-        while sent < len(self._market):
+        while self._sent < len(self._market):
             await asyncio.sleep(0.05)
             async with self._turn:
-                stop = min(len(self._market), sent + max(1, int(self._rate * 0.05)))
+                stop = min(len(self._market), self._sent + max(1, int(self._rate * 0.05)))
                 # Never stop between events of the same time: the rest would be late.
                 while stop < len(self._market) and self._at(stop) == self._at(stop - 1):
                     stop += 1
-                for event, timestamp_ms in self._market[sent:stop]:
+                for event, timestamp_ms in self._market[self._sent : stop]:
                     self._producer.produce(
                         self._venue.topic(event.stream),
                         event.value,
                         event.key,
+                        partition=_partition(event.key),
                         timestamp=timestamp_ms,
                         on_delivery=self._delivered,
                     )
                 self._producer.poll(0)
-                sent = stop
+                self._sent = stop
         await self._flush()
+
+    async def repeat(self, producer: AIOKafkaProducer, number: int) -> None:
+        """Send the last records again with another producer."""
+        for event, timestamp_ms in self._market[max(0, self._sent - number) : self._sent]:
+            await producer.send(
+                self._venue.topic(event.stream),
+                event.value,
+                key=event.key,
+                partition=_partition(event.key),
+                timestamp_ms=timestamp_ms,
+            )
+        await producer.flush()
 
     def _at(self, number: int) -> int:
         return self._market[number].event.ts_event

@@ -2,12 +2,11 @@
 
 import json
 import urllib.error
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
+from tests.kafka.broker.administration import grow
 from tests.kafka.broker.conftest import Market
 from tests.kafka.broker.rig import (
     OUTPUTS,
@@ -24,18 +23,6 @@ pytestmark = pytest.mark.kafka
 
 SECONDS = 30.0
 """Time until a change of the topics shows; on an idle machine about six seconds."""
-
-
-async def grow(venue: Venue, names: Iterable[str]) -> None:
-    """Add a partition to topics."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=venue.kafka)
-    await admin.start()
-    try:
-        await admin.create_partitions(
-            {venue.topic(name): NewPartitions(PARTITIONS + 1) for name in names}
-        )
-    finally:
-        await admin.close()
 
 
 async def ready(service: Service) -> str:

@@ -1,14 +1,13 @@
 """The position decides what was read: transaction markers, aborted and deleted records."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka import AIOKafkaProducer
 
+from tests.kafka.broker.administration import delete_records, transactional
 from tests.kafka.broker.conftest import Market
 from tests.kafka.broker.rig import (
     REQUIRED,
@@ -27,16 +26,6 @@ pytestmark = pytest.mark.kafka
 QUICK = {"TIME__IDLE_AFTER_MS": "2000"}
 
 
-@asynccontextmanager
-async def transactional(venue: Venue) -> AsyncIterator[AIOKafkaProducer]:
-    """A transactional producer."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=venue.kafka, transactional_id=f"{venue.prefix}.producer", linger_ms=20
-    )
-    async with producer:
-        yield producer
-
-
 async def send(venue: Venue, producer: AIOKafkaProducer, events: Iterable[Event]) -> int:
     """Send events within the transaction that is open; return their number."""
     number = 0
@@ -44,16 +33,6 @@ async def send(venue: Venue, producer: AIOKafkaProducer, events: Iterable[Event]
         await producer.send(venue.topic(event.stream), event.value, key=event.key)
         number += 1
     return number
-
-
-async def delete_records(venue: Venue, before: dict[TopicPartition, int]) -> None:
-    """Delete what precedes these offsets, as retention does."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=venue.kafka)
-    await admin.start()
-    try:
-        await admin.delete_records({tp: RecordsToDelete(at) for tp, at in before.items()})
-    finally:
-        await admin.close()
 
 
 async def assert_all_is_committed(venue: Venue) -> None:
