@@ -8,17 +8,17 @@ less, and alarm in a market that is only busy.
 
 from detectors.detector import NET, Detector, Features, net_withdrawal
 from detectors.market_data.bar import Bar
+from detectors.market_data.windows import NET_SECONDS
+
+NET_WITHDRAWALS = tuple(f"net_withdrawal_{seconds}s" for seconds in NET_SECONDS)
 
 
 def features(bar: Bar) -> Features | None:
     """Return the statistics of one bar; None until the book has had both sides."""
     if bar.opened is None:
         return None
-    short, long, _ = bar.recent.net
-    return {
-        "net_withdrawal_3s": net_withdrawal(*short),
-        "net_withdrawal_20s": net_withdrawal(*long),
-    }
+    spans = zip(NET_WITHDRAWALS, bar.recent.net, strict=True)
+    return {name: net_withdrawal(orders, cancels) for name, (orders, cancels) in spans}
 
 
 _net = "cancels exceed new orders by {value:.1f} standard deviations"
@@ -31,6 +31,8 @@ DETECTOR = Detector(
     phrases={
         "net_withdrawal_3s": _net + " over 3 s (usually {expected:.1f})",
         "net_withdrawal_20s": _net + " over 20 s (usually {expected:.1f})",
+        "net_withdrawal_60s": _net + " over 60 s (usually {expected:.1f})",
     },
-    statistics={"net_withdrawal_3s": NET, "net_withdrawal_20s": NET},
+    headlines={"net_withdrawal_60s": "the order book is being emptied"},
+    statistics=dict.fromkeys(NET_WITHDRAWALS, NET),
 )

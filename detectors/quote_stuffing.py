@@ -12,7 +12,7 @@ from detectors.market_data.bar import Bar
 
 YOUNG = ("young_cancels_2s", "young_cancels_15s")
 
-EXPLAINED = 2.0
+EXPLAINED = 3.0
 """Trades explain up to this many times the usual number of orders per trade."""
 
 TEN_CANCELS = 10.0
@@ -27,7 +27,7 @@ def features(bar: Bar) -> Features | None:
 
 
 def explained(bar: Bar) -> bool:
-    """Whether the trades explain the orders: there are at most twice as many as usual per trade."""
+    """Whether the trades explain the orders: at most three times as many as usual per trade."""
     orders, trades = bar.recent.traded
     return orders < EXPLAINED * bar.recent.usual.orders_per_trade * trades + TEN_CANCELS
 

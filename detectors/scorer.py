@@ -16,8 +16,8 @@ from detectors.market_data.bar import Bar
 OFTEN = 4.0
 """The bar of a controller from which its test alarms often: at least four times in short order."""
 
-IMMATERIAL = 10.0
-"""A value that does not matter counts as at least this many times the budget."""
+IMMATERIAL_PER_DAY = 24.0
+"""A value that does not matter counts as one that chance reaches at least so often a day."""
 
 Status = Literal["no_input", "paused", "warming_up", "too_sparse", "scoring"]
 
@@ -152,7 +152,7 @@ class Scorer:
         """Return the p-value of a judgement: see `Reading`. What does not matter is never rare."""
         per_day = max(judgement.per_day, 1e-300)
         if not judgement.matters:
-            per_day = max(per_day, IMMATERIAL * self.budget_per_day)
+            per_day = max(per_day, IMMATERIAL_PER_DAY)
         return min(1.0, per_day * self.tests * self.bar_seconds / DAY_SECONDS)
 
     def _explained(

@@ -1,15 +1,15 @@
-"""A book that is being emptied, or has become thin near the mid price.
+"""A book that has become thin near the mid price.
 
-Cancels that exceed new orders for a minute empty the book (see ``cancel_burst`` for the statistic).
-The other statistics compare the logarithm of depth within two and five typical spreads with its
-usual value. They use the depth of the bar and depth smoothed over 15 seconds, to show a gap as well
-as a slow recovery (resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the
-cost of the next trade. ``fading_book`` covers changes that take minutes, on another time scale.
+The statistics compare the logarithm of depth within five typical spreads with its usual value, for
+the depth of the bar and for depth smoothed over 15 seconds, to show a gap as well as a slow recovery
+(resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the cost of the next
+trade. ``cancel_burst`` sees a book that is being emptied; ``fading_book`` covers changes that take
+minutes.
 """
 
 import math
 
-from detectors.detector import NET, Detector, Features, log_ratio, net_withdrawal
+from detectors.detector import Detector, Features, log_ratio
 from detectors.judging.robust_tails import Statistic
 from detectors.market_data.bar import WIDEST_SPREAD_BPS, Bar
 
@@ -50,33 +50,28 @@ def features(bar: Bar) -> Features | None:
     # depth of a bar is the larger depth of its two ends.
     _, near, _ = map(max, opened.depth, closed.depth)
     return {
-        "net_withdrawal_60s": net_withdrawal(*bar.recent.net[-1]),
         "shallow_near": shallow(near, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
         "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
     }
 
 
-_shallow = (
-    "depth within {band} typical spreads of the mid price is {{times:.1f}} times less than usual"
-)
-
 DETECTOR = Detector(
     name="thin_book",
     version=6,
     features=features,
     headline="the order book is thin",
-    headlines={"net_withdrawal_60s": "the order book is being emptied"},
     phrases={
-        "net_withdrawal_60s": "cancels exceed new orders by {value:.1f} standard deviations over"
-        " 60 s (usually {expected:.1f})",
-        "shallow_near": _shallow.format(band="five"),
+        "shallow_near": "depth within five typical spreads of the mid price is {times:.1f} times less"
+        " than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
         "spread": "the spread is {level:.1f} bps (usually {usual:.1f} bps)",
     },
-    statistics={"net_withdrawal_60s": NET}
-    | dict.fromkeys(sorted(SHALLOW), SHALLOW_TAIL)
-    | {"spread": Statistic("plain", floor=HALF, unit=SCALE, cap=WIDEST)},
+    statistics={
+        "shallow_near": SHALLOW_TAIL,
+        "shallow_15s": SHALLOW_TAIL,
+        "spread": Statistic("plain", floor=HALF, unit=SCALE, cap=WIDEST),
+    },
     logarithms=SHALLOW | {"spread"},
     turned=SHALLOW,
 )

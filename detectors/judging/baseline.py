@@ -51,10 +51,8 @@ class Baseline:
     >>> baseline = Baseline("count")
     >>> for bar in range(600):
     ...     baseline.learn(float(bar % 3))
-    >>> baseline.usual
-    1.0
-    >>> round(baseline.deviation(10.0), 1)
-    6.4
+    >>> round(baseline.usual, 1), round(baseline.deviation(10.0), 1)
+    (1.0, 6.5)
     """
 
     __slots__ = ("_bars", "_samples", "kind", "noise", "usual")
