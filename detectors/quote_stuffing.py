@@ -15,6 +15,9 @@ YOUNG = ("young_cancels_2s", "young_cancels_15s")
 EXPLAINED = 3.0
 """Trades explain up to this many times the usual number of orders per trade."""
 
+STUFFED_SHARE = 1.0 / 3.0
+"""A smaller share of the orders that is cancelled at once stuffs nothing."""
+
 TEN_CANCELS = 10.0
 """The smallest number that matters: fewer stuff nothing."""
 
@@ -27,9 +30,13 @@ def features(bar: Bar) -> Features | None:
 
 
 def explained(bar: Bar) -> bool:
-    """Whether the trades explain the orders: at most three times as many as usual per trade."""
+    """Whether the orders are explained: by trades, or because most of them stay.
+
+    Trades explain at most three times as many orders as usual.
+    """
     orders, trades = bar.recent.traded
-    return orders < EXPLAINED * bar.recent.usual.orders_per_trade * trades + TEN_CANCELS
+    by_trades = EXPLAINED * bar.recent.usual.orders_per_trade * trades + TEN_CANCELS
+    return orders < by_trades or bar.recent.young_cancels[-1] < STUFFED_SHARE * orders
 
 
 _young = "{value:.0f} orders were cancelled within 50 ms of their arrival"

@@ -1,10 +1,10 @@
 """A book that has become thin near the mid price.
 
 The statistics compare the logarithm of depth within five typical spreads with its usual value, for
-the depth of the bar and for depth smoothed over 15 seconds, to show a gap as well as a slow recovery
-(resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the cost of the next
-trade. ``cancel_burst`` sees a book that is being emptied; ``fading_book`` covers changes that take
-minutes.
+the depth of the bar and for depth smoothed over 15 seconds, to show a gap as well as a slow
+recovery (resilience: Kyle, 1985; Foucault, Kadan and Kandel, 2005). The spread shows the cost of
+the next trade. ``cancel_burst`` sees a book that is being emptied; ``fading_book`` covers changes
+that take minutes.
 """
 
 import math
@@ -62,8 +62,8 @@ DETECTOR = Detector(
     features=features,
     headline="the order book is thin",
     phrases={
-        "shallow_near": "depth within five typical spreads of the mid price is {times:.1f} times less"
-        " than usual",
+        "shallow_near": "depth within five typical spreads of the mid price is {times:.1f} times"
+        " less than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
         "spread": "the spread is {level:.1f} bps (usually {usual:.1f} bps)",
     },

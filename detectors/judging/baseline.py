@@ -52,7 +52,7 @@ class Baseline:
     >>> for bar in range(600):
     ...     baseline.learn(float(bar % 3))
     >>> round(baseline.usual, 1), round(baseline.deviation(10.0), 1)
-    (1.0, 6.5)
+    (0.9, 6.5)
     """
 
     __slots__ = ("_bars", "_samples", "kind", "noise", "usual")

@@ -122,7 +122,7 @@ def test_rounding_leaves_no_dust_behind():
         book.take("0", 0.1)
     assert not book.orders
     assert not book.bids.levels
-    assert math.isclose(sum(book.bids.depth(99.0)), 0.0)
+    assert math.isclose(sum(book.bids.depth(99.0, BANDS)), 0.0)
 
 
 def test_a_small_order_beside_a_huge_one_never_makes_a_quantity_negative():

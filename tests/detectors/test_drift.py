@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.change_watch import ChangeWatch
 from detectors.detector import Detector
 from detectors.incidents.drift_incidents import QUIET_NS, DriftIncidents
 from detectors.judging.drift import DriftState, DriftWatch
 from detectors.judging.surprise import Contribution, Surprise
-from detectors.scorer import Reading, Scorer
+from detectors.scorer import Reading
 
 SECOND = 1_000_000_000
 BEGIN = 1_767_225_600 * SECOND
@@ -64,32 +65,26 @@ def test_a_watch_that_is_restored_anywhere_finds_what_the_other_would_have(cut):
     assert found == undisturbed
 
 
-def detector(*, alarms):
-    return Detector("d", 1, lambda bar: bar, {"x": "x is {value:.1f}"}, Surprise, alarms=alarms)
-
-
-def scorer_of(watched):
-    return Scorer(watched, budget_per_day=1.0, bar_seconds=1.0, warmup_bars=240)
+WATCHED = Detector("d", 1, lambda bar: bar, {"x": "x is {value:.1f}"}, model=Surprise)
 
 
 def test_the_baseline_moves_on_and_no_storm_follows():
     rng = random.Random(4)
-    scorer = scorer_of(detector(alarms=True))
+    watch = ChangeWatch(WATCHED, warmup_bars=120)
     for _ in range(7_200):
-        scorer.step({"x": rng.gauss(0.0, 1.0)}, settling=False)
-    moved = [scorer.step({"x": rng.gauss(12.0, 1.0)}, settling=False) for _ in range(1_800)]
+        watch.step({"x": rng.gauss(0.0, 1.0)}, settling=False)
+    moved = [watch.step({"x": rng.gauss(12.0, 1.0)}, settling=False) for _ in range(1_800)]
     (at,) = [number for number, reading in enumerate(moved) if reading.drift]
     assert at < 900
     assert moved[at].drift[0].feature == "x"
     assert moved[at].drift[0].value > moved[at].drift[0].expected
-    assert not [r for r in moved[at + 1 :] if r.alarm]
-    assert scorer.model.expected("x") == pytest.approx(12.0, abs=1.0)
+    assert watch.model.expected("x") == pytest.approx(12.0, abs=1.0)
 
 
 def test_what_is_only_watched_for_drift_raises_no_alarm():
-    scorer = scorer_of(detector(alarms=False))
+    watch = ChangeWatch(WATCHED, warmup_bars=120)
     for bar in [*calm(1, 3_000), *({"x": 99.0} for _ in range(300))]:
-        reading = scorer.step({"x": bar["x"]}, settling=False)
+        reading = watch.step({"x": bar["x"]}, settling=False)
         assert not reading.alarm
         assert reading.p_value is None
 
@@ -100,7 +95,7 @@ def drifted(**more):
 
 
 def test_several_changes_within_minutes_are_one_incident_of_low_severity():
-    drifts, one = DriftIncidents("A"), (detector(alarms=True),)
+    drifts, one = DriftIncidents("A"), (WATCHED,)
     (opened,) = drifts.step(BEGIN, one, drifted())
     assert (opened.detector, opened.severity, opened.status) == ("drift", "info", "firing")
     assert opened.evidence[0].feature == "x"
@@ -114,5 +109,5 @@ def test_several_changes_within_minutes_are_one_incident_of_low_severity():
 def test_a_drift_in_a_maintenance_window_is_not_told():
     drifts = DriftIncidents("A")
     readings = drifted(drift_suppressed="maintenance: upgrade")
-    assert drifts.step(BEGIN, (detector(alarms=True),), readings) == []
+    assert drifts.step(BEGIN, (WATCHED,), readings) == []
     assert drifts.open is None

@@ -22,7 +22,6 @@ from detectors.market_data.events import LATEST_NS, Cancel, Late, Order, Referen
 from detectors.market_data.flow import Flow
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
-from detectors.state import SymbolState, capture, revive
 from detectors.symbol import SymbolMonitor
 
 SECOND = 1_000_000_000
@@ -375,17 +374,3 @@ def test_a_feed_that_is_restored_anywhere_finds_what_the_other_would_have(cut):
     other.feed = Feed(FeedLimits(), SECOND)
     other.feed.restore(msgspec.msgpack.decode(saved, type=FeedState))
     assert found + [other.bar(**its) for its in rates[cut:]] == expected
-
-
-def test_a_snapshot_from_before_there_were_checks_is_taken_up():
-    monitor = SymbolMonitor("A", Parameters(), CATALOGUE, Counts())
-    monitor.apply(
-        Order(ts_event=BEGIN, symbol="A", order_id="1", side="buy", price=1.0, quantity=1.0)
-    )
-    state = msgspec.to_builtins(capture(monitor, None))
-    for new in ("feed", "findings", "delays"):
-        del state[new]
-    old = msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=SymbolState)
-    revived = revive("A", old, Parameters(), CATALOGUE, Counts())
-    revived.close_bar(BEGIN + SECOND)
-    assert revived.feed.inputs(BEGIN + SECOND) == []

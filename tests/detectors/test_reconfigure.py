@@ -39,8 +39,14 @@ def play(monitor, begin=BEGIN, end=END):
 
 
 def learned(monitor):
-    """Return the learned state of the detectors, as bytes."""
-    return msgpack.encode(capture(monitor, None).scorers)
+    """Return the learned state of the detectors, as bytes, without what bounds their alarms."""
+    state = capture(monitor, None)
+    return msgpack.encode([state.watches, {n: its.model for n, its in state.scorers.items()}])
+
+
+def rarities(signals):
+    """Return the p-values of the detectors in each bar."""
+    return [{n: its.p_value for n, its in signal.detectors.items()} for signal in signals]
 
 
 GENEROUS = replace(BASE, false_alarms_per_day=2_000.0)
@@ -67,7 +73,7 @@ def test_from_the_next_bar_on_it_judges_as_if_it_had_never_judged_otherwise(afte
     reconfigure(changed, after)
     assert learned(changed) == before
     expected, signals = (play(monitor, HALF)[0] for monitor in (always, changed))
-    assert [signal.detectors for signal in signals] == [signal.detectors for signal in expected]
+    assert rarities(signals) == rarities(expected)
     assert [signal.stress_ratio for signal in signals] == [s.stress_ratio for s in expected]
     assert any(reading.alarm for signal in signals for reading in signal.detectors.values())
     assert learned(changed) == learned(always)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from detectors.catalogue import ALARMING, CATALOGUE
+from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
 from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.suppression import (
@@ -55,24 +55,20 @@ def window(begins_ns=MONDAY, length_ns=HOUR, *, weekly=False, **more):
 
 
 def test_a_share_deviates_by_a_share_of_what_was_expected():
-    assert relative_deviation(LEVERAGE_JUMP, top("near_maximum_60s", 0.3, 0.2)) == pytest.approx(
-        0.5
-    )
+    assert relative_deviation(LEVERAGE_JUMP, top("share", 0.3, 0.2)) == pytest.approx(0.5)
 
 
 def test_a_rate_of_which_nothing_was_expected_has_still_a_measure():
-    assert relative_deviation(LEVERAGE_JUMP, top("near_maximum_60s", 0.02, 0.0)) == pytest.approx(2)
+    assert relative_deviation(LEVERAGE_JUMP, top("share", 0.02, 0.0)) == pytest.approx(2)
 
 
 def test_a_logarithm_deviates_as_what_it_is_the_logarithm_of():
     twice = top("spread", math.log(8.0), math.log(4.0))
     assert relative_deviation(THIN_BOOK, twice) == pytest.approx(1.0)
-    a_tenth_over_habit = top("leverage_over_habit_5s", math.log(1.1), 0.0)
-    assert relative_deviation(LEVERAGE_JUMP, a_tenth_over_habit) == pytest.approx(0.1)
 
 
 def test_half_the_depth_deviates_as_much_as_twice_the_cost():
-    half = top("shallow_25bps", math.log(2.0), 0.0)
+    half = top("shallow_near", math.log(2.0), 0.0)
     assert relative_deviation(THIN_BOOK, half) == pytest.approx(1.0)
 
 
@@ -82,29 +78,29 @@ def test_the_greatest_deviation_is_a_number():
 
 def test_an_alarm_must_reach_the_least_deviation():
     at_least = Limits(min_relative_deviation=0.5)
-    small, enough = (top("near_maximum_60s", value, 0.5) for value in (0.74, 0.75))
+    small, enough = (top("share", value, 0.5) for value in (0.74, 0.75))
     why = suppressed_because(at_least, LEVERAGE_JUMP, small, MONDAY)
     assert why == ("min_relative_deviation", "below min_relative_deviation 0.5")
     assert suppressed_because(at_least, LEVERAGE_JUMP, enough, MONDAY) is None
 
 
 def test_less_depth_is_a_fall_and_more_leverage_a_rise():
-    shallow, dearer = top("shallow_25bps", 1.0, 0.1), top("spread", 3.0, 1.0)
+    shallow, dearer = top("shallow_near", 1.0, 0.1), top("spread", 3.0, 1.0)
     leverage = top("leverage_over_habit", 0.4, 0.0)
     assert direction(THIN_BOOK, shallow) == "fall"
     assert direction(THIN_BOOK, dearer) == "rise"
     assert direction(LEVERAGE_JUMP, leverage) == "rise"
-    assert direction(LEVERAGE_JUMP, top("near_maximum_60s", 0.1, 0.4)) == "fall"
+    assert direction(LEVERAGE_JUMP, top("share", 0.1, 0.4)) == "fall"
 
 
 @pytest.mark.parametrize(
     ("only", "feature", "kind"),
     [
-        ("rise", "shallow_25bps", "direction"),
+        ("rise", "shallow_near", "direction"),
         ("rise", "spread", None),
-        ("fall", "shallow_25bps", None),
+        ("fall", "shallow_near", None),
         ("fall", "spread", "direction"),
-        ("either", "shallow_25bps", None),
+        ("either", "shallow_near", None),
         ("either", "spread", None),
     ],
 )
@@ -150,15 +146,15 @@ def test_the_last_rule_that_sets_a_value_wins_and_leaves_the_others():
     assert budget_per_day(Suppression(), "BTC-PERP", 1.0) == 1.0
 
 
-def test_a_symbols_budget_is_what_its_detectors_share():
+def test_a_symbols_budget_is_what_its_statistics_share():
     rule = Override(symbols=("A",), false_alarms_per_day=0.3)
     parameters = Parameters(false_alarms_per_day=1.0, suppression=Suppression((rule,)))
     a, b = (SymbolMonitor(name, parameters, CATALOGUE, Counts()) for name in ("A", "B"))
     for monitor, budget in ((a, 0.3), (b, 1.0)):
-        shares = [s.calibration.budget_per_day for s in monitor.scorers if s.detector.alarms]
-        assert len(shares) == len(ALARMING)
-        # Alarms coincide, and some detectors never alarm in calm markets: the sum may be larger.
-        assert shares == [pytest.approx(budget / 3)] * len(ALARMING)
+        statistics = sum(len(scorer.model.statistics) for scorer in monitor.scorers)
+        shares = {scorer.budget_per_day for scorer in monitor.scorers}
+        # Alarms of several statistics coincide: their sum may be larger than the budget.
+        assert max(shares) == min(shares) == pytest.approx(budget / (0.6 * statistics))
 
 
 # Windows.
@@ -224,8 +220,7 @@ class Player:
         """Close some bars in which the named detectors alarm; return the last signal."""
         monitor = self.monitor
         monitor.scorers = [
-            _PresetScorer(s.detector, s.calibration, s.detector.name in alarmed)
-            for s in monitor.scorers
+            _PresetScorer(s.detector, s.detector.name in alarmed) for s in monitor.scorers
         ]
         for _ in range(bars):
             self.bar += SECOND
@@ -241,9 +236,8 @@ class Player:
 class _PresetScorer:
     """A scorer with preset readings."""
 
-    def __init__(self, detector, calibration, alarm):
+    def __init__(self, detector, alarm):
         self.detector = detector
-        self.calibration = calibration
         feature = next(iter(detector.phrases))
         why = [top(feature, 3.0, 1.0)] if alarm else []
         self.reading = Reading("scoring", {feature: 3.0}, 9.0, 1e-9, alarm, why)
@@ -251,9 +245,6 @@ class _PresetScorer:
     def step(self, _bar, *, settling):
         del settling
         return self.reading
-
-    def peer_prior(self):
-        return None
 
 
 def test_a_suppressed_alarm_opens_nothing_and_is_marked():

@@ -1,7 +1,6 @@
 """The effect of each kind of event on a symbol's monitor, ordinary or not."""
 
 import gc
-import math
 
 import pytest
 
@@ -134,10 +133,11 @@ def test_a_position_introduces_an_account_that_has_not_ordered(monitor):
 def test_the_venues_margin_and_references_are_heard(monitor):
     monitor.apply(Margin(ts_event=BEGIN, symbol="S", max_leverage=100.0))
     monitor.apply(Reference(ts_event=BEGIN, symbol="S", open_interest=1_000.0))
-    monitor.apply(order("high", "buy", 100.0, leverage=90.0))
-    monitor.apply(order("low", "buy", 100.0, leverage=10.0))
-    signal, _ = monitor.close_bar(BEGIN + SECOND)
-    assert signal.detectors["leverage_jump"].features["near_maximum_60s"] == pytest.approx(0.5)
+    for number in range(4):
+        monitor.apply(order(f"high-{number}", "buy", 100.0, leverage=90.0))
+        monitor.apply(order(f"low-{number}", "buy", 100.0, leverage=10.0))
+    monitor.close_bar(BEGIN + SECOND)
+    assert monitor.bar.recent.leveraged == (8.0, 4.0)
 
 
 def test_detectors_without_their_input_say_so(monitor):
@@ -171,7 +171,7 @@ def test_a_book_that_has_lost_a_side_is_thin_and_not_unknown(monitor):
     # Depth missing at one end of a bar may be in transit; depth missing at both ends is gone.
     signal, _ = monitor.close_bar(BEGIN + 3 * SECOND)
     features = signal.detectors["thin_book"].features
-    assert features["shallow_side_25bps"] == pytest.approx(math.log(20.0))
+    assert features["shallow_near"] > 0.2
     assert features["spread"] > 6.0
 
 
