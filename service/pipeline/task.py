@@ -30,6 +30,8 @@ from service.pipeline.snapshot import Snapshot, monitor_of
 
 MINUTE_NS = 60_000_000_000
 
+NOT_WATCHED = "it is not watched: its detection failed"
+
 _ts_event = attrgetter("ts_event")
 
 
@@ -83,7 +85,9 @@ class PartitionTask:
         self.expired_retention_ns = expired_retention_ns
         self._book_limit = BookLimit(max_orders)
         self.tally = tally
-        self.aside = SetAside(self._forget if sets_aside else None)
+        self.aside = SetAside(self._set_aside if sets_aside else None)
+        # The monitors of symbols that were set aside since the last step.
+        self._failed: list[SymbolMonitor] = []
         self._default_priors: PeerPriors = priors or {}
         self._peer_priors: tuple[int, PeerPriors] = (-1, {})
         # Ordered by the last bar with events, and within a bar by the first event.
@@ -169,6 +173,11 @@ class PartitionTask:
         self._resuming.end(self.aligner)
         output.set_aside, output.refused = self.aside.take()
         output.forgotten += output.set_aside
+        for monitor in self._failed:
+            self.emission.end(
+                monitor, watermark_ns, "it is not watched: its detection failed", output
+            )
+        self._failed = []
         self.tally.refused += len(output.refused)
         return output
 
@@ -176,6 +185,11 @@ class PartitionTask:
         monitor = self.monitors.get(symbol)
         if monitor is not None:  # else it was set aside a moment ago
             self.aside.contain(symbol, step, monitor, *arguments)
+
+    def _set_aside(self, symbol: str) -> None:
+        if symbol in self.monitors:
+            self._failed.append(self.monitors[symbol])
+        self._forget(symbol)
 
     def _forget(self, symbol: str) -> None:
         self.monitors.pop(symbol, None)
