@@ -59,13 +59,15 @@ class BarTrading(NamedTuple):
 
     ``paused``: the venue paused it. ``presumed_auction``: the book shows an auction that no status
     and no calendar reports. ``uncross``: a crossed book is the fault of the feed. ``reopened``: an
-    auction was presumed until the last bar.
+    auction was presumed until the last bar. ``patient``: one side of a crossed book is stale, or an
+    auction begins.
     """
 
     paused: bool = False
     presumed_auction: bool = False
     uncross: bool = False
     reopened: bool = False
+    patient: bool = False
 
 
 CONTINUOUS = BarTrading()
@@ -178,13 +180,13 @@ class Trading:
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
         state.crossed_bars += 1
-        if state.crossed_bars < AUCTION_BARS:
-            return CONTINUOUS
         if not book.crossed_by_both_sides:
             if state.crossed_bars < PATIENCE_BARS:
-                return CONTINUOUS
+                return BarTrading(patient=True, reopened=presumed)
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
+        if state.crossed_bars < AUCTION_BARS:
+            return BarTrading(reopened=presumed)
         state.presumed = self._misses_trades()
         return BarTrading(presumed_auction=state.presumed)
 

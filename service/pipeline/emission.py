@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from detectors.incidents.alerts import Alert
+from detectors.incidents.alerts import Alert, resolved
 from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.kind import of_market
 from detectors.symbol import SymbolMonitor
@@ -57,6 +57,17 @@ class Emission:
             self.with_incident[monitor.symbol] = None
         else:
             self.with_incident.pop(monitor.symbol, None)
+        self._tell(alerts, output)
+
+    def end(self, monitor: SymbolMonitor, ts_event: int, why: str, output: Output) -> None:
+        """Resolve all incidents of a symbol that is no longer watched."""
+        ended = [
+            resolved(alert, max(ts_event, alert.ts_event), f"{monitor.symbol}: {why}")
+            for alert in monitor.open_alerts
+        ]
+        self._tell(ended, output)
+
+    def _tell(self, alerts: Sequence[Alert], output: Output) -> None:
         for alert in alerts:
             if alert_key(alert) in self.published or alert.ts_event <= self.until.alerts_until_ns:
                 self._tally.withheld_alerts += 1

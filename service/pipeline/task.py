@@ -29,6 +29,8 @@ from service.pipeline.snapshot import Snapshot, monitor_of
 
 MINUTE_NS = 60_000_000_000
 
+NOT_WATCHED = "it is not watched: its detection failed"
+
 _ts_event = attrgetter("ts_event")
 
 
@@ -79,7 +81,8 @@ class PartitionTask:
         self.expired_retention_ns = expired_retention_ns
         self._book_limit = BookLimit(max_orders)
         self.tally = tally
-        self.aside = SetAside(self._forget if sets_aside else None)
+        # The monitors of symbols that were set aside since the last step.
+        self._failed: list[SymbolMonitor] = []
         # Ordered by the last bar with events, and within a bar by the first event.
         self.monitors: dict[str, SymbolMonitor] = {}
         # The symbols with events in each open bar, by the end of the bar.
@@ -162,6 +165,11 @@ class PartitionTask:
         self._resuming.end(self.aligner)
         output.set_aside, output.refused = self.aside.take()
         output.forgotten += output.set_aside
+        for monitor in self._failed:
+            self.emission.end(
+                monitor, watermark_ns, "it is not watched: its detection failed", output
+            )
+        self._failed = []
         self.tally.refused += len(output.refused)
         return output
 
@@ -169,6 +177,11 @@ class PartitionTask:
         monitor = self.monitors.get(symbol)
         if monitor is not None:  # else it was set aside a moment ago
             self.aside.contain(symbol, step, monitor, *arguments)
+
+    def _set_aside(self, symbol: str) -> None:
+        if symbol in self.monitors:
+            self._failed.append(self.monitors[symbol])
+        self._forget(symbol)
 
     def _forget(self, symbol: str) -> None:
         self.monitors.pop(symbol, None)

@@ -3,6 +3,8 @@
 import pytest
 
 from detectors.catalogue import CATALOGUE
+from detectors.incidents.alerts import firing
+from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.book import Book
 from detectors.market_data.events import Order
 from detectors.parameters import Parameters
@@ -28,6 +30,12 @@ def task(*, sets_aside=True, max_orders=10**6):
         max_orders=max_orders,
         tally=Tally(),
         sets_aside=sets_aside,
+    )
+
+
+def order_of(symbol, ts_event):
+    return Order(
+        ts_event=ts_event, symbol=symbol, order_id="later", side="buy", price=1.0, quantity=1.0
     )
 
 
@@ -124,3 +132,26 @@ def test_later_records_of_the_symbol_are_refused_byte_for_byte():
     ]
     assert "symbol AAA is set aside until a restart: ZeroDivisionError" in kept.rejections[1].detail
     assert isinstance(kept.events[0], Order)
+
+
+def test_an_incident_of_a_symbol_that_is_set_aside_is_resolved():
+    its = task()
+    logs = by_stream(EVENTS)
+    for stream, events in logs.items():
+        its.feed(stream, events, first_offset=0, next_offset=len(events))
+    its.advance()
+    fired = firing(
+        "AAA", "thin_book", 1, "warning", BEGIN, BEGIN, score=9.0, p_value=1e-9, evidence=[],
+        summary="AAA: thin", inputs=[],
+    )  # fmt: skip
+    its.monitors["AAA"].incidents.open = Incident(fired, ["thin_book"], 1, BEGIN)
+    its.monitors["AAA"].open_bar = None  # its next step fails
+    later = order_of("AAA", BEGIN + 70 * SECOND)
+    its.feed("orders", [later], first_offset=10**6, next_offset=10**6 + 1)
+    for stream in STREAMS:
+        its.aligner.set_idle(stream)
+    output = its.advance()
+    assert list(output.set_aside) == ["AAA"]
+    (alert,) = [its for its in output.alerts if its.symbol == "AAA"]
+    assert (alert.alert_id, alert.status) == (fired.alert_id, "resolved")
+    assert alert.summary == "AAA: it is not watched: its detection failed"
