@@ -6,10 +6,12 @@ import sys
 import msgspec
 import pytest
 
+from detectors.catalogue import CATALOGUE
 from service.cli.main import main
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import SCENARIOS, scenario
 from service.scorecard import score
+from service.scorecard.budgets import realised
 from service.scorecard.matrix import (
     FEEDS,
     MUST_ALARM,
@@ -190,6 +192,22 @@ def test_tuning_and_reporting_never_share_a_seed():
         return {trial.seed for trial in wanted}
 
     assert not seeds("tuning") & seeds("reporting")
+
+
+def test_the_causes_of_every_kind_are_statistics_that_there_are():
+    names = {name for detector in CATALOGUE for name in detector.statistics}
+    assert score.CAUSES.keys() >= {*MUST_ALARM, "makers_left"}
+    for prefixes in score.CAUSES.values():
+        for prefix in prefixes:
+            assert any(name.startswith(prefix) for name in names), prefix
+
+
+def test_budgets_at_which_a_value_that_does_not_matter_would_alarm_are_left_out():
+    made = outcome("calm", [], [])
+    made.candidates = [Alarm("A", at(1_000), budget_per_day=0.8)]
+    assert [(row.budget, row.incidents) for row in realised([made])] == [(0.5, 0), (1, 1), (10, 1)]
+    made.trial = msgspec.structs.replace(made.trial, false_alarms_per_day=0.5)
+    assert [row.budget for row in realised([made])] == [0.5, 1.0]
 
 
 def test_a_trial_is_deterministic_and_finds_what_it_should():
