@@ -202,12 +202,10 @@ def test_the_causes_of_every_kind_are_statistics_that_there_are():
             assert any(name.startswith(prefix) for name in names), prefix
 
 
-def test_budgets_at_which_a_value_that_does_not_matter_would_alarm_are_left_out():
+def test_the_realised_rate_of_a_budget_counts_what_would_alarm_at_it():
     made = outcome("calm", [], [])
     made.candidates = [Alarm("A", at(1_000), budget_per_day=0.8)]
     assert [(row.budget, row.incidents) for row in realised([made])] == [(0.5, 0), (1, 1), (10, 1)]
-    made.trial = msgspec.structs.replace(made.trial, false_alarms_per_day=0.5)
-    assert [row.budget for row in realised([made])] == [0.5, 1.0]
 
 
 def test_a_trial_is_deterministic_and_finds_what_it_should():
