@@ -13,6 +13,7 @@ import msgspec
 from rich.progress import Progress
 
 from detectors.catalogue import CATALOGUE
+from detectors.market_data.bar import Bar
 from detectors.symbol import Signal
 from service.exchange.measures import Truth
 from service.exchange.recording import simulate_to_directory
@@ -28,18 +29,24 @@ from service.settings.types import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+ALARMING = [detector for detector in CATALOGUE if detector.alarms]
+
 
 class Track(msgspec.Struct):
     """The statistics of one detector for one symbol.
 
     Their names, and their values per bar: None for a bar without any, and for a missing value.
+    ``explained`` holds the numbers of the bars that the activity of the market explains.
     """
 
     features: list[str]
     bars: list[list[float | None] | None] = []
+    explained: list[int] = []
 
-    def append(self, x: dict[str, float]) -> None:
+    def append(self, x: dict[str, float], *, explained: bool) -> None:
         """Add a bar."""
+        if explained:
+            self.explained.append(len(self.bars))
         self.bars.append([x.get(name) for name in self.features] if x else None)
 
 
@@ -115,29 +122,27 @@ def record(trial: Trial, most_seconds: float) -> Market:
         ).truths
         injected = {truth.symbol for truth in truths if truth.kind not in MEASURED}
         recorded: dict[str, Recorded] = {}
-        for signal in _signals(directory):
+        for bar, signal in _bars(directory):
             if injected and signal.symbol not in injected:
                 continue
             symbol_record = recorded.get(signal.symbol)
             if symbol_record is None:
-                tracks = {
-                    detector.name: Track(list(detector.statistics))
-                    for detector in CATALOGUE
-                    if detector.alarms
-                }
+                tracks = {its.name: Track(list(its.statistics)) for its in ALARMING}
                 symbol_record = recorded[signal.symbol] = Recorded(signal.symbol, [], tracks)
             symbol_record.times.append(signal.ts_event)
-            for name, track in symbol_record.tracks.items():
-                track.append(signal.detectors[name].features)
+            for detector in ALARMING:
+                x = signal.detectors[detector.name].features
+                explained = bool(x) and detector.explained(bar)
+                symbol_record.tracks[detector.name].append(x, explained=explained)
     return Market(trial, list(truths), list(recorded.values()))
 
 
-def _signals(directory: Path) -> Iterator[Signal]:
+def _bars(directory: Path) -> Iterator[tuple[Bar, Signal]]:
     settings = Settings()
     task = partition_task(settings, STREAMS, Tally())
     with Progress(disable=True) as silent:
         for output in outputs(directory, settings, task, Summary(str(directory)), silent):
-            yield from output.signals
+            yield from output.bars
 
 
 def _code() -> str:

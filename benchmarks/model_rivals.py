@@ -1,7 +1,8 @@
 """The compared models, and their online scores on a recorded market.
 
 The service judges each statistic by its own tail. Every other model mixes the statistics of a
-detector into one score, which is judged by a tail of the same kind.
+detector into one score, which is judged by a tail of the same kind. What the activity of a market
+explains is never rare.
 """
 
 import hashlib
@@ -12,11 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from model_markets import Market, Recorded
+from model_markets import ALARMING, Market, Recorded
 from numpy.typing import NDArray
 from river import anomaly
 
-from detectors.catalogue import CATALOGUE
 from detectors.detector import Detector
 from detectors.judging.robust_tails import RobustTails
 from detectors.judging.surprise import Surprise
@@ -217,7 +217,7 @@ def key(detector: str, model: str) -> str:
 def _scored(symbol: Recorded) -> dict[str, NDArray[np.float64]]:
     arrays = {}
     settling = _settling(symbol.times)
-    for detector in (its for its in CATALOGUE if its.alarms):
+    for detector in ALARMING:
         track = symbol.tracks[detector.name]
         xs = [_given(track.features, bar) if bar is not None else None for bar in track.bars]
         for name, make in MODELS.items():
@@ -225,9 +225,11 @@ def _scored(symbol: Recorded) -> dict[str, NDArray[np.float64]]:
             began = time.process_time()
             scores = _online(make(detector), xs)
             arrays[f"{array_key} seconds"] = np.array(time.process_time() - began)
+            scores[track.explained] = NEVER
             scores[settling] = np.nan
             arrays[array_key] = scores
         parts = _parts(OwnTails(detector), xs, track.features)
+        parts[track.explained] = NEVER
         parts[settling] = np.nan
         arrays[key(detector.name, PARTS)] = parts
     return arrays

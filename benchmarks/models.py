@@ -24,7 +24,7 @@ BUDGET = 0.15
 """Default budget of a detector, in false alarms per symbol-day: seven detectors share one."""
 
 OWN = {
-    "cancel_burst": ("cancel_burst", "pulled_book", "market_wide"),
+    "cancel_burst": ("cancel_burst", "pulled_book", "draining_book", "market_wide"),
     "leverage_jump": (
         "leverage_buildup",
         "leverage_jump",

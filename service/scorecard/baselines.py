@@ -9,8 +9,7 @@ from collections.abc import Callable
 from river import stats
 
 from detectors import layering, leverage_jump, quote_stuffing, spoofing
-from detectors.cancel_burst import NET, net_withdrawal
-from detectors.detector import Detector, Features
+from detectors.detector import NET, Detector, Features, net_withdrawal
 from detectors.judging.robust_tails import Statistic
 from detectors.market_data.bar import NEAR_BAND, Bar
 from detectors.market_data.windows import NET_SECONDS

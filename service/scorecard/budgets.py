@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from service.scorecard.score import false_and_exposed, openings
 from service.scorecard.statistics import Interval, rate
-from service.scorecard.trial import Outcome, largest_budget
+from service.scorecard.trial import Outcome
 
 BUDGETS = (0.5, 1.0, 10.0)
-"""False alarms per symbol-day. Those above the largest budget that a trial records are left out."""
+"""False alarms per symbol-day, at most the largest budget that a trial records."""
 
 
 class Realised(Struct, frozen=True):
@@ -38,8 +38,7 @@ def realised(outcomes: Sequence[Outcome]) -> list[Realised]:
     for budget in BUDGETS:
         for activity in activities:
             group = [o for o in calm if o.trial.events_per_second == activity]
-            if budget <= min(largest_budget(outcome.trial) for outcome in group):
-                rows.append(_realised(budget, activity, group))
+            rows.append(_realised(budget, activity, group))
     return rows
 
 

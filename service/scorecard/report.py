@@ -100,8 +100,8 @@ def _markets(card: Scorecard) -> list[str]:
             ),
         ),
         "## Recall compared with the baselines\n",
-        (f"Each baseline has the whole budget; `{INCIDENTS}` shares it among its "
-        "detectors.\n"),
+        (f"Each baseline has the whole budget and no controller; `{INCIDENTS}` shares the budget "
+        "among its statistics.\n"),
         _comparison(card.found, [*service_watchers, *baselines]),
         "## False alarms per symbol-day\n",
         ("Calm markets, and markets with changes that are not stress. Alarms on spontaneous "
@@ -115,8 +115,9 @@ def _budgets(card: Scorecard) -> list[str]:
     return [
         "## Budget and realised rate\n",
         (
-            "False alarms per symbol-day in calm markets, at several budgets: without alarms on "
-            "spontaneous events, and with them, as an operator would see.\n"
+            "False alarms per symbol-day in calm markets, at several budgets, if no controller held"
+            " an alarm back: without alarms on spontaneous events, and with them, as an operator"
+            " would see.\n"
         ),
         _table(
             ["budget", "events/s", "symbol-days", "false alarms", "per day", "all, per day"],

@@ -135,7 +135,8 @@ def _comparison(sessions: Sessions) -> Table:
         )
     return Table(
         "On recorded flow: compared with the baselines",
-        f"Episodes found, and false alarms. Each baseline has the whole budget. Flow: {first}.",
+        f"Episodes found, and false alarms. Each baseline has the whole budget and no"
+        f" controller. Flow: {first}.",
         ["kind", *watchers],
         lines,
     )

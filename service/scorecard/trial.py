@@ -17,7 +17,7 @@ from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.events import LATEST_NS, Event
 from detectors.parameters import effective_tests
-from detectors.scorer import IMMATERIAL, Reading
+from detectors.scorer import Reading
 from detectors.symbol import Signal
 from service.exchange.measures import Truth
 from service.exchange.recording import simulate_to_directory
@@ -39,9 +39,6 @@ BATCH_NS = 60 * 1_000_000_000
 
 LARGEST_BUDGET = 10.0
 """The largest budget, in false alarms per symbol-day, at which candidate alarms are recorded."""
-
-BELOW = 1.0 - 1e-9
-"""A value that does not matter is at the largest budget, but for rounding."""
 
 
 class Alarm(Struct, frozen=True):
@@ -171,11 +168,10 @@ def _task(
 
 
 def _run_detectors(outputs: Iterable[Output], task: PartitionTask, outcome: Outcome) -> None:
-    largest = largest_budget(outcome.trial)
     for output in outputs:
         for signal in output.signals:
             budget = _least_budget(signal, task.parameters.bar_seconds)
-            if budget < largest * BELOW:
+            if budget <= LARGEST_BUDGET:
                 candidate = Alarm(signal.symbol, signal.ts_event, budget_per_day=budget)
                 outcome.candidates.append(candidate)
             for name, reading in signal.detectors.items():
@@ -200,10 +196,9 @@ def _run_baselines(
     detectors = baseline_detectors()
     tests = effective_tests(detectors)
     budget = outcome.trial.false_alarms_per_day
-    # The p-values are corrected for the tests of all baselines. A value that does not matter stays
-    # far above the budget.
-    task = _task(streams, detectors, budget * tests)
+    task = _task(streams, detectors, budget)
     bars_per_day = DAY_SECONDS / task.parameters.bar_seconds
+    # The p-values are corrected for the tests of all baselines.
     least = {
         detector.name: budget / bars_per_day * tests / effective_tests([detector])
         for detector in detectors
@@ -224,14 +219,6 @@ def _record(name: str, signal: Signal, reading: Reading, outcome: Outcome, *, al
         feature = reading.contributions[0].feature if reading.contributions else ""
         its = Alarm(signal.symbol, signal.ts_event, feature, effective=reading.suppressed is None)
         outcome.alarms[name].append(its)
-
-
-def largest_budget(trial: Trial) -> float:
-    """The largest budget at which the candidates of a trial are known.
-
-    Beyond it a value that does not matter would be one.
-    """
-    return min(LARGEST_BUDGET, IMMATERIAL * trial.false_alarms_per_day)
 
 
 def _least_budget(signal: Signal, bar_seconds: float) -> float:

@@ -1,5 +1,7 @@
 """The baselines that ours is held against: they judge by what they are said to look at."""
 
+from itertools import pairwise
+
 import pytest
 
 from detectors.catalogue import CATALOGUE
@@ -26,7 +28,15 @@ def test_its_score_moves_with_what_it_looks_at(signals, name):
     assert len(scored) > 300
     values, scores = zip(*scored, strict=True)
     assert len(set(scores)) > 20
-    assert scores.index(max(scores)) <= values.index(max(values))
+    # The tail moves too, but only from block to block.
+    steps = [
+        (after - before) * (score_after - score_before)
+        for (before, after), (score_before, score_after) in zip(
+            pairwise(values), pairwise(scores), strict=True
+        )
+        if after != before
+    ]
+    assert sum(step >= 0.0 for step in steps) > 0.9 * len(steps)
 
 
 def test_the_prototype_has_no_other_statistics_than_the_detectors(signals):

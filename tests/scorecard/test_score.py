@@ -6,10 +6,12 @@ import sys
 import msgspec
 import pytest
 
+from detectors.catalogue import CATALOGUE
 from service.cli.main import main
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import SCENARIOS, scenario
 from service.scorecard import score
+from service.scorecard.budgets import realised
 from service.scorecard.matrix import (
     FEEDS,
     MUST_ALARM,
@@ -190,6 +192,20 @@ def test_tuning_and_reporting_never_share_a_seed():
         return {trial.seed for trial in wanted}
 
     assert not seeds("tuning") & seeds("reporting")
+
+
+def test_the_causes_of_every_kind_are_statistics_that_there_are():
+    names = {name for detector in CATALOGUE for name in detector.statistics}
+    assert score.CAUSES.keys() >= {*MUST_ALARM, "makers_left"}
+    for prefixes in score.CAUSES.values():
+        for prefix in prefixes:
+            assert any(name.startswith(prefix) for name in names), prefix
+
+
+def test_the_realised_rate_of_a_budget_counts_what_would_alarm_at_it():
+    made = outcome("calm", [], [])
+    made.candidates = [Alarm("A", at(1_000), budget_per_day=0.8)]
+    assert [(row.budget, row.incidents) for row in realised([made])] == [(0.5, 0), (1, 1), (10, 1)]
 
 
 def test_a_trial_is_deterministic_and_finds_what_it_should():
