@@ -6,11 +6,12 @@ import logging
 import msgspec
 import pytest
 import structlog
-from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 
 from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
+from detectors.market_data.account_sums import MAX_ACCOUNTS
 from detectors.market_data.events import Order
+from detectors.market_data.large_orders import MOST_AT_ONCE as MOST_LARGE_ORDERS
 from detectors.open_bar import MOST_AT_ONCE
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
@@ -166,10 +167,10 @@ def test_accounts_and_what_waits_for_the_end_of_a_bar_are_bounded():
             )
         )  # fmt: skip
         assert len(monitor.open_bar.leveraged) < MOST_AT_ONCE
-        assert len(monitor.open_bar.large) < MOST_AT_ONCE
+        assert len(monitor.large.placed) < MOST_LARGE_ORDERS
     monitor.close_bar(BEGIN + 4 * SECOND)
     assert len(monitor.leverage_baselines.recent) + len(monitor.leverage_baselines.older) <= 100
-    assert 0 < len(monitor.one_sided.placed) <= MAX_ACCOUNTS
+    assert 0 < len(monitor.large.layers.sums) <= MAX_ACCOUNTS
     assert monitor.counts.evicted_accounts >= 29_000
     # What was looked at before the bar closed counts as well.
     assert monitor.spans.sums[0].leveraged == pytest.approx(30_000 * 999.9, rel=0.01)
