@@ -140,8 +140,8 @@ class LabelledSymbols:
         )
         yield gauge(
             "detector_score",
-            "A detector's score of the last bar: minus the decimal logarithm of its p-value; of activity,"
-            " standard deviations.",
+            "A detector's score of the last bar: minus the decimal logarithm of its p-value; "
+            "of activity, standard deviations.",
             {
                 (signal.symbol, name): reading.score
                 for signal in signals
