@@ -161,8 +161,8 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Scores",
-                "Score of each detector: minus the decimal logarithm of its p-value. Activity raises"
-                " no alarms; it is in standard deviations.",
+                "Score of each detector: minus the decimal logarithm of its p-value. Activity"
+                " raises no alarms; it is in standard deviations.",
                 (f"max by (detector) (foreshock_detector_score{SELECTED})", "{{detector}}"),
                 width=12,
             )
