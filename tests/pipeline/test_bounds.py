@@ -78,7 +78,7 @@ def test_made_up_symbols_neither_grow_without_bound_nor_disturb_the_real_ones():
         assert len(flooded._unsaved) <= len(flooded.monitors)
     assert made_up > 100 * ROOM
     alerts = [a for output in expected for a in output.alerts]
-    assert len({alert.alert_id for alert in alerts}) >= 3, "there must be something to disturb"
+    assert len({alert.alert_id for alert in alerts}) >= 2, "there must be something to disturb"
     assert told(got, {"AAA", "BBB"}) == told(expected, {"AAA", "BBB"})
     tally = flooded.tally
     assert tally.unwatched > 0.9 * made_up
@@ -153,11 +153,11 @@ def test_all_books_together_are_bounded_and_only_the_largest_give():
 def test_accounts_and_what_waits_for_the_end_of_a_bar_are_bounded():
     parameters = Parameters(max_accounts=100)
     monitor = SymbolMonitor("S", parameters, CATALOGUE, Counts())
-    for second in range(3):  # a depth to be large against
+    for second in range(3):  # a depth and a size to be large against
         for i, price in enumerate((99.99, 100.01)):
             at = BEGIN + second * SECOND
             side = ("buy", "sell")[i]
-            monitor.apply(order(at, order_id=f"d{i}", side=side, price=price, quantity=100.0))
+            monitor.apply(order(at, order_id=f"d{i}", side=side, price=price))
         monitor.close_bar(BEGIN + (second + 1) * SECOND)
     for i in range(30_000):
         monitor.apply(

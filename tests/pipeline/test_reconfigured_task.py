@@ -52,8 +52,12 @@ def place(signal):
 
 
 def learned(task):
+    """The baselines and tails of each symbol, without the alarms that count against its budget."""
     return {
-        symbol: msgspec.msgpack.encode(task.snapshot(symbol).state.scorers)
+        symbol: {
+            name: msgspec.msgpack.encode(its.model)
+            for name, its in task.snapshot(symbol).state.scorers.items()
+        }
         for symbol in task.monitors
     }
 
@@ -80,7 +84,7 @@ def test_a_window_that_is_taken_away_or_put_in_force_acts_on_the_next_bar():
     task = new(READY)
     assert play(task, CHANGE)[0]
     reconfigure_task(task, IN_WORK)
-    alerts, signals = play(task, CHANGE + 25 * SECOND)
+    alerts, signals = play(task, CHANGE + 22 * SECOND)
     assert {alert.status for alert in alerts} <= {"resolved"}
     alarms = [its for signal in signals for its in signal.detectors.values() if its.alarm]
     assert {its.suppressed for its in alarms} == {"maintenance: upgrade"}
