@@ -115,7 +115,7 @@ async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_pat
         "BTC-PERP accounts are taking on leverage: new orders exceed the leverage of their accounts"
         in seen["stress"][1]
     )
-    assert "since 08:07:58 UTC, for 23 s" in seen["stress"][1]
+    assert "since 08:08:17 UTC, for 4 s" in seen["stress"][1]
     assert seen["cascade"][0] == "critical"
     assert "CRITICAL" in seen["cascade"][1]
     assert "the spread is" in seen["cascade"][1], "what is the matter now"

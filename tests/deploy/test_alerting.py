@@ -54,7 +54,7 @@ CRITICAL = ("BTC-PERP", "critical")
 
 
 def cascade(folder: Path) -> list[Event]:
-    """Leverage builds up from the tenth minute on and the book thins: critical at 686 s."""
+    """Leverage builds up from the tenth minute on and the book thins: critical at 691 s."""
     provoked = scenario("cascade", start_seconds=600, length_seconds=300)
     simulate_to_directory(
         folder, scenario=provoked, seed=1, symbols=4, duration_seconds=900, events_per_second=5.0

@@ -119,7 +119,7 @@ def replayed(tmp_path_factory):
     simulate_to_directory(
         folder / "day",
         scenario=scenario("market_wide", start_seconds=900, length_seconds=60),
-        seed=5,
+        seed=1,
         symbols=4,
         duration_seconds=1_050.0,
         events_per_second=40.0,
