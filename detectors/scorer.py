@@ -141,7 +141,7 @@ class Scorer:
         return Reading(
             "scoring",
             x,
-            -math.log10(p_value),
+            abs(math.log10(p_value)),  # not -0.0
             p_value,
             bool(alarmed),
             self._explained(alarmed, judgements) if alarmed else [],

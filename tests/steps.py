@@ -9,7 +9,7 @@ from detectors.market_data.windows import Recent, Usual
 from detectors.symbol import Signal
 from service.pipeline.output import Output
 
-NOTHING = Recent(((0.0, 0.0),) * 3, (0.0, 0.0), ((0.0, 0.0),) * 2, (0.0, 0.0), Usual())
+NOTHING = Recent(((0.0, 0.0),) * 3, (0.0, 0.0), (0.0, 0.0), ((0.0, 0.0),) * 2, (0.0, 0.0), Usual())
 
 
 def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.0) -> Output:

@@ -79,7 +79,7 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Depth relative to baseline",
-                "Depth within 25 bps of the mid price, relative to its baseline.",
+                "Depth within five typical spreads of the mid price, relative to its baseline.",
                 (
                     (
                         f"sum(foreshock_symbol_depth_notional{SELECTED})"
@@ -115,8 +115,8 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Depth",
-                "Depth within 25 bps of the mid price, in the quote currency. The baseline per side"
-                " is half of the baseline of both sides.",
+                "Depth within five typical spreads of the mid price, in the quote currency. The"
+                " baseline per side is half of the baseline of both sides.",
                 (f"sum by (side) (foreshock_symbol_depth_notional{SELECTED})", "{{side}}"),
                 (f"sum(foreshock_symbol_usual_depth_notional{SELECTED}) / 2", "baseline per side"),
                 runbook="thin_book",
@@ -161,8 +161,8 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Scores",
-                "Score of each detector, in standard deviations. Each detector has its own"
-                " threshold, derived from the budget.",
+                "Score of each detector: minus the decimal logarithm of its p-value. Activity"
+                " raises no alarms; it is in standard deviations.",
                 (f"max by (detector) (foreshock_detector_score{SELECTED})", "{{detector}}"),
                 width=12,
             )

@@ -15,7 +15,7 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Evidence(Struct, frozen=True):
-    """One feature behind an alert. ``contribution`` is the feature's share of the squared score."""
+    """One feature behind an alert. ``contribution`` is the feature's share of the evidence."""
 
     detector: str
     feature: str

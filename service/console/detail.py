@@ -8,7 +8,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from detectors.detector import Detector
-from detectors.market_data.book import BookSide
+from detectors.market_data.book import BANDS_SPREADS, BookSide
 from detectors.scorer import Reading
 from detectors.symbol import SymbolMonitor, stress_ratio
 from service.console.history import History
@@ -25,7 +25,11 @@ LEVELS = 8
 
 
 class FeatureView(Struct, frozen=True):
-    """A feature of the last bar; a positive ``deviation`` (standard deviations) is unusual."""
+    """A feature of the last bar.
+
+    ``deviation`` is its place between usual (0) and an alarm (1). For a detector without alarms it
+    is in standard deviations.
+    """
 
     feature: str
     text: str
@@ -54,15 +58,18 @@ class PriceLevel(Struct, frozen=True):
 
 
 class Band(Struct, frozen=True):
-    """Resting notional within ``bps`` of the mid price, per side."""
+    """Resting notional within ``spreads`` typical spreads of the mid price, per side."""
 
-    bps: float
+    spreads: float
     bid: float
     ask: float
 
 
 class BookView(Struct, frozen=True):
-    """The current book; ``usual_depth`` is the baseline of notional within 25 bps, both sides."""
+    """The current book.
+
+    ``usual_depth`` is the usual notional within five typical spreads of the mid, both sides.
+    """
 
     mid: float | None
     spread_bps: float | None
@@ -194,7 +201,7 @@ def _book(monitor: SymbolMonitor) -> BookView:
     bands = []
     if mid is not None:
         pairs = zip(*book.depths(mid), strict=True)
-        bands = [Band(bps, *pair) for bps, pair in zip(book.bands, pairs, strict=True)]
+        bands = [Band(width, *pair) for width, pair in zip(BANDS_SPREADS, pairs, strict=True)]
     return BookView(
         mid=mid,
         spread_bps=book.spread_bps,

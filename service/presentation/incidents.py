@@ -39,7 +39,7 @@ def fold(incidents: dict[str, Incident], alert: Alert, number: int = 0) -> None:
 
 
 class Cause(Struct, frozen=True):
-    """A feature behind an alert: a sentence, and its share of the squared score."""
+    """A feature behind an alert: a sentence, and its share of the evidence."""
 
     detector: str
     feature: str

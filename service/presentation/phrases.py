@@ -26,8 +26,8 @@ _PHRASES = {
 def describe_feature(detector: str, feature: str, value: float, expected: float) -> str:
     """Describe a feature's value as in an alert; without a phrase, by the feature's name.
 
-    >>> describe_feature("leverage_jump", "leverage_over_habit", 0.5, 0.0)
-    'new orders have 50.0% more leverage than is usual for their accounts'
+    >>> describe_feature("leverage_jump", "leverage_over_habit_5s", 6.5, 0.0)
+    'new orders exceed the leverage of their accounts by 6.5 standard deviations over 5 s'
     >>> describe_feature("feed_integrity", "sequence_gap_events", 1200.0, 0.0)
     '1,200 events are missing (gap in the sequence numbers)'
     """

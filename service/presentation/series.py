@@ -25,12 +25,13 @@ COLUMNS = (
 )
 """The columns of a row.
 
-Depths are notional in the quote currency within 25 bps of the mid, ``usual_depth`` on both sides
-together. ``orders``, ``cancels`` and ``trades`` are numbers of events in the bar.
+Depths are notional in the quote currency within five typical spreads of the mid, ``usual_depth`` on
+both sides together. ``orders``, ``cancels`` and ``trades`` are numbers of events in the bar.
 ``leverage_excess_ratio`` is the excess of the leverage of new orders of the last 15 s over the
 baselines of their accounts (0.1: a tenth above, as the geometric mean weighted by notional).
 ``near_maximum_ratio`` is the share of new leveraged notional over the last minute that is near the
-venue's maximum. Scores are in standard deviations. A value that a bar does not have is NaN.
+venue's maximum. Scores are minus the decimal logarithm of a p-value. A value that a
+bar does not have is NaN.
 """
 
 STRESSED = 0.9

@@ -140,7 +140,8 @@ class LabelledSymbols:
         )
         yield gauge(
             "detector_score",
-            "A detector's score of the last bar, in standard deviations.",
+            "A detector's score of the last bar: minus the decimal logarithm of its p-value; "
+            "of activity, standard deviations.",
             {
                 (signal.symbol, name): reading.score
                 for signal in signals
@@ -188,7 +189,7 @@ def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
     )
     yield gauge(
         "symbol_depth_notional",
-        "Notional resting within 25 bps of the mid price, in the quote currency.",
+        "Notional resting within five typical spreads of the mid price, in the quote currency.",
         {
             (symbol, side): depth[NEAR_BAND]
             for symbol, book in books.items()
@@ -198,7 +199,8 @@ def _last_bars(bars: Sequence[Bar]) -> Iterator[Metric]:
     )
     yield gauge(
         "symbol_usual_depth_notional",
-        "Usual notional resting within 25 bps of the mid price, both sides, in the quote currency.",
+        "Usual notional resting within five typical spreads of the mid price, both sides, in the "
+        "quote currency.",
         single({bar.symbol: bar.usual_depth for bar in bars if bar.usual_depth > 0.0}),
         ["symbol"],
     )

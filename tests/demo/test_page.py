@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
+from detectors.catalogue import ALARMING
 from detectors.incidents.alerts import Alert, Evidence
 from detectors.market_data.events import Trade
 from detectors.scorer import Reading
@@ -20,7 +21,6 @@ from service.exchange.measures import Truth
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND
-DETECTORS = ("cancel_burst", "leverage_jump", "thin_book", "fading_book", "spoofing")
 STATUS = Status(
     "monitoring: no open incidents", 100, 10.0, 0, 0, "127.0.0.1:1", "http://x/", "/log"
 )
@@ -58,7 +58,7 @@ def alert(plan: Plan, seconds: float, symbol: str = "BTC-PERP", **changes: str) 
         ts_event=at(plan, seconds),
         score=9.0,
         p_value=1e-9,
-        evidence=[Evidence("thin_book", "shallow_25bps", 1.2, 0.1, 0.8)],
+        evidence=[Evidence("thin_book", "shallow_near", 1.2, 0.1, 0.8)],
         summary=f"{symbol}: depth is 3 times less than usual",
         runbook="docs/runbook.md#thin_book",
         **fields,
@@ -157,7 +157,7 @@ def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
     observations.alert(alert(plan, 1_000))
     observations.cascades.append(cascade(plan, 1_490))
     reading = Reading("scoring", {}, 3.0, 0.1)
-    observations.signal(Signal("BTC-PERP", at(plan, 1), 0.7, dict.fromkeys(DETECTORS, reading)))
+    observations.signal(Signal("BTC-PERP", at(plan, 1), 0.7, dict.fromkeys(ALARMING, reading)))
     observations.trade(
         Trade(
             ts_event=plan.end_ns,
@@ -188,7 +188,7 @@ def test_readings_are_the_highest_of_half_a_minute(plan: Plan, observations: Obs
     for second, stress in ((1, 0.9), (20, 0.2), (35, 0.3)):
         reading = Reading("scoring", {}, 10 * stress, 0.1, alarm=stress > 0.5)
         observations.signal(
-            Signal("BTC-PERP", at(plan, second), stress, dict.fromkeys(DETECTORS, reading))
+            Signal("BTC-PERP", at(plan, second), stress, dict.fromkeys(ALARMING, reading))
         )
         view = observations.symbols["BTC-PERP"]
         assert (view.stress_ratio, view.score("thin_book")) == (

@@ -63,7 +63,9 @@ def depths(events: list[Event | Truth], start: int, end: int) -> tuple[float, fl
             book.take(event.taker_order_id, event.quantity)
         elif isinstance(event, Reference) and book.mid is not None:
             seconds = (event.ts_event - START_NS) / SECOND
-            seen.append((seconds, book.bids.depth(book.mid)[1], book.asks.depth(book.mid)[1]))
+            seen.append(
+                (seconds, *(side.depth(book.mid, (25.0,))[0] for side in (book.bids, book.asks)))
+            )
     _, bids, asks = zip(*(row for row in seen if start <= row[0] < end), strict=True)
     return statistics.median(bids), statistics.median(asks)
 

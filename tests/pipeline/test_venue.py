@@ -24,7 +24,7 @@ PARAMETERS = Parameters(
 )
 HOUR = 3_600 * SECOND
 FOREVER = 10_000 * HOUR
-ENDS = BEGIN + 303 * SECOND + SECOND // 2
+ENDS = BEGIN + 302 * SECOND + SECOND // 2
 """Within a bar that prolongs the incident of the shock in AAA."""
 EVENTS = [event for event in market(seed=1, seconds=400) if event.ts_event < ENDS]
 LATER = market(seed=3, seconds=20)
@@ -122,11 +122,11 @@ def test_the_alerts_are_those_that_the_next_event_would_cause(waits):
 
 
 def test_the_last_bar_counts_before_the_end_although_nothing_closes_it():
-    open_bar = BEGIN + 303 * SECOND
+    open_bar = BEGIN + 302 * SECOND
     without = Market().feed([event for event in EVENTS if event.ts_event < open_bar])
     without.silence(HOUR)
     market = Market().feed(EVENTS).silence(HOUR)
-    assert market.alerts[-1].ends_at == BEGIN + 304 * SECOND + PARAMETERS.quiet_ns
+    assert market.alerts[-1].ends_at == BEGIN + 303 * SECOND + PARAMETERS.quiet_ns
     assert without.alerts[-1].ends_at < market.alerts[-1].ends_at
 
 
@@ -179,7 +179,7 @@ def test_the_kill_switch_is_armed_when_a_symbol_expires():
     market.feed([Status(ts_event=ENDS + SECOND, symbol="AAA", state="expired")])
     market.feed(moved([e for e in LATER if e.symbol == "BBB"], ENDS + 2 * SECOND - BEGIN))
     assert market.statuses == RESOLVED
-    assert market.alerts[-1].ends_at == BEGIN + 305 * SECOND
+    assert market.alerts[-1].ends_at == BEGIN + 304 * SECOND
     assert [switch.state for switch in market.switches] == ["tripped", "armed"]
 
 

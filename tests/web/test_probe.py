@@ -39,7 +39,7 @@ async def served(
         0,
         registry=CollectorRegistry(),
         health=lambda: Health(live=live, ready=False, checks={}),
-        web_config=load_web_config(str(file)),
+        web_config=load_web_config(str(file) if web_config else ""),
     )
 
 

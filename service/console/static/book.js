@@ -6,7 +6,7 @@ import { amount, h, price } from "./format.js";
 export function showBook(book) {
   $("book").replaceChildren(
     h("p", { class: "muted" }, book.mid === null ? "One side of the book is empty."
-      : `mid ${price(book.mid)}, spread ${book.spread_bps.toFixed(1)} bps, ${amount(book.orders)} orders; usual within 25 bps, both sides: ${amount(book.usual_depth)}`),
+      : `mid ${price(book.mid)}, spread ${book.spread_bps.toFixed(1)} bps, ${amount(book.orders)} orders; usual within 5 typical spreads, both sides: ${amount(book.usual_depth)}`),
     bands(book),
     ladder(book),
   );
@@ -28,7 +28,7 @@ function bands(book) {
   };
   return table([["bids", "number"], [], ["within"], [], ["asks"]], book.bands.map((band) => h("tr", {},
     h("td", { class: "number" }, amount(band.bid)), h("td", {}, side(band.bid, "bid")),
-    h("td", {}, `${band.bps} bps`),
+    h("td", {}, `${band.spreads} spreads`),
     h("td", {}, side(band.ask, "ask")), h("td", {}, amount(band.ask)))));
 }
 

@@ -46,7 +46,7 @@ export function meter(ratio) {
 
 const SHOWN_SHARE = 0.005; // smaller shares would round to 0 % and are left out
 
-// The features behind an incident, each with its share of the score.
+// The features behind an incident, each with its share of the evidence.
 export function causes(items) {
   const shown = items.filter(({ share }, index) => index === 0 || share >= SHOWN_SHARE);
   return h("ol", { class: "causes" }, ...shown.map((cause) => h(

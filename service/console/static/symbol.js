@@ -6,6 +6,8 @@ import { clock, foreign, h, label, percent, price, printable } from "./format.js
 import { draw } from "./plots.js";
 import { showWhy } from "./why.js";
 
+const RAISED = 0.9; // of the way to an alarm
+
 let drawing = false;
 
 export function showSymbol(detail, row, overview) {
@@ -66,8 +68,8 @@ function showDetectors(detectors) {
     "div", { class: "reading" },
     h("p", { class: "head" }, h("b", {}, label(detector.name)), h("span", { class: detector.alarm ? "warning" : "muted" }, printable(statusText(detector)))),
     h("ul", {}, ...detector.features.slice(0, 3).map(({ deviation, text }) => h(
-      "li", { class: deviation >= 3 ? "out" : null },
-      h("span", { class: "z" }, `${deviation >= 0 ? "+" : ""}${deviation.toFixed(1)} σ`),
+      "li", { class: deviation >= (detector.alarms ? RAISED : 3) ? "out" : null },
+      h("span", { class: "z" }, detector.alarms ? deviation.toFixed(2) : `${deviation >= 0 ? "+" : ""}${deviation.toFixed(1)} σ`),
       h("span", {}, printable(text)),
     ))),
   )));

@@ -24,7 +24,7 @@ function box(incident, now, overview) {
     h("h3", {}, h("span", { class: incident.severity }, `${glyph(incident.severity)} ${severityOf(incident)} `), printable(incident.summary)),
     h("p", { class: "muted" }, since(incident.starts_ms, overview) + critical + tripped),
     ...(now ? currentAlarms(now) : []),
-    h("p", {}, h("strong", {}, "Evidence"), h("span", { class: "muted" }, " with each feature's share of the score")),
+    h("p", {}, h("strong", {}, "Evidence"), h("span", { class: "muted" }, " with each feature's share")),
     causes(incident.causes),
     runbookLink(incident.runbook));
 }

@@ -6,7 +6,7 @@ const GAP_MS = 30_000; // a line has a gap where no bar closed for longer
 const PANELS = [
   { title: "price", lines: [["mid", "mid price"]] },
   {
-    title: "depth within 25 bps",
+    title: "depth within 5 typical spreads",
     lines: [["bid_depth", "bids"], ["ask_depth", "asks"], ["usual_side", "usual", "dot"]],
     least: 1,
   },
@@ -25,7 +25,7 @@ const PANELS = [
     least: 0.05,
   },
   { title: "stress, 1 = alarm", lines: [["stress_ratio", "stress"]], range: [0, 1.08], alarm: true },
-  { title: "scores, standard deviations", short: "scores, σ", lines: [], least: 5 },
+  { title: "scores, powers of ten", short: "scores", lines: [], least: 5 },
 ];
 
 // A colour of the theme.
