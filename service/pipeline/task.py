@@ -81,6 +81,7 @@ class PartitionTask:
         self.expired_retention_ns = expired_retention_ns
         self._book_limit = BookLimit(max_orders)
         self.tally = tally
+        self.aside = SetAside(self._set_aside if sets_aside else None)
         # The monitors of symbols that were set aside since the last step.
         self._failed: list[SymbolMonitor] = []
         # Ordered by the last bar with events, and within a bar by the first event.
