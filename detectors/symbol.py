@@ -242,6 +242,7 @@ class SymbolMonitor:
             opened=opened,
             closed=closed,
             usual_depth=baseline.usual,
+            typical_spread=self.windows.median_spread,
             smooth_log_depth=baseline.smooth,
             recent=self.windows.add(index, flow, open_bar.last_quantity, _spread(closed)),
             layered=layered,

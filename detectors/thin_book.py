@@ -13,8 +13,6 @@ from detectors.detector import Detector, Features, log_ratio
 from detectors.judging.robust_tails import Statistic
 from detectors.market_data.bar import WIDEST_SPREAD_BPS, Bar
 
-UNIT_BPS = 1.0
-
 SHALLOW = frozenset({"shallow_near", "shallow_15s"})
 """The features that rise as depth falls."""
 
@@ -28,9 +26,6 @@ twice."""
 
 SCALE = 0.1
 """The smallest scale of the tails: a tenth of the depth."""
-
-WIDEST = math.log(WIDEST_SPREAD_BPS / UNIT_BPS)
-"""The spread of a book with an empty side says nothing of how thin it is."""
 
 SHALLOW_TAIL = Statistic("plain", floor=HALF, unit=SCALE, cap=-math.log(MIN_DEPTH_RATIO))
 
@@ -49,11 +44,14 @@ def features(bar: Bar) -> Features | None:
     # A quote that moves from one price to the next leaves a gap. This gap is not a finding, so the
     # depth of a bar is the larger depth of its two ends.
     _, near, _ = map(max, opened.depth, closed.depth)
-    return {
+    x: Features = {
         "shallow_near": shallow(near, usual),
         "shallow_15s": -bar.smooth_log_depth[0],
-        "spread": log_ratio(min(opened.spread_bps, closed.spread_bps), UNIT_BPS),
     }
+    spread = min(opened.spread_bps, closed.spread_bps)
+    if spread < WIDEST_SPREAD_BPS:  # an empty side says nothing of how dear the next trade is
+        x["spread"] = log_ratio(spread, bar.typical_spread)
+    return x
 
 
 DETECTOR = Detector(
@@ -65,12 +63,12 @@ DETECTOR = Detector(
         "shallow_near": "depth within five typical spreads of the mid price is {times:.1f} times"
         " less than usual",
         "shallow_15s": "depth near the touch has been {times:.1f} times less than usual over 15 s",
-        "spread": "the spread is {level:.1f} bps (usually {usual:.1f} bps)",
+        "spread": "the spread is {times:.1f} times the typical one",
     },
     statistics={
         "shallow_near": SHALLOW_TAIL,
         "shallow_15s": SHALLOW_TAIL,
-        "spread": Statistic("plain", floor=HALF, unit=SCALE, cap=WIDEST),
+        "spread": Statistic("plain", floor=HALF, unit=SCALE),
     },
     logarithms=SHALLOW | {"spread"},
     turned=SHALLOW,

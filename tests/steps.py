@@ -23,6 +23,7 @@ def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.
         opened=None,
         closed=None,
         usual_depth=0.0,
+        typical_spread=0.0,
         smooth_log_depth=(0.0, 0.0, 0.0),
         recent=NOTHING,
         layered=0.0,

@@ -61,7 +61,8 @@ class Bar(Struct, frozen=True):
 
     ``spans`` has a Flow for each of SPANS_SECONDS, including this interval. ``opened`` and
     ``closed`` are None until the book has had both sides once. ``usual_depth`` is the baseline of
-    the notional near the touch on both sides; 0 while unknown. ``smooth_log_depth`` is
+    the notional near the touch on both sides; 0 while unknown. ``typical_spread`` is the median
+    spread in bps, or in ticks; 0 while unknown. ``smooth_log_depth`` is
     the logarithm of depth over usual depth, smoothed over DEPTH_SPANS_SECONDS. ``recent`` holds
     the sums over the last seconds. ``layered`` and ``spoofed`` are the largest sums of one account,
     see `detectors.market_data.large_orders`.
@@ -75,6 +76,7 @@ class Bar(Struct, frozen=True):
     opened: BookState | None
     closed: BookState | None
     usual_depth: float
+    typical_spread: float
     smooth_log_depth: tuple[float, float, float]
     recent: Recent
     layered: float
