@@ -34,7 +34,7 @@ def test_twenty_episodes_leave_the_threshold_where_it_was():
 
 
 def test_what_comes_every_five_minutes_is_usual_within_an_hour():
-    tail = taught(4 * 3_600)
+    tail = taught(3_600)
     assert tail.per_day(40.0) < BUDGET
     for second in range(3_600):
         tail.learn(40.0 if second % 300 == 0 else 0.5)
