@@ -26,8 +26,7 @@ SMALL = {
     "fuzz": ["RUNS=40", "FUZZ_ARGS=--folder {out}"],
     "screenshots": ["SCREENSHOTS_ARGS=--out {out} --picture {out}/picture/console.png"],
     "scorecard": [
-        "SCORECARD_ARGS=--recorded {recording} --one-episode --scenarios pulled_book --seeds 1"
-        " --out {out}"
+        "SCORECARD_ARGS=--recorded {recording} --one-episode --scenarios spoofing --out {out}"
     ],
     # The tests behind it are run with all others.
     "alerting": ["TEST_ARGS=--collect-only"],
