@@ -125,6 +125,11 @@ class Aligner:
         The largest number of events of a topic that may wait only for the disorder of that topic.
         Events above it are released without this wait. The limit serves topics whose event time
         stands still: no venue has this many events within ``max_disorder_ns``.
+
+    Attributes
+    ----------
+    on_time
+        The number of events that were fed and are not late.
     """
 
     def __init__(
@@ -133,6 +138,7 @@ class Aligner:
         self.max_disorder_ns = max_disorder_ns
         self.max_waiting = max_waiting
         self.watermark_ns = 0
+        self.on_time = 0
         # The event times that order the events fed last.
         self.fed_places: Times = np.empty(0, dtype=np.int64)
         self._streams = {name: _Stream() for name in streams}
@@ -181,7 +187,9 @@ class Aligner:
             places = np.array([place for place in new_places if place is not None], dtype=np.int64)
             times = np.array([event.ts_event for event in wanted], dtype=np.int64)
         merged: list[Event | Late] = list(wanted)
-        for i in np.flatnonzero(times < places).tolist():
+        late = np.flatnonzero(times < places).tolist()
+        self.on_time += len(merged) - len(late)
+        for i in late:
             merged[i] = _late(wanted[i], int(places[i]))
         if merged:
             stream_state.chunks.append(
@@ -222,6 +230,11 @@ class Aligner:
     def read(self, stream: str) -> int:
         """Return the offset of the next record of a topic to feed."""
         return self._streams[stream].read
+
+    @property
+    def records_read(self) -> int:
+        """The number of offsets that were read, over all topics."""
+        return sum(its.read for its in self._streams.values())
 
     def pending(self, stream: str) -> int:
         """Return the number of events of a topic that wait to be released."""

@@ -204,6 +204,19 @@ def _partitions(view: View) -> Iterator[Metric]:
         ["partition"],
         unit="seconds",
     )
+    tasks = {number: partition.task for number, partition in partitions.items()}
+    yield counter(
+        "partition_records",
+        "Offsets of a partition number that were read, in all its topics.",
+        single({number: task.aligner.records_read for number, task in tasks.items()}),
+        ["partition"],
+    )
+    yield counter(
+        "partition_on_time_events",
+        "Events of a partition number that were not late.",
+        single({number: task.aligner.on_time for number, task in tasks.items()}),
+        ["partition"],
+    )
     yield gauge("assigned_partitions", "Partition numbers owned and restored.", len(partitions))
     yield gauge(
         "unread_partitions",

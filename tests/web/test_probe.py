@@ -32,14 +32,15 @@ async def exit_code(port: int, *arguments: str, **variables: str) -> int:
 async def served(
     folder: Path, web_config: str, *, live: bool, host: str = "127.0.0.1"
 ) -> HttpServer:
-    file = folder / "web.yml"
-    file.write_text(web_config)
+    file = folder / "web.yml" if web_config else None
+    if file is not None:
+        file.write_text(web_config)
     return await start_http(
         host,
         0,
         registry=CollectorRegistry(),
         health=lambda: Health(live=live, ready=False, checks={}),
-        web_config=load_web_config(str(file) if web_config else ""),
+        web_config=load_web_config(str(file) if file is not None else ""),
     )
 
 
