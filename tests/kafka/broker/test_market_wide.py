@@ -11,7 +11,6 @@ from tests.kafka.broker.rig import REQUIRED, Event, Service, Venue, repeats, unt
 pytestmark = pytest.mark.kafka
 
 SETTINGS = {
-    "DETECTION__WARMUP_BARS": "60",
     "DETECTION__FALSE_ALARMS_PER_DAY": "5",
     "DETECTION__QUIET_SECONDS": "60",
     "TIME__IDLE_AFTER_MS": "60000",
@@ -21,10 +20,10 @@ SECOND = 1_000_000_000
 
 @pytest.fixture(scope="module")
 def left_market(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
-    """Four symbols that makers leave after 150 s."""
-    left = scenario("market_wide", start_seconds=150, length_seconds=60)
+    """Four symbols that makers leave after a quarter of an hour."""
+    left = scenario("market_wide", start_seconds=900, length_seconds=60)
     folder = tmp_path_factory.mktemp("left") / "recording"
-    return record(folder, left, 4, 300.0, 20.0, streams=REQUIRED, seed=5)
+    return record(folder, left, 4, 1_050.0, 40.0, streams=REQUIRED, seed=1)
 
 
 async def watching(*services: Service) -> Service:
@@ -41,7 +40,7 @@ async def test_one_incident_of_the_market_from_two_processes_survives_the_one_th
     kafka: str, tmp_path: Path, left_market: list[Event]
 ):
     begin = left_market[0].ts_event
-    first = [event for event in left_market if event.ts_event < begin + 175 * SECOND]
+    first = [event for event in left_market if event.ts_event < begin + 925 * SECOND]
     async with Venue(kafka, tmp_path, REQUIRED, **SETTINGS) as venue:
         services = [venue.start(), venue.start()]
         for service in services:
@@ -92,7 +91,7 @@ async def test_its_settings_change_while_the_service_runs(
     async with Venue(kafka, tmp_path, REQUIRED, **watched) as venue:
         service = venue.start()
         await watching(service)
-        await venue.produce([e for e in left_market if e.ts_event < begin + 175 * SECOND])
+        await venue.produce([e for e in left_market if e.ts_event < begin + 925 * SECOND])
 
         async def symbols() -> set[str]:
             return {alert["symbol"] for alert in await venue.alerts()}
