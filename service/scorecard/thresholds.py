@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from detectors.scorer import Scorer
 from service.pipeline.task import PartitionTask
 
 LARGEST = 1e9
@@ -20,20 +21,11 @@ def thresholds(task: PartitionTask) -> dict[str, dict[str, float]]:
     }
 
 
-def threshold_of(scorer: object) -> float | None:
-    """The least score at which a scorer raises an alarm; None if it cannot tell.
-
-    Only this function depends on how detectors judge: a scorer states its ``threshold``,
-    or has a ``calibration`` that judges a score.
-    """
-    stated = getattr(scorer, "threshold", None)
-    if isinstance(stated, int | float):
-        return float(stated)
-    calibration = getattr(scorer, "calibration", None)
-    judge = getattr(calibration, "judge", None)
-    if judge is None or getattr(scorer, "warming_up", False):
+def threshold_of(scorer: Scorer) -> float | None:
+    """The least score at which a scorer raises an alarm; None while it is warming up."""
+    if scorer.warming_up:
         return None
-    return _least(lambda score: bool(judge(score).alarm))
+    return _least(lambda score: scorer.calibration.judge(score).alarm)
 
 
 def _least(alarms: Callable[[float], bool]) -> float | None:

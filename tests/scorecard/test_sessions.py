@@ -3,15 +3,15 @@
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
+from random import Random
 
 import msgspec
 import pytest
 
+from detectors.catalogue import CATALOGUE
+from detectors.scorer import Scorer
 from service.errors import OperatorError
 from service.exchange.measures import Truth
-from service.exchange.recording import simulate_to_directory
-from service.exchange.scenarios.catalogue import scenario
 from service.pipeline.wire import Decoder
 from service.scorecard import sessions, sessions_report
 from service.scorecard.background import recorded_events
@@ -25,6 +25,7 @@ from service.scorecard.sessions import ALL, BETWEEN, DRAWN, KNOWN, UNTOUCHED, Ra
 from service.scorecard.statistics import poisson
 from service.scorecard.thresholds import threshold_of
 from service.scorecard.trial import Alarm, Outcome, watch, watch_events
+from tests.scorecard.calm import calm
 
 SECOND = 1_000_000_000
 BEGAN = 1_767_225_600 * SECOND
@@ -176,17 +177,15 @@ def test_the_drift_of_a_threshold_is_its_ratio_at_the_end():
     assert (row.symbol, row.detector, row.ratio) == ("A", "thin_book", 1.5)
 
 
-def test_a_threshold_is_stated_or_found_by_judging():
-    def calibration(threshold):
-        return SimpleNamespace(judge=lambda score: SimpleNamespace(alarm=score >= threshold))
-
-    assert threshold_of(SimpleNamespace(threshold=7)) == 7.0
-    found_by_judging = threshold_of(SimpleNamespace(calibration=calibration(17.25)))
-    assert found_by_judging == pytest.approx(17.25, rel=1e-5)
-    assert threshold_of(SimpleNamespace(calibration=calibration(0.5))) == pytest.approx(0.5)
-    assert threshold_of(SimpleNamespace(calibration=calibration(1e30))) is None
-    assert threshold_of(SimpleNamespace(calibration=calibration(1.0), warming_up=True)) is None
-    assert threshold_of(object()) is None
+def test_a_threshold_is_the_least_score_that_raises_an_alarm():
+    its = Scorer(CATALOGUE[0], budget_per_day=1.0, bar_seconds=1.0, warmup_bars=240)
+    assert threshold_of(its) is None  # it is warming up
+    noise = Random(1)
+    for _ in range(3_600):
+        its.calibration.learn(abs(noise.gauss(0.0, 1.0)))
+    threshold = threshold_of(its)
+    assert not its.calibration.judge(0.999 * threshold).alarm
+    assert its.calibration.judge(1.001 * threshold).alarm
 
 
 def card(runs):
@@ -228,16 +227,7 @@ def test_tables_without_rows_are_left_out():
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """Half an hour of one calm symbol."""
-    out = tmp_path_factory.mktemp("source")
-    simulate_to_directory(
-        out,
-        scenario=scenario("calm"),
-        seed=3,
-        symbols=1,
-        duration_seconds=2_000.0,
-        events_per_second=10.0,
-    )
-    return out
+    return calm(tmp_path_factory.mktemp("source"), seed=3, seconds=2_000.0)
 
 
 def test_events_in_memory_give_what_files_give(source):
