@@ -263,9 +263,7 @@ class Service:
             market_watched=self._market is not None and self._market.watching,
             unread=session.partition_counts.unread if session is not None else {},
             market_wide_symbols=self._market.symbols if self._market is not None else 0,
-            misplaced_symbols=len(session.watches.placement.misplaced)
-            if session is not None
-            else 0,
+            misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,
             stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
         )
         default = self._settings.detection.false_alarms_per_day

@@ -306,7 +306,7 @@ class Feed:
         """
         state = self.state
         bids, asks = book.bids.prices, book.asks.prices
-        crossed = book.crossed and not (trading.presumed_auction or trading.patient)
+        crossed = book.crossed and not (trading.presumed_auction or trading.undecided)
         empty = (not bids and flow.near_traded_bid > 0.0) or (
             not asks and flow.near_traded_ask > 0.0
         )

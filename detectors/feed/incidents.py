@@ -12,7 +12,15 @@ from msgspec import Struct, field
 
 from detectors.feed.checks import Finding
 from detectors.feed.partial_book import PARTIAL_BOOK
-from detectors.incidents.alerts import MAX_EVIDENCE, Alert, Evidence, Severity, firing, resolved
+from detectors.incidents.alerts import (
+    MAX_EVIDENCE,
+    Alert,
+    Evidence,
+    Severity,
+    ended,
+    firing,
+    resolved,
+)
 from detectors.incidents.kind import FEED_INTEGRITY
 from detectors.incidents.suppression import Window
 from detectors.market_data.events import LATEST_NS
@@ -253,10 +261,7 @@ class FeedIncidents:
         incidents = self.findings.incidents
         self.findings.open = self.findings.condition = None
         self.findings.standing.clear()
-        return [
-            resolved(its.alert, max(ts_event, its.alert.ts_event), f"{self._symbol}: {why}")
-            for its in incidents
-        ]
+        return [ended(its.alert, ts_event, why) for its in incidents]
 
     def _raise(
         self,

@@ -98,6 +98,14 @@ def resolved(fired: Alert, ends_at: int, summary: str) -> Alert:
     return replace(fired, status="resolved", ends_at=ends_at, ts_event=ends_at, summary=summary)
 
 
+def ended(fired: Alert, ts_event: int, why: str) -> Alert:
+    """Return the alert for an incident that ends at ``ts_event`` before its quiet time is over.
+
+    It ends at its last alert if that is later.
+    """
+    return resolved(fired, max(ts_event, fired.ts_event), f"{fired.symbol}: {why}")
+
+
 def distrusted(summary: str, inputs: Sequence[str]) -> str:
     """Return the summary of an alert, with the faults of its inputs.
 

@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from detectors.detector import Detector, phrase
-from detectors.incidents.alerts import MAX_EVIDENCE, Alert, Evidence, distrusted, firing, resolved
+from detectors.incidents.alerts import (
+    MAX_EVIDENCE,
+    Alert,
+    Evidence,
+    distrusted,
+    ended,
+    firing,
+    resolved,
+)
 from detectors.incidents.kind import DRIFT
 from detectors.market_data.events import LATEST_NS
 from detectors.scorer import Reading
@@ -81,8 +89,7 @@ class DriftIncidents:
         if incident is None:
             return []
         self.open = None
-        ends_at = max(ts_event, incident.alert.ts_event)
-        return [resolved(incident.alert, ends_at, f"{self.symbol}: {why}")]
+        return [ended(incident.alert, ts_event, why)]
 
     def _raise(
         self, detector: Detector, ts_event: int, reading: Reading, inputs: Sequence[str]

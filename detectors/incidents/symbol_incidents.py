@@ -15,6 +15,7 @@ from detectors.incidents.alerts import (
     Evidence,
     Severity,
     distrusted,
+    ended,
     firing,
     resolved,
 )
@@ -123,8 +124,7 @@ class Incidents:
         if incident is None:
             return []
         self.open = None
-        ends_at = max(ts_event, incident.alert.ts_event)
-        return [resolved(incident.alert, ends_at, f"{self.symbol}: {why}")]
+        return [ended(incident.alert, ts_event, why)]
 
     def _raise(
         self,

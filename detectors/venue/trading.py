@@ -59,7 +59,7 @@ class BarTrading(NamedTuple):
 
     ``paused``: the venue paused it. ``presumed_auction``: the book shows an auction that no status
     and no calendar reports. ``uncross``: a crossed book is the fault of the feed. ``reopened``: an
-    auction was presumed until the last bar. ``patient``: one side of a crossed book is stale, or an
+    auction was presumed until the last bar. ``undecided``: a crossed book has a stale side, or an
     auction begins.
     """
 
@@ -67,7 +67,7 @@ class BarTrading(NamedTuple):
     presumed_auction: bool = False
     uncross: bool = False
     reopened: bool = False
-    patient: bool = False
+    undecided: bool = False
 
 
 CONTINUOUS = BarTrading()
@@ -182,7 +182,7 @@ class Trading:
         state.crossed_bars += 1
         if not book.crossed_by_both_sides:
             if state.crossed_bars < PATIENCE_BARS:
-                return BarTrading(patient=True, reopened=presumed)
+                return BarTrading(undecided=True, reopened=presumed)
             state.crossed_bars = 1
             return BarTrading(uncross=True, reopened=presumed)
         if state.crossed_bars < AUCTION_BARS:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from detectors.incidents.alerts import Alert, resolved
+from detectors.incidents.alerts import Alert, ended
 from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.kind import of_market
 from detectors.symbol import SymbolMonitor
@@ -61,11 +61,7 @@ class Emission:
 
     def end(self, monitor: SymbolMonitor, ts_event: int, why: str, output: Output) -> None:
         """Resolve all incidents of a symbol that is no longer watched."""
-        ended = [
-            resolved(alert, max(ts_event, alert.ts_event), f"{monitor.symbol}: {why}")
-            for alert in monitor.open_alerts
-        ]
-        self._tell(ended, output)
+        self._tell([ended(alert, ts_event, why) for alert in monitor.open_alerts], output)
 
     def _tell(self, alerts: Sequence[Alert], output: Output) -> None:
         for alert in alerts:

@@ -167,9 +167,7 @@ class PartitionTask:
         output.set_aside, output.refused = self.aside.take()
         output.forgotten += output.set_aside
         for monitor in self._failed:
-            self.emission.end(
-                monitor, watermark_ns, "it is not watched: its detection failed", output
-            )
+            self.emission.end(monitor, watermark_ns, NOT_WATCHED, output)
         self._failed = []
         self.tally.refused += len(output.refused)
         return output
@@ -200,8 +198,10 @@ class PartitionTask:
         """
         output = Output()
         now_ns = self.aligner.watermark_ns + idle_ns
+        if idle_ns < self.parameters.quiet_ns:
+            return output
         ends = [self.monitors[symbol].resolves_ns for symbol in self.emission.with_incident]
-        if idle_ns < self.parameters.quiet_ns or min(ends, default=now_ns + 1) > now_ns:
+        if min(ends, default=now_ns + 1) > now_ns:
             return output
         before = self.aligner.position()
         if self._open_bars:

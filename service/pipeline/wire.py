@@ -274,8 +274,6 @@ def event_class(
             annotation = _Price if field.required else _Price | None
         if zero_cancels and field.name == "quantity":
             annotation = Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None
-            if not field.required:
-                annotation = annotation | None
         default = () if field.required else (field.default,)
         definitions.append((field.name, annotation, *default))
     subclass = msgspec.defstruct(

@@ -6,15 +6,12 @@ import msgspec
 from msgspec import Struct
 
 from detectors.catalogue import ALARMING
-from service.scorecard import sessions_report
+from service.scorecard import cells, sessions_report
 from service.scorecard.baselines import baseline_detectors
 from service.scorecard.budgets import Realised
 from service.scorecard.feeds import FeedFalse, FeedFound
 from service.scorecard.score import DRIFT, INCIDENTS, FalseAlarms, Found
 from service.scorecard.sessions import Sessions
-from service.scorecard.statistics import Interval
-
-UNDEFINED = "undefined"
 
 
 class Scorecard(Struct, frozen=True):
@@ -68,11 +65,11 @@ def _markets(card: Scorecard) -> list[str]:
     service_watchers, baselines = watchers(card)
     return [
         "## Recall, precision and delay\n",
-        _table(
+        cells.markdown_table(
             ["kind", "strength", "events/s", "episodes", "recall", "precision", "delay, median",
              "90 %", "first evidence", "of the cause"],
             (
-                _found_row(row, row.first_features, _percent(row.precision))
+                _found_row(row, row.first_features, cells.percent(row.precision))
                 for row in card.found
                 if row.watcher == INCIDENTS
             ),
@@ -80,7 +77,7 @@ def _markets(card: Scorecard) -> list[str]:
         "## Each detector\n",
         ("Precision is the share of incidents in these markets that report the episode. "
         "Detectors without an incident there are left out.\n"),
-        _table(
+        cells.markdown_table(
             ["kind", "strength", "events/s", "detector", "recall", "precision", "delay, median",
              "90 %"],
             (
@@ -90,7 +87,7 @@ def _markets(card: Scorecard) -> list[str]:
             ),
         ),
         "## Lead before a cascade\n",
-        _table(
+        cells.markdown_table(
             ["strength", "events/s", "cascades", "watcher", "warned before onset", "lead, median",
              "10 %"],
             (
@@ -119,7 +116,7 @@ def _budgets(card: Scorecard) -> list[str]:
             " an alarm back: without alarms on spontaneous events, and with them, as an operator"
             " would see.\n"
         ),
-        _table(
+        cells.markdown_table(
             ["budget", "events/s", "symbol-days", "false alarms", "per day", "all, per day"],
             map(_budget_row, card.realised),
         ),
@@ -133,7 +130,7 @@ def _feeds(card: Scorecard) -> list[str]:
         return []
     without_fault = (
         f"Without a feed fault, {false.incidents} incidents opened in {false.symbol_days:.2f}"
-        f" symbol-days: {_rate(false.per_symbol_day)} per symbol-day.\n"
+        f" symbol-days: {cells.rate(false.per_symbol_day)} per symbol-day.\n"
     )
     if not card.feeds:
         return ["## Feed integrity\n", without_fault]
@@ -144,14 +141,14 @@ def _feeds(card: Scorecard) -> list[str]:
             " cancels freeze. The last column is the share of market alerts during a fault that"
             f" report unreliable inputs. {without_fault}"
         ),
-        _table(
+        cells.markdown_table(
             ["kind", "strength", "events/s", "episodes", "recall", "delay, median", "90 %",
              "first check", "of the cause", "market alerts", "reporting it"],
             (
                 [
                     *_found_row(row, row.first_checks),
                     str(row.market_alerts),
-                    _percent(row.distrusted),
+                    cells.percent(row.distrusted),
                 ]
                 for row in card.feeds
             ),
@@ -165,10 +162,10 @@ def _detector_row(row: Found) -> list[str]:
         f"{row.strength:g}",
         f"{row.events_per_second:g}",
         row.watcher,
-        _percent(row.recall),
-        _percent(row.precision),
-        _seconds(row.delay_median_seconds),
-        _seconds(row.delay_p90_seconds),
+        cells.percent(row.recall),
+        cells.percent(row.precision),
+        cells.seconds(row.delay_median_seconds),
+        cells.seconds(row.delay_p90_seconds),
     ]
 
 
@@ -178,12 +175,12 @@ def _found_row(row: Found | FeedFound, first: Iterable[str], *precision: str) ->
         f"{row.strength:g}",
         f"{row.events_per_second:g}",
         str(row.episodes),
-        _percent(row.recall),
+        cells.percent(row.recall),
         *precision,
-        _seconds(row.delay_median_seconds),
-        _seconds(row.delay_p90_seconds),
+        cells.seconds(row.delay_median_seconds),
+        cells.seconds(row.delay_p90_seconds),
         next(iter(first), ""),
-        _percent(row.explained),
+        cells.percent(row.explained),
     ]
 
 
@@ -193,8 +190,8 @@ def _budget_row(row: Realised) -> list[str]:
         f"{row.events_per_second:g}",
         f"{row.symbol_days:.1f}",
         str(row.incidents),
-        _rate(row.false),
-        _rate(row.all_told),
+        cells.rate(row.false),
+        cells.rate(row.all_told),
     ]
 
 
@@ -204,9 +201,9 @@ def _lead_row(row: Found) -> list[str]:
         f"{row.events_per_second:g}",
         str(row.episodes),
         row.watcher,
-        _percent(row.warned_before_onset),
-        _seconds(row.lead_median_seconds),
-        _seconds(row.lead_p10_seconds),
+        cells.percent(row.warned_before_onset),
+        cells.seconds(row.lead_median_seconds),
+        cells.seconds(row.lead_p10_seconds),
     ]
 
 
@@ -217,9 +214,9 @@ def _comparison(found: Sequence[Found], names: list[str]) -> str:
     for form in forms:
         kind, strength, activity = form
         shares = [by_form[*form, name].recall for name in names]
-        values = [f"{s.value:.0%}" if s is not None else UNDEFINED for s in shares]
+        values = [f"{s.value:.0%}" if s is not None else cells.UNDEFINED for s in shares]
         rows.append([kind, f"{strength:g}", f"{activity:g}", *values])
-    return _table(["kind", "strength", "events/s", *names], rows)
+    return cells.markdown_table(["kind", "strength", "events/s", *names], rows)
 
 
 def _false_table(rows: Sequence[FalseAlarms], names: list[str]) -> str:
@@ -229,33 +226,13 @@ def _false_table(rows: Sequence[FalseAlarms], names: list[str]) -> str:
     for scenario, activity in forms:
         form_rows = [by_form[scenario, activity, name] for name in names]
         rate = form_rows[0].per_symbol_day
-        interval = f"{rate.low:.2f} to {rate.high:.2f}" if rate is not None else UNDEFINED
+        interval = f"{rate.low:.2f} to {rate.high:.2f}" if rate is not None else cells.UNDEFINED
         values = [
-            f"{r.per_symbol_day.value:.2f}" if r.per_symbol_day is not None else UNDEFINED
+            f"{r.per_symbol_day.value:.2f}" if r.per_symbol_day is not None else cells.UNDEFINED
             for r in form_rows
         ]
         days = f"{form_rows[0].symbol_days:.2f}"
         lines.append([scenario, f"{activity:g}", days, values[0], interval, *values[1:]])
-    return _table(["market", "events/s", "symbol-days", names[0], "interval", *names[1:]], lines)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _percent(share: Interval | None) -> str:
-    if share is None:
-        return UNDEFINED
-    return f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
-
-
-def _rate(rate: Interval | None) -> str:
-    if rate is None:
-        return UNDEFINED
-    return f"{rate.value:.2f} ({rate.low:.2f} to {rate.high:.2f})"
-
-
-def _seconds(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:.0f} s"
+    return cells.markdown_table(
+        ["market", "events/s", "symbol-days", names[0], "interval", *names[1:]], lines
+    )

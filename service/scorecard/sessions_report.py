@@ -5,11 +5,10 @@ from html import escape
 
 from msgspec import Struct
 
+from service.scorecard import cells
 from service.scorecard.score import INCIDENTS
 from service.scorecard.sessions import ALL, SessionFalse, SessionFound, Sessions
-from service.scorecard.statistics import Interval
 
-UNDEFINED = "undefined"
 NONE = "none"
 
 
@@ -54,9 +53,9 @@ def _found(sessions: Sessions) -> Table:
                 row.kind,
                 str(row.episodes),
                 str(row.found),
-                _percent(row.recall),
-                _seconds(row.delay_median_seconds),
-                _seconds(row.delay_p90_seconds),
+                cells.percent(row.recall),
+                cells.seconds(row.delay_median_seconds),
+                cells.seconds(row.delay_p90_seconds),
                 _counts(row.detectors),
             ]
             for row in sessions.found
@@ -86,7 +85,7 @@ def _false_row(row: SessionFalse) -> list[str]:
         row.part,
         f"{row.symbol_days:.2f}",
         str(row.incidents),
-        _rate(row.per_symbol_day),
+        cells.rate(row.per_symbol_day),
         _counts(row.detectors),
     ]
 
@@ -130,7 +129,7 @@ def _comparison(sessions: Sessions) -> Table:
         lines.append(
             [
                 f"false a symbol-day, {part}",
-                *(UNDEFINED if value is None else f"{value.value:.2f}" for value in values),
+                *(cells.UNDEFINED if value is None else f"{value.value:.2f}" for value in values),
             ]
         )
     return Table(
@@ -147,9 +146,7 @@ def _found_of(row: SessionFound) -> str:
 
 
 def _markdown(table: Table) -> str:
-    lines = ["| " + " | ".join(table.head) + " |", "|" + "---|" * len(table.head)]
-    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-    return "\n".join([f"## {table.title}\n", f"{table.note}\n", *lines, ""])
+    return f"## {table.title}\n\n{table.note}\n\n{cells.markdown_table(table.head, table.rows)}"
 
 
 def _html(table: Table) -> str:
@@ -167,19 +164,3 @@ def _cells(tag: str, cells: Sequence[str]) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or NONE
-
-
-def _percent(share: Interval | None) -> str:
-    if share is None:
-        return UNDEFINED
-    return f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
-
-
-def _rate(rate: Interval | None) -> str:
-    if rate is None:
-        return UNDEFINED
-    return f"{rate.value:.2f} ({rate.low:.2f} to {rate.high:.2f})"
-
-
-def _seconds(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:.0f} s"

@@ -1,6 +1,5 @@
 """Many episodes in one recorded session: consistent flow, near the real touch, and repeatable."""
 
-import json
 from collections import Counter
 from itertools import pairwise
 
@@ -10,8 +9,6 @@ import pytest
 from detectors.market_data.book import Book
 from detectors.market_data.events import Cancel, Order, Trade
 from service.errors import OperatorError
-from service.exchange.recording import simulate_to_directory
-from service.exchange.scenarios.catalogue import scenario
 from service.scorecard import mixed
 from service.scorecard.accounts import with_accounts
 from service.scorecard.background import SECOND, apply_event, recorded_events
@@ -19,6 +16,7 @@ from service.scorecard.injections import BY_AN_ACCOUNT
 from service.scorecard.live_book import LiveBook, ghosts
 from service.scorecard.mixed import MIXED_KINDS, background, load, mixed_session
 from service.scorecard.numbering import numbering, renumbered
+from tests.scorecard.calm import calm, without_accounts
 
 MAX_ORDERS = 1_000_000
 RECORDINGS = ("aapl-2012-06-21-open-hour", "aapl-2012-06-21-day-top", "goog-2012-06-21-day-10")
@@ -27,29 +25,13 @@ RECORDINGS = ("aapl-2012-06-21-open-hour", "aapl-2012-06-21-day-top", "goog-2012
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An hour of one calm symbol with accounts and leverages."""
-    out = tmp_path_factory.mktemp("whole")
-    simulate_to_directory(
-        out,
-        scenario=scenario("calm"),
-        seed=7,
-        symbols=1,
-        duration_seconds=3_600.0,
-        events_per_second=10.0,
-    )
-    return out
+    return calm(tmp_path_factory.mktemp("whole"), seed=7, seconds=3_600.0)
 
 
 @pytest.fixture(scope="module")
 def source(whole, tmp_path_factory):
     """The same hour without accounts and leverages, as public recordings are."""
-    bare = tmp_path_factory.mktemp("bare")
-    for stream in ("orders", "cancels", "trades"):
-        rows = [json.loads(line) for line in (whole / f"{stream}.ndjson").read_bytes().splitlines()]
-        for row in rows:
-            for name in ("account", "maker_account", "taker_account", "leverage"):
-                row.pop(name, None)
-        (bare / f"{stream}.ndjson").write_bytes(msgspec.json.Encoder().encode_lines(rows))
-    return bare
+    return without_accounts(whole, tmp_path_factory.mktemp("bare"))
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ import pytest
 from detectors.market_data.book import Book
 from detectors.market_data.events import Cancel, Order, Trade
 from service.errors import OperatorError
-from service.exchange.recording import read_truths, simulate_to_directory
-from service.exchange.scenarios.catalogue import scenario
+from service.exchange.recording import read_truths
 from service.replay.files import STREAM_NAMES, stream_path
 from service.scorecard import recorded, score
 from service.scorecard.background import SECOND, apply_event, recorded_events, survey
 from service.scorecard.injections import KINDS, LENGTH_SECONDS, Injection, inject
 from service.scorecard.matrix import first_seed
 from service.scorecard.trial import Alarm
+from tests.scorecard.calm import calm, without_accounts
 
 BY_AN_ACCOUNT = ("quote_stuffing", "layering", "spoofing")
 
@@ -26,18 +26,8 @@ BY_AN_ACCOUNT = ("quote_stuffing", "layering", "spoofing")
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """Twenty minutes of two calm symbols, without accounts, as public recordings are."""
-    whole = tmp_path_factory.mktemp("whole")
-    simulate_to_directory(
-        whole, scenario=scenario("calm"), seed=7, symbols=2, duration_seconds=1_200.0
-    )
-    bare = tmp_path_factory.mktemp("bare")
-    for stream in ("orders", "cancels", "trades"):
-        rows = [json.loads(line) for line in (whole / f"{stream}.ndjson").read_bytes().splitlines()]
-        for row in rows:
-            for name in ("account", "maker_account", "taker_account", "leverage"):
-                row.pop(name, None)
-        (bare / f"{stream}.ndjson").write_bytes(msgspec.json.Encoder().encode_lines(rows))
-    return bare
+    whole = calm(tmp_path_factory.mktemp("whole"), seed=7, symbols=2, seconds=1_200.0, rate=30.0)
+    return without_accounts(whole, tmp_path_factory.mktemp("bare"))
 
 
 @pytest.fixture(scope="module")

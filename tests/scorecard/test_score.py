@@ -12,6 +12,7 @@ from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import SCENARIOS, scenario
 from service.scorecard import score
 from service.scorecard.budgets import realised
+from service.scorecard.cells import UNDEFINED
 from service.scorecard.matrix import (
     FEEDS,
     MUST_ALARM,
@@ -21,7 +22,7 @@ from service.scorecard.matrix import (
     trials,
 )
 from service.scorecard.page import to_html
-from service.scorecard.report import UNDEFINED, Scorecard, to_markdown
+from service.scorecard.report import Scorecard, to_markdown
 from service.scorecard.trial import Alarm, Outcome, run
 
 SECOND = 1_000_000_000

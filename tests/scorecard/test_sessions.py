@@ -10,8 +10,6 @@ import pytest
 from detectors.catalogue import CATALOGUE
 from service.errors import OperatorError
 from service.exchange.measures import Truth
-from service.exchange.recording import simulate_to_directory
-from service.exchange.scenarios.catalogue import scenario
 from service.pipeline.wire import Decoder
 from service.scorecard import sessions, sessions_report
 from service.scorecard.background import recorded_events
@@ -24,6 +22,7 @@ from service.scorecard.score import INCIDENTS
 from service.scorecard.sessions import ALL, BETWEEN, DRAWN, KNOWN, UNTOUCHED, Ran, results
 from service.scorecard.statistics import poisson
 from service.scorecard.trial import Alarm, Outcome, watch, watch_events
+from tests.scorecard.calm import calm
 
 SECOND = 1_000_000_000
 BEGAN = 1_767_225_600 * SECOND
@@ -214,16 +213,7 @@ def test_tables_without_rows_are_left_out():
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """Half an hour of one calm symbol."""
-    out = tmp_path_factory.mktemp("source")
-    simulate_to_directory(
-        out,
-        scenario=scenario("calm"),
-        seed=3,
-        symbols=1,
-        duration_seconds=2_000.0,
-        events_per_second=10.0,
-    )
-    return out
+    return calm(tmp_path_factory.mktemp("source"), seed=3, seconds=2_000.0)
 
 
 def test_events_in_memory_give_what_files_give(source):
