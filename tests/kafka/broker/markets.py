@@ -31,11 +31,12 @@ def closing(symbol: str, ts_event: int, streams: Sequence[str]) -> list[Event]:
 def disturbed_market(directory: Path, seed: int = 7) -> list[Event]:
     """A market with few symbols and only the required streams, for the fault tests; its events.
 
-    Makers pull their quotes before and after the middle, so that each part has alerts.
+    Makers pull their quotes before, in and after the middle, so that each part has alerts.
     """
     pulled = scenario("cancel_burst", start_seconds=120, length_seconds=60, symbols=(0, 1))
-    later = scenario("cancel_burst", start_seconds=220, length_seconds=60, symbols=(2, 3, 4))
-    pulled = replace(pulled, episodes=pulled.episodes + later.episodes)
+    for start, symbols in ((170, (5, 6, 7)), (220, (2, 3, 4))):
+        later = scenario("cancel_burst", start_seconds=start, length_seconds=60, symbols=symbols)
+        pulled = replace(pulled, episodes=pulled.episodes + later.episodes)
     return record(directory, pulled, 8, 300.0, 6.0, streams=REQUIRED, seed=seed)
 
 
