@@ -146,11 +146,10 @@ class OpenBar:
             self._on_late,
         )
 
-    def begin(self, opened: BookState | None, usual: float, median_size: float) -> None:
+    def begin(self, opened: BookState | None, median_size: float) -> None:
         """Begin a bar.
 
-        ``opened`` is the current state of the book, ``usual`` its usual depth, ``median_size`` the
-        median quantity of orders.
+        ``opened`` is the current state of the book, ``median_size`` the median quantity of orders.
         """
         if self.quantities is not None:
             self.quantities.forget_ended()
@@ -158,7 +157,7 @@ class OpenBar:
         self.leveraged = []
         self.opened = opened
         self.last_quantity = 0.0
-        self.large.begin(median_size, usual)
+        self.large.begin(median_size)
         if opened is not None:
             self.progress.last_price = opened.mid
             if self._in_ticks:
@@ -192,7 +191,7 @@ class OpenBar:
             notional = quantity if self._in_ticks else price * quantity
             self.last_quantity = quantity
             if quantity >= self.large.least_quantity:
-                self.large.on_placed(order.account, is_buy, notional)
+                self.large.on_placed(order.account, is_buy, quantity)
             if self._near_low <= price <= self._near_high:
                 if is_buy:
                     flow.near_placed_bid += notional
@@ -255,7 +254,7 @@ class OpenBar:
             if age_ns < YOUNG_NS:
                 flow.young_cancels += 1.0
             if amount >= self.large.least_quantity:
-                self.large.on_withdrawn(account, order.is_buy, amount, notional, age_ns)
+                self.large.on_withdrawn(account, order.is_buy, amount, age_ns)
         if self._near_low <= price <= self._near_high:
             if order.is_buy:
                 flow.near_cancelled_bid += notional
@@ -325,9 +324,8 @@ class OpenBar:
             return
         if order.quantity < self.large.least_quantity:
             return
-        unit = 1.0 if self._in_ticks else order.price
         left = max(0.0, order.quantity - quantity)
-        self.large.on_filled(account, order.is_buy, order.quantity * unit, left * unit)
+        self.large.on_filled(account, order.is_buy, order.quantity, left)
 
     def _on_reference(self, reference: Reference) -> None:
         """Pass a reference to the feed checks; no detector uses references."""

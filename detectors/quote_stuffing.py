@@ -2,7 +2,8 @@
 
 Egginton, Van Ness and Van Ness (2016) describe it. The statistic counts the cancels of orders
 younger than 50 ms over a span of time. Such counts are overdispersed: they are compared with their
-own mean and variance over the last hour. A market that is only busy has more of them too, but it
+own mean and variance over the last hour. Over two seconds it sees a burst, over thirty a loop that
+goes on; the real bursts of a market are shorter. A market that is only busy has more of them too, but it
 also trades more: trades explain orders.
 """
 
@@ -10,7 +11,7 @@ from detectors.detector import Detector, Features
 from detectors.judging.robust_tails import Statistic
 from detectors.market_data.bar import Bar
 
-YOUNG = ("young_cancels_2s", "young_cancels_15s")
+YOUNG = ("young_cancels_2s", "young_cancels_30s")
 
 EXPLAINED = 3.0
 """Trades explain up to this many times the usual number of orders per trade."""
@@ -49,7 +50,10 @@ DETECTOR = Detector(
     headline="the book is stuffed with orders that are cancelled at once",
     phrases={
         "young_cancels_2s": _young + " over 2 s (usually {expected:.1f})",
-        "young_cancels_15s": _young + " over 15 s (usually {expected:.1f})",
+        "young_cancels_30s": _young + " over 30 s (usually {expected:.1f})",
     },
-    statistics=dict.fromkeys(YOUNG, Statistic("count", floor=TEN_CANCELS, unit=0.1)),
+    statistics={
+        "young_cancels_2s": Statistic("count", floor=TEN_CANCELS, unit=0.1),
+        "young_cancels_30s": Statistic("long_count", floor=TEN_CANCELS, unit=0.1),
+    },
 )

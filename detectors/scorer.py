@@ -7,13 +7,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.detector import Detector, Features
-from detectors.judging.controller import Controller, ControllerState
+from detectors.judging.controller import STEP, Controller, ControllerState
 from detectors.judging.robust_tails import Judgement, RobustTails, RobustTailsState
 from detectors.judging.surprise import Contribution
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
 
-OFTEN = 4.0
+OFTEN = 4.0 * STEP
 """The bar of a controller from which its test alarms often: at least four times in short order."""
 
 IMMATERIAL_PER_DAY = 24.0

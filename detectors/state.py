@@ -156,7 +156,7 @@ def revive(
     monitor.trading.state = state.trading
     bar = monitor.open_bar
     monitor.book.bands = bands_of(monitor.windows.median_spread)
-    bar.begin(state.opened, state.depth.usual, monitor.windows.median_size)
+    bar.begin(state.opened, monitor.windows.median_size)
     bar.progress = state.progress
     bar.flow = state.flow
     bar.leveraged = state.leveraged

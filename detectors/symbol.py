@@ -265,7 +265,7 @@ class SymbolMonitor:
             self.spans.clear()
             self.windows.clear()
         self.book.bands = bands_of(self.windows.median_spread)
-        open_bar.begin(closed, baseline.usual, self.windows.median_size)
+        open_bar.begin(closed, self.windows.median_size)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 

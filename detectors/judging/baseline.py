@@ -10,9 +10,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-Kind = Literal["plain", "net", "count"]
+Kind = Literal["plain", "net", "count", "long_count"]
 """What a statistic is. ``plain``: in units of its own noise already. ``net``: a difference of
-counts in units of its noise. ``count``: a count."""
+counts in units of its noise. ``count``: a count. ``long_count``: a count over so long a span that
+bursts add up in it."""
+
+SQUARED: frozenset[Kind] = frozenset({"net", "count"})
+"""The kinds whose deviation is nearly Gaussian. Their scores are squares."""
 
 SAMPLE_BARS = 10
 MOST_SAMPLES = 360
@@ -44,7 +48,8 @@ class Baseline:
     $m$, the deviation of $x$ is $d = x - m$. For a count, with the mean $m$ and the variance $v$ of
     the hour without its highest twentieth, it is $d = (x - m) / \sqrt{\max(v, m) + 1}$: counts are
     overdispersed (negative binomial: Anscombe, 1949). The score is $d |d| / 2$ for both: minus the
-    logarithm of the tail of a Gaussian.
+    logarithm of the tail of a Gaussian. The score of a long count is $d$: its tail is exponential,
+    because the number of bursts is.
 
     Examples
     --------
@@ -69,9 +74,9 @@ class Baseline:
         return (value - self.usual) / self.noise
 
     def score(self, value: float) -> float:
-        """Return the score of a value: its deviation, squared and halved unless it is plain."""
+        """Return the score of a value: its deviation, squared and halved for `SQUARED` kinds."""
         deviation = self.deviation(value)
-        return deviation if self.kind == "plain" else deviation * abs(deviation) / 2.0
+        return deviation * abs(deviation) / 2.0 if self.kind in SQUARED else deviation
 
     def learn(self, value: float) -> None:
         """Learn the value of a bar."""

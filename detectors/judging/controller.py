@@ -8,12 +8,13 @@ import math
 
 from msgspec import Struct
 
-STEP = 1.0
-"""By how much an alarm raises the bar: the next alarm must be ten times as rare."""
+STEP = 0.5
+"""By how much an alarm raises the bar: the next alarm must be three times as rare. It is small enough
+for twenty episodes in one day."""
 
-HIGHEST = 6.0
-"""The highest evidence that counts: a value that is a million times too rare can pass any bar below
-it."""
+HIGHEST = 4.0
+"""The highest evidence that counts: a value that is ten thousand times too rare passes any bar below
+it. This bounds the alarms that are not in the budget to nine."""
 
 
 class ControllerState(Struct):

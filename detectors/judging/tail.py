@@ -1,8 +1,8 @@
 """The tail of one statistic: how often chance alone gives a value as high.
 
 The highest value of each block of bars (a minute, at most) is kept, whether it raised an alarm or
-not. Above the 75 % quantile of these maxima the excess is exponential. Its scale is estimated with
-everything above the 95 % quantile censored: what occurs in fewer than one block in twenty cannot
+not. Above the 60 % quantile of these maxima the excess is exponential. Its scale is estimated with
+everything above the 92 % quantile censored: what occurs in fewer than one block in twelve cannot
 move the tail, so an alarm does not raise its own threshold. What is more frequent becomes ordinary
 after a few blocks, so a statistic that alarms all the time does not starve.
 """
@@ -23,8 +23,8 @@ LEAST_BLOCKS = 20
 MOST_BLOCKS = 480
 """The number of remembered maxima: eight hours."""
 
-TAIL_BEGINS = 0.75
-CENSORED = 0.95
+TAIL_BEGINS = 0.6
+CENSORED = 0.92
 """The quantiles of the maxima where the tail begins and where it is censored."""
 
 PRIOR_EXCESSES = 5.0

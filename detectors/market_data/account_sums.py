@@ -7,7 +7,7 @@ quotes balance. Where a venue states no accounts, all orders count as those of o
 import math
 from collections.abc import Iterable, Mapping
 
-MEMORY_SECONDS = 15.0
+MEMORY_SECONDS = 30.0
 
 MAX_ACCOUNTS = 64
 """The largest number of remembered accounts. Above it, only the half with the larger sums is
@@ -31,7 +31,7 @@ class AccountSums:
     >>> amounts = [("maker", 0.1), ("maker", -0.1), ("layer", -0.1), ("layer", -0.1)]
     >>> sums.learn(amounts, bars=1)
     0.2
-    >>> round(sums.learn([], bars=15), 3)
+    >>> round(sums.learn([], bars=30), 3)
     0.074
     """
 

@@ -1,21 +1,24 @@
 """Large orders by account: those that stay (layers), and those that vanish (spoofs).
 
-An order is large from five median sizes on: it is meant to be seen. A layer is placed on one side
-and not meant to trade: placements are summed, net of fills and of what is withdrawn at once, which
-is a quote on the move. A spoof is shown for a moment: withdrawals within three seconds are summed
-(the "intent to cancel before execution" of 7 U.S.C. 6c(a)(5)(C); in re Panther Energy Trading, CFTC
-docket 13-26, 2013).
+A layer is placed on one side and not meant to trade: placements of large orders are summed, net of
+fills and of what is withdrawn at once, which is a quote on the move. A spoof is shown for a moment:
+withdrawals of very large orders within three seconds are summed (the "intent to cancel before
+execution" of 7 U.S.C. 6c(a)(5)(C); in re Panther Energy Trading, CFTC docket 13-26, 2013).
+
+Orders are weighted by the logarithm of their size. Weighted by size, single orders decide: the
+largest of an hour hide every layer after them.
 """
 
 import math
 
 from detectors.market_data.account_sums import AccountSums, SignedAmount
 
-LARGE_SIZES = 5.0
-"""A large order has this many times the median size."""
+LARGE_SIZES = 3.0
+"""A large order has at least this many median sizes."""
 
-COUNTED_SHARE = 0.1
-"""The largest share of the usual depth that one order counts for: one large order is no layer."""
+VERY_LARGE_SIZES = 8.0
+"""An order with at least this many median sizes is meant to be seen. Fewer than one order in a
+hundred is, in the recordings that we know."""
 
 MOVED_NS = 100_000_000
 """An order withdrawn within this time was a quote on the move, not a layer."""
@@ -47,43 +50,37 @@ class LargeOrders:
         The amounts since the last bar.
     """
 
-    __slots__ = ("_median_size", "_share", "layers", "least_quantity", "placed", "shown", "spoofs")
+    __slots__ = ("_median_size", "layers", "least_quantity", "placed", "shown", "spoofs")
 
     def __init__(self, bar_seconds: float) -> None:
         self.layers = AccountSums(bar_seconds)
         self.spoofs = AccountSums(bar_seconds)
         self.placed: list[SignedAmount] = []
         self.shown: list[SignedAmount] = []
-        self.begin(0.0, 0.0)
+        self.begin(0.0)
 
-    def begin(self, median_size: float, usual_depth: float) -> None:
-        """Begin a bar.
-
-        ``median_size`` is the median quantity of orders, ``usual_depth`` the usual notional near
-        the touch; 0 while they are unknown.
-        """
+    def begin(self, median_size: float) -> None:
+        """Begin a bar; ``median_size`` is the median quantity of orders, 0 while it is unknown."""
         self._median_size = median_size
-        self._share = 1.0 / usual_depth if usual_depth > 0.0 else 0.0
         self.least_quantity = LARGE_SIZES * median_size if median_size > 0.0 else math.inf
 
-    def on_placed(self, account: str | None, is_buy: bool, notional: float) -> None:
+    def on_placed(self, account: str | None, is_buy: bool, quantity: float) -> None:
         """Note a large order."""
-        self._note(self.placed, self.layers, account, is_buy, self._counted(notional))
+        self._note(self.placed, self.layers, account, is_buy, self._weight(quantity))
 
-    def on_withdrawn(
-        self, account: str | None, is_buy: bool, quantity: float, notional: float, age_ns: int
-    ) -> None:
+    def on_withdrawn(self, account: str | None, is_buy: bool, quantity: float, age_ns: int) -> None:
         """Note the withdrawal of a large order that was at most `SHOWN_NS` old."""
         if age_ns < MOVED_NS:
-            self._note(self.placed, self.layers, account, is_buy, -self._counted(notional))
-        log_size = math.log(quantity / self._median_size)
-        self._note(self.shown, self.spoofs, account, is_buy, log_size)
+            self._note(self.placed, self.layers, account, is_buy, -self._weight(quantity))
+        excess = math.log(quantity / (VERY_LARGE_SIZES * self._median_size))
+        if excess > 0.0:
+            self._note(self.shown, self.spoofs, account, is_buy, excess)
 
     def on_filled(self, account: str, is_buy: bool, before: float, after: float) -> None:
-        """Note a fill that reduced the notional of an order: it was meant to trade."""
-        counted = self._counted(before) - self._counted(after)
-        if counted > 0.0:
-            self._note(self.placed, self.layers, account, is_buy, -counted)
+        """Note a fill that reduced the quantity of an order: it was meant to trade."""
+        filled = self._weight(before) - self._weight(after)
+        if filled > 0.0:
+            self._note(self.placed, self.layers, account, is_buy, -filled)
 
     def close_bar(self, bars: int) -> tuple[float, float]:
         """Let ``bars`` intervals pass; return the largest layers and spoofs of one account."""
@@ -92,8 +89,11 @@ class LargeOrders:
         self.placed, self.shown = [], []
         return layered, spoofed
 
-    def _counted(self, notional: float) -> float:
-        return min(COUNTED_SHARE, notional * self._share)
+    def _weight(self, quantity: float) -> float:
+        """Return what an order counts for in the layers; 0 if it is not large."""
+        if quantity < self.least_quantity:
+            return 0.0
+        return math.log(quantity / self._median_size)
 
     def _note(
         self,

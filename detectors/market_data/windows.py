@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from detectors.market_data.flow import Flow
 
 NET_SECONDS = (3, 20, 60)
-YOUNG_SECONDS = (2, 15)
+YOUNG_SECONDS = (2, 30)
 LEVERAGE_SECONDS = (5, 45)
 
 LONGEST_SECONDS = 60

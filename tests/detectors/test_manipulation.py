@@ -12,7 +12,7 @@ from detectors.symbol import SymbolMonitor
 
 BEGIN = 1_767_225_600_000_000_000
 SECOND = 1_000_000_000
-LARGE = 20.0  # ten times the median size, a tenth of the depth
+LARGE = 32.0  # sixteen times the median size
 
 
 class Market:
@@ -81,7 +81,7 @@ def test_large_orders_that_stay_on_one_side_are_layers():
     for number in range(4):
         market.place(f"a{number}", "sell", 100.02, LARGE)
     market.bar()
-    assert market.layered == pytest.approx(4 * 0.1, rel=0.05)
+    assert market.layered == pytest.approx(4 * math.log(16.0))
     assert market.spoofed == 0.0
 
 
@@ -97,12 +97,13 @@ def test_a_quote_that_is_moved_all_the_time_has_no_layers():
 
 def test_an_order_that_is_filled_in_many_trades_is_taken_off():
     market = Market()
-    market.place("a", "sell", 100.01, 100.0)  # counts for a tenth, as any order that large
+    market.place("a", "sell", 100.01, 100.0)
     market.bar()
+    whole = market.layered
     for _ in range(10):
         market.fill("a", 100.01, 10.0, "buy")
     market.bar()
-    assert market.layered < 0.05
+    assert market.layered < 0.05 * whole
 
 
 def test_large_orders_withdrawn_within_three_seconds_are_spoofs_whoever_placed_them():
@@ -112,12 +113,12 @@ def test_large_orders_withdrawn_within_three_seconds_are_spoofs_whoever_placed_t
         market.now += SECOND // 5
         market.cancel(f"a{number}", account=None)
     market.bar()
-    assert market.spoofed == pytest.approx(3 * math.log(10.0))
+    assert market.spoofed == pytest.approx(3 * math.log(2.0))
 
 
 @pytest.mark.parametrize(
     ("quantity", "lived_ns"),
-    [pytest.param(4.0, SECOND // 2, id="small"), pytest.param(LARGE, 4 * SECOND, id="stayed")],
+    [pytest.param(14.0, SECOND // 2, id="small"), pytest.param(LARGE, 4 * SECOND, id="stayed")],
 )
 def test_what_is_small_or_stays_is_no_spoof(quantity, lived_ns):
     market = Market()

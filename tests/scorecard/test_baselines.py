@@ -43,7 +43,7 @@ def test_the_prototype_has_no_other_statistics_than_the_detectors(signals):
     ours = {name: its for detector in CATALOGUE for name, its in detector.statistics.items()}
     assert {name: ours[name] for name in PROTOTYPE} == PROTOTYPE
     given = {name for signal in signals for name in signal.detectors["prototype"].features}
-    assert given >= {"net_withdrawal_60s", "young_cancels_2s", "large_withdrawn_15s"}
+    assert given >= {"net_withdrawal_60s", "young_cancels_2s", "large_withdrawn_30s"}
     assert given <= PROTOTYPE.keys()
 
 
