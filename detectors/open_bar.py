@@ -25,7 +25,7 @@ from detectors.market_data.events import (
     Trade,
 )
 from detectors.market_data.flow import Flow
-from detectors.market_data.large_orders import NOBODY, SHOWN_NS, LargeOrders
+from detectors.market_data.large_orders import SHOWN_NS, LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines, LeveragedOrder
 from detectors.market_data.quantities import Quantities, QuantityMeaning
 from detectors.venue.trading import Trading
@@ -273,9 +273,9 @@ class OpenBar:
                 flow.near_traded_ask += notional
             else:
                 flow.near_traded_bid += notional
-        account = trade.maker_account or NOBODY
+        account = trade.maker_account
         maker = trade.maker_order_id
-        if maker is not None and self.large.layers.tracks(account):
+        if account is not None and maker is not None and self.large.layers.tracks(account):
             self._on_fill(account, book.orders.get(maker), trade.quantity)
         self.progress.last_price = price
         if maker is not None and not self._fill(maker, trade):
@@ -313,8 +313,8 @@ class OpenBar:
         if ended > 0.0:
             # The trade was counted as one of an unreported order.
             self._feed.partial_book.open_unknown -= 1
-            account = order.account or NOBODY
-            if self.large.layers.tracks(account):
+            account = order.account
+            if account is not None and self.large.layers.tracks(account):
                 self._on_fill(account, self._book.orders[order.order_id], ended)
             self._book.take(order.order_id, ended)
 

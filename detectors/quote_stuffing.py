@@ -3,8 +3,8 @@
 Egginton, Van Ness and Van Ness (2016) describe it. The statistic counts the cancels of orders
 younger than 50 ms over a span of time. Such counts are overdispersed: they are compared with their
 own mean and variance over the last hour. Over two seconds it sees a burst, over thirty a loop that
-goes on; the real bursts of a market are shorter. A market that is only busy has more of them too, but it
-also trades more: trades explain orders.
+goes on; the real bursts of a market are shorter. A market that is only busy has more of them too,
+but it also trades more: trades explain orders.
 """
 
 from detectors.detector import Detector, Features

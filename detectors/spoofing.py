@@ -20,8 +20,8 @@ SCALE = 0.5
 
 
 def features(bar: Bar) -> Features | None:
-    """Return the statistic of one bar; None until the book has had both sides."""
-    if bar.opened is None:
+    """Return the statistic of one bar; None without accounts, or before the book has both sides."""
+    if bar.opened is None or bar.spoofed is None:
         return None
     return {"large_withdrawn_30s": bar.spoofed}
 

@@ -63,6 +63,7 @@ class SymbolState(Struct):
     last_quantity: float
     placed: list[SignedAmount]
     shown: list[SignedAmount]
+    states_accounts: bool
     layers: dict[str, float]
     spoofs: dict[str, float]
     opened: BookState | None
@@ -103,6 +104,7 @@ def capture(
         last_quantity=bar.last_quantity,
         placed=monitor.large.placed,
         shown=monitor.large.shown,
+        states_accounts=monitor.large.states_accounts,
         layers=monitor.large.layers.sums,
         spoofs=monitor.large.spoofs.sums,
         opened=bar.opened,
@@ -162,6 +164,7 @@ def revive(
     bar.leveraged = state.leveraged
     bar.last_quantity = state.last_quantity
     monitor.large.placed, monitor.large.shown = state.placed, state.shown
+    monitor.large.states_accounts = state.states_accounts
     monitor.large.layers.sums, monitor.large.spoofs.sums = state.layers, state.spoofs
     bar.early = state.early
     if bar.quantities is not None:

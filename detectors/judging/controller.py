@@ -9,12 +9,12 @@ import math
 from msgspec import Struct
 
 STEP = 0.5
-"""By how much an alarm raises the bar: the next alarm must be three times as rare. It is small enough
-for twenty episodes in one day."""
+"""By how much an alarm raises the bar: the next alarm must be three times as rare. It is small
+enough for many episodes in one day."""
 
 HIGHEST = 4.0
-"""The highest evidence that counts: a value that is ten thousand times too rare passes any bar below
-it. This bounds the alarms that are not in the budget to nine."""
+"""The highest evidence that counts: a value that is ten thousand times too rare passes any bar
+below it. This bounds the alarms that are not in the budget to nine."""
 
 
 class ControllerState(Struct):

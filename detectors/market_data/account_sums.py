@@ -1,7 +1,7 @@
 """Signed sums by account that fade with time: who leans on one side of the book.
 
 A layer is not visible in sums over all accounts, but it is visible per account: a market maker's
-quotes balance. Where a venue states no accounts, all orders count as those of one.
+quotes balance.
 """
 
 import math

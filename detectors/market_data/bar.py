@@ -65,7 +65,7 @@ class Bar(Struct, frozen=True):
     spread in bps, or in ticks; 0 while unknown. ``smooth_log_depth`` is
     the logarithm of depth over usual depth, smoothed over DEPTH_SPANS_SECONDS. ``recent`` holds
     the sums over the last seconds. ``layered`` and ``spoofed`` are the largest sums of one account,
-    see `detectors.market_data.large_orders`.
+    see `detectors.market_data.large_orders`; None where no order states one.
     """
 
     symbol: str
@@ -79,8 +79,8 @@ class Bar(Struct, frozen=True):
     typical_spread: float
     smooth_log_depth: tuple[float, float, float]
     recent: Recent
-    layered: float
-    spoofed: float
+    layered: float | None
+    spoofed: float | None
 
 
 class Spans:

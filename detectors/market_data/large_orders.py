@@ -30,9 +30,6 @@ less than two seconds fleeting)."""
 MOST_AT_ONCE = 4_096
 """The number of amounts that wait for the close of the bar. A full list is summed at once."""
 
-NOBODY = ""
-"""The account of all orders that state none."""
-
 
 class LargeOrders:
     """The large orders of one symbol.
@@ -48,15 +45,27 @@ class LargeOrders:
         The smallest quantity of a large order; infinite while the median size is unknown.
     placed, shown
         The amounts since the last bar.
+    states_accounts
+        Whether a large order has stated its account. Orders that state none are left out: the sum
+        of all traders says nothing of one of them.
     """
 
-    __slots__ = ("_median_size", "layers", "least_quantity", "placed", "shown", "spoofs")
+    __slots__ = (
+        "_median_size",
+        "layers",
+        "least_quantity",
+        "placed",
+        "shown",
+        "spoofs",
+        "states_accounts",
+    )
 
     def __init__(self, bar_seconds: float) -> None:
         self.layers = AccountSums(bar_seconds)
         self.spoofs = AccountSums(bar_seconds)
         self.placed: list[SignedAmount] = []
         self.shown: list[SignedAmount] = []
+        self.states_accounts = False
         self.begin(0.0)
 
     def begin(self, median_size: float) -> None:
@@ -82,12 +91,15 @@ class LargeOrders:
         if filled > 0.0:
             self._note(self.placed, self.layers, account, is_buy, -filled)
 
-    def close_bar(self, bars: int) -> tuple[float, float]:
-        """Let ``bars`` intervals pass; return the largest layers and spoofs of one account."""
+    def close_bar(self, bars: int) -> tuple[float, float] | tuple[None, None]:
+        """Let ``bars`` intervals pass; return the largest layers and spoofs of one account.
+
+        None if no large order has stated an account.
+        """
         layered = self.layers.learn(self.placed, bars)
         spoofed = self.spoofs.learn(self.shown, bars)
         self.placed, self.shown = [], []
-        return layered, spoofed
+        return (layered, spoofed) if self.states_accounts else (None, None)
 
     def _weight(self, quantity: float) -> float:
         """Return what an order counts for in the layers; 0 if it is not large."""
@@ -103,7 +115,10 @@ class LargeOrders:
         is_buy: bool,
         amount: float,
     ) -> None:
-        amounts.append((account or NOBODY, amount if is_buy else -amount))
+        if account is None:
+            return
+        self.states_accounts = True
+        amounts.append((account, amount if is_buy else -amount))
         if len(amounts) >= MOST_AT_ONCE:
             sums.learn(amounts, bars=0)  # the bar has not passed
             amounts.clear()

@@ -106,14 +106,15 @@ def test_an_order_that_is_filled_in_many_trades_is_taken_off():
     assert market.layered < 0.05 * whole
 
 
-def test_large_orders_withdrawn_within_three_seconds_are_spoofs_whoever_placed_them():
+@pytest.mark.parametrize(("account", "spoofed"), [("acc", 3 * math.log(2.0)), (None, None)])
+def test_large_orders_of_an_account_withdrawn_within_three_seconds_are_spoofs(account, spoofed):
     market = Market()
     for number in range(3):
-        market.place(f"a{number}", "sell", 100.02, LARGE, account=None)
+        market.place(f"a{number}", "sell", 100.02, LARGE, account=account)
         market.now += SECOND // 5
-        market.cancel(f"a{number}", account=None)
+        market.cancel(f"a{number}", account=account)
     market.bar()
-    assert market.spoofed == pytest.approx(3 * math.log(2.0))
+    assert market.spoofed == (spoofed if spoofed is None else pytest.approx(spoofed))
 
 
 @pytest.mark.parametrize(
