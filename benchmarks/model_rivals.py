@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from river import anomaly
 
 from detectors.detector import Detector
-from detectors.judging.robust_tails import RobustTails
+from detectors.judging.robust_tails import FIRST, RobustTails
 from detectors.judging.surprise import Surprise
-from detectors.judging.tail import LEAST_BLOCKS, Tail
+from detectors.judging.tail import LEAST_BLOCKS, Tails
 from detectors.symbol import LULL_NS, SETTLING_BARS
 
 Features = dict[str, float]
@@ -84,20 +84,23 @@ class OneTail:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.tail = Tail(UNIT, (WARMUP_BARS - BASELINE_BARS) // LEAST_BLOCKS)
+        self.tail = Tails([UNIT], (WARMUP_BARS - BASELINE_BARS) // LEAST_BLOCKS)
+        self.tail.resize(1)
         self.bars = 0
 
     def score_one(self, x: Features) -> float:
         """Minus the decimal logarithm of how many times a day the score is as high."""
-        if self.tail.warming_up:
+        if self.tail.warming_up(0, slice(None)):
             return NEVER
-        return -math.log10(max(self.tail.per_day(self.model.score_one(x)), 1e-300))
+        score = np.array([[self.model.score_one(x)]])
+        return -math.log10(max(float(self.tail.per_day_many(FIRST, score)[0, 0]), 1e-300))
 
     def learn_one(self, x: Features) -> None:
         """Learn the score in the tail, then the statistics in the model."""
         self.bars += 1
         if self.bars > BASELINE_BARS:
-            self.tail.learn(self.model.score_one(x))
+            score = np.array([[self.model.score_one(x)]])
+            self.tail.learn_many(FIRST, score, np.array([[True]]))
         self.model.learn_one(x)
 
 

@@ -16,13 +16,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from detectors.incidents.symbol_incidents import Incidents
-from detectors.judging.robust_tails import RobustTails
-from detectors.judging.tail import Tail
+from detectors.judging.tail import Tails
 from detectors.market_data.bar import Spans
 from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.market_data.windows import Windows
-from detectors.scorer import Scorer
+from detectors.scorer import Scorers
 from detectors.symbol import SymbolMonitor
 from service.kafka.clients import Clients, consumer_options, producer_options
 from service.kafka.cluster.connection import client_options
@@ -41,15 +40,16 @@ TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
     "align": ((Aligner, "feed"), (Aligner, "release")),
     "book": ((PartitionTask, "advance"),),
     "bars": (
-        (SymbolMonitor, "close_bar"),
+        (SymbolMonitor, "end_bar"),
+        (SymbolMonitor, "conclude"),
         (Spans, "add"),
         (Windows, "add"),
         (LeverageBaselines, "learn"),
         (LargeOrders, "close_bar"),
     ),
-    "features": ((Scorer, "step"),),
-    "model": ((RobustTails, "judge_one"), (RobustTails, "learn_one")),
-    "tail": ((Tail, "learn"),),
+    "features": ((Scorers, "measure"), (Scorers, "readings")),
+    "model": ((Scorers, "step_many"),),
+    "tail": ((Tails, "learn_many"),),
     "incidents": ((Incidents, "step"), (Incidents, "resolve")),
     "publish": ((Publisher, "publish"),),
     "snapshot": ((Session, "_save"), (Session, "_commit")),

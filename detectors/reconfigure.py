@@ -7,7 +7,7 @@ the baselines and tails behind them, and alert ids do not depend on them.
 from msgspec.structs import replace
 
 from detectors.incidents.suppressor import Suppressor
-from detectors.parameters import Parameters, effective_tests
+from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
 
 
@@ -52,8 +52,6 @@ def reconfigure(monitor: SymbolMonitor, parameters: Parameters) -> None:
     monitor.suppressor = Suppressor(
         monitor.symbol, new.suppression, monitor.detectors, monitor.counts.suppressed_alarms
     )
-    budget_per_day = new.false_alarms_per_day / effective_tests(monitor.detectors)
-    for scorer in monitor.scorers:
-        scorer.budget_per_day = budget_per_day
+    monitor.scoring.budgets[monitor.row] = new.false_alarms_per_day / monitor.scoring.tests
     monitor.trading.reconfigure(new.calendar)
     monitor.feed.reconfigure(monitor.symbol, new.feed, new.suppression)

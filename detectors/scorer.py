@@ -1,15 +1,25 @@
-"""Run one detector on one symbol: features, statistics, their judgement and warm-up."""
+"""Run the detectors of all symbols of a partition: statistics, their judgement and warm-up."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.detector import Detector, Features
-from detectors.judging.controller import STEP, Controller, ControllerState
-from detectors.judging.robust_tails import Judgement, RobustTails, RobustTailsState
+from detectors.judging.controller import STEP, Controllers, ControllerState
+from detectors.judging.robust_tails import (
+    Judgement,
+    Judgements,
+    RobustTails,
+    RobustTailsState,
+    Statistic,
+    listed,
+)
 from detectors.judging.surprise import Contribution
+from detectors.judging.table import Flags, Floats, Rows, enlarged
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
 
@@ -50,7 +60,7 @@ class Reading(Struct, frozen=True):
 
 
 class ScorerState(Struct):
-    """The learned state of a scorer; part of a snapshot."""
+    """The learned state of one detector of a symbol; part of a snapshot."""
 
     model: RobustTailsState
     controllers: dict[str, ControllerState]
@@ -65,125 +75,263 @@ def too_sparse(reading: Reading) -> Reading:
     return replace(reading, status="too_sparse") if reading.status == "warming_up" else reading
 
 
-class Scorer:
-    """A detector whose statistics are judged one by one.
+class Measured(NamedTuple):
+    """The detectors' features of one bar of one symbol, None for a detector without its inputs.
+
+    ``values`` holds the statistics of all detectors in the order of the columns, NaN where there is
+    none. ``explained`` says for each detector whether the market's activity explains them.
+    """
+
+    features: list[Features | None]
+    values: list[float]
+    explained: list[bool]
+
+
+class Scored(NamedTuple):
+    """The judgements of one bar of several symbols.
+
+    ``p_values`` has a row for each symbol and a column for each detector; None while the detector
+    cannot be judged. ``alarms`` and ``often`` say for each statistic whether it alarms, and whether
+    this alarm is one of many in short order; None if there is no alarm at all.
+    """
+
+    judgements: Judgements
+    p_values: list[list[float | None]]
+    alarms: Flags | None
+    often: Flags | None
+
+
+class Verdict(NamedTuple):
+    """The judgement of a bar: its place among the bars that were judged at once."""
+
+    scored: Scored
+    place: int
+
+
+class Scorers:
+    """The alarming detectors of the symbols of a partition, a row for each symbol.
 
     Parameters
     ----------
-    detector
-        The detector.
-    budget_per_day
-        The false alarms a day that each statistic may raise.
+    detectors
+        The detectors; those that raise no alarms are left out.
     tests
-        The effective number of statistics of the symbol.
+        The effective number of statistics of a symbol.
     bar_seconds
         The length of a bar.
     warmup_bars
         The number of bars that are learned before the first is judged.
     quiet_bars
         The number of bars without an alarm that ends a run of alarms of a statistic.
-    """
 
-    __slots__ = ("bar_seconds", "budget_per_day", "controllers", "detector", "model", "tests")
+    Attributes
+    ----------
+    detectors
+        The detectors that are judged.
+    columns
+        For each detector, the column of each statistic.
+    budgets
+        The false alarms a day that each statistic may raise, by row.
+    """
 
     def __init__(
         self,
-        detector: Detector,
+        detectors: Sequence[Detector],
         *,
-        budget_per_day: float,
         tests: float,
         bar_seconds: float,
         warmup_bars: int,
         quiet_bars: int,
     ) -> None:
-        self.detector = detector
-        self.budget_per_day = budget_per_day
+        self.detectors = tuple(detector for detector in detectors if detector.alarms)
         self.tests = tests
         self.bar_seconds = bar_seconds
-        self.model = RobustTails(detector.statistics, bar_seconds, warmup_bars)
-        self.controllers = {name: Controller(quiet_bars) for name in detector.statistics}
+        self.columns: list[Mapping[str, int]] = []
+        statistics: dict[str, Statistic] = {}
+        for detector in self.detectors:
+            first = len(statistics)
+            self.columns.append({name: first + i for i, name in enumerate(detector.statistics)})
+            statistics |= {f"{detector.name}.{n}": its for n, its in detector.statistics.items()}
+        self._names = [(tuple(names), (math.nan,) * len(names)) for names in self.columns]
+        self._widths = np.array([len(names) for names in self.columns])
+        self._begins = np.cumsum([0, *self._widths[:-1]])
+        self._unknown = [None] * len(self.detectors)
+        self.model = RobustTails(statistics, bar_seconds, warmup_bars)
+        self.model.remove_row(0)  # the first symbol takes it
+        self.controllers = Controllers(len(statistics), quiet_bars)
+        self.budgets: Floats = np.zeros(0)
+
+    def add(self, budget_per_day: float) -> int:
+        """Return the row of a new symbol whose statistics have this budget each."""
+        row = self.model.add_row()
+        rows = len(self.model.bars)
+        if rows > len(self.budgets):
+            self.budgets = enlarged(self.budgets, (rows,))
+            self.controllers.resize(rows)
+        self.budgets[row] = budget_per_day
+        return row
+
+    def remove(self, row: int) -> None:
+        """Forget a symbol; another one may take its row."""
+        self.model.remove_row(row)
+        self.controllers.clear(row)
+
+    def of(self, row: int) -> "list[Scorer]":
+        """Return the detectors of one symbol."""
+        return [Scorer(self, i, row) for i in range(len(self.detectors))]
+
+    def measure(self, bar: Bar) -> Measured:
+        """Return the features of a bar."""
+        features = [detector.features(bar) for detector in self.detectors]
+        values: list[float] = []
+        for (names, nothing), x in zip(self._names, features, strict=True):
+            values += nothing if x is None else map(x.get, names, nothing)
+        explained = [detector.explained(bar) for detector in self.detectors]
+        return Measured(features, values, explained)
+
+    def step_many(self, rows: Rows, measured: Sequence[Measured]) -> Scored:
+        """Judge a bar of each row, then learn it.
+
+        Nothing is learned of any row if an exception is raised before all are judged.
+        """
+        values = np.array([its.values for its in measured], dtype=np.float64)
+        given = np.array(
+            [[x is not None for x in its.features] for its in measured], dtype=np.bool_
+        )
+        explained = np.array([its.explained for its in measured], dtype=np.bool_)
+        judgements = self.model.step_many(values, rows, given.repeat(self._widths, axis=1))
+        matters = judgements.matters & ~explained.repeat(self._widths, axis=1)
+        judgements = judgements._replace(matters=matters)
+        known, per_day, budgets = judgements.known, judgements.per_day, self.budgets[rows]
+        alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
+        before = self.controllers.bar[rows]
+        budgets_per_bar = budgets * self.bar_seconds / DAY_SECONDS
+        self.controllers.step_many(rows, alarms, known, budgets_per_bar)
+        p_values = np.where(known, self._p_values(per_day, matters), np.inf)
+        least = np.minimum.reduceat(p_values, self._begins, axis=1)
+        judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
+        if not alarms.any():
+            return Scored(judgements, judged, None, None)
+        often = alarms & (before < OFTEN) & (self.controllers.bar[rows] >= OFTEN)
+        return Scored(judgements, judged, alarms, often)
+
+    def _p_values(self, per_day: Floats, matters: Flags) -> Floats:
+        """Return the p-values of judgements: see `Reading`. What does not matter is never rare."""
+        rates = np.maximum(per_day, np.where(matters, 1e-300, IMMATERIAL_PER_DAY))
+        return np.minimum(1.0, rates * self.tests * self.bar_seconds / DAY_SECONDS)
+
+    def p_value(self, judgement: Judgement) -> float:
+        """Return the p-value of one judgement, see `Reading`."""
+        per_day, matters = np.array([judgement.per_day]), np.array([judgement.matters])
+        return float(self._p_values(per_day, matters)[0])
+
+    def readings(self, measured: Measured, verdict: Verdict | None) -> dict[str, Reading]:
+        """Return the readings of one symbol; ``verdict`` is None if its bar was not judged."""
+        readings: dict[str, Reading] = {}
+        p_values = self._unknown if verdict is None else verdict.scored.p_values[verdict.place]
+        for detector, x, p_value in zip(self.detectors, measured.features, p_values, strict=True):
+            if x is None:
+                readings[detector.name] = NO_INPUT
+            elif p_value is None:
+                readings[detector.name] = Reading("warming_up", x)
+            else:
+                score = abs(math.log10(p_value))  # not -0.0
+                readings[detector.name] = Reading("scoring", x, score, p_value)
+        if verdict is not None:
+            scored, place = verdict
+            if scored.alarms is not None and scored.alarms[place].any():
+                self._explain(readings, scored, place)
+        return readings
+
+    def _explain(self, readings: dict[str, Reading], scored: Scored, place: int) -> None:
+        """Mark the readings of a symbol that alarm, and explain them."""
+        for detector, columns in zip(self.detectors, self.columns, strict=True):
+            judgements = listed(scored.judgements, place, columns)
+            alarmed, often = (
+                [its for its in judgements if flags is not None and flags[place, columns[its.name]]]
+                for flags in (scored.alarms, scored.often)
+            )
+            if alarmed:
+                readings[detector.name] = replace(
+                    readings[detector.name],
+                    alarm=True,
+                    contributions=_explained(alarmed, judgements),
+                    drift=_explained(often, often),
+                )
+
+
+def _explained(alarmed: Sequence[Judgement], judgements: Sequence[Judgement]) -> list[Contribution]:
+    """Return the alarmed statistics, then the others that are rarer than a block in ten."""
+    weights = {
+        its.name: max(0.0, math.log10(DAY_SECONDS / max(its.per_day, 1e-300))) for its in judgements
+    }
+    names = [its.name for its in alarmed]
+    others = [its for its in judgements if its.name not in names and its.matters]
+    total = sum(weights[its.name] for its in (*alarmed, *others)) or 1.0
+    return [
+        Contribution(its.name, its.value, its.usual, weights[its.name] / total)
+        for its in (*alarmed, *others)
+    ]
+
+
+class Scorer:
+    """One detector of one symbol: a view of its columns in the symbol's row."""
+
+    __slots__ = ("_columns", "_row", "_scorers", "detector")
+
+    def __init__(self, scorers: Scorers, place: int, row: int) -> None:
+        self._scorers = scorers
+        self._row = row
+        self._columns = scorers.columns[place]
+        self.detector = scorers.detectors[place]
 
     @property
     def warming_up(self) -> bool:
         """Whether too few bars have been learned to judge one."""
-        return self.model.warming_up
-
-    def step(self, bar: Bar, *, settling: bool) -> Reading:
-        """Judge a bar, then learn it. While ``settling`` (after a lull) it does neither."""
-        x = self.detector.features(bar)
-        if x is None:
-            return NO_INPUT
-        if settling:
-            return Reading("warming_up", x)
-        judgements = self.model.judge_one(x)
-        if self.detector.explained(bar):
-            judgements = [its._replace(matters=False) for its in judgements]
-        self.model.learn_one(x)
-        if not judgements:
-            return Reading("warming_up", x)
-        return self._judged(x, judgements)
-
-    def _judged(self, x: Features, judgements: list[Judgement]) -> Reading:
-        budget = self.budget_per_day
-        budget_per_bar = budget * self.bar_seconds / DAY_SECONDS
-        alarmed: list[Judgement] = []
-        often: list[Judgement] = []
-        for judgement in judgements:
-            controller = self.controllers[judgement.name]
-            before = controller.state.bar
-            alarm = judgement.matters and controller.alarms(judgement.per_day, budget)
-            controller.step(alarm=alarm, budget_per_bar=budget_per_bar)
-            if alarm:
-                alarmed.append(judgement)
-                if before < OFTEN <= controller.state.bar:
-                    often.append(judgement)
-        p_value = min(self.p_value(judgement) for judgement in judgements)
-        return Reading(
-            "scoring",
-            x,
-            abs(math.log10(p_value)),  # not -0.0
-            p_value,
-            bool(alarmed),
-            self._explained(alarmed, judgements) if alarmed else [],
-            drift=self._explained(often, often),
+        first, *_ = self._columns.values()
+        return self._scorers.model.tails.warming_up(
+            self._row, slice(first, first + len(self._columns))
         )
 
-    def p_value(self, judgement: Judgement) -> float:
-        """Return the p-value of a judgement: see `Reading`. What does not matter is never rare."""
-        per_day = max(judgement.per_day, 1e-300)
-        if not judgement.matters:
-            per_day = max(per_day, IMMATERIAL_PER_DAY)
-        return min(1.0, per_day * self.tests * self.bar_seconds / DAY_SECONDS)
+    @property
+    def bars(self) -> int:
+        """The number of bars that were learned."""
+        return int(self._scorers.model.bars[self._row, list(self._columns.values())].max())
 
-    def _explained(
-        self, alarmed: list[Judgement], judgements: list[Judgement]
-    ) -> list[Contribution]:
-        """Return the alarmed statistics, then the others that are rarer than a block in ten."""
-        weights = {
-            its.name: max(0.0, math.log10(DAY_SECONDS / max(its.per_day, 1e-300)))
-            for its in judgements
+    @property
+    def budget_per_day(self) -> float:
+        """The false alarms a day that each statistic may raise."""
+        return float(self._scorers.budgets[self._row])
+
+    def judged(self, x: Features) -> dict[str, tuple[float, float]]:
+        """Return the p-value and the usual value of each statistic that can be judged."""
+        values = np.full((1, len(self._scorers.model.columns)), np.nan)
+        for name, column in self._columns.items():
+            values[0, column] = x.get(name, math.nan)
+        judgements = self._scorers.model.judge_many(values, np.array([self._row]))
+        return {
+            its.name: (self._scorers.p_value(its), its.usual)
+            for its in listed(judgements, 0, self._columns)
         }
-        names = [its.name for its in alarmed]
-        others = [its for its in judgements if its.name not in names and its.matters]
-        total = sum(weights[its.name] for its in (*alarmed, *others)) or 1.0
-        return [
-            Contribution(its.name, its.value, its.usual, weights[its.name] / total)
-            for its in (*alarmed, *others)
-        ]
 
     def threshold(self, name: str) -> float:
         """Return the score from which a statistic alarms, without the controller."""
-        return self.model.threshold(name, self.budget_per_day)
+        return self._scorers.model.tails.threshold(
+            self._row, self._columns[name], self.budget_per_day
+        )
 
     def state(self) -> ScorerState:
         """Return the learned state, for a snapshot."""
+        controllers = self._scorers.controllers
         return ScorerState(
-            self.model.state(), {name: its.state for name, its in self.controllers.items()}
+            self._scorers.model.state(self._row, self._columns),
+            {name: controllers.state(self._row, its) for name, its in self._columns.items()},
         )
 
     def restore(self, state: ScorerState) -> None:
         """Continue from the state of a snapshot."""
-        self.model.restore(state.model)
-        for name, controller_state in state.controllers.items():
-            if name in self.controllers:
-                self.controllers[name].state = controller_state
+        self._scorers.model.restore(self._row, self._columns, state.model)
+        for name in state.controllers.keys() & self._columns.keys():
+            self._scorers.controllers.restore(
+                self._row, self._columns[name], state.controllers[name]
+            )

@@ -27,7 +27,7 @@ from detectors.market_data.quantities import QuantityState
 from detectors.market_data.windows import WindowsState
 from detectors.open_bar import SymbolProgress
 from detectors.parameters import Parameters
-from detectors.scorer import ScorerState
+from detectors.scorer import Scorers, ScorerState
 from detectors.symbol import SymbolMonitor
 from detectors.venue.trading import TradingState
 
@@ -124,18 +124,28 @@ def revive(
     parameters: Parameters,
     detectors: tuple[Detector, ...],
     counts: Counts,
+    scorers: Scorers | None = None,
 ) -> SymbolMonitor:
     """Return a monitor that continues from a captured state.
 
     The monitor takes ownership of the state: decode the state again for each call. A detector that
-    is not in the state begins with its warm-up.
+    is not in the state begins with its warm-up. It takes a row of ``scorers``, if any are given.
 
     Raises
     ------
     ValueError
         Parts of the state contradict each other.
     """
-    monitor = SymbolMonitor(symbol, parameters, detectors, counts)
+    monitor = SymbolMonitor(symbol, parameters, detectors, counts, scorers)
+    try:
+        _restore(monitor, state)
+    except Exception:
+        monitor.release()
+        raise
+    return monitor
+
+
+def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
     _revive_book(monitor.book, state)
     if state.feed is not None:
         if len(state.feed.seen) != len(WATCHED):
@@ -169,7 +179,6 @@ def revive(
     bar.early = state.early
     if bar.quantities is not None:
         bar.quantities.state = state.quantities
-    return monitor
 
 
 def _revive_book(book: Book, state: SymbolState) -> None:

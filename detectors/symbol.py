@@ -1,11 +1,11 @@
 """The monitor of one symbol: its book, bars and detectors."""
 
-import math
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
 from detectors.change_watch import ChangeWatch
+from detectors.closing import Closing, judge, scorers_of, stress_ratio
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
@@ -13,7 +13,6 @@ from detectors.incidents.alerts import Alert
 from detectors.incidents.drift_incidents import DriftIncidents
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
-from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import (
     NEAR_BAND,
     WIDEST_SPREAD_BPS,
@@ -29,8 +28,8 @@ from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
 from detectors.market_data.windows import Windows
 from detectors.open_bar import OpenBar, SymbolProgress
-from detectors.parameters import Parameters, effective_tests
-from detectors.scorer import PAUSED, Reading, Scorer, too_sparse
+from detectors.parameters import Parameters
+from detectors.scorer import PAUSED, Reading, Scorer, Scorers, Verdict, too_sparse
 from detectors.venue.trading import Trading
 
 LULL_NS = 60_000_000_000
@@ -73,6 +72,9 @@ class SymbolMonitor:
         The detectors that run on the symbol.
     counts
         The counters to increment; symbols may share them.
+    scorers
+        The judged detectors of the symbols that share them; the monitor takes a row. None: the
+        symbol has its own.
     """
 
     __slots__ = (
@@ -89,7 +91,8 @@ class SymbolMonitor:
         "leverage_baselines",
         "open_bar",
         "parameters",
-        "scorers",
+        "row",
+        "scoring",
         "signal",
         "spans",
         "suppressor",
@@ -105,6 +108,7 @@ class SymbolMonitor:
         parameters: Parameters,
         detectors: tuple[Detector, ...],
         counts: Counts,
+        scorers: Scorers | None = None,
     ) -> None:
         self.symbol = symbol
         self.parameters = parameters = parameters.of(symbol)
@@ -116,20 +120,8 @@ class SymbolMonitor:
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_baseline = DepthBaseline(parameters.bar_seconds)
-        tests = effective_tests(detectors)
-        quiet_bars = max(1, parameters.quiet_ns // parameters.bar_ns)
-        self.scorers = [
-            Scorer(
-                detector,
-                budget_per_day=parameters.false_alarms_per_day / tests,
-                tests=tests,
-                bar_seconds=parameters.bar_seconds,
-                warmup_bars=parameters.warmup_bars,
-                quiet_bars=quiet_bars,
-            )
-            for detector in detectors
-            if detector.alarms
-        ]
+        self.scoring = scorers if scorers is not None else scorers_of(parameters, detectors)
+        self.row = self.scoring.add(parameters.false_alarms_per_day / self.scoring.tests)
         self.watches = [
             ChangeWatch(detector, warmup_bars=parameters.warmup_bars // 2)
             for detector in detectors
@@ -184,7 +176,12 @@ class SymbolMonitor:
     def close_bar(
         self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS
     ) -> tuple[Signal, list[Alert]]:
-        """Close the bar that ends at ``ends_at``. The bar must have events.
+        """Close a bar of this symbol alone: `end_bar`, `judge` and `conclude`."""
+        closing = self.end_bar(ends_at, delays)
+        return self.conclude(closing, *judge(self.scoring, [closing]))
+
+    def end_bar(self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS) -> Closing:
+        """End the bar that ends at ``ends_at``. The bar must have events.
 
         Parameters
         ----------
@@ -195,8 +192,8 @@ class SymbolMonitor:
 
         Returns
         -------
-        tuple
-            The signal of the bar, and the alerts that the bar causes.
+        Closing
+            The bar. `judge` it, with those of other symbols, and `conclude` it.
         """
         bar_ns = self.parameters.bar_ns
         index = ends_at // bar_ns
@@ -251,33 +248,51 @@ class SymbolMonitor:
         settling = progress.settled_bars <= SETTLING_BARS
         if not settling:
             progress.lulls = 0
-        readings = self._readings(bar, paused=paused, settling=settling)
-        self.suppressor.mark(bar, readings)
-        if any(reading.p_value is not None for reading in readings.values()):
-            self.counts.judged_bars += 1
-        alerts = [
-            *feed_alerts,
-            *self.incidents.step(ends_at, self.detectors, readings, inputs),
-            *self.drifts.step(ends_at, self.detectors, readings, inputs),
-            *self._end_at_expiry(ends_at),
-        ]
         if paused:
             self.spans.clear()
             self.windows.clear()
         self.book.bands = bands_of(self.windows.median_spread)
         open_bar.begin(closed, self.windows.median_size)
+        measured = None if paused else self.scoring.measure(bar)
+        return Closing(self.row, bar, measured, settling, feed_alerts, inputs)
+
+    def conclude(self, closing: Closing, verdict: Verdict | None) -> tuple[Signal, list[Alert]]:
+        """Return the signal of a bar that was judged, and the alerts that it causes."""
+        bar, inputs = closing.bar, closing.inputs
+        ends_at = bar.ends_at
+        readings = self._readings(closing, verdict)
+        self.suppressor.mark(bar, readings)
+        if any(reading.p_value is not None for reading in readings.values()):
+            self.counts.judged_bars += 1
+        alerts = [
+            *closing.alerts,
+            *self.incidents.step(ends_at, self.detectors, readings, inputs),
+            *self.drifts.step(ends_at, self.detectors, readings, inputs),
+            *self._end_at_expiry(ends_at),
+        ]
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
-    def _readings(self, bar: Bar, *, paused: bool, settling: bool) -> dict[str, Reading]:
-        if paused:
+    def _readings(self, closing: Closing, verdict: Verdict | None) -> dict[str, Reading]:
+        measured = closing.measured
+        if measured is None:
             return {detector.name: PAUSED for detector in self.detectors}
-        readings = {its.detector.name: its.step(bar, settling=settling) for its in self.scorers}
+        readings = self.scoring.readings(measured, verdict)
         for watch in self.watches:
-            readings[watch.detector.name] = watch.step(bar, settling=settling)
+            reading = watch.step(closing.bar, settling=closing.settling)
+            readings[watch.detector.name] = reading
         if self.too_sparse:
             return {name: too_sparse(reading) for name, reading in readings.items()}
         return readings
+
+    @property
+    def scorers(self) -> list[Scorer]:
+        """The detectors that judge the symbol."""
+        return self.scoring.of(self.row)
+
+    def release(self) -> None:
+        """Give up the symbol's row: it is no longer watched."""
+        self.scoring.remove(self.row)
 
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incidents that are over at ``ts_event``, by quiet time or by expiry."""
@@ -321,7 +336,7 @@ class SymbolMonitor:
     @property
     def warming_up(self) -> bool:
         """Whether every detector that raises alarms is still warming up."""
-        return all(scorer.warming_up for scorer in self.scorers)
+        return self.scoring.model.tails.warming_up(self.row, slice(None))
 
     @property
     def too_sparse(self) -> bool:
@@ -366,18 +381,6 @@ def _spread(closed: BookState | None) -> float:
     if closed is None or closed.spread_bps >= WIDEST_SPREAD_BPS:
         return 0.0
     return closed.spread_bps
-
-
-def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> float:
-    """Return the place of a p-value between no surprise (0) and an alarm (1).
-
-    The scale is log probability.
-
-    >>> stress_ratio(1.0, 1.0, 1.0), stress_ratio(1.0 / 86_400.0, 1.0, 1.0)
-    (0.0, 1.0)
-    """
-    at_alarm = min(0.5, budget_per_day * bar_seconds / DAY_SECONDS)
-    return min(1.0, abs(math.log(max(p_value, 1e-300)) / math.log(at_alarm)))
 
 
 def mean_budget_per_day(monitors: Collection[SymbolMonitor], default: float) -> float:

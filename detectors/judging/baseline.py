@@ -1,4 +1,4 @@
-"""The baseline of one statistic: what is usual over the last hour, without its last minute.
+"""The baselines of statistics: what is usual over the last hour, without its last minute.
 
 Every tenth bar is a sample. An episode of some minutes hardly moves the median of an hour, nor the
 mean without the highest twentieth.
@@ -6,9 +6,13 @@ mean without the highest twentieth.
 
 import math
 from array import array
+from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from msgspec import Struct
+
+from detectors.judging.table import Flags, Floats, Ints, Rows, Singles, enlarged
 
 Kind = Literal["plain", "net", "count", "long_count"]
 """What a statistic is. ``plain``: in units of its own noise already. ``net``: a difference of
@@ -33,7 +37,10 @@ TRIMMED = 0.05
 
 
 class BaselineState(Struct):
-    """The learned state of a Baseline; part of a snapshot. ``samples`` are 32-bit floats."""
+    """The learned baseline of one statistic; part of a snapshot.
+
+    ``samples`` are 32-bit floats, the oldest first.
+    """
 
     bars: int = 0
     usual: float = 0.0
@@ -41,8 +48,8 @@ class BaselineState(Struct):
     samples: bytes = b""
 
 
-class Baseline:
-    r"""The baseline of one statistic, and the deviation of a value from it.
+class Baselines:
+    r"""The baselines of statistics, a row for each symbol, and the deviations from them.
 
     For a difference of counts over the square root of their sum (Skellam, 1946), with the median
     $m$, the deviation of $x$ is $d = x - m$. For a count, with the mean $m$ and the variance $v$ of
@@ -51,68 +58,140 @@ class Baseline:
     logarithm of the tail of a Gaussian. The score of a long count is $d$: its tail is exponential,
     because the number of bursts is.
 
+    Parameters
+    ----------
+    kinds
+        The kind of each statistic, one a column.
+
+    Attributes
+    ----------
+    usual, noise
+        The usual value of each statistic and its noise.
+
     Examples
     --------
-    >>> baseline = Baseline("count")
+    >>> baselines = Baselines(["count"])
+    >>> baselines.resize(1)
+    >>> first = np.array([0])
     >>> for bar in range(600):
-    ...     baseline.learn(float(bar % 3))
-    >>> round(baseline.usual, 1), round(baseline.deviation(10.0), 1)
-    (0.9, 6.5)
+    ...     baselines.learn_many(first, np.array([[bar % 3.0]]), np.array([[True]]))
+    >>> deviation = baselines.deviation_many(first, np.array([[10.0]]))
+    >>> round(baselines.usual[0, 0], 1), round(deviation[0, 0], 1)
+    (np.float64(0.9), np.float64(6.5))
     """
 
-    __slots__ = ("_bars", "_samples", "kind", "noise", "usual")
+    __slots__ = ("_bars", "_learns", "_place", "_samples", "is_net", "is_squared", "noise", "usual")
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self._bars = 0
-        self.usual, self.noise = 0.0, 1.0
-        self._samples: array[float] = array("f")
-        self.restore(BaselineState())
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        self.is_squared: Flags = np.array([kind in SQUARED for kind in kinds], dtype=np.bool_)
+        self.is_net: Flags = np.array([kind == "net" for kind in kinds], dtype=np.bool_)
+        # Plain statistics learn nothing, and have no samples.
+        self._learns: Rows = np.flatnonzero([kind != "plain" for kind in kinds])
+        self._place = {int(column): place for place, column in enumerate(self._learns)}
+        self.usual: Floats = np.zeros((0, len(kinds)))
+        self.noise: Floats = np.ones((0, len(kinds)))
+        self._bars: Ints = np.zeros((0, len(self._learns)), dtype=np.int64)
+        # The ring of the last samples; the sample number n is in place n modulo their number.
+        self._samples: Singles = np.zeros((0, len(self._learns), MOST_SAMPLES), dtype=np.float32)
 
-    def deviation(self, value: float) -> float:
-        """Return the deviation of a value from the usual one, in units of its noise."""
-        return (value - self.usual) / self.noise
+    def resize(self, rows: int) -> None:
+        """Make room for so many rows."""
+        columns, learning = self.usual.shape[1], len(self._learns)
+        self.usual = enlarged(self.usual, (rows, columns))
+        self.noise = enlarged(self.noise, (rows, columns), 1.0)
+        self._bars = enlarged(self._bars, (rows, learning))
+        self._samples = enlarged(self._samples, (rows, learning, MOST_SAMPLES))
 
-    def score(self, value: float) -> float:
-        """Return the score of a value: its deviation, squared and halved for `SQUARED` kinds."""
-        deviation = self.deviation(value)
-        return deviation * abs(deviation) / 2.0 if self.kind in SQUARED else deviation
+    def add_plain(self) -> None:
+        """Add a column for a plain statistic."""
+        rows, columns = self.usual.shape
+        self.is_squared, self.is_net = np.append(self.is_squared, False), np.append(self.is_net, False)
+        self.usual = enlarged(self.usual, (rows, columns + 1))
+        self.noise = enlarged(self.noise, (rows, columns + 1), 1.0)
 
-    def learn(self, value: float) -> None:
-        """Learn the value of a bar."""
-        if self.kind == "plain":
+    def clear(self, row: int) -> None:
+        """Forget all of a row."""
+        self.usual[row], self.noise[row] = 0.0, 1.0
+        self._bars[row] = 0
+
+    def deviation_many(self, rows: Rows, values: Floats) -> Floats:
+        """Return the deviation of each value from the usual one, in units of its noise."""
+        deviations: Floats = (values - self.usual[rows]) / self.noise[rows]
+        return deviations
+
+    def score_many(self, deviations: Floats) -> Floats:
+        """Return the scores of deviations: each squared and halved for `SQUARED` kinds."""
+        return np.where(self.is_squared, deviations * np.abs(deviations) / 2.0, deviations)
+
+    def learn_many(self, rows: Rows, values: Floats, given: Flags) -> None:
+        """Learn the values of a bar that are ``given``."""
+        learns = self._learns
+        if not len(learns):
             return
-        self._bars += 1
-        if self._bars % SAMPLE_BARS:
+        given = given[:, learns]
+        bars = self._bars[rows] + given
+        sampled = given & (bars % SAMPLE_BARS == 0)
+        places, columns = np.nonzero(sampled)
+        taken = bars[places, columns] // SAMPLE_BARS
+        numbers = rows[places]
+        samples = values[places, learns[columns]]
+        self._bars[rows] = bars
+        if not len(places):
             return
-        samples = self._samples
-        samples.append(value)
-        if len(samples) > MOST_SAMPLES:
-            del samples[0]
-        taken = self._bars // SAMPLE_BARS
-        if taken < 10 * REFRESH_SAMPLES or taken % REFRESH_SAMPLES == 0:
-            self._estimate()
+        self._samples[numbers, columns, (taken - 1) % MOST_SAMPLES] = samples
+        due = (taken < 10 * REFRESH_SAMPLES) | (taken % REFRESH_SAMPLES == 0)
+        if due.any():
+            self._estimate(numbers[due], columns[due], taken[due])
 
-    def _estimate(self) -> None:
-        samples = self._samples
-        if self._bars // SAMPLE_BARS >= 5 * SKIPPED_SAMPLES:
-            samples = samples[:-SKIPPED_SAMPLES]
-        ordered = sorted(samples)
-        if not ordered:
+    def _estimate(self, rows: Rows, columns: Rows, taken: Ints) -> None:
+        """Estimate what is usual of pairs of a row and a column with so many samples taken."""
+        kept = np.minimum(taken, MOST_SAMPLES)
+        skipped = np.where(taken >= 5 * SKIPPED_SAMPLES, SKIPPED_SAMPLES, 0)
+        width = int(kept.max())
+        # The age of each place: 0 is the newest sample.
+        age = (taken[:, None] - 1 - np.arange(width)) % MOST_SAMPLES
+        used = (age >= skipped[:, None]) & (age < kept[:, None])
+        ordered = np.where(used, self._samples[rows, columns, :width], np.float32(np.inf))
+        ordered.sort(axis=1)
+        for i, n in enumerate((kept - skipped).tolist()):
+            row, column = rows[i], self._learns[columns[i]]
+            if self.is_net[column]:
+                self.usual[row, column] = ordered[i, n // 2]
+                continue
+            low = ordered[i, : max(1, round(n * (1.0 - TRIMMED)))].astype(np.float64)
+            mean = math.fsum(low.tolist()) / len(low)
+            variance = math.fsum(np.square(low - mean).tolist()) / len(low)
+            self.usual[row, column] = mean
+            self.noise[row, column] = math.sqrt(max(variance, mean) + 1.0)
+
+    def state(self, row: int, column: int) -> BaselineState:
+        """Return the learned baseline of one statistic, for a snapshot."""
+        place = self._place.get(column)
+        if place is None:
+            return BaselineState()
+        bars = int(self._bars[row, place])
+        taken = bars // SAMPLE_BARS
+        samples = self._samples[row, place]
+        ordered = samples[:taken] if taken <= MOST_SAMPLES else np.roll(samples, -taken)
+        usual, noise = float(self.usual[row, column]), float(self.noise[row, column])
+        return BaselineState(bars, usual, noise, ordered.tobytes())
+
+    def restore(self, row: int, column: int, state: BaselineState) -> None:
+        """Continue from the baseline of a snapshot.
+
+        Raises
+        ------
+        ValueError
+            The number of samples is not that of the bars.
+        """
+        place = self._place.get(column)
+        if place is None:
             return
-        if self.kind == "net":
-            self.usual = ordered[len(ordered) // 2]
-            return
-        kept = ordered[: max(1, round(len(ordered) * (1.0 - TRIMMED)))]
-        self.usual = mean = math.fsum(kept) / len(kept)
-        variance = math.fsum((x - mean) ** 2 for x in kept) / len(kept)
-        self.noise = math.sqrt(max(variance, mean) + 1.0)
-
-    def state(self) -> BaselineState:
-        """Return the learned state, for a snapshot."""
-        return BaselineState(self._bars, self.usual, self.noise, self._samples.tobytes())
-
-    def restore(self, state: BaselineState) -> None:
-        """Continue from the state of a snapshot."""
-        self._bars, self.usual, self.noise = state.bars, state.usual, state.noise
-        self._samples = array("f", state.samples)
+        samples = array("f", state.samples)
+        taken = state.bars // SAMPLE_BARS
+        if len(samples) != min(taken, MOST_SAMPLES):
+            raise ValueError(f"a baseline of {state.bars} bars has {len(samples)} samples")
+        self.usual[row, column], self.noise[row, column] = state.usual, state.noise
+        self._bars[row, place] = state.bars
+        numbers = np.arange(taken - len(samples), taken) % MOST_SAMPLES
+        self._samples[row, place, numbers] = samples

@@ -6,7 +6,10 @@ its budget allows. The controller raises the bar after every alarm and lowers it
 
 import math
 
+import numpy as np
 from msgspec import Struct
+
+from detectors.judging.table import Flags, Floats, Ints, Rows, enlarged
 
 STEP = 0.5
 """By how much an alarm raises the bar: the next alarm must be three times as rare. It is small
@@ -18,7 +21,7 @@ below it. This bounds the alarms that are not in the budget to nine."""
 
 
 class ControllerState(Struct):
-    """The state of a Controller; part of a snapshot.
+    """The state of the controller of one statistic; part of a snapshot.
 
     ``bar`` is the evidence that an alarm needs. ``quiet_bars`` counts the bars since the last
     alarm, and ``entered`` is the bar that the first alarm of the current run had to pass.
@@ -29,7 +32,7 @@ class ControllerState(Struct):
     entered: float = 0.0
 
 
-class Controller:
+class Controllers:
     r"""Decides whether the expected rate of a value is an alarm, under a budget of alarms.
 
     The evidence of a value that chance reaches $r$ times a day, with a budget of $b$ a day, is
@@ -43,49 +46,100 @@ class Controller:
 
     Parameters
     ----------
+    columns
+        The number of statistics. Each symbol has a row.
     quiet_bars
         The number of bars without an alarm that ends a run.
 
+    Attributes
+    ----------
+    bar
+        The bar $q$ of each statistic.
+
     Examples
     --------
-    >>> controller = Controller(quiet_bars=60)
-    >>> controller.alarms(per_day=0.01, budget_per_day=1.0)
-    True
+    >>> controllers = Controllers(columns=1, quiet_bars=60)
+    >>> controllers.resize(1)
+    >>> first, budget, judged = np.array([0]), np.array([1.0]), np.array([[True]])
+    >>> controllers.alarms_many(first, np.array([[0.01]]), judged, budget)
+    array([[ True]])
+    >>> quiet = np.array([[False]])
     >>> for _ in range(100):
-    ...     controller.step(alarm=False, budget_per_bar=1.0 / 86_400.0)
-    >>> controller.alarms(per_day=0.5, budget_per_day=1.0)
-    True
+    ...     controllers.step_many(first, quiet, judged, budget / 86_400.0)
+    >>> controllers.alarms_many(first, np.array([[0.5]]), judged, budget)
+    array([[ True]])
     """
 
-    __slots__ = ("quiet_bars", "state")
+    __slots__ = ("_entered", "_quiet", "bar", "quiet_bars")
 
-    def __init__(self, quiet_bars: int) -> None:
+    def __init__(self, columns: int, quiet_bars: int) -> None:
         self.quiet_bars = quiet_bars
-        self.state = ControllerState()
+        self.bar: Floats = np.zeros((0, columns))
+        self._entered: Floats = np.zeros((0, columns))
+        self._quiet: Ints = np.zeros((0, columns), dtype=np.int64)
 
-    @property
-    def in_run(self) -> bool:
+    def resize(self, rows: int) -> None:
+        """Make room for so many rows."""
+        shape = (rows, self.bar.shape[1])
+        self.bar = enlarged(self.bar, shape)
+        self._entered = enlarged(self._entered, shape)
+        self._quiet = enlarged(self._quiet, shape, -1)
+
+    def clear(self, row: int) -> None:
+        """Forget all of a row."""
+        self.bar[row] = self._entered[row] = 0.0
+        self._quiet[row] = -1
+
+    def in_run(self, row: int, column: int) -> bool:
         """Whether an alarm now would belong to a run that has begun."""
-        return 0 <= self.state.quiet_bars < self.quiet_bars
+        return 0 <= int(self._quiet[row, column]) < self.quiet_bars
 
-    def alarms(self, per_day: float, budget_per_day: float) -> bool:
-        """Return whether a value that chance reaches ``per_day`` times a day is an alarm."""
-        state = self.state
-        bar = state.entered if self.in_run else state.bar
-        return min(HIGHEST, math.log10(budget_per_day / max(per_day, 1e-300))) > bar
+    def alarms_many(
+        self, rows: Rows, per_day: Floats, judged: Flags, budget_per_day: Floats
+    ) -> Flags:
+        """Return which values are alarms: chance reaches them ``per_day`` times a day.
 
-    def step(self, *, alarm: bool, budget_per_bar: float) -> None:
-        """Let a bar pass. ``budget_per_bar`` is the budget in alarms per bar."""
-        state = self.state
-        if alarm:
-            if not self.in_run:
-                state.entered = state.bar
-                state.bar += STEP
-            state.quiet_bars = 0
-        elif state.quiet_bars >= 0:
-            state.quiet_bars += 1
-        state.bar = max(0.0, state.bar - STEP * budget_per_bar)
+        Only those that are ``judged`` may be. ``budget_per_day`` is the budget of a statistic of
+        each row.
+        """
+        alarms = judged & (per_day < budget_per_day[:, None])  # else the evidence is below any bar
+        for i, column in zip(*(its.tolist() for its in np.nonzero(alarms)), strict=True):
+            row = rows[i]
+            rate = max(float(per_day[i, column]), 1e-300)
+            bar = (self._entered if self.in_run(row, column) else self.bar)[row, column]
+            evidence = min(HIGHEST, math.log10(float(budget_per_day[i]) / rate))
+            alarms[i, column] = evidence > float(bar)
+        return alarms
 
-    def credit(self) -> None:
+    def step_many(self, rows: Rows, alarms: Flags, judged: Flags, budget_per_bar: Floats) -> None:
+        """Let a bar pass for all that are ``judged``.
+
+        ``budget_per_bar`` is the budget of a statistic of each row, in alarms per bar.
+        """
+        bar, quiet = self.bar[rows], self._quiet[rows]
+        if alarms.any():
+            in_run = (quiet >= 0) & (quiet < self.quiet_bars)
+            begins = alarms & ~in_run
+            self._entered[rows] = np.where(begins, bar, self._entered[rows])
+            bar[begins] += STEP
+            quiet[alarms] = -1
+        quiet += judged & ((quiet >= 0) | alarms)
+        self._quiet[rows] = quiet
+        lowered = np.maximum(0.0, bar - STEP * budget_per_bar[:, None])
+        self.bar[rows] = np.where(judged, lowered, bar)
+
+    def credit(self, row: int, column: int) -> None:
         """Take back the last alarm: it was right, and does not count against the budget."""
-        self.state.bar = max(0.0, self.state.bar - STEP)
+        self.bar[row, column] = max(0.0, float(self.bar[row, column]) - STEP)
+
+    def state(self, row: int, column: int) -> ControllerState:
+        """Return the state of the controller of one statistic, for a snapshot."""
+        place = (row, column)
+        return ControllerState(
+            float(self.bar[place]), int(self._quiet[place]), float(self._entered[place])
+        )
+
+    def restore(self, row: int, column: int, state: ControllerState) -> None:
+        """Continue from the state of a snapshot."""
+        self.bar[row, column], self._entered[row, column] = state.bar, state.entered
+        self._quiet[row, column] = state.quiet_bars

@@ -1,4 +1,4 @@
-"""The tail of one statistic: how often chance alone gives a value as high.
+"""The tails of statistics: how often chance alone gives a value as high.
 
 The highest value of each block of bars (a minute, at most) is kept, whether it raised an alarm or
 not. Above the 60 % quantile of these maxima the excess is exponential. Its scale is estimated with
@@ -9,8 +9,12 @@ after a few blocks, so a statistic that alarms all the time does not starve.
 
 import math
 from array import array
+from collections.abc import Sequence
 
+import numpy as np
 from msgspec import Struct
+
+from detectors.judging.table import Flags, Floats, Ints, Rows, Singles, enlarged
 
 DAY_SECONDS = 86_400.0
 
@@ -33,7 +37,7 @@ predictive tail that is heavier than exponential, of shape 1 / k. The shape stay
 
 
 class TailState(Struct):
-    """The learned state of a Tail; part of a snapshot.
+    """The learned tail of one statistic; part of a snapshot.
 
     ``block_bars`` is the length of a block, ``bars`` and ``top`` are the number and the highest
     value of the bars of the open block. ``maxima`` are those of the closed blocks, as 32-bit
@@ -46,30 +50,41 @@ class TailState(Struct):
     maxima: bytes = b""
 
 
-class Tail:
-    """The tail of one statistic.
+class Tails:
+    r"""The tails of statistics, a row for each symbol.
+
+    A block reaches a value $x$ above the start $u$ of the tail with the probability
+    $(1 - q) (1 + k z)^{-1 / k}$, where $q$ is `TAIL_BEGINS`, $k$ is the shape and
+    $z = (x - u) / \sigma$ the excess in units of the scale $\sigma$.
 
     A new tail has short blocks. When it has twice the least number of them, neighbours merge, until
     a block is about a minute long.
 
     Parameters
     ----------
-    unit
-        The smallest scale of the excesses, in units of the statistic. A statistic that is almost
-        always the same has no scale of its own.
+    units
+        The smallest scale of the excesses of each statistic, in its units, one a column. A
+        statistic that is almost always the same has no scale of its own.
     block_bars
         The length of the first blocks, in bars.
     bar_seconds
         The length of a bar.
 
+    Attributes
+    ----------
+    start, scale, shape
+        The fitted tail of each statistic: where it begins, and its scale and shape.
+
     Examples
     --------
-    >>> import random
-    >>> noise = random.Random(1)
-    >>> tail = Tail(unit=0.1)
-    >>> for _ in range(7_200):
-    ...     tail.learn(noise.expovariate(1.0))
-    >>> tail.per_day(5.0) > 100.0, tail.per_day(30.0) < 0.01
+    >>> noise = np.random.default_rng(1)
+    >>> tails = Tails([0.1])
+    >>> tails.resize(1)
+    >>> first = np.array([0])
+    >>> for value in noise.exponential(size=7_200):
+    ...     tails.learn_many(first, np.array([[value]]), np.array([[True]]))
+    >>> per_day = tails.per_day_many(np.array([0, 0]), np.array([[5.0], [30.0]]))
+    >>> bool(per_day[0, 0] > 100.0), bool(per_day[1, 0] < 0.01)
     (True, True)
 
     References
@@ -82,92 +97,215 @@ class Tail:
     """
 
     __slots__ = (
-        "_bars",
-        "_longest",
-        "_maxima",
-        "_top",
-        "bar_seconds",
-        "block_bars",
-        "scale",
-        "shape",
-        "start",
-        "unit",
-    )
+        "_bars", "_block_bars", "_count", "_first_block_bars", "_longest", "_maxima", "_oldest",
+        "_top", "_units", "bar_seconds", "scale", "shape", "start",
+    )  # fmt: skip
 
-    def __init__(self, unit: float, block_bars: int = 1, bar_seconds: float = 1.0) -> None:
-        self._bars = 0
-        self._top = 0.0
-        self._maxima: array[float] = array("f")
-        self.unit = unit
+    def __init__(
+        self, units: Sequence[float], block_bars: int = 1, bar_seconds: float = 1.0
+    ) -> None:
+        self._units: Floats = np.array(units, dtype=np.float64)
         self.bar_seconds = bar_seconds
         self._longest = max(1, round(BLOCK_SECONDS / bar_seconds))
-        self.restore(TailState(min(block_bars, self._longest)))
+        self._first_block_bars = min(block_bars, self._longest)
+        shape = (0, len(units))
+        self._block_bars: Ints = np.zeros(shape, dtype=np.int64)
+        self._bars: Ints = np.zeros(shape, dtype=np.int64)
+        self._top: Floats = np.zeros(shape)
+        # Of each ring of maxima: their number, the place of the oldest, and the maxima.
+        self._count: Ints = np.zeros(shape, dtype=np.int64)
+        self._oldest: Ints = np.zeros(shape, dtype=np.int64)
+        self._maxima: Singles = np.zeros((*shape, 2 * LEAST_BLOCKS), dtype=np.float32)
+        self.start: Floats = np.zeros(shape)
+        self.scale: Floats = np.ones(shape)
+        self.shape: Floats = np.ones(shape)
 
-    @property
-    def warming_up(self) -> bool:
-        """Whether too few blocks have been learned to judge a value."""
-        return len(self._maxima) < LEAST_BLOCKS
+    def resize(self, rows: int) -> None:
+        """Make room for so many rows."""
+        self._enlarge(rows, self.start.shape[1], self._maxima.shape[2])
 
-    @property
-    def blocks_per_day(self) -> float:
-        """The number of blocks a day."""
-        return DAY_SECONDS / (self.block_bars * self.bar_seconds)
+    def add(self, unit: float) -> None:
+        """Add a column for a statistic."""
+        rows, columns = self.start.shape
+        self._units = np.append(self._units, unit)
+        self._enlarge(rows, columns + 1, self._maxima.shape[2])
 
-    def per_day(self, value: float) -> float:
-        """Return how many blocks a day reach a value by chance, at most `blocks_per_day`."""
-        if value > self.start:
-            excess = (value - self.start) / self.scale
-            beyond: float = (1.0 + self.shape * excess) ** (-1.0 / self.shape)
-            return self.blocks_per_day * (1.0 - TAIL_BEGINS) * beyond
+    def _enlarge(self, rows: int, columns: int, blocks: int) -> None:
+        old_rows, old_columns = self.start.shape
+        shape = (rows, columns)
+        self._block_bars = enlarged(self._block_bars, shape, self._first_block_bars)
+        self._bars = enlarged(self._bars, shape)
+        self._top = enlarged(self._top, shape)
+        self._count = enlarged(self._count, shape)
+        self._oldest = enlarged(self._oldest, shape)
+        self._maxima = enlarged(self._maxima, (*shape, blocks))
+        self.start = enlarged(self.start, shape)
+        self.scale = enlarged(self.scale, shape)
+        self.shape = enlarged(self.shape, shape)
+        self._clear(slice(old_rows, None), slice(None))
+        self._clear(slice(None), slice(old_columns, None))
+
+    def _keep(self, blocks: int) -> None:
+        """Make room for so many maxima of each statistic."""
+        rows, columns = self.start.shape
+        self._enlarge(rows, columns, blocks)
+
+    def clear(self, row: int) -> None:
+        """Forget all of a row."""
+        self._clear(slice(row, row + 1), slice(None))
+
+    def _clear(self, rows: slice, columns: slice) -> None:
+        place = (rows, columns)
+        self._block_bars[place] = self._first_block_bars
+        self._bars[place] = self._count[place] = self._oldest[place] = 0
+        self._top[place] = self.start[place] = 0.0
+        self.scale[place] = self._units[columns]
+        self.shape[place] = 1.0 / PRIOR_EXCESSES
+
+    def known_many(self, rows: Rows) -> Flags:
+        """Return which tails have enough blocks to judge a value."""
+        known: Flags = self._count[rows] >= LEAST_BLOCKS
+        return known
+
+    def warming_up(self, row: int, columns: slice) -> bool:
+        """Whether too few blocks have been learned to judge a value of any of the columns."""
+        return not (self._count[row, columns] >= LEAST_BLOCKS).any()
+
+    def blocks_per_day(self, rows: Rows) -> Floats:
+        """Return the number of blocks a day."""
+        return np.asarray(DAY_SECONDS / (self._block_bars[rows] * self.bar_seconds), np.float64)
+
+    def per_day_many(self, rows: Rows, values: Floats) -> Floats:
+        """Return how many blocks a day reach each value by chance, at most all of them."""
+        blocks, start = self.blocks_per_day(rows), self.start[rows]
         # Below the tail only the order matters.
-        share = value / self.start if value > 0.0 else 0.0
-        return self.blocks_per_day * (1.0 - TAIL_BEGINS * share)
+        share = np.zeros_like(values)
+        np.divide(values, start, out=share, where=start > 0.0)
+        np.maximum(share, 0.0, out=share)
+        per_day = np.multiply(blocks, 1.0 - TAIL_BEGINS * share)
+        places, columns = np.nonzero(values > start)
+        if len(places):
+            numbers = rows[places]
+            excesses = (values - start)[places, columns] / self.scale[numbers, columns]
+            shapes = self.shape[numbers, columns].tolist()
+            # Few values are in the tail; the power of Python is the same on every machine.
+            beyond = [
+                (1.0 + shape * excess) ** (-1.0 / shape)
+                for shape, excess in zip(shapes, excesses.tolist(), strict=True)
+            ]
+            in_tail = blocks[places, columns] * (1.0 - TAIL_BEGINS)
+            per_day[places, columns] = in_tail * np.array(beyond)
+        return per_day
 
-    def threshold(self, per_day: float) -> float:
+    def threshold(self, row: int, column: int, per_day: float) -> float:
         """Return the value that ``per_day`` blocks a day reach by chance."""
-        share = max(1e-300, min(1.0, per_day / (self.blocks_per_day * (1.0 - TAIL_BEGINS))))
-        multiple: float = (share**-self.shape - 1.0) / self.shape
-        return self.start + self.scale * multiple
+        blocks = DAY_SECONDS / (int(self._block_bars[row, column]) * self.bar_seconds)
+        share = max(1e-300, min(1.0, per_day / (blocks * (1.0 - TAIL_BEGINS))))
+        shape = float(self.shape[row, column])
+        multiple: float = (share**-shape - 1.0) / shape
+        return float(self.start[row, column]) + float(self.scale[row, column]) * multiple
 
-    def learn(self, value: float) -> None:
-        """Learn the value of a bar. A bar without a value has the value 0."""
-        self._top = max(self._top, value)
-        self._bars += 1
-        if self._bars >= self.block_bars:
-            self._maxima.append(self._top)
-            self._bars, self._top = 0, 0.0
-            self._bound()
-            self._fit()
-
-    def _bound(self) -> None:
-        """Merge neighbouring blocks while they are short; then drop the oldest."""
-        maxima = self._maxima
-        if len(maxima) >= 2 * LEAST_BLOCKS and 2 * self.block_bars <= self._longest:
-            self.block_bars *= 2
-            self._maxima = array("f", map(max, maxima[::2], maxima[1::2]))
-        elif len(maxima) > MOST_BLOCKS:
-            del maxima[0]
-
-    def _fit(self) -> None:
-        ordered = sorted(self._maxima)
-        n = len(ordered)
-        if n < LEAST_BLOCKS:
+    def learn_many(self, rows: Rows, values: Floats, learns: Flags) -> None:
+        """Learn the values of a bar where it ``learns``. A bar without a value has the value 0."""
+        top = self._top[rows]
+        np.maximum(top, values, out=top, where=learns)
+        bars = self._bars[rows] + learns
+        closed = learns & (bars >= self._block_bars[rows])
+        if not closed.any():
+            self._top[rows], self._bars[rows] = top, bars
             return
-        self.start = start = ordered[int(TAIL_BEGINS * n)]
-        censored = ordered[min(n - 1, int(CENSORED * n))]
-        excesses = [x - start for x in ordered[int(TAIL_BEGINS * n) :] if x > start]
-        uncensored = sum(start < x <= censored for x in ordered)
-        total = math.fsum(min(excess, censored - start) for excess in excesses)
-        self.scale = max(self.unit, total / uncensored if uncensored else 0.0)
-        self.shape = 1.0 / (uncensored + PRIOR_EXCESSES)
+        places, columns = np.nonzero(closed)
+        maxima = top[places, columns]
+        top[closed], bars[closed] = 0.0, 0
+        self._top[rows], self._bars[rows] = top, bars
+        closing = rows[places]
+        self._append(closing, columns, maxima)
+        self._merge(closing, columns)
+        self._fit(closing, columns)
 
-    def state(self) -> TailState:
-        """Return the learned state, for a snapshot."""
-        return TailState(self.block_bars, self._bars, self._top, self._maxima.tobytes())
+    def _append(self, rows: Rows, columns: Rows, maxima: Floats) -> None:
+        """Add a block to each pair of a row and a column; the oldest of too many goes."""
+        count, oldest = self._count[rows, columns], self._oldest[rows, columns]
+        most = int(count.max())
+        if most == self._maxima.shape[2] < MOST_BLOCKS:
+            self._keep(min(MOST_BLOCKS, most + most // 2))
+        full = count == MOST_BLOCKS
+        self._maxima[rows, columns, np.where(full, oldest, count)] = maxima
+        self._count[rows, columns] = np.where(full, count, count + 1)
+        self._oldest[rows, columns] = np.where(full, (oldest + 1) % MOST_BLOCKS, oldest)
 
-    def restore(self, state: TailState) -> None:
-        """Continue from the state of a snapshot."""
-        self.block_bars, self._bars, self._top = state.block_bars, state.bars, state.top
-        self._maxima = array("f", state.maxima)
-        self.start, self.scale, self.shape = 0.0, self.unit, 1.0 / PRIOR_EXCESSES
-        self._fit()
+    def _merge(self, rows: Rows, columns: Rows) -> None:
+        """Merge neighbouring blocks while they are short."""
+        count, length = self._count[rows, columns], self._block_bars[rows, columns]
+        short = (count >= 2 * LEAST_BLOCKS) & (2 * length <= self._longest)
+        for row, column in zip(rows[short].tolist(), columns[short].tolist(), strict=True):
+            maxima = self._ordered(row, column)
+            pairs = len(maxima) // 2
+            merged = np.maximum(maxima[: 2 * pairs : 2], maxima[1 : 2 * pairs : 2])
+            self._maxima[row, column, :pairs] = merged
+            self._count[row, column], self._oldest[row, column] = pairs, 0
+            self._block_bars[row, column] *= 2
+
+    def _ordered(self, row: int, column: int) -> Singles:
+        """Return the maxima of one statistic, the oldest first."""
+        count, oldest = int(self._count[row, column]), int(self._oldest[row, column])
+        return np.roll(self._maxima[row, column, :count], -oldest)
+
+    def _fit(self, rows: Rows, columns: Rows) -> None:
+        """Fit the tails of pairs of a row and a column."""
+        count = self._count[rows, columns]
+        known = count >= LEAST_BLOCKS
+        if not known.all():
+            rows, columns, count = rows[known], columns[known], count[known]
+        if not len(count):
+            return
+        width = int(count.max())
+        maxima = self._maxima[rows, columns, :width]
+        if (count < width).any():
+            maxima[np.arange(width) >= count[:, None]] = np.inf
+        maxima.sort(axis=1)
+        begins = (TAIL_BEGINS * count).astype(np.intp)
+        ends = np.minimum(count - 1, (CENSORED * count).astype(np.intp))
+        pairs = np.arange(len(count))
+        start = maxima[pairs, begins].astype(np.float64)
+        most = maxima[pairs, ends].astype(np.float64) - start
+        first = int(begins.min())
+        excesses = maxima[:, first:].astype(np.float64) - start[:, None]
+        risen = (excesses > 0.0) & (np.arange(first, width) < count[:, None])
+        uncensored = (risen & (excesses <= most[:, None])).sum(axis=1)
+        counted = np.where(risen, np.minimum(excesses, most[:, None]), 0.0)
+        # The sum is exact, so that it depends on neither the order nor the machine.
+        total = np.array([math.fsum(its) for its in counted.tolist()])
+        mean = np.divide(total, uncensored, out=np.zeros_like(total), where=uncensored > 0)
+        self.start[rows, columns] = start
+        self.scale[rows, columns] = np.maximum(self._units[columns], mean)
+        self.shape[rows, columns] = 1.0 / (uncensored + PRIOR_EXCESSES)
+
+    def state(self, row: int, column: int) -> TailState:
+        """Return the learned tail of one statistic, for a snapshot."""
+        return TailState(
+            int(self._block_bars[row, column]),
+            int(self._bars[row, column]),
+            float(self._top[row, column]),
+            self._ordered(row, column).tobytes(),
+        )
+
+    def restore(self, row: int, column: int, state: TailState) -> None:
+        """Continue from the tail of a snapshot.
+
+        Raises
+        ------
+        ValueError
+            The tail has too many maxima.
+        """
+        maxima = array("f", state.maxima)
+        count = len(maxima)
+        if count > MOST_BLOCKS:
+            raise ValueError(f"a tail has {count} maxima; there are at most {MOST_BLOCKS}")
+        self._clear(slice(row, row + 1), slice(column, column + 1))
+        if count > self._maxima.shape[2]:
+            self._keep(count)
+        self._block_bars[row, column], self._bars[row, column] = state.block_bars, state.bars
+        self._top[row, column], self._count[row, column] = state.top, count
+        self._maxima[row, column, :count] = maxima
+        self._fit(np.array([row]), np.array([column]))

@@ -7,10 +7,11 @@ from typing import Any
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from detectors.closing import stress_ratio
 from detectors.detector import Detector
 from detectors.market_data.book import BANDS_SPREADS, BookSide
 from detectors.scorer import Reading
-from detectors.symbol import SymbolMonitor, stress_ratio
+from detectors.symbol import SymbolMonitor
 from service.console.history import History
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
@@ -151,12 +152,9 @@ def _detectors(monitor: SymbolMonitor) -> list[DetectorView]:
         reading = signal.detectors.get(scorer.detector.name)
         if reading is None:
             continue
-        judged = {its.name: its for its in scorer.model.judge_one(reading.features)}
-        ratios = {
-            name: stress_ratio(scorer.p_value(its), budget, bar_seconds)
-            for name, its in judged.items()
-        }
-        usual = {name: its.usual for name, its in judged.items()}
+        judged = scorer.judged(reading.features)
+        ratios = {name: stress_ratio(p, budget, bar_seconds) for name, (p, _) in judged.items()}
+        usual = {name: value for name, (_, value) in judged.items()}
         views.append(_view(scorer.detector, reading, ratios, usual))
     for watch in monitor.watches:
         reading = signal.detectors.get(watch.detector.name)

@@ -265,7 +265,7 @@ def _learned(monitor: SymbolMonitor, warmup_bars: int) -> float:
     """Return the completed share of the warm-up."""
     if not monitor.warming_up:
         return 1.0
-    learned = max(scorer.model.bars for scorer in monitor.scorers)
+    learned = max(scorer.bars for scorer in monitor.scorers)
     settled = min(monitor.progress.settled_bars, SETTLING_BARS)
     return min(1.0, (settled + learned) / warmup_bars)
 

@@ -5,6 +5,7 @@ from msgspec import Struct
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.parameters import Parameters
+from detectors.scorer import Scorers
 from detectors.state import SymbolState, revive
 from detectors.symbol import SymbolMonitor
 from service.pipeline.align import Position
@@ -19,9 +20,13 @@ class Snapshot(Struct, frozen=True):
 
 
 def monitor_of(
-    snapshot: Snapshot, parameters: Parameters, detectors: tuple[Detector, ...], counts: Counts
+    snapshot: Snapshot,
+    parameters: Parameters,
+    detectors: tuple[Detector, ...],
+    counts: Counts,
+    scorers: Scorers,
 ) -> SymbolMonitor:
-    """Return a monitor that continues from a snapshot and owns its content.
+    """Return a monitor that continues from a snapshot, owns its content, and has a row of scorers.
 
     Inconsistent content raises ValueError or any other exception.
     """
@@ -34,4 +39,4 @@ def monitor_of(
             f"the open bar ends at {state.open_bar}, which is not the end of the bar of the "
             f"watermark, {watermark_ns}"
         )
-    return revive(snapshot.symbol, state, parameters, detectors, counts)
+    return revive(snapshot.symbol, state, parameters, detectors, counts, scorers)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 
+from detectors.closing import Closing, judge, scorers_of
 from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Event
 from detectors.parameters import Parameters
+from detectors.scorer import Verdict
 from detectors.state import capture
 from detectors.symbol import SymbolMonitor
 from service.pipeline import admission
@@ -77,6 +79,7 @@ class PartitionTask:
         self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
         self.parameters = parameters
         self.detectors = detectors
+        self._scorers = scorers_of(parameters, detectors)
         self.max_symbols = max_symbols
         self.expired_retention_ns = expired_retention_ns
         self._book_limit = BookLimit(max_orders)
@@ -183,7 +186,9 @@ class PartitionTask:
         self._forget(symbol)
 
     def _forget(self, symbol: str) -> None:
-        self.monitors.pop(symbol, None)
+        monitor = self.monitors.pop(symbol, None)
+        if monitor is not None:
+            monitor.release()
         self.emission.with_incident.pop(symbol, None)
         for bar in self._open_bars.values():
             bar.pop(symbol, None)
@@ -200,7 +205,7 @@ class PartitionTask:
         now_ns = self.aligner.watermark_ns + idle_ns
         if idle_ns < self.parameters.quiet_ns:
             return output
-        ends = [self.monitors[symbol].resolves_ns for symbol in self.emission.with_incident]
+        ends = (self.monitors[symbol].resolves_ns for symbol in self.emission.with_incident)
         if min(ends, default=now_ns + 1) > now_ns:
             return output
         before = self.aligner.position()
@@ -216,7 +221,8 @@ class PartitionTask:
         if monitor is None:
             if len(self.monitors) >= self.max_symbols + admission.newcomers(self.max_symbols):
                 return None
-            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, self.tally.market)
+            counts, scorers = self.tally.market, self._scorers
+            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, counts, scorers)
         elif symbol not in open_bar:
             del self.monitors[symbol]
         self.monitors[symbol] = monitor
@@ -246,8 +252,11 @@ class PartitionTask:
             delays = self._arrivals.take(bar_end)
             # Symbols that return in this bar were silent until its start.
             self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
+            closings: dict[str, Closing] = {}
             for symbol in symbols:
-                self._contain(symbol, self._close_bar, bar_end, delays, before, output)
+                self._contain(symbol, self._end_bar, bar_end, delays, before, closings)
+            for symbol, verdict in self._judge(closings).items():
+                self._contain(symbol, self._conclude, closings[symbol], verdict, output)
             self._check_silence(self.monitors, bar_end, before, output)
         self._resolve_all(until_ns, before, output)
 
@@ -257,18 +266,39 @@ class PartitionTask:
         for symbol in sorted(with_incident, key=lambda s: self.monitors[s].resolves_ns):
             self._contain(symbol, self._resolve, until_ns, before, output)
 
-    def _close_bar(
+    def _end_bar(
         self,
         monitor: SymbolMonitor,
         bar_end: int,
         delays: Mapping[str, float],
         before: Position,
-        output: Output,
+        closings: dict[str, Closing],
     ) -> None:
         self._unsaved.setdefault(monitor.symbol, before)
-        signal, alerts = monitor.close_bar(bar_end, delays)
-        assert monitor.bar is not None
-        output.bars.append((monitor.bar, signal))
+        closings[monitor.symbol] = monitor.end_bar(bar_end, delays)
+
+    def _judge(self, closings: Mapping[str, Closing]) -> dict[str, Verdict | None]:
+        """Judge the ended bars of all symbols at once; set symbols aside that fail."""
+        try:
+            verdicts = judge(self._scorers, list(closings.values()))
+        except Exception:  # noqa: BLE001 - one by one, the symbols that fail are set aside
+            alone: dict[str, Verdict | None] = {}
+            for symbol, closing in closings.items():
+                self._contain(symbol, self._judge_alone, closing, alone)
+            return alone
+        return dict(zip(closings, verdicts, strict=True))
+
+    def _judge_alone(
+        self, monitor: SymbolMonitor, closing: Closing, verdicts: dict[str, Verdict | None]
+    ) -> None:
+        (verdicts[monitor.symbol],) = judge(self._scorers, [closing])
+
+    def _conclude(
+        self, monitor: SymbolMonitor, closing: Closing, verdict: Verdict | None, output: Output
+    ) -> None:
+        signal, alerts = monitor.conclude(closing, verdict)
+        bar_end = closing.bar.ends_at
+        output.bars.append((closing.bar, signal))
         if self.emission.takes_signals_of(bar_end):
             output.signals.append(signal)
         self.emission.set_kill_switch(monitor, bar_end, alerts, output)
@@ -332,7 +362,8 @@ class PartitionTask:
 
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
         """Return a monitor that continues from a snapshot. Inconsistent content raises."""
-        return monitor_of(snapshot, self.parameters, self.detectors, self.tally.market)
+        counts = self.tally.market
+        return monitor_of(snapshot, self.parameters, self.detectors, counts, self._scorers)
 
     def resume(
         self,

@@ -4,16 +4,88 @@ import math
 import random
 
 import msgspec
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.judging.baseline import Baseline, BaselineState
-from detectors.judging.controller import HIGHEST, STEP, Controller
-from detectors.judging.tail import Tail, TailState
+from detectors.judging.baseline import Baselines, BaselineState
+from detectors.judging.controller import HIGHEST, STEP, Controllers
+from detectors.judging.robust_tails import FIRST, RobustTails, Statistic
+from detectors.judging.tail import Tails, TailState
+from tests.detectors import scalar
 
 DAY = 86_400
 BUDGET = 0.1
+
+
+YES = np.array([[True]])
+
+
+class Tail:
+    """A tail of one statistic of one symbol."""
+
+    def __init__(self, unit, block_bars):
+        self.columns = Tails([unit], block_bars)
+        self.columns.resize(1)
+
+    def learn(self, value):
+        self.columns.learn_many(FIRST, np.array([[value]]), YES)
+
+    def per_day(self, value):
+        return float(self.columns.per_day_many(FIRST, np.array([[value]]))[0, 0])
+
+    def threshold(self, per_day):
+        return self.columns.threshold(0, 0, per_day)
+
+    @property
+    def warming_up(self):
+        return self.columns.warming_up(0, slice(None))
+
+    def state(self):
+        return self.columns.state(0, 0)
+
+    def restore(self, state):
+        self.columns.restore(0, 0, state)
+
+
+class Baseline:
+    """A baseline of one statistic of one symbol."""
+
+    def __init__(self, kind):
+        self.columns = Baselines([kind])
+        self.columns.resize(1)
+
+    def learn(self, value):
+        self.columns.learn_many(FIRST, np.array([[value]]), YES)
+
+    def learned(self):
+        return float(self.columns.usual[0, 0]), float(self.columns.noise[0, 0])
+
+    def state(self):
+        return self.columns.state(0, 0)
+
+    def restore(self, state):
+        self.columns.restore(0, 0, state)
+
+
+class Controller:
+    """The controller of one statistic of one symbol."""
+
+    def __init__(self, quiet_bars):
+        self.columns = Controllers(1, quiet_bars)
+        self.columns.resize(1)
+
+    @property
+    def in_run(self):
+        return self.columns.in_run(0, 0)
+
+    def step(self, per_day, budget_per_day, budget_per_bar):
+        """Let a bar pass; return whether it is an alarm."""
+        budget = np.array([budget_per_day])
+        alarms = self.columns.alarms_many(FIRST, np.array([[per_day]]), YES, budget)
+        self.columns.step_many(FIRST, alarms, YES, np.array([budget_per_bar]))
+        return bool(alarms[0, 0])
 
 
 def taught(seconds, *, every=None, value=0.0, lasting=30, seed=1):
@@ -75,7 +147,7 @@ def test_a_tail_and_a_baseline_continue_from_any_snapshot(values, cut):
         for its in (always, tail, usual, baseline):
             its.learn(value)
     assert (tail.threshold(1.0), tail.warming_up) == (always.threshold(1.0), always.warming_up)
-    assert (baseline.usual, baseline.noise) == (usual.usual, usual.noise)
+    assert baseline.learned() == usual.learned()
 
 
 def runs_of(rates, budget_per_day, bars_per_day):
@@ -83,9 +155,9 @@ def runs_of(rates, budget_per_day, bars_per_day):
     controller = Controller(quiet_bars=5)
     runs = 0
     for per_day in rates:
-        alarm = controller.alarms(per_day, budget_per_day)
-        runs += alarm and not controller.in_run
-        controller.step(alarm=alarm, budget_per_bar=budget_per_day / bars_per_day)
+        in_run = controller.in_run
+        alarm = controller.step(per_day, budget_per_day, budget_per_day / bars_per_day)
+        runs += alarm and not in_run
     return runs
 
 
@@ -106,3 +178,120 @@ def test_an_adversary_gets_the_bound_and_no_more():
     sequence = [1e-30 if bar % 10 == 0 else 1e4 for bar in range(100_000)]
     runs = runs_of(sequence, 1.0, 1_000)
     assert 100 <= runs <= 100 + math.ceil((HIGHEST + STEP) / STEP)
+
+
+# Columns of many symbols, against the definition of one statistic of one symbol.
+
+KINDS = ("plain", "net", "count", "plain")
+WARMUP_BARS = 80
+SYMBOLS = 3
+BUDGET_PER_BAR = BUDGET / 1_000
+
+
+class ScalarStatistic:
+    """One statistic of one symbol, judged and learned bar by bar."""
+
+    def __init__(self, kind):
+        baseline_bars = WARMUP_BARS // 2
+        self.bars, self.baseline_bars = 0, baseline_bars
+        self.baseline = scalar.Baseline(kind)
+        self.tail = scalar.Tail(0.1, max(1, (WARMUP_BARS - baseline_bars) // 20))
+        self.controller = scalar.Controller(quiet_bars=5)
+
+    def step(self, value):
+        """Return whether the bar is judged, the score, the expected rate, and the alarm."""
+        given = math.isfinite(value)
+        score = self.baseline.score(value) if given else 0.0
+        judged = given and not self.tail.warming_up
+        per_day = self.tail.per_day(score) if judged else 0.0
+        alarm = False
+        if judged:
+            alarm = self.controller.alarms(per_day, BUDGET)
+            self.controller.step(alarm=alarm, budget_per_bar=BUDGET_PER_BAR)
+        self.bars += 1
+        if self.bars > self.baseline_bars:
+            self.tail.learn(score)
+        if given:
+            self.baseline.learn(value)
+        return judged, score, per_day, alarm
+
+    def state(self):
+        return self.bars, self.baseline.state(), self.tail.state(), self.controller.state
+
+
+class ColumnStatistics:
+    """The same statistics in columns."""
+
+    def __init__(self):
+        statistics = {str(i): Statistic(kind, unit=0.1) for i, kind in enumerate(KINDS)}
+        self.model = RobustTails(statistics, warmup_bars=WARMUP_BARS)
+        self.controllers = Controllers(len(KINDS), quiet_bars=5)
+        self.rows = [0, *(self.model.add_row() for _ in range(SYMBOLS - 1))]
+        self.controllers.resize(len(self.model.bars))
+
+    def step(self, symbols, values):
+        rows = np.array([self.rows[symbol] for symbol in symbols])
+        its = self.model.step_many(np.array(values), rows, np.ones((len(rows), len(KINDS)), bool))
+        budget = np.full(len(rows), BUDGET)
+        alarms = self.controllers.alarms_many(rows, its.per_day, its.known, budget)
+        self.controllers.step_many(rows, alarms, its.known, np.full(len(rows), BUDGET_PER_BAR))
+        return its.known, its.score, its.per_day, alarms
+
+    def replace(self, symbol):
+        """Save a symbol and restore it in another row, as after a restart."""
+        row = self.rows[symbol]
+        saved = self.state(symbol)
+        self.model.remove_row(row)
+        self.controllers.clear(row)
+        other = self.model.add_row()
+        self.controllers.resize(len(self.model.bars))
+        self.rows[symbol] = other
+        for column, (bars, baseline, tail, controller) in enumerate(saved):
+            self.model.bars[other, column] = bars
+            self.model.baselines.restore(other, column, baseline)
+            self.model.tails.restore(other, column, tail)
+            self.controllers.restore(other, column, controller)
+
+    def state(self, symbol):
+        row = self.rows[symbol]
+        return [
+            (
+                int(self.model.bars[row, column]),
+                self.model.baselines.state(row, column),
+                self.model.tails.state(row, column),
+                self.controllers.state(row, column),
+            )
+            for column in range(len(KINDS))
+        ]
+
+
+@given(st.integers(0, 10_000), st.integers(200, 1_500), st.sampled_from([1.0, 0.6]))
+@settings(max_examples=25, deadline=None)
+def test_columns_of_many_symbols_equal_each_statistic_by_itself(seed, bars, presence):
+    noise = random.Random(seed)
+    alone = [[ScalarStatistic(kind) for kind in KINDS] for _ in range(SYMBOLS)]
+    columns = ColumnStatistics()
+
+    def value(kind):
+        if noise.random() < 0.05:
+            return math.nan
+        burst = 30.0 if noise.random() < 0.01 else 1.0
+        return float(noise.randrange(10)) * burst if kind == "count" else noise.gauss(0, burst)
+
+    for bar in range(bars):
+        symbols = [i for i in range(SYMBOLS) if noise.random() < presence]
+        if not symbols:
+            continue
+        values = [[value(kind) for kind in KINDS] for _ in symbols]
+        stepped = columns.step(symbols, values)
+        for place, symbol in enumerate(symbols):
+            expected = [its.step(x) for its, x in zip(alone[symbol], values[place], strict=True)]
+            for column, (judged, score, per_day, alarm) in enumerate(expected):
+                known, scores, rates, alarms = (its[place, column] for its in stepped)
+                assert (known, alarms) == (judged, alarm)
+                if judged:
+                    assert (scores, rates) == (score, per_day)
+        if bar % 97 == 0:
+            columns.replace(noise.randrange(SYMBOLS))
+    for symbol in range(SYMBOLS):
+        assert columns.state(symbol) == [its.state() for its in alone[symbol]]

@@ -24,7 +24,7 @@ from detectors.incidents.suppression import (
 from detectors.incidents.symbol_incidents import PERSISTENT_BARS
 from detectors.judging.surprise import Contribution
 from detectors.parameters import Parameters
-from detectors.scorer import Reading
+from detectors.scorer import Measured, Reading
 from detectors.symbol import SymbolMonitor
 
 SECOND = 1_000_000_000
@@ -151,7 +151,7 @@ def test_a_symbols_budget_is_what_its_statistics_share():
     parameters = Parameters(false_alarms_per_day=1.0, suppression=Suppression((rule,)))
     a, b = (SymbolMonitor(name, parameters, CATALOGUE, Counts()) for name in ("A", "B"))
     for monitor, budget in ((a, 0.3), (b, 1.0)):
-        statistics = sum(len(scorer.model.statistics) for scorer in monitor.scorers)
+        statistics = sum(len(scorer.detector.statistics) for scorer in monitor.scorers)
         shares = {scorer.budget_per_day for scorer in monitor.scorers}
         # Alarms of several statistics coincide: their sum may be larger than the budget.
         assert max(shares) == min(shares) == pytest.approx(budget / (0.6 * statistics))
@@ -219,9 +219,7 @@ class Player:
     def play(self, bars, *alarmed):
         """Close some bars in which the named detectors alarm; return the last signal."""
         monitor = self.monitor
-        monitor.scorers = [
-            _PresetScorer(s.detector, s.detector.name in alarmed) for s in monitor.scorers
-        ]
+        monitor.scoring = _PresetScorers(monitor.scoring.detectors, alarmed)
         for _ in range(bars):
             self.bar += SECOND
             signal, alerts = monitor.close_bar(self.bar)
@@ -233,18 +231,26 @@ class Player:
         return signal
 
 
-class _PresetScorer:
-    """A scorer with preset readings."""
+class _PresetScorers:
+    """Scorers with preset readings."""
 
-    def __init__(self, detector, alarm):
-        self.detector = detector
+    def __init__(self, detectors, alarmed):
+        self.detectors = detectors
+        self.preset = {its.name: self.reading(its, its.name in alarmed) for its in detectors}
+
+    def reading(self, detector, alarm):
         feature = next(iter(detector.phrases))
         why = [top(feature, 3.0, 1.0)] if alarm else []
-        self.reading = Reading("scoring", {feature: 3.0}, 9.0, 1e-9, alarm, why)
+        return Reading("scoring", {feature: 3.0}, 9.0, 1e-9, alarm, why)
 
-    def step(self, _bar, *, settling):
-        del settling
-        return self.reading
+    def measure(self, _bar):
+        return Measured([], [], [])
+
+    def step_many(self, _rows, _measured):
+        return None
+
+    def readings(self, _measured, _verdict):
+        return dict(self.preset)
 
 
 def test_a_suppressed_alarm_opens_nothing_and_is_marked():

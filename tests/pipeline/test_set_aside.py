@@ -2,12 +2,14 @@
 
 import pytest
 
+from detectors import symbol
 from detectors.catalogue import CATALOGUE
 from detectors.incidents.alerts import firing
 from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.book import Book
 from detectors.market_data.events import Order
 from detectors.parameters import Parameters
+from detectors.scorer import Scorers
 from detectors.symbol import SymbolMonitor
 from service.pipeline.output import Output, Tally
 from service.pipeline.set_aside import SetAside
@@ -71,7 +73,7 @@ def failing(monkeypatch, name, *, after=0):
     monkeypatch.setattr(SymbolMonitor, name, method)
 
 
-@pytest.mark.parametrize(("name", "after"), [("apply", 100), ("close_bar", 20)])
+@pytest.mark.parametrize(("name", "after"), [("apply", 100), ("end_bar", 20), ("conclude", 20)])
 def test_the_symbol_is_set_aside_by_name_and_the_others_go_on(monkeypatch, name, after):
     undisturbed = run(task())
     failing(monkeypatch, name, after=after)
@@ -91,6 +93,28 @@ def test_the_symbol_is_set_aside_by_name_and_the_others_go_on(monkeypatch, name,
     tally = its.tally
     assert tally.scored + tally.late + tally.refused + waiting == len(EVENTS)
     assert "AAA" not in its.changed()
+
+
+def test_a_symbol_that_fails_while_all_are_judged_at_once_is_the_only_one_set_aside(monkeypatch):
+    its = task()
+    original = Scorers.step_many
+    bars = []
+
+    def step_many(self, rows, measured):
+        bars.append(None)
+        if len(bars) > 20 and "AAA" in its.monitors and its.monitors["AAA"].row in rows:
+            raise ZeroDivisionError("a fault of ours")
+        return original(self, rows, measured)
+
+    # The first bars after a start are not judged.
+    monkeypatch.setattr(Scorers, "step_many", step_many)
+    monkeypatch.setattr(symbol, "SETTLING_BARS", 5)
+    undisturbed = run(task())
+    bars.clear()
+    output = run(its)
+    assert list(output.set_aside) == ["AAA"]
+    of_bbb = [signal for signal in undisturbed.signals if signal.symbol == "BBB"]
+    assert [signal for signal in output.signals if signal.symbol == "BBB"] == of_bbb
 
 
 def test_a_book_that_fails_where_it_is_trimmed_sets_its_symbol_aside(monkeypatch):

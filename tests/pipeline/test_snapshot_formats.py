@@ -54,7 +54,7 @@ def test_a_snapshot_of_this_format_is_read_whatever_was_added_since():
     streams = ("orders", "cancels", "trades")
     task = partition_task(settings, streams, Tally())
     task.resume(restored.snapshots[0].position.streams, restored.snapshots, PublishedUntil())
-    bars = task.monitors["AAA"].scorers[0].model.bars
+    bars = task.monitors["AAA"].scorers[0].bars
     later = [e for e in market(3, 99, ("AAA", "BBB"), 4) if e.ts_event >= BEGIN + 90 * SECOND]
     for stream, events in by_stream(later).items():
         first = task.aligner.read(stream)
@@ -62,7 +62,7 @@ def test_a_snapshot_of_this_format_is_read_whatever_was_added_since():
         task.aligner.set_idle(stream)
     signals = task.advance().signals
     assert {signal.symbol for signal in signals} == {"AAA", "BBB"}
-    assert task.monitors["AAA"].scorers[0].model.bars > bars, "it goes on from what it had learned"
+    assert task.monitors["AAA"].scorers[0].bars > bars, "it goes on from what it had learned"
 
 
 @pytest.mark.parametrize("its_format", [number for number in WRITTEN if number < FORMAT])
