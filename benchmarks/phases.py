@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
+from bars import measure_bars
 from kafka_load import OUTPUTS, input_partitions, topic_name
-from load import STREAMS
+from load import STREAMS, Load
 from stages import measure_stages, record
 
 from service.kafka.clients import consumer_options
@@ -33,7 +34,10 @@ ENOUGH_IDLE_SECONDS = 30.0
 
 
 class Task(msgspec.Struct):
-    """The data to measure on: a run's topics on a broker, or a directory of files."""
+    """The data to measure on: a run's topics on a broker, a directory of files, or a load.
+
+    ``symbols`` and ``events_per_symbol_second`` are for a load that is generated in the process.
+    """
 
     records: int
     servers: str = ""
@@ -41,6 +45,8 @@ class Task(msgspec.Struct):
     group: str = ""
     directory: str = ""
     warmup_bars: int = 240
+    symbols: int = 64
+    events_per_symbol_second: float = 100.0
 
 
 class Result(msgspec.Struct):
@@ -183,6 +189,15 @@ async def stages(task: Task) -> Result:
     return watch.result(task.records, seconds)
 
 
+def bars(task: Task) -> Result:
+    """The cost of a bar of one partition in memory, as details."""
+    watch = Stopwatch()
+    load = Load(
+        task.records, symbols=task.symbols, events_per_symbol_second=task.events_per_symbol_second
+    )
+    return watch.result(task.records, measure_bars(load, settings_of(task)))
+
+
 def read_files(task: Task, decode: bool) -> Result:
     """Read a directory's lines as replay does, and decode them if ``decode``."""
     by_stream = decoders(settings_of(task), dict.fromkeys(STREAMS))
@@ -218,6 +233,7 @@ PHASES: dict[str, Callable[[Task], Result]] = {
     "decode": lambda task: asyncio.run(drain_and_decode(task)),
     "service": lambda task: asyncio.run(whole_service(task)),
     "stages": lambda task: asyncio.run(stages(task)),
+    "bars": bars,
     "read files": lambda task: read_files(task, decode=False),
     "decode files": lambda task: read_files(task, decode=True),
     "replay": replay_files,

@@ -68,3 +68,24 @@ def sizes(rows: list[dict[str, Any]]) -> Table:
             f"{row['service']['peak_memory_bytes'] / 1e6:,.0f}",
         )
     return table
+
+
+def bars(rows: list[dict[str, float]]) -> Table:
+    """The cost of a bar, by number of symbols."""
+    table = Table(title="the cost of a bar (one partition in memory)", title_justify="left")
+    for column in (
+        "symbols", "events/s per symbol", "symbol-bars", "us per symbol-bar",
+        "us per event", "us per signal encoded", "events/s",
+    ):  # fmt: skip
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row['symbols']:,.0f}",
+            f"{row['events_per_symbol_second']:,.0f}",
+            f"{row['bars']:,.0f}",
+            f"{row['us_per_symbol_bar']:.1f}",
+            f"{row['us_per_event']:.2f}",
+            f"{row['us_per_signal_encoded']:.1f}",
+            f"{row['events_per_second']:,.0f}",
+        )
+    return table

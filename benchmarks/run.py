@@ -98,6 +98,26 @@ rate. The last load is for memory: its accounts are spread evenly, so every symb
 accounts as it may."""
 
 
+BAR_LOADS = (
+    Load(320_000, symbols=64, events_per_symbol_second=5.0),
+    Load(800_000, symbols=64),
+    Load(1_500_000, symbols=2_000, events_per_symbol_second=5.0),
+)
+"""Loads of one partition in memory, for the cost of a bar."""
+
+
+def bars_of(load: Load) -> dict[str, float]:
+    """The cost of a bar under a load, without Kafka."""
+    with console.status(f"bars of {load.symbols} symbols"):
+        task = Task(
+            load.records,
+            warmup_bars=WARMUP_BARS,
+            symbols=load.symbols,
+            events_per_symbol_second=load.events_per_symbol_second,
+        )
+        return measure("bars", task).details
+
+
 def on_kafka(on: Broker, load: Load, rounds: int, phases: tuple[str, ...]) -> Any:
     """Produce a load to topics of its own and measure phases on it."""
     kind = f"{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
@@ -123,6 +143,9 @@ def main() -> None:
     if arguments.tiny:
         default, sizes = Load(10_000, symbols=8), (Load(10_000, symbols=4),)
     results: dict[str, Any] = {"machine": machine(), "load": default._asdict(), "rounds": rounds}
+    bar_loads = (Load(10_000, symbols=8),) if arguments.tiny else BAR_LOADS
+    results["bars"] = [bars_of(its._replace(records=its.records // scale)) for its in bar_loads]
+    console.print(report.bars(results["bars"]))
     busy = default._replace(events_per_symbol_second=1_000.0)
     with broker(arguments.kafka, heap="1g") as on:
         task, results["service"] = on_kafka(on, default, rounds, ("drain", "decode", "service"))

@@ -15,12 +15,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from detectors.closing import Columns
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.judging.tail import Tails
-from detectors.market_data.bar import Spans
 from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
-from detectors.market_data.windows import Windows
 from detectors.scorer import Scorers
 from detectors.symbol import SymbolMonitor
 from service.kafka.clients import Clients, consumer_options, producer_options
@@ -42,8 +41,8 @@ TIMED: Mapping[str, tuple[tuple[type, str], ...]] = {
     "bars": (
         (SymbolMonitor, "end_bar"),
         (SymbolMonitor, "conclude"),
-        (Spans, "add"),
-        (Windows, "add"),
+        (SymbolMonitor, "measure"),
+        (Columns, "sum_up"),
         (LeverageBaselines, "learn"),
         (LargeOrders, "close_bar"),
     ),

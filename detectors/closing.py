@@ -7,18 +7,110 @@ from typing import NamedTuple
 import numpy as np
 
 from detectors.detector import Detector
+from detectors.feed.checks import FeedBar, close_streams
+from detectors.feed.silence import Silences
 from detectors.incidents.alerts import Alert
 from detectors.judging.tail import DAY_SECONDS
-from detectors.market_data.bar import Bar
+from detectors.market_data.bar import Bar, BookState
+from detectors.market_data.columns import BarFlow, MarketColumns, Sums
 from detectors.parameters import Parameters, effective_tests
 from detectors.scorer import Measured, Scorers, Verdict
 
 
-class Closing(NamedTuple):
-    """A bar of a symbol that has ended, before it is judged.
+class Columns:
+    """What the symbols of a partition learn, in columns: a row for each symbol.
 
-    ``row`` is that of the symbol. ``measured`` is None if the symbol is paused. ``settling``: the
-    bar is not judged, after a lull. ``alerts`` and ``inputs`` are those of the feed.
+    Parameters
+    ----------
+    parameters
+        The parameters that the symbols share.
+    detectors
+        The detectors that run on the symbols.
+    """
+
+    __slots__ = ("market", "scorers", "silences")
+
+    def __init__(self, parameters: Parameters, detectors: tuple[Detector, ...]) -> None:
+        self.market = MarketColumns(parameters.bar_seconds)
+        self.silences = Silences(parameters.bar_seconds)
+        self.scorers = Scorers(
+            detectors,
+            tests=effective_tests(detectors),
+            bar_seconds=parameters.bar_seconds,
+            warmup_bars=parameters.warmup_bars,
+            quiet_bars=max(1, parameters.quiet_ns // parameters.bar_ns),
+        )
+
+    def add(self, budget_per_day: float) -> int:
+        """Return the row of a new symbol with this budget of false alarms."""
+        before = len(self.scorers.budgets)
+        row = self.scorers.add(budget_per_day / self.scorers.tests)
+        if len(self.scorers.budgets) > before:
+            self.market.resize(len(self.scorers.budgets))
+            self.silences.resize(len(self.scorers.budgets))
+        return row
+
+    def remove(self, row: int) -> None:
+        """Forget a symbol; another one may take its row."""
+        self.market.clear(row)
+        self.silences.clear(row)
+        self.scorers.remove(row)
+
+    def sum_up(self, ended: Sequence["Ended"]) -> list["Summed"]:
+        """Add ended bars of different symbols to what is known of their flow and depth."""
+        rows = np.array([its.flow.row for its in ended], dtype=np.intp)
+        may_be_silent = close_streams(self.silences, rows, [its.feed for its in ended]).tolist()
+        sums = self.market.add_many([its.flow for its in ended])
+        return [Summed(*its) for its in zip(sums, may_be_silent, strict=True)]
+
+    def judge(self, closings: Sequence["Closing"]) -> list[Verdict | None]:
+        """Judge and learn ended bars; a bar that is paused or settling has no verdict."""
+        judged = [
+            (closing.row, closing.measured)
+            for closing in closings
+            if closing.measured is not None and not closing.settling
+        ]
+        if not judged:
+            return [None] * len(closings)
+        rows, measured = zip(*judged, strict=True)
+        scored = self.scorers.step_many(np.array(rows, dtype=np.intp), measured)
+        places = iter(range(len(judged)))
+        return [
+            None if closing.measured is None or closing.settling else Verdict(scored, next(places))
+            for closing in closings
+        ]
+
+
+class Ended(NamedTuple):
+    """A bar of a symbol that has ended, before it is summed up.
+
+    ``closed`` is the state of the book at its end. ``layered`` and ``spoofed`` are the largest sums
+    of one account; None where no order states one. ``settling``: the bar is not judged, after a lull. ``feed`` is what the feed
+    checks have found, ``escalates`` whether its findings do.
+    """
+
+    ends_at: int
+    flow: BarFlow
+    closed: BookState | None
+    layered: float | None
+    spoofed: float | None
+    settling: bool
+    feed: FeedBar
+    escalates: bool
+
+
+class Summed(NamedTuple):
+    """The sums of a bar, and whether a stream of the symbol may be silent."""
+
+    sums: Sums
+    may_be_silent: bool
+
+
+class Closing(NamedTuple):
+    """A bar of a symbol that was summed up, before it is judged.
+
+    ``row`` is that of the symbol. ``measured`` is None if the symbol is paused. ``alerts`` and
+    ``inputs`` are those of the feed.
     """
 
     row: int
@@ -27,38 +119,6 @@ class Closing(NamedTuple):
     settling: bool
     alerts: list[Alert]
     inputs: list[str]
-
-
-def scorers_of(parameters: Parameters, detectors: tuple[Detector, ...]) -> Scorers:
-    """Return the detectors of symbols that share these parameters, without any symbol."""
-    return Scorers(
-        detectors,
-        tests=effective_tests(detectors),
-        bar_seconds=parameters.bar_seconds,
-        warmup_bars=parameters.warmup_bars,
-        quiet_bars=max(1, parameters.quiet_ns // parameters.bar_ns),
-    )
-
-
-def judge(scorers: Scorers, closings: Sequence[Closing]) -> list[Verdict | None]:
-    """Judge and learn ended bars; a bar that is paused or settling has no verdict.
-
-    If this raises an exception, nothing has been learned of any of them.
-    """
-    judged = [
-        (closing.row, closing.measured)
-        for closing in closings
-        if closing.measured is not None and not closing.settling
-    ]
-    if not judged:
-        return [None] * len(closings)
-    rows, measured = zip(*judged, strict=True)
-    scored = scorers.step_many(np.array(rows, dtype=np.intp), measured)
-    places = iter(range(len(judged)))
-    return [
-        None if closing.measured is None or closing.settling else Verdict(scored, next(places))
-        for closing in closings
-    ]
 
 
 def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> float:

@@ -18,7 +18,8 @@ from detectors.market_data.bar import Bar
 Features = dict[str, float]
 
 
-def _never(_bar: Bar) -> bool:
+def never(_bar: Bar) -> bool:
+    """Whether the market's activity explains the features of a bar: never, by default."""
     return False
 
 
@@ -43,7 +44,7 @@ class Detector(Struct, frozen=True):
     phrases: Mapping[str, str]
     statistics: Mapping[str, Statistic] = {}
     model: Callable[[], Surprise] | None = None
-    explained: Callable[[Bar], bool] = _never
+    explained: Callable[[Bar], bool] = never
     headline: str = ""
     headlines: Mapping[str, str] = {}
     logarithms: frozenset[str] = frozenset()

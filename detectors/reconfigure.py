@@ -52,6 +52,7 @@ def reconfigure(monitor: SymbolMonitor, parameters: Parameters) -> None:
     monitor.suppressor = Suppressor(
         monitor.symbol, new.suppression, monitor.detectors, monitor.counts.suppressed_alarms
     )
-    monitor.scoring.budgets[monitor.row] = new.false_alarms_per_day / monitor.scoring.tests
+    scorers = monitor.columns.scorers
+    scorers.budgets[monitor.row] = new.false_alarms_per_day / scorers.tests
     monitor.trading.reconfigure(new.calendar)
     monitor.feed.reconfigure(monitor.symbol, new.feed, new.suppression)

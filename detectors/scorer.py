@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from detectors.detector import Detector, Features
+from detectors.detector import Detector, Features, never
 from detectors.judging.controller import STEP, Controllers, ControllerState
 from detectors.judging.robust_tails import (
     Judgement,
@@ -19,9 +19,9 @@ from detectors.judging.robust_tails import (
     listed,
 )
 from detectors.judging.surprise import Contribution
-from detectors.judging.table import Flags, Floats, Rows, enlarged
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
+from detectors.table import Flags, Floats, Rows, enlarged
 
 OFTEN = 4.0 * STEP
 """The bar of a controller from which its test alarms often: at least four times in short order."""
@@ -79,7 +79,8 @@ class Measured(NamedTuple):
     """The detectors' features of one bar of one symbol, None for a detector without its inputs.
 
     ``values`` holds the statistics of all detectors in the order of the columns, NaN where there is
-    none. ``explained`` says for each detector whether the market's activity explains them.
+    none. ``explained`` says whether the market's activity explains them, for each detector that it
+    may explain.
     """
 
     features: list[Features | None]
@@ -155,6 +156,9 @@ class Scorers:
         self._names = [(tuple(names), (math.nan,) * len(names)) for names in self.columns]
         self._widths = np.array([len(names) for names in self.columns])
         self._begins = np.cumsum([0, *self._widths[:-1]])
+        explainable = [(i, d) for i, d in enumerate(self.detectors) if d.explained is not never]
+        self._may_be_explained = [i for i, _ in explainable]
+        self._explained_by = [detector.explained for _, detector in explainable]
         self._unknown = [None] * len(self.detectors)
         self.model = RobustTails(statistics, bar_seconds, warmup_bars)
         self.model.remove_row(0)  # the first symbol takes it
@@ -186,8 +190,7 @@ class Scorers:
         values: list[float] = []
         for (names, nothing), x in zip(self._names, features, strict=True):
             values += nothing if x is None else map(x.get, names, nothing)
-        explained = [detector.explained(bar) for detector in self.detectors]
-        return Measured(features, values, explained)
+        return Measured(features, values, [explained(bar) for explained in self._explained_by])
 
     def step_many(self, rows: Rows, measured: Sequence[Measured]) -> Scored:
         """Judge a bar of each row, then learn it.
@@ -198,7 +201,8 @@ class Scorers:
         given = np.array(
             [[x is not None for x in its.features] for its in measured], dtype=np.bool_
         )
-        explained = np.array([its.explained for its in measured], dtype=np.bool_)
+        explained = np.zeros_like(given)
+        explained[:, self._may_be_explained] = [its.explained for its in measured]
         judgements = self.model.step_many(values, rows, given.repeat(self._widths, axis=1))
         matters = judgements.matters & ~explained.repeat(self._widths, axis=1)
         judgements = judgements._replace(matters=matters)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from detectors.change_watch import ChangeState
+from detectors.closing import Columns
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.checks import FeedState
@@ -18,16 +19,18 @@ from detectors.feed.silence import WATCHED
 from detectors.incidents.drift_incidents import DriftIncident
 from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.account_sums import SignedAmount
-from detectors.market_data.bar import BookState, DepthState
+from detectors.market_data.bar import BookState
 from detectors.market_data.book import Book, BookSide, Level, RestingOrder, bands_of
+from detectors.market_data.depth_baseline import DepthState
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.flow import Flow
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
 from detectors.market_data.quantities import QuantityState
+from detectors.market_data.running_median import MedianState
 from detectors.market_data.windows import WindowsState
 from detectors.open_bar import SymbolProgress
 from detectors.parameters import Parameters
-from detectors.scorer import Scorers, ScorerState
+from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
 from detectors.venue.trading import TradingState
 
@@ -55,6 +58,8 @@ class SymbolState(Struct):
     scorers: dict[str, ScorerState]
     watches: dict[str, ChangeState]
     windows: WindowsState
+    size: MedianState
+    spread: MedianState
     incident: Incident | None
     drift: DriftIncident | None
     progress: SymbolProgress = field(name="marks")
@@ -85,17 +90,20 @@ def capture(
     the next event. ``delays`` are the delays of the open bar.
     """
     book, bar = monitor.book, monitor.open_bar
+    market, row = monitor.columns.market, monitor.row
     return SymbolState(
         open_bar=open_bar,
         orders=book.orders,
         bids=list(book.bids.levels.items()),
         asks=list(book.asks.levels.items()),
         leverage_baselines=(monitor.leverage_baselines.recent, monitor.leverage_baselines.older),
-        spans=monitor.spans.sums,
-        depth=monitor.depth_baseline.state,
+        spans=market.spans.state(row),
+        depth=market.depth.state(row),
         scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
         watches={watch.detector.name: watch.state() for watch in monitor.watches},
-        windows=monitor.windows.state(),
+        windows=market.windows.state(row),
+        size=market.sizes.state(row),
+        spread=market.spreads.state(row),
         incident=monitor.incidents.open,
         drift=monitor.drifts.open,
         progress=bar.progress,
@@ -108,7 +116,7 @@ def capture(
         layers=monitor.large.layers.sums,
         spoofs=monitor.large.spoofs.sums,
         opened=bar.opened,
-        feed=monitor.feed.state,
+        feed=monitor.feed.checks.snapshot(),
         findings=monitor.feed.findings,
         delays=dict(delays or {}),
         early=bar.early,
@@ -124,19 +132,19 @@ def revive(
     parameters: Parameters,
     detectors: tuple[Detector, ...],
     counts: Counts,
-    scorers: Scorers | None = None,
+    columns: Columns | None = None,
 ) -> SymbolMonitor:
     """Return a monitor that continues from a captured state.
 
     The monitor takes ownership of the state: decode the state again for each call. A detector that
-    is not in the state begins with its warm-up. It takes a row of ``scorers``, if any are given.
+    is not in the state begins with its warm-up. It takes a row of ``columns``, if any are given.
 
     Raises
     ------
     ValueError
         Parts of the state contradict each other.
     """
-    monitor = SymbolMonitor(symbol, parameters, detectors, counts, scorers)
+    monitor = SymbolMonitor(symbol, parameters, detectors, counts, columns)
     try:
         _restore(monitor, state)
     except Exception:
@@ -152,8 +160,9 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
             raise ValueError(f"feed.seen has {len(state.feed.seen)} counts, not {len(WATCHED)}")
         monitor.feed.restore(state.feed, state.findings)
     monitor.leverage_baselines.recent, monitor.leverage_baselines.older = state.leverage_baselines
-    monitor.spans.sums = state.spans
-    monitor.depth_baseline.state = state.depth
+    market, row = monitor.columns.market, monitor.row
+    market.spans.restore(row, state.spans)
+    market.depth.restore(row, state.depth)
     for scorer in monitor.scorers:
         scorer_state = state.scorers.get(scorer.detector.name)
         if scorer_state is not None:
@@ -162,13 +171,15 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
         watch_state = state.watches.get(watch.detector.name)
         if watch_state is not None:
             watch.restore(watch_state)
-    monitor.windows.restore(state.windows)
+    market.windows.restore(row, state.windows)
+    market.sizes.restore(row, state.size)
+    market.spreads.restore(row, state.spread)
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
     monitor.trading.state = state.trading
     bar = monitor.open_bar
-    monitor.book.bands = bands_of(monitor.windows.median_spread)
-    bar.begin(state.opened, monitor.windows.median_size)
+    monitor.book.bands = bands_of(float(market.spreads.value[row]))
+    bar.begin(state.opened, float(market.sizes.value[row]))
     bar.progress = state.progress
     bar.flow = state.flow
     bar.leveraged = state.leveraged

@@ -1,11 +1,12 @@
 """The monitor of one symbol: its book, bars and detectors."""
 
+import math
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
 from detectors.change_watch import ChangeWatch
-from detectors.closing import Closing, judge, scorers_of, stress_ratio
+from detectors.closing import Closing, Columns, Ended, Summed, stress_ratio
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
@@ -15,21 +16,19 @@ from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.market_data.bar import (
     NEAR_BAND,
-    WIDEST_SPREAD_BPS,
     Bar,
-    BookState,
-    DepthBaseline,
-    Spans,
     book_state,
+    spread_of,
 )
 from detectors.market_data.book import Book, bands_of
+from detectors.market_data.columns import BarFlow
 from detectors.market_data.events import Event, Late
+from detectors.market_data.flow import amounts
 from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
-from detectors.market_data.windows import Windows
 from detectors.open_bar import OpenBar, SymbolProgress
 from detectors.parameters import Parameters
-from detectors.scorer import PAUSED, Reading, Scorer, Scorers, Verdict, too_sparse
+from detectors.scorer import PAUSED, Reading, Scorer, Verdict, too_sparse
 from detectors.venue.trading import Trading
 
 LULL_NS = 60_000_000_000
@@ -72,17 +71,17 @@ class SymbolMonitor:
         The detectors that run on the symbol.
     counts
         The counters to increment; symbols may share them.
-    scorers
-        The judged detectors of the symbols that share them; the monitor takes a row. None: the
-        symbol has its own.
+    columns
+        The columns of the symbols that share them; the monitor takes a row. None: the symbol has
+        its own.
     """
 
     __slots__ = (
         "_handlers",
         "bar",
         "book",
+        "columns",
         "counts",
-        "depth_baseline",
         "detectors",
         "drifts",
         "feed",
@@ -92,14 +91,11 @@ class SymbolMonitor:
         "open_bar",
         "parameters",
         "row",
-        "scoring",
         "signal",
-        "spans",
         "suppressor",
         "symbol",
         "trading",
         "watches",
-        "windows",
     )  # fmt: skip
 
     def __init__(
@@ -108,7 +104,7 @@ class SymbolMonitor:
         parameters: Parameters,
         detectors: tuple[Detector, ...],
         counts: Counts,
-        scorers: Scorers | None = None,
+        columns: Columns | None = None,
     ) -> None:
         self.symbol = symbol
         self.parameters = parameters = parameters.of(symbol)
@@ -116,12 +112,10 @@ class SymbolMonitor:
             symbol, parameters.suppression, detectors, counts.suppressed_alarms
         )
         self.detectors = detectors
+        self.columns = columns if columns is not None else Columns(parameters, detectors)
+        self.row = self.columns.add(parameters.false_alarms_per_day)
         self.book = Book(parameters.max_orders, in_ticks=parameters.prices_in_ticks(symbol))
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
-        self.spans = Spans(parameters.bar_seconds)
-        self.depth_baseline = DepthBaseline(parameters.bar_seconds)
-        self.scoring = scorers if scorers is not None else scorers_of(parameters, detectors)
-        self.row = self.scoring.add(parameters.false_alarms_per_day / self.scoring.tests)
         self.watches = [
             ChangeWatch(detector, warmup_bars=parameters.warmup_bars // 2)
             for detector in detectors
@@ -136,12 +130,13 @@ class SymbolMonitor:
             parameters.suppression,
             counts.feed,
             counts.suppressed_alarms,
+            self.columns.silences,
+            self.row,
         )
         self.counts = counts
         self.signal: Signal | None = None
         self.bar: Bar | None = None
         self.large = LargeOrders(parameters.bar_seconds)
-        self.windows = Windows(parameters.bar_seconds)
         self.trading = Trading(symbol, parameters.calendar)
         self.open_bar = OpenBar(
             self.book,
@@ -176,11 +171,16 @@ class SymbolMonitor:
     def close_bar(
         self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS
     ) -> tuple[Signal, list[Alert]]:
-        """Close a bar of this symbol alone: `end_bar`, `judge` and `conclude`."""
-        closing = self.end_bar(ends_at, delays)
-        return self.conclude(closing, *judge(self.scoring, [closing]))
+        """Close a bar of this symbol alone.
 
-    def end_bar(self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS) -> Closing:
+        The steps are `end_bar`, `Columns.sum_up`, `measure`, `Columns.judge` and `conclude`; a
+        partition takes each for all symbols at once.
+        """
+        ended = self.end_bar(ends_at, delays)
+        closing = self.measure(ended, *self.columns.sum_up([ended]))
+        return self.conclude(closing, *self.columns.judge([closing]))
+
+    def end_bar(self, ends_at: int, delays: Mapping[str, float] = NO_DELAYS) -> Ended:
         """End the bar that ends at ``ends_at``. The bar must have events.
 
         Parameters
@@ -192,8 +192,8 @@ class SymbolMonitor:
 
         Returns
         -------
-        Closing
-            The bar. `judge` it, with those of other symbols, and `conclude` it.
+        Ended
+            The bar, which must be closed, see `close_bar`.
         """
         bar_ns = self.parameters.bar_ns
         index = ends_at // bar_ns
@@ -215,69 +215,92 @@ class SymbolMonitor:
         progress.bar_index = index
         self.counts.bars += 1
 
-        feed_alerts = self.feed.close_bar(ends_at, elapsed, self.book, flow, delays, trading)
-        inputs = self.feed.inputs(ends_at)
+        feed = self.feed.end_bar(ends_at, elapsed, self.book, flow, delays, trading)
         if trading.uncross:
             self.book.uncross(ends_at - bar_ns, open_bar.early.doubtful)
         if self.book.in_ticks:
             self.book.learn_tick()
-        baseline = self.depth_baseline.state
         opened = open_bar.opened
         last_mid = opened.mid if opened is not None else None
         closed = book_state(self.book, last_mid)
-        if closed is not None and not paused:
-            self.depth_baseline.learn(closed.depth[NEAR_BAND])
         open_bar.learn_leveraged()
         self._count_evictions()
         layered, spoofed = self.large.close_bar(elapsed)
-        bar = self.bar = Bar(
-            symbol=self.symbol,
-            starts_at=ends_at - bar_ns,
-            ends_at=ends_at,
-            flow=flow,
-            spans=self.spans.add(flow, elapsed),
-            opened=opened,
-            closed=closed,
-            usual_depth=baseline.usual,
-            typical_spread=self.windows.median_spread,
-            smooth_log_depth=baseline.smooth,
-            recent=self.windows.add(index, flow, open_bar.last_quantity, _spread(closed)),
-            layered=layered,
-            spoofed=spoofed,
-        )
         settling = progress.settled_bars <= SETTLING_BARS
         if not settling:
             progress.lulls = 0
-        if paused:
-            self.spans.clear()
-            self.windows.clear()
-        self.book.bands = bands_of(self.windows.median_spread)
-        open_bar.begin(closed, self.windows.median_size)
-        measured = None if paused else self.scoring.measure(bar)
-        return Closing(self.row, bar, measured, settling, feed_alerts, inputs)
+        ended = BarFlow(
+            self.row,
+            index,
+            elapsed,
+            amounts(flow),
+            open_bar.last_quantity,
+            spread_of(closed),
+            closed.depth[NEAR_BAND] if closed is not None and not paused else math.nan,
+            paused,
+        )
+        return Ended(
+            ends_at, ended, closed, layered, spoofed, settling, feed, not trading.presumed_auction
+        )
+
+    def measure(self, ended: Ended, summed: Summed) -> Closing:
+        """Measure the bar with its sums, and begin the next one."""
+        open_bar, sums = self.open_bar, summed.sums
+        alerts = self.feed.conclude(
+            ended.ends_at,
+            ended.feed,
+            may_be_silent=summed.may_be_silent,
+            escalates=ended.escalates,
+        )
+        inputs = self.feed.inputs(ended.ends_at)
+        bar = self.bar = Bar(
+            symbol=self.symbol,
+            starts_at=ended.ends_at - self.parameters.bar_ns,
+            ends_at=ended.ends_at,
+            flow=open_bar.flow,
+            span_sums=sums.span_sums,
+            opened=open_bar.opened,
+            closed=ended.closed,
+            usual_depth=sums.usual_depth,
+            typical_spread=sums.typical_spread,
+            smooth_log_depth=sums.smooth_log_depth,
+            recent=sums.recent,
+            layered=ended.layered,
+            spoofed=ended.spoofed,
+        )
+        self.book.bands = bands_of(sums.median_spread)
+        open_bar.begin(ended.closed, sums.median_size)
+        measured = None if ended.flow.paused else self.columns.scorers.measure(bar)
+        return Closing(self.row, bar, measured, ended.settling, alerts, inputs)
 
     def conclude(self, closing: Closing, verdict: Verdict | None) -> tuple[Signal, list[Alert]]:
         """Return the signal of a bar that was judged, and the alerts that it causes."""
         bar, inputs = closing.bar, closing.inputs
         ends_at = bar.ends_at
         readings = self._readings(closing, verdict)
-        self.suppressor.mark(bar, readings)
-        if any(reading.p_value is not None for reading in readings.values()):
+        p_values = [its.p_value for its in readings.values() if its.p_value is not None]
+        if p_values:
             self.counts.judged_bars += 1
-        alerts = [
-            *closing.alerts,
-            *self.incidents.step(ends_at, self.detectors, readings, inputs),
-            *self.drifts.step(ends_at, self.detectors, readings, inputs),
-            *self._end_at_expiry(ends_at),
-        ]
-        self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
+        alerts = closing.alerts
+        news = [its for its in readings.values() if its.alarm or its.drift]
+        if news or self.with_incident:
+            self.suppressor.mark(bar, readings)
+            alerts = [
+                *alerts,
+                *self.incidents.step(ends_at, self.detectors, readings, inputs),
+                *self.drifts.step(ends_at, self.detectors, readings, inputs),
+                *self._end_at_expiry(ends_at),
+            ]
+        budget, bar_seconds = self.parameters.false_alarms_per_day, self.parameters.bar_seconds
+        stress = stress_ratio(min(p_values), budget, bar_seconds) if p_values else None
+        self.signal = Signal(self.symbol, ends_at, stress, readings, inputs)
         return self.signal, alerts
 
     def _readings(self, closing: Closing, verdict: Verdict | None) -> dict[str, Reading]:
         measured = closing.measured
         if measured is None:
             return {detector.name: PAUSED for detector in self.detectors}
-        readings = self.scoring.readings(measured, verdict)
+        readings = self.columns.scorers.readings(measured, verdict)
         for watch in self.watches:
             reading = watch.step(closing.bar, settling=closing.settling)
             readings[watch.detector.name] = reading
@@ -288,11 +311,11 @@ class SymbolMonitor:
     @property
     def scorers(self) -> list[Scorer]:
         """The detectors that judge the symbol."""
-        return self.scoring.of(self.row)
+        return self.columns.scorers.of(self.row)
 
     def release(self) -> None:
         """Give up the symbol's row: it is no longer watched."""
-        self.scoring.remove(self.row)
+        self.columns.remove(self.row)
 
     def resolve(self, ts_event: int) -> list[Alert]:
         """Resolve the incidents that are over at ``ts_event``, by quiet time or by expiry."""
@@ -336,7 +359,7 @@ class SymbolMonitor:
     @property
     def warming_up(self) -> bool:
         """Whether every detector that raises alarms is still warming up."""
-        return self.scoring.model.tails.warming_up(self.row, slice(None))
+        return self.columns.scorers.model.tails.warming_up(self.row, slice(None))
 
     @property
     def too_sparse(self) -> bool:
@@ -366,21 +389,6 @@ class SymbolMonitor:
         counts.evicted_orders += book.evicted
         counts.evicted_accounts += leverage_baselines.evicted
         book.stale = book.evicted = leverage_baselines.evicted = 0
-
-    def _stress_ratio(self, readings: dict[str, Reading]) -> float | None:
-        p_values = [r.p_value for r in readings.values() if r.p_value is not None]
-        if not p_values:
-            return None
-        return stress_ratio(
-            min(p_values), self.parameters.false_alarms_per_day, self.parameters.bar_seconds
-        )
-
-
-def _spread(closed: BookState | None) -> float:
-    """Return the spread of a book with both sides; 0 without them."""
-    if closed is None or closed.spread_bps >= WIDEST_SPREAD_BPS:
-        return 0.0
-    return closed.spread_bps
 
 
 def mean_budget_per_day(monitors: Collection[SymbolMonitor], default: float) -> float:

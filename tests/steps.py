@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
 from detectors.market_data.bar import Bar
-from detectors.market_data.flow import Flow
+from detectors.market_data.flow import Flow, amounts
 from detectors.market_data.windows import Recent, Usual
 from detectors.symbol import Signal
 from service.pipeline.output import Output
 
+SPANS = (Flow(), Flow(leveraged=2.0, leverage_excess_weighted=2.0), Flow(leveraged=4.0))
 NOTHING = Recent(((0.0, 0.0),) * 3, (0.0, 0.0), (0.0, 0.0), ((0.0, 0.0),) * 2, (0.0, 0.0), Usual())
 
 
@@ -19,7 +20,7 @@ def bar(symbol: str, second: int, stress: float | None = 0.1, orders: float = 1.
         starts_at=ends_at - 1_000_000_000,
         ends_at=ends_at,
         flow=Flow(orders=orders),
-        spans=(Flow(), Flow(leveraged=2.0, leverage_excess_weighted=2.0), Flow(leveraged=4.0)),
+        span_sums=[list(amounts(flow)) for flow in SPANS],
         opened=None,
         closed=None,
         usual_depth=0.0,

@@ -6,20 +6,23 @@ a cascade such faults make alerts unreliable. Findings are not part of the false
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from detectors.feed.partial_book import PARTIAL_BOOK, PartialBook
 from detectors.feed.sequence_numbers import Numbering
 from detectors.feed.silence import (
     LEARNED_BARS,
     NO_EVENTS,
+    NO_RATES,
     SILENT,
     SPANS_SECONDS,
     WATCHED,
-    Silence,
+    Silences,
     Silent,
     StreamRate,
 )
@@ -27,6 +30,7 @@ from detectors.feed.transport_delay import Transport
 from detectors.market_data.book import Book
 from detectors.market_data.events import LATEST_NS, Kind, Reference
 from detectors.market_data.flow import Flow
+from detectors.table import Flags, Rows
 from detectors.venue.trading import CONTINUOUS, BarTrading
 
 _STREAMS = {
@@ -132,6 +136,25 @@ class FeedState(Struct):
     silent_with: str = ""
 
 
+class FeedBar(NamedTuple):
+    """A bar of a feed that has ended, before its streams are checked for silence.
+
+    ``seen`` counts the events by `Kind`, ``elapsed`` the bars since the last one. ``reopens``: the
+    rates are not learned. The rest are findings of the other checks.
+    """
+
+    seen: tuple[int, ...]
+    elapsed: int
+    reopens: bool
+    paused: bool
+    lost: list[Finding]
+    impossible: list[Finding]
+    delayed: list[Finding]
+
+
+_NONE_SEEN = [0] * len(WATCHED)
+
+
 class Feed:
     """The feed checks of one symbol.
 
@@ -141,6 +164,9 @@ class Feed:
         The limits from which values make findings.
     bar_ns
         The length of a bar in nanoseconds.
+    silences, row
+        The silence checks of the symbols that share them, and the row of this one. None: the feed
+        has its own.
 
     Attributes
     ----------
@@ -148,19 +174,34 @@ class Feed:
         The event time, in nanoseconds, from which a symbol without an event may be silent.
     """
 
-    __slots__ = ("_bar_ns", "_limits", "_silence", "due_ns", "state")
+    __slots__ = ("_bar_ns", "_decays", "_limits", "_row", "_silences", "due_ns", "state")
 
-    def __init__(self, limits: FeedLimits, bar_ns: int) -> None:
+    def __init__(
+        self, limits: FeedLimits, bar_ns: int, silences: Silences | None = None, row: int = 0
+    ) -> None:
         self._limits = limits
         self._bar_ns = bar_ns
-        self._silence = Silence(bar_ns / 1e9)
-        self.restore(FeedState(rates=self._silence.rates))
+        self._row = row
+        if silences is None:
+            silences = Silences(bar_ns / 1e9)
+            silences.resize(1)
+        self._silences = silences
+        self._decays = [math.exp(-bar_ns / 1e9 / span) for span in SPANS_SECONDS]
+        self.restore(FeedState())
 
     def restore(self, state: FeedState) -> None:
         """Continue from the state of a snapshot."""
-        self.state = state
-        self._silence.rates = state.rates
+        self.state = replace(state, rates=())  # those are in the columns
+        self._silences.restore(self._row, state.rates or NO_RATES)
         self._set_due()
+
+    def snapshot(self) -> FeedState:
+        """Return the state with the rates; it shares mutable objects with the feed."""
+        return replace(self.state, rates=self.rates())
+
+    def rates(self) -> tuple[StreamRate, ...]:
+        """Return the usual rates of the streams."""
+        return self._silences.state(self._row)
 
     def limit(self, limits: FeedLimits) -> None:
         """Use other limits from now on; the state stays."""
@@ -212,26 +253,49 @@ class Feed:
             How the symbol traded. In a pause, no stream is silent and no book is impossible, and
             the rates of a pause are not learned.
         """
+        ended = self.end_bar(ends_at, elapsed, book, flow, delays, trading)
+        rows = np.array([self._row])
+        (may_be_silent,) = close_streams(self._silences, rows, [ended]).tolist()
+        return self.findings(ended, may_be_silent=may_be_silent)
+
+    def end_bar(
+        self,
+        ends_at: int,
+        elapsed: int,
+        book: Book,
+        flow: Flow,
+        delays: Mapping[str, float],
+        trading: BarTrading = CONTINUOUS,
+    ) -> FeedBar:
+        """End a bar, see `close_bar`; `close_streams` and `findings` must follow."""
         state = self.state
         self.add(flow)
-        if trading.paused or trading.reopened:
+        seen = tuple(state.seen)
+        reopens = trading.paused or trading.reopened
+        if reopens:
             self.reopen()
-        else:
-            self._silence.close_bar(state.seen, elapsed)
         self._move(ends_at, elapsed)
-        state.partial_book.close_bar(state.seen[Kind.CANCEL] + state.seen[Kind.TRADE])
-        state.seen[:] = [0] * len(WATCHED)
-        return [
-            *self._lost(),
-            *([] if trading.paused else self._silent()),
-            *([] if trading.paused else self._impossible(book, flow, trading)),
-            *self._delayed(delays),
-        ]
+        state.partial_book.close_bar(seen[Kind.CANCEL] + seen[Kind.TRADE])
+        state.seen[:] = _NONE_SEEN
+        return FeedBar(
+            seen,
+            elapsed,
+            reopens,
+            trading.paused,
+            self._lost(),
+            [] if trading.paused else self._impossible(book, flow, trading),
+            self._delayed(delays),
+        )
+
+    def findings(self, ended: FeedBar, *, may_be_silent: bool) -> list[Finding]:
+        """Return the findings of a bar that has ended."""
+        silent = [] if ended.paused or not may_be_silent else self._silent()
+        return [*ended.lost, *silent, *ended.impossible, *ended.delayed]
 
     def reopen(self) -> None:
         """Forget missing events and impossible books: they belong to another phase."""
         self.state.crossed = self.state.empty = 0.0
-        self._silence.reopen()
+        self._silences.reopen(self._row)
 
     def silent(self, at_ns: int, others_since_ns: int) -> Finding | None:
         """Return a finding if the symbol is silent at ``at_ns`` while other symbols are active.
@@ -273,11 +337,13 @@ class Feed:
         state.bars += 1
         state.silent_with = ""
         events = sum(state.seen)
-        seconds = elapsed * self._bar_ns / 1e9
-        state.flow = tuple(
-            n * math.exp(-seconds / span) + events
-            for n, span in zip(state.flow, SPANS_SECONDS, strict=True)
-        )
+        if elapsed == 1:
+            decays = self._decays
+        else:
+            seconds = elapsed * self._bar_ns / 1e9
+            decays = [math.exp(-seconds / span) for span in SPANS_SECONDS]
+        (a, b, c), (d, e, f) = state.flow, decays
+        state.flow = (a * d + events, b * e + events, c * f + events)
         self._set_due()
 
     def _set_due(self) -> None:
@@ -287,18 +353,20 @@ class Feed:
             seconds = max(self._limits.symbol_silent_seconds, SILENT / rate)
             self.due_ns = state.last_bar_ns + int(min(seconds, HALTED_NS / 1e9) * 1e9)
 
-    def _lost(self) -> Iterator[Finding]:
+    def _lost(self) -> list[Finding]:
         lost = self.state.numbering.close_bar()
         if lost:
             text = f"{lost:,} events are missing (gap in the sequence numbers)"
-            yield Finding(LOST, float(lost), 0.0, float(lost), 0.0, text)
+            return [Finding(LOST, float(lost), 0.0, float(lost), 0.0, text)]
+        return []
 
-    def _silent(self) -> Iterator[Finding]:
+    def _silent(self) -> list[Finding]:
         seconds = self._bar_ns / 1e9
-        for found in self._silence.found(self._limits.silent_seconds / seconds):
-            yield _silent(found, found.bars * seconds)
+        least_bars = self._limits.silent_seconds / seconds
+        found = self._silences.found(self._row, least_bars)
+        return [_silent(its, its.bars * seconds) for its in found]
 
-    def _impossible(self, book: Book, flow: Flow, trading: BarTrading) -> Iterator[Finding]:
+    def _impossible(self, book: Book, flow: Flow, trading: BarTrading) -> list[Finding]:
         """Find books that no venue can have: crossed at rest, or with trades on an empty side.
 
         In an auction a book may be crossed. A partial book explains both, and is the one finding
@@ -314,8 +382,11 @@ class Feed:
         state.empty = state.empty + 1.0 if empty else max(0.0, state.empty - RECOVERY)
         partial = state.partial_book
         if partial.found:
-            yield Finding(PARTIAL_BOOK, partial.share, 0.0, partial.score, 0.0, partial.describe())
-            return
+            text = partial.describe()
+            return [Finding(PARTIAL_BOOK, partial.share, 0.0, partial.score, 0.0, text)]
+        if state.crossed < IMPOSSIBLE_BARS and state.empty < IMPOSSIBLE_BARS:
+            return []
+        findings = []
         for condition, bars, template in (
             ("crossed", state.crossed, "the book was crossed in {:.0f} of the last seconds"),
             ("empty", state.empty, "trades met an empty book side in {:.0f} of the last seconds"),
@@ -323,27 +394,48 @@ class Feed:
             if bars >= IMPOSSIBLE_BARS:
                 seconds = bars * self._bar_ns / 1e9
                 score = bars / IMPOSSIBLE_BARS
-                yield Finding(
-                    f"{condition}_book_seconds", seconds, 0.0, score, 0.0, template.format(seconds)
+                text = template.format(seconds)
+                findings.append(
+                    Finding(f"{condition}_book_seconds", seconds, 0.0, score, 0.0, text)
                 )
+        return findings
 
-    def _delayed(self, delays: Mapping[str, float]) -> Iterator[Finding]:
+    def _delayed(self, delays: Mapping[str, float]) -> list[Finding]:
         limits, transport = self._limits, self.state.transport
+        if not transport and not delays:
+            return []
         for stream, delay in delays.items():
             known = transport.setdefault(stream, Transport())
             known.close_bar(delay, limits.delay_seconds, limits.skew_seconds)
+        findings = []
         late = {stream: known for stream, known in transport.items() if known.late}
         if late:
             stream, worst = max(late.items(), key=lambda pair: pair[1].last - pair[1].usual)
             score = (worst.last - worst.usual) / limits.delay_seconds
             text = f"{stream} take {worst.last:.1f} s to arrive (usually {worst.usual:.1f})"
-            yield Finding("transport_delay_seconds", worst.last, worst.usual, score, 0.0, text)
+            findings.append(
+                Finding("transport_delay_seconds", worst.last, worst.usual, score, 0.0, text)
+            )
         skewed = {stream: known for stream, known in transport.items() if known.skewed}
         if skewed:
             stream, worst = min(skewed.items(), key=lambda pair: pair[1].last)
             score = -worst.last / limits.skew_seconds
             text = f"{stream} are dated {-worst.last:.1f} s after they were logged"
-            yield Finding("clock_skew_seconds", -worst.last, 0.0, score, 0.0, text)
+            findings.append(Finding("clock_skew_seconds", -worst.last, 0.0, score, 0.0, text))
+        return findings
+
+
+def close_streams(silences: Silences, rows: Rows, ended: Sequence[FeedBar]) -> Flags:
+    """Check the streams of ended bars for silence; return which rows may have a silent stream."""
+    seen = np.array([its.seen for its in ended], dtype=np.int64)
+    elapsed = np.array([its.elapsed for its in ended], dtype=np.int64)
+    reopens = np.array([its.reopens for its in ended], dtype=np.bool_)
+    if not reopens.any():
+        return silences.close_many(rows, seen, elapsed)
+    flags, goes_on = np.zeros(len(rows), dtype=np.bool_), ~reopens
+    if goes_on.any():
+        flags[goes_on] = silences.close_many(rows[goes_on], seen[goes_on], elapsed[goes_on])
+    return flags
 
 
 def _silent(found: Silent, seconds: float) -> Finding:

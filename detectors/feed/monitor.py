@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from detectors.feed.checks import LOST, Feed, FeedLimits, FeedState, Finding
+from detectors.feed.checks import LOST, Feed, FeedBar, FeedLimits, FeedState, Finding
 from detectors.feed.incidents import FeedFindings, FeedIncidents
+from detectors.feed.silence import Silences
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import FEED_INTEGRITY
 from detectors.incidents.suppression import ReasonKind, Suppression, Window, limits
@@ -43,6 +44,8 @@ class FeedMonitor:
         The suppression whose maintenance windows apply to feed incidents.
     counts, suppressed
         The counters to increment; symbols may share them.
+    silences, row
+        See `Feed`.
 
     Attributes
     ----------
@@ -72,11 +75,13 @@ class FeedMonitor:
         suppression: Suppression,
         counts: FeedCounts,
         suppressed: SuppressedAlarms,
+        silences: Silences | None = None,
+        row: int = 0,
     ) -> None:
         self._bar_ns = bar_ns
         self._counts = counts
         self._suppressed = suppressed
-        self.checks = Feed(feed_limits, bar_ns)
+        self.checks = Feed(feed_limits, bar_ns, silences, row)
         self.incidents = FeedIncidents(symbol, feed_limits.quiet_ns, _windows(symbol, suppression))
         self.restore(self.checks.state, self.incidents.findings)
 
@@ -111,7 +116,7 @@ class FeedMonitor:
         """Return the active findings about the symbol's inputs, see `FeedIncidents.inputs`."""
         return self.incidents.inputs(ts_event)
 
-    def close_bar(
+    def end_bar(
         self,
         ends_at: int,
         elapsed: int,
@@ -119,13 +124,21 @@ class FeedMonitor:
         flow: Flow,
         delays: Mapping[str, float],
         trading: BarTrading = CONTINUOUS,
+    ) -> FeedBar:
+        """End the bar that ends at ``ends_at``, see `Feed.end_bar`."""
+        incidents = self.incidents
+        if incidents.windows:
+            last_bar_ns = self.state.last_bar_ns
+            if incidents.in_maintenance(last_bar_ns) > incidents.in_maintenance(ends_at):
+                self.checks.reopen()
+        return self.checks.end_bar(ends_at, elapsed, book, flow, delays, trading)
+
+    def conclude(
+        self, ends_at: int, ended: FeedBar, *, may_be_silent: bool, escalates: bool
     ) -> list[Alert]:
-        """Check the bar that ends at ``ends_at`` and return its alerts, see `Feed.close_bar`."""
-        last_bar_ns = self.state.last_bar_ns
-        if self.incidents.in_maintenance(last_bar_ns) > self.incidents.in_maintenance(ends_at):
-            self.checks.reopen()
-        findings = self.checks.close_bar(ends_at, elapsed, book, flow, delays, trading)
-        return self._found(ends_at, findings, escalates=not trading.presumed_auction)
+        """Return the alerts of a bar that has ended, see `Feed.findings`."""
+        findings = self.checks.findings(ended, may_be_silent=may_be_silent)
+        return self._found(ends_at, findings, escalates=escalates)
 
     def silence(self, at_ns: int, others_since_ns: int) -> Finding | None:
         """Return a finding if the symbol is silent at ``at_ns``, see `Feed.silent`."""

@@ -11,9 +11,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from msgspec import Struct
 
 from detectors.market_data.events import Kind
+from detectors.table import Flags, Floats, Ints, Powers, Rows, enlarged
 
 WATCHED = (Kind.ORDER, Kind.CANCEL, Kind.TRADE, Kind.REFERENCE)
 """The streams that are checked. Margins and positions are irregular, so their silence is no
@@ -78,8 +80,8 @@ class StreamRate(Struct):
     deficit_expected: float = 0.0
 
 
-class Silence:
-    """The silence checks of one symbol's streams.
+class Silences:
+    """The silence checks of streams, a row for each symbol and a column for each stream.
 
     Parameters
     ----------
@@ -87,41 +89,119 @@ class Silence:
         The length of a bar.
     """
 
-    __slots__ = ("_decays", "rates")
+    __slots__ = (
+        "_bars", "_decays", "_deficit", "_deficit_bars", "_deficit_events", "_deficit_expected",
+        "_idle_bars", "_idle_others", "_missed", "_others", "_own", "_powers", "_silent_bars",
+    )  # fmt: skip
 
     def __init__(self, bar_seconds: float) -> None:
-        self._decays = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
-        self.rates = tuple(StreamRate() for _ in WATCHED)
+        decays = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
+        self._decays: Floats = np.array(decays)
+        self._powers = Powers(decays)
+        shape = (0, len(WATCHED))
+        self._own: Floats = np.zeros((*shape, len(SPANS_SECONDS)))
+        self._others: Floats = np.zeros((*shape, len(SPANS_SECONDS)))
+        self._bars: Ints = np.zeros(shape, dtype=np.int64)
+        self._idle_bars: Ints = np.zeros(shape, dtype=np.int64)
+        self._idle_others: Floats = np.zeros(shape)
+        self._missed: Floats = np.zeros(shape)
+        self._silent_bars: Ints = np.zeros(shape, dtype=np.int64)
+        self._deficit: Floats = np.zeros(shape)
+        self._deficit_bars: Ints = np.zeros(shape, dtype=np.int64)
+        self._deficit_events: Floats = np.zeros(shape)
+        self._deficit_expected: Floats = np.zeros(shape)
 
-    def close_bar(self, seen: Sequence[int], elapsed: int) -> None:
-        """Process a bar with events.
+    def resize(self, rows: int) -> None:
+        """Make room for so many rows."""
+        shape = (rows, len(WATCHED))
+        self._own = enlarged(self._own, (*shape, len(SPANS_SECONDS)))
+        self._others = enlarged(self._others, (*shape, len(SPANS_SECONDS)))
+        self._bars = enlarged(self._bars, shape)
+        self._idle_bars = enlarged(self._idle_bars, shape)
+        self._idle_others = enlarged(self._idle_others, shape)
+        self._missed = enlarged(self._missed, shape)
+        self._silent_bars = enlarged(self._silent_bars, shape)
+        self._deficit = enlarged(self._deficit, shape)
+        self._deficit_bars = enlarged(self._deficit_bars, shape)
+        self._deficit_events = enlarged(self._deficit_events, shape)
+        self._deficit_expected = enlarged(self._deficit_expected, shape)
+
+    def clear(self, row: int) -> None:
+        """Forget all of a row."""
+        self.restore(row, NO_RATES)
+
+    def close_many(self, rows: Rows, seen: Ints, elapsed: Ints) -> Flags:
+        """Process a bar with events of each row.
 
         Parameters
         ----------
+        rows
+            The rows.
         seen
-            The number of events of each of `WATCHED`.
+            The number of events of each of `WATCHED`, a row for each of ``rows``.
         elapsed
             The number of bars since the last bar with events.
+
+        Returns
+        -------
+        Flags
+            Which rows may have a silent or a throttled stream, see `found`.
         """
-        flow = seen[Kind.ORDER] + seen[Kind.CANCEL] + seen[Kind.TRADE]
-        for kind, rate in zip(WATCHED, self.rates, strict=True):
-            events = seen[kind]
-            others = flow - events if kind is not Kind.REFERENCE else flow
-            self._follow(rate, events, others)
-            rate.idle_bars += elapsed
-            rate.idle_others += others
-            if events:
-                self._learn(rate, events)
+        others = np.add.reduce(seen[:, _FLOW], axis=1)[:, None] - seen * _IS_FLOW
+        has_events = seen != 0
+        own, rest = self._own[rows], self._others[rows]
+        share = np.zeros_like(own)
+        np.divide(own, rest, out=share, where=rest > 0.0)
+        usual = np.minimum(own * (1.0 - self._decays), share * others[:, :, None]).min(axis=2)
+        bars = self._bars[rows]
+        expected = np.where(bars >= LEARNED_BARS, usual, 0.0)
+        missed = self._missed[rows]
+        was_silent = has_events & (missed >= SILENT)  # the silence has been reported
+        missed = np.where(has_events, 0.0, missed + expected)
+        self._missed[rows] = missed
+        self._silent_bars[rows] = np.where(has_events, 0, self._silent_bars[rows] + 1)
+        rise = expected * (1.0 - 1.0 / THROTTLE) - seen * math.log(THROTTLE)
+        before = np.where(was_silent, 0.0, self._deficit[rows])
+        # Capped at the limit: the first usual bar brings the deficit below the limit.
+        deficit = np.maximum(0.0, np.minimum(THROTTLED, before + rise))
+        lasts = deficit > 0.0
+        goes_on = lasts & ~was_silent
+        self._deficit[rows] = deficit
+        self._deficit_bars[rows] = np.where(goes_on, self._deficit_bars[rows], 0) + lasts
+        self._deficit_events[rows] = (
+            np.where(goes_on, self._deficit_events[rows], 0.0) + seen * lasts
+        )
+        self._deficit_expected[rows] = (
+            np.where(goes_on, self._deficit_expected[rows], 0.0) + expected * lasts
+        )
+        self._bars[rows] = bars + ((bars > 0) | has_events)
+        self._learn(rows, seen, others, elapsed, own, rest)
+        flags: Flags = ((missed >= SILENT) | (deficit >= THROTTLED)).any(axis=1)
+        return flags
 
-    def reopen(self) -> None:
-        """Forget the missing events so far, and keep the usual rates."""
-        for rate in self.rates:
-            rate.missed, rate.silent_bars = 0.0, 0
-            _forget_deficit(rate)
+    def _learn(
+        self, rows: Rows, seen: Ints, others: Ints, elapsed: Ints, own: Floats, rest: Floats
+    ) -> None:
+        """Learn the rates of the streams with events; ``own`` and ``rest`` are those before."""
+        idle_bars = self._idle_bars[rows] + elapsed[:, None]
+        idle_others = self._idle_others[rows] + others
+        has_events = seen != 0
+        factors = self._powers.of(idle_bars)
+        learns = has_events[:, :, None]
+        self._own[rows] = np.where(learns, own * factors + seen[:, :, None], own)
+        self._others[rows] = np.where(learns, rest * factors + idle_others[:, :, None], rest)
+        self._idle_bars[rows] = np.where(has_events, 0, idle_bars)
+        self._idle_others[rows] = np.where(has_events, 0.0, idle_others)
 
-    def found(self, least_bars: float) -> Iterator[Silent]:
+    def reopen(self, rows: Rows | int) -> None:
+        """Forget the missing events of rows so far, and keep the usual rates."""
+        self._missed[rows] = self._deficit[rows] = 0.0
+        self._deficit_events[rows] = self._deficit_expected[rows] = 0.0
+        self._silent_bars[rows] = self._deficit_bars[rows] = 0
+
+    def found(self, row: int, least_bars: float) -> Iterator[Silent]:
         """Yield the silent streams, silent for at least ``least_bars``, and the throttled ones."""
-        for kind, rate in zip(WATCHED, self.rates, strict=True):
+        for kind, rate in zip(WATCHED, self.state(row), strict=True):
             if rate.missed >= SILENT and rate.silent_bars >= least_bars:
                 yield Silent(kind, rate.silent_bars, 0.0, rate.missed, rate.missed)
             elif rate.deficit >= THROTTLED and rate.deficit_bars >= THROTTLED_BARS:
@@ -133,44 +213,46 @@ class Silence:
                     rate.deficit,
                 )
 
-    def _follow(self, rate: StreamRate, events: int, others: int) -> None:
-        """Add the expected but missing events of this bar."""
-        expected = self._expected(rate, others) if rate.bars >= LEARNED_BARS else 0.0
-        if events:
-            if rate.missed >= SILENT:
-                _forget_deficit(rate)  # the silence has been reported
-            rate.missed, rate.silent_bars = 0.0, 0
-        else:
-            rate.missed += expected
-            rate.silent_bars += 1
-        rise = expected * (1.0 - 1.0 / THROTTLE) - events * math.log(THROTTLE)
-        # Capped at the limit: the first usual bar brings the deficit below the limit.
-        rate.deficit = min(THROTTLED, rate.deficit + rise)
-        if rate.deficit <= 0.0:
-            _forget_deficit(rate)
-        else:
-            rate.deficit_bars += 1
-            rate.deficit_events += events
-            rate.deficit_expected += expected
-        rate.bars += bool(rate.bars or events)
-
-    def _expected(self, rate: StreamRate, others: int) -> float:
-        """Return the expected events of a stream in a bar with ``others`` events of the others."""
-        expected = math.inf
-        for decay, own, rest in zip(self._decays, rate.own, rate.others, strict=True):
-            share = own / rest if rest > 0.0 else 0.0
-            expected = min(expected, own * (1.0 - decay), share * others)
-        return expected
-
-    def _learn(self, rate: StreamRate, events: int) -> None:
-        factors = [decay**rate.idle_bars for decay in self._decays]
-        rate.own = tuple(o * f + events for o, f in zip(rate.own, factors, strict=True))
-        rate.others = tuple(
-            o * f + rate.idle_others for o, f in zip(rate.others, factors, strict=True)
+    def state(self, row: int) -> tuple[StreamRate, ...]:
+        """Return the rates of a symbol's streams, for a snapshot."""
+        columns = [
+            array[row].tolist()
+            for array in (
+                self._own,
+                self._others,
+                self._bars,
+                self._idle_bars,
+                self._idle_others,
+                self._missed,
+                self._silent_bars,
+                self._deficit,
+                self._deficit_bars,
+                self._deficit_events,
+                self._deficit_expected,
+            )
+        ]
+        return tuple(
+            StreamRate(tuple(own), tuple(others), *its)
+            for own, others, *its in zip(*columns, strict=True)
         )
-        rate.idle_bars, rate.idle_others = 0, 0.0
+
+    def restore(self, row: int, rates: Sequence[StreamRate]) -> None:
+        """Let a row continue from the rates of a snapshot."""
+        for place, rate in enumerate(rates):
+            self._own[row, place], self._others[row, place] = rate.own, rate.others
+            self._bars[row, place] = rate.bars
+            self._idle_bars[row, place] = rate.idle_bars
+            self._idle_others[row, place] = rate.idle_others
+            self._missed[row, place] = rate.missed
+            self._silent_bars[row, place] = rate.silent_bars
+            self._deficit[row, place] = rate.deficit
+            self._deficit_bars[row, place] = rate.deficit_bars
+            self._deficit_events[row, place] = rate.deficit_events
+            self._deficit_expected[row, place] = rate.deficit_expected
 
 
-def _forget_deficit(rate: StreamRate) -> None:
-    rate.deficit = rate.deficit_events = rate.deficit_expected = 0.0
-    rate.deficit_bars = 0
+NO_RATES = tuple(StreamRate() for _ in WATCHED)
+
+_FLOW = [WATCHED.index(kind) for kind in (Kind.ORDER, Kind.CANCEL, Kind.TRADE)]
+_IS_FLOW: Ints = np.array([kind is not Kind.REFERENCE for kind in WATCHED], dtype=np.int64)
+"""The streams whose events are the flow; references are no part of it."""

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 
-from detectors.judging.table import Flags, Floats, Ints, Rows, Singles, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Singles, enlarged
 
 Kind = Literal["plain", "net", "count", "long_count"]
 """What a statistic is. ``plain``: in units of its own noise already. ``net``: a difference of

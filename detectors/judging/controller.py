@@ -9,7 +9,7 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from detectors.judging.table import Flags, Floats, Ints, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, enlarged
 
 STEP = 0.5
 """By how much an alarm raises the bar: the next alarm must be three times as rare. It is small

@@ -13,8 +13,8 @@ from msgspec import Struct
 from river import base
 
 from detectors.judging.baseline import Baselines, BaselineState, Kind
-from detectors.judging.table import Flags, Floats, Ints, RowNumbers, Rows, enlarged
 from detectors.judging.tail import LEAST_BLOCKS, Tails, TailState
+from detectors.table import Flags, Floats, Ints, RowNumbers, Rows, enlarged
 
 BASELINE_SHARE = 0.5
 """The share of the warm-up that teaches the baselines. The rest teaches the tails."""

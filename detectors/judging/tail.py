@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from detectors.judging.table import Flags, Floats, Ints, Rows, Singles, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Singles, enlarged
 
 DAY_SECONDS = 86_400.0
 

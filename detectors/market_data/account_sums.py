@@ -5,7 +5,7 @@ quotes balance.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 MEMORY_SECONDS = 30.0
 
@@ -45,12 +45,14 @@ class AccountSums:
         """Whether an account has a recent amount."""
         return account in self.sums
 
-    def learn(self, amounts: Iterable[SignedAmount], bars: int) -> float:
+    def learn(self, amounts: Sequence[SignedAmount], bars: int) -> float:
         """Let ``bars`` intervals pass, the last of them with ``amounts``; return the largest sum.
 
         The result is the largest absolute sum of one account.
         """
         sums = self.sums
+        if not sums and not amounts:
+            return 0.0
         if sums:
             factor = self._decay**bars
             for account in sums:

@@ -9,7 +9,8 @@ reports it.
 from bisect import bisect_left, insort
 from collections.abc import Container
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
+from operator import mul
 
 from msgspec import Struct
 
@@ -104,22 +105,13 @@ class BookSide:
             limits = [self.sign * mid * (1.0 - self.sign * band / 1e4) for band in bands_bps]
         else:
             limits = [self.sign * mid - band * tick * ALMOST_TICKS for band in bands_bps]
-        depths: list[float] = []
-        total = 0.0
-        band = 0
-        levels = self.levels
-        sign = self.sign
-        for signed in reversed(self.prices):
-            while signed < limits[band]:
-                depths.append(total)
-                band += 1
-                if band == len(limits):
-                    return depths
-            price = sign * signed
-            quantity = levels[price].quantity
-            total += price * quantity if tick is None else quantity
-        depths.extend([total] * (len(limits) - band))
-        return depths
+        prices, levels = self.prices, self.levels
+        first = bisect_left(prices, limits[-1])
+        inside = [self.sign * signed for signed in reversed(prices[first:])]
+        quantities = [levels[price].quantity for price in inside]
+        amounts = quantities if tick is not None else map(mul, inside, quantities)
+        totals = [0.0, *accumulate(amounts)]
+        return [totals[len(prices) - bisect_left(prices, limit, first)] for limit in limits]
 
 
 class Book:

@@ -1,6 +1,8 @@
 """The flow of one symbol in one interval."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 
 @dataclass(slots=True)  # written with every event, which costs a Struct twice as much
@@ -34,3 +36,17 @@ class Flow:
     habitual_orders: float = 0.0
     leverage_excess: float = 0.0
     leverage_excess_squares: float = 0.0
+
+
+_NAMES = tuple(its.name for its in fields(Flow))
+
+AMOUNTS = len(_NAMES)
+"""The number of amounts of a flow."""
+
+amounts: Callable[[Flow], tuple[float, ...]] = attrgetter(*_NAMES)
+"""Returns the amounts of a flow, in the order of its fields."""
+
+
+def places_of(*names: str) -> list[int]:
+    """Return the places of some amounts among those of a flow."""
+    return [_NAMES.index(name) for name in names]

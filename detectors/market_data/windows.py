@@ -1,12 +1,17 @@
-"""Sums of the flow over the last seconds, and what is usual for orders and for the spread."""
+"""Sums of the flow over the last seconds, and what is usual over the last hour.
+
+The sums of a bar are for all symbols that close it at once: all their bars have the same number.
+"""
 
 import math
-from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from msgspec import Struct, field
+import numpy as np
+from msgspec import Struct
 
-from detectors.market_data.flow import Flow
+from detectors.market_data.flow import places_of
+from detectors.table import Floats, Ints, Rows, enlarged
 
 NET_SECONDS = (3, 20, 60)
 YOUNG_SECONDS = (2, 30)
@@ -14,10 +19,6 @@ LEVERAGE_SECONDS = (5, 45)
 
 LONGEST_SECONDS = 60
 MINUTES_KEPT = 60
-
-SAMPLES_KEPT = 360
-SAMPLES_BETWEEN = 30
-"""The samples of a running median, one a bar, and their number between two estimates."""
 
 
 class WindowBar(NamedTuple):
@@ -45,14 +46,6 @@ class Minute(NamedTuple):
     squares: float
     leveraged_orders: float
     near_maximum_orders: float
-
-
-class MedianState(Struct):
-    """The learned state of a RunningMedian; part of a snapshot."""
-
-    samples: list[float] = []
-    sampled: int = 0
-    value: float = 0.0
 
 
 class Usual(NamedTuple):
@@ -88,190 +81,223 @@ class Recent(NamedTuple):
     usual: Usual
 
 
-class RunningMedian:
-    """The median of the last samples, estimated anew after every thirtieth.
-
-    >>> median = RunningMedian()
-    >>> for size in (1.0, 5.0, 3.0):
-    ...     median.learn(size)
-    >>> median.value
-    3.0
-    """
-
-    __slots__ = ("sampled", "samples", "value")
-
-    def __init__(self) -> None:
-        self.restore(MedianState())
-
-    def learn(self, sample: float) -> None:
-        """Add a sample."""
-        samples = self.samples
-        samples.append(sample)
-        self.sampled += 1
-        if len(samples) > SAMPLES_KEPT:
-            samples.popleft()
-        if self.sampled <= SAMPLES_BETWEEN or self.sampled % SAMPLES_BETWEEN == 0:
-            self.value = sorted(samples)[len(samples) // 2]
-
-    def state(self) -> MedianState:
-        """Return the learned state, for a snapshot."""
-        return MedianState(list(self.samples), self.sampled, self.value)
-
-    def restore(self, state: MedianState) -> None:
-        """Continue from the state of a snapshot."""
-        self.samples = deque(state.samples)
-        self.sampled, self.value = state.sampled, state.value
-
-
 class WindowsState(Struct):
-    """The learned state of Windows; part of a snapshot."""
+    """The learned state of the windows of one symbol; part of a snapshot."""
 
     bars: list[WindowBar] = []
     minutes: list[Minute] = []
-    size: MedianState = field(default_factory=MedianState)
-    spread: MedianState = field(default_factory=MedianState)
     usual: Usual = Usual()
 
 
+_OF_BAR = places_of(
+    "orders",
+    "cancels",
+    "trades",
+    "young_cancels",
+    "habitual_orders",
+    "leverage_excess",
+    "leveraged_orders",
+    "near_maximum_orders",
+)
+_OF_MINUTE = places_of(
+    "orders",
+    "trades",
+    "habitual_orders",
+    "leverage_excess",
+    "leverage_excess_squares",
+    "leveraged_orders",
+    "near_maximum_orders",
+)
+"""The places of the numbers of a bar and of a minute among the amounts of a flow."""
+
+_ORDERS, _CANCELS, _TRADES, _YOUNG, _HABITUAL, _EXCESS, _LEVERAGED, _NEAR = range(len(_OF_BAR))
+
+_SUMS = (
+    *((amount, seconds) for seconds in NET_SECONDS for amount in (_ORDERS, _CANCELS)),
+    *((_YOUNG, seconds) for seconds in YOUNG_SECONDS),
+    (_ORDERS, YOUNG_SECONDS[-1]),
+    (_TRADES, YOUNG_SECONDS[-1]),
+    *((amount, seconds) for seconds in LEVERAGE_SECONDS for amount in (_HABITUAL, _EXCESS)),
+    (_LEVERAGED, LEVERAGE_SECONDS[-1]),
+    (_NEAR, LEVERAGE_SECONDS[-1]),
+)
+"""What is summed up, and over how many seconds."""
+
+
 class Windows:
-    """The recent bars, the last hour of leverage by minute, and the median order size.
+    """The recent bars, and the last hour by minute, a row for each symbol.
 
     Parameters
     ----------
     bar_seconds
         The length of a bar.
+
+    Attributes
+    ----------
+    usual
+        What is usual, in the order of the fields of `Usual`.
     """
 
-    __slots__ = ("_bars", "_minutes", "_per_second", "_size", "_spread", "usual")
+    __slots__ = (
+        "_amounts", "_bars", "_length", "_minute", "_minutes", "_minutes_kept", "_newest",
+        "_oldest_minute", "_per_second", "_widths", "usual",
+    )  # fmt: skip
 
     def __init__(self, bar_seconds: float) -> None:
         self._per_second = 1.0 / bar_seconds
-        self._size = RunningMedian()
-        self._spread = RunningMedian()
-        self.restore(WindowsState())
+        self._length = self._width(LONGEST_SECONDS)
+        self._amounts = [amount for amount, _ in _SUMS]
+        self._widths = [self._width(seconds) for _, seconds in _SUMS]
+        # The ring of the last bars: bar number n is in place n modulo their number.
+        self._bars: Floats = np.zeros((0, len(_OF_BAR), self._length))
+        self._newest: Ints = np.zeros(0, dtype=np.int64)
+        # The ring of the last minutes with events: the numbers, and the place of the oldest.
+        self._minutes: Floats = np.zeros((0, MINUTES_KEPT, len(_OF_MINUTE)))
+        self._minute: Ints = np.zeros((0, MINUTES_KEPT), dtype=np.int64)
+        self._minutes_kept: Ints = np.zeros(0, dtype=np.int64)
+        self._oldest_minute: Ints = np.zeros(0, dtype=np.int64)
+        self.usual: Floats = np.zeros((0, len(Usual._fields)))
 
-    def clear(self) -> None:
-        """Forget the recent bars: the market paused."""
-        self._bars.clear()
+    def _width(self, seconds: float) -> int:
+        return max(1, round(seconds * self._per_second))
 
-    @property
-    def median_size(self) -> float:
-        """The median quantity of orders; 0 while unknown."""
-        return self._size.value
+    def resize(self, rows: int) -> None:
+        """Make room for so many rows."""
+        self._bars = enlarged(self._bars, (rows, len(_OF_BAR), self._length))
+        self._newest = enlarged(self._newest, (rows,))
+        self._minutes = enlarged(self._minutes, (rows, MINUTES_KEPT, len(_OF_MINUTE)))
+        self._minute = enlarged(self._minute, (rows, MINUTES_KEPT))
+        self._minutes_kept = enlarged(self._minutes_kept, (rows,))
+        self._oldest_minute = enlarged(self._oldest_minute, (rows,))
+        self.usual = enlarged(self.usual, (rows, len(Usual._fields)))
 
-    @property
-    def median_spread(self) -> float:
-        """The median spread in bps, or in ticks; 0 while unknown."""
-        return self._spread.value
+    def clear(self, row: int) -> None:
+        """Forget all of a row."""
+        self._bars[row] = self.usual[row] = 0.0
+        self._newest[row] = self._minutes_kept[row] = self._oldest_minute[row] = 0
 
-    def add(self, index: int, flow: Flow, size: float, spread: float) -> Recent:
-        """Add a closed bar, and return the sums over the last seconds.
+    def pause(self, rows: Rows) -> None:
+        """Forget the recent bars of rows: the market paused."""
+        self._bars[rows] = 0.0
 
-        ``size`` is the quantity of one of its orders, ``spread`` that at its end; 0 without one.
+    def add_many(self, rows: Rows, number: int, flows: Floats) -> Floats:
+        """Add the bar with this number to each row, and return the sums over the last seconds.
+
+        Parameters
+        ----------
+        rows
+            The rows; the number is above that of their last bar.
+        number
+            The number of the bar.
+        flows
+            The amounts of the bar, in the order of the fields of `Flow`.
+
+        Returns
+        -------
+        Floats
+            The sums, a row for each of ``rows``; see `recent`.
         """
-        bars = self._bars
-        bars.append(
-            WindowBar(
-                index,
-                flow.orders,
-                flow.cancels,
-                flow.trades,
-                flow.young_cancels,
-                flow.habitual_orders,
-                flow.leverage_excess,
-                flow.leveraged_orders,
-                flow.near_maximum_orders,
-            )
-        )
-        oldest = index - round(LONGEST_SECONDS * self._per_second)
-        while bars[0].number <= oldest:
-            bars.popleft()
-        self._add_to_minute(index, flow)
-        if size > 0.0:
-            self._size.learn(size)
-        if spread > 0.0:
-            self._spread.learn(spread)
-        by_young = [self._recent(seconds) for seconds in YOUNG_SECONDS]
-        by_leverage = [self._recent(seconds) for seconds in LEVERAGE_SECONDS]
-        return Recent(
-            tuple(_net(self._recent(seconds)) for seconds in NET_SECONDS),
-            tuple(sum(bar.young_cancels for bar in recent) for recent in by_young),
-            (
-                sum(bar.orders for bar in by_young[-1]),
-                sum(bar.trades for bar in by_young[-1]),
-            ),
-            tuple(_habitual(recent) for recent in by_leverage),
-            (
-                sum(bar.leveraged_orders for bar in by_leverage[-1]),
-                sum(bar.near_maximum_orders for bar in by_leverage[-1]),
-            ),
-            self.usual,
-        )
+        bars = self._bars[rows]
+        order = np.arange(number, number - self._length, -1) % self._length  # the newest first
+        passed = number - self._newest[rows]
+        behind = np.flatnonzero(passed > 1)
+        if len(behind):
+            # The bars without events since the last one: what is in their place is older.
+            stale = np.zeros((len(behind), self._length), dtype=np.bool_)
+            stale[:, order] = np.arange(self._length) < passed[behind, None]
+            bars[behind] *= ~stale[:, None, :]
+        bars[:, :, order[0]] = flows[:, _OF_BAR]
+        self._bars[rows], self._newest[rows] = bars, number
+        self._add_to_minute(rows, number, flows[:, _OF_MINUTE])
+        newest_first = bars[:, :, order]
+        sums: Floats = newest_first.cumsum(axis=2)[:, self._amounts, [w - 1 for w in self._widths]]
+        for place, (amount, width) in enumerate(zip(self._amounts, self._widths, strict=True)):
+            if amount == _EXCESS:
+                # No count: it is rounded, and the order of addition matters. The oldest first.
+                excess = newest_first[:, _EXCESS, width - 1 :: -1]
+                sums[:, place] = excess.cumsum(axis=1)[:, -1]
+        return sums
 
-    def _recent(self, seconds: float) -> list[WindowBar]:
-        """Return the bars of the last ``seconds``, at least the last one."""
-        bars = self._bars
-        oldest = bars[-1].number - max(1, round(seconds * self._per_second))
-        return [bar for bar in bars if bar.number > oldest]
+    def _add_to_minute(self, rows: Rows, number: int, added: Floats) -> None:
+        minute = int(number / (60.0 * self._per_second))
+        kept, oldest = self._minutes_kept[rows], self._oldest_minute[rows]
+        last = (oldest + kept - 1) % MINUTES_KEPT
+        goes_on = (kept > 0) & (self._minute[rows, last] == minute)
+        if goes_on.any():
+            places = (rows[goes_on], last[goes_on])
+            self._minutes[places] += added[goes_on]
+            if goes_on.all():
+                return
+        begins = ~goes_on
+        rows, kept, oldest, added = rows[begins], kept[begins], oldest[begins], added[begins]
+        for row in rows.tolist():
+            self._estimate(row)  # without the minute that begins
+        place = (oldest + kept) % MINUTES_KEPT
+        self._minutes[rows, place], self._minute[rows, place] = added, minute
+        full = kept == MINUTES_KEPT
+        self._minutes_kept[rows] = kept + ~full
+        self._oldest_minute[rows] = np.where(full, (oldest + 1) % MINUTES_KEPT, oldest)
 
-    def _add_to_minute(self, index: int, flow: Flow) -> None:
-        minutes = self._minutes
-        number = int(index / (60.0 * self._per_second))
-        added = (
-            flow.orders,
-            flow.trades,
-            flow.habitual_orders,
-            flow.leverage_excess,
-            flow.leverage_excess_squares,
-            flow.leveraged_orders,
-            flow.near_maximum_orders,
-        )
-        if minutes and minutes[-1].number == number:
-            before = minutes[-1][1:]
-            minutes[-1] = Minute(number, *(a + b for a, b in zip(before, added, strict=True)))
-            return
-        self._estimate()  # without the minute that begins
-        minutes.append(Minute(number, *added))
-        if len(minutes) > MINUTES_KEPT:
-            minutes.popleft()
-
-    def _estimate(self) -> None:
-        minutes = self._minutes
-        habitual = sum(its.habitual for its in minutes)
-        mean = math.fsum(its.excess for its in minutes) / habitual if habitual else 0.0
-        square = math.fsum(its.squares for its in minutes) / habitual if habitual else 0.0
-        leveraged = sum(its.leveraged_orders for its in minutes)
-        near_maximum = sum(its.near_maximum_orders for its in minutes)
-        ratios = sorted(its.orders / (its.trades + 1.0) for its in minutes)
-        self.usual = Usual(
+    def _estimate(self, row: int) -> None:
+        minutes = self._minutes[row, : self._minutes_kept[row]]
+        orders, trades, habitual, excess, squares, leveraged, near_maximum = minutes.T
+        n, all_leveraged = float(habitual.sum()), float(leveraged.sum())
+        mean = math.fsum(excess.tolist()) / n if n else 0.0
+        square = math.fsum(squares.tolist()) / n if n else 0.0
+        ratios = np.sort(orders / (trades + 1.0))
+        self.usual[row] = Usual(
             mean,
             max(0.0, square - mean * mean),
-            near_maximum / leveraged if leveraged else 0.0,
-            ratios[len(ratios) // 2] if ratios else 0.0,
+            float(near_maximum.sum()) / all_leveraged if all_leveraged else 0.0,
+            float(ratios[len(ratios) // 2]) if len(ratios) else 0.0,
         )
 
-    def state(self) -> WindowsState:
-        """Return the learned state, for a snapshot."""
-        return WindowsState(
-            list(self._bars),
-            list(self._minutes),
-            self._size.state(),
-            self._spread.state(),
-            self.usual,
+    def state(self, row: int) -> WindowsState:
+        """Return the learned state of a row, for a snapshot."""
+        newest = int(self._newest[row])
+        numbers = range(newest - self._length + 1, newest + 1) if newest else ()
+        bars = (
+            WindowBar(number, *self._bars[row, :, number % self._length].tolist())
+            for number in numbers
         )
+        places = (self._oldest_minute[row] + np.arange(self._minutes_kept[row])) % MINUTES_KEPT
+        minutes = (
+            Minute(int(self._minute[row, place]), *self._minutes[row, place].tolist())
+            for place in places
+        )
+        # The newest bar stays, though empty: it says how far the others are.
+        kept = [bar for bar in bars if bar.number == newest or any(bar[1:])]
+        return WindowsState(kept, list(minutes), Usual(*self.usual[row].tolist()))
 
-    def restore(self, state: WindowsState) -> None:
-        """Continue from the state of a snapshot."""
-        self._bars = deque(state.bars)
-        self._size.restore(state.size)
-        self._spread.restore(state.spread)
-        self._minutes = deque(state.minutes)
-        self.usual = state.usual
+    def restore(self, row: int, state: WindowsState) -> None:
+        """Let a row continue from the state of a snapshot.
+
+        Raises
+        ------
+        ValueError
+            There are too many minutes.
+        """
+        count = len(state.minutes)
+        if count > MINUTES_KEPT:
+            raise ValueError(f"there are {count} minutes, above {MINUTES_KEPT}")
+        self.clear(row)
+        for bar in state.bars[-self._length :]:
+            self._bars[row, :, bar.number % self._length] = bar[1:]
+            self._newest[row] = bar.number
+        for place, minute in enumerate(state.minutes):
+            self._minutes[row, place], self._minute[row, place] = minute[1:], minute.number
+        self._minutes_kept[row] = count
+        self.usual[row] = state.usual
 
 
-def _net(bars: list[WindowBar]) -> tuple[float, float]:
-    return sum(bar.orders for bar in bars), sum(bar.cancels for bar in bars)
-
-
-def _habitual(bars: list[WindowBar]) -> tuple[float, float]:
-    return sum(bar.habitual for bar in bars), sum(bar.excess for bar in bars)
+def recent(sums: Sequence[float], usual: Sequence[float]) -> Recent:
+    """Return the sums of one symbol, see `Windows.add_many`, by name."""
+    o3, c3, o20, c20, o60, c60, burst, loop, orders, trades, h5, e5, h45, e45, leveraged, near = sums
+    return Recent(
+        ((o3, c3), (o20, c20), (o60, c60)),
+        (burst, loop),
+        (orders, trades),
+        ((h5, e5), (h45, e45)),
+        (leveraged, near),
+        Usual(*usual),
+    )

@@ -205,7 +205,7 @@ def _book(monitor: SymbolMonitor) -> BookView:
         spread_bps=book.spread_bps,
         orders=len(book.orders),
         bands=bands,
-        usual_depth=monitor.depth_baseline.state.usual,
+        usual_depth=float(monitor.columns.market.depth.usual[monitor.row]),
         bids=_levels(book.bids),
         asks=_levels(book.asks),
     )

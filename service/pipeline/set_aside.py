@@ -7,11 +7,15 @@ again.
 
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import TypeVar
 
 from detectors.market_data.events import Event, Late
 from detectors.symbol import SymbolMonitor
 from service.pipeline.rejection import Rejection
 from service.pipeline.wire import Decoded
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 MAX_SYMBOLS = 10_000
 """The largest number of symbols that are set aside. Above it, the first one is watched again."""
@@ -44,6 +48,24 @@ class SetAside:
             step(*arguments)
         except Exception as error:  # noqa: BLE001 - the other symbols continue
             self.add(symbol, error)
+
+    def at_once(
+        self, step: Callable[[Sequence[_Item]], Sequence[_Result]], items: Mapping[str, _Item]
+    ) -> dict[str, _Result]:
+        """Call ``step`` with the items of all symbols at once; return the results by symbol.
+
+        If it raises an exception, call it for each symbol alone, and set symbols aside that fail.
+        """
+        try:
+            return dict(zip(items, step(list(items.values())), strict=True))
+        except Exception:  # noqa: BLE001 - which symbol it is of shows one by one
+            results: dict[str, _Result] = {}
+            for symbol, item in items.items():
+                try:
+                    (results[symbol],) = step([item])
+                except Exception as error:  # noqa: BLE001 - the other symbols continue
+                    self.add(symbol, error)
+            return results
 
     def contain_all(
         self, events: Sequence[Event | Late], takers: MutableMapping[str, SymbolMonitor]

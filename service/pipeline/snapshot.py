@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
+from detectors.closing import Columns
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.parameters import Parameters
-from detectors.scorer import Scorers
 from detectors.state import SymbolState, revive
 from detectors.symbol import SymbolMonitor
 from service.pipeline.align import Position
@@ -24,9 +24,9 @@ def monitor_of(
     parameters: Parameters,
     detectors: tuple[Detector, ...],
     counts: Counts,
-    scorers: Scorers,
+    columns: Columns,
 ) -> SymbolMonitor:
-    """Return a monitor that continues from a snapshot, owns its content, and has a row of scorers.
+    """Return a monitor that continues from a snapshot, owns its content, and has a row of columns.
 
     Inconsistent content raises ValueError or any other exception.
     """
@@ -39,4 +39,4 @@ def monitor_of(
             f"the open bar ends at {state.open_bar}, which is not the end of the bar of the "
             f"watermark, {watermark_ns}"
         )
-    return revive(snapshot.symbol, state, parameters, detectors, counts, scorers)
+    return revive(snapshot.symbol, state, parameters, detectors, counts, columns)

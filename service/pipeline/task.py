@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 
-from detectors.closing import Closing, judge, scorers_of
+from detectors.closing import Closing, Columns, Ended, Summed
 from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Event
@@ -79,7 +79,7 @@ class PartitionTask:
         self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
         self.parameters = parameters
         self.detectors = detectors
-        self._scorers = scorers_of(parameters, detectors)
+        self._columns = Columns(parameters, detectors)
         self.max_symbols = max_symbols
         self.expired_retention_ns = expired_retention_ns
         self._book_limit = BookLimit(max_orders)
@@ -221,8 +221,8 @@ class PartitionTask:
         if monitor is None:
             if len(self.monitors) >= self.max_symbols + admission.newcomers(self.max_symbols):
                 return None
-            counts, scorers = self.tally.market, self._scorers
-            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, counts, scorers)
+            counts, columns = self.tally.market, self._columns
+            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, counts, columns)
         elif symbol not in open_bar:
             del self.monitors[symbol]
         self.monitors[symbol] = monitor
@@ -252,10 +252,13 @@ class PartitionTask:
             delays = self._arrivals.take(bar_end)
             # Symbols that return in this bar were silent until its start.
             self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
-            closings: dict[str, Closing] = {}
+            ended: dict[str, Ended] = {}
             for symbol in symbols:
-                self._contain(symbol, self._end_bar, bar_end, delays, before, closings)
-            for symbol, verdict in self._judge(closings).items():
+                self._contain(symbol, self._end_bar, bar_end, delays, before, ended)
+            closings: dict[str, Closing] = {}
+            for symbol, summed in self.aside.at_once(self._columns.sum_up, ended).items():
+                self._contain(symbol, self._measure, ended[symbol], summed, closings)
+            for symbol, verdict in self.aside.at_once(self._columns.judge, closings).items():
                 self._contain(symbol, self._conclude, closings[symbol], verdict, output)
             self._check_silence(self.monitors, bar_end, before, output)
         self._resolve_all(until_ns, before, output)
@@ -272,26 +275,15 @@ class PartitionTask:
         bar_end: int,
         delays: Mapping[str, float],
         before: Position,
-        closings: dict[str, Closing],
+        ended: dict[str, Ended],
     ) -> None:
         self._unsaved.setdefault(monitor.symbol, before)
-        closings[monitor.symbol] = monitor.end_bar(bar_end, delays)
+        ended[monitor.symbol] = monitor.end_bar(bar_end, delays)
 
-    def _judge(self, closings: Mapping[str, Closing]) -> dict[str, Verdict | None]:
-        """Judge the ended bars of all symbols at once; set symbols aside that fail."""
-        try:
-            verdicts = judge(self._scorers, list(closings.values()))
-        except Exception:  # noqa: BLE001 - one by one, the symbols that fail are set aside
-            alone: dict[str, Verdict | None] = {}
-            for symbol, closing in closings.items():
-                self._contain(symbol, self._judge_alone, closing, alone)
-            return alone
-        return dict(zip(closings, verdicts, strict=True))
-
-    def _judge_alone(
-        self, monitor: SymbolMonitor, closing: Closing, verdicts: dict[str, Verdict | None]
+    def _measure(
+        self, monitor: SymbolMonitor, ended: Ended, summed: Summed, closings: dict[str, Closing]
     ) -> None:
-        (verdicts[monitor.symbol],) = judge(self._scorers, [closing])
+        closings[monitor.symbol] = monitor.measure(ended, summed)
 
     def _conclude(
         self, monitor: SymbolMonitor, closing: Closing, verdict: Verdict | None, output: Output
@@ -363,7 +355,7 @@ class PartitionTask:
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
         """Return a monitor that continues from a snapshot. Inconsistent content raises."""
         counts = self.tally.market
-        return monitor_of(snapshot, self.parameters, self.detectors, counts, self._scorers)
+        return monitor_of(snapshot, self.parameters, self.detectors, counts, self._columns)
 
     def resume(
         self,

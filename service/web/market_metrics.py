@@ -12,9 +12,10 @@ from detectors.catalogue import NAMES
 from detectors.incidents.alerts import Severity
 from detectors.incidents.kind import of_market
 from detectors.incidents.suppression import REASON_KINDS
-from detectors.market_data.bar import NEAR_BAND, SPANS_SECONDS, Bar
+from detectors.market_data.bar import NEAR_BAND, Bar
 from detectors.market_data.events import State
 from detectors.market_data.leverage_baselines import excess_ratio, near_maximum_ratio
+from detectors.market_data.spans import SPANS_SECONDS
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters
 from service.metric_families import counter, gauge, single

@@ -370,7 +370,7 @@ def test_a_feed_that_is_restored_anywhere_finds_what_the_other_would_have(cut):
     one, other = Market(7), Market(7)
     expected = [one.bar(**its) for its in rates]
     found = [other.bar(**its) for its in rates[:cut]]
-    saved = msgspec.msgpack.encode(other.feed.state)
+    saved = msgspec.msgpack.encode(other.feed.snapshot())
     other.feed = Feed(FeedLimits(), SECOND)
     other.feed.restore(msgspec.msgpack.decode(saved, type=FeedState))
     assert found + [other.bar(**its) for its in rates[cut:]] == expected

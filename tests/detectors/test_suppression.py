@@ -219,7 +219,7 @@ class Player:
     def play(self, bars, *alarmed):
         """Close some bars in which the named detectors alarm; return the last signal."""
         monitor = self.monitor
-        monitor.scoring = _PresetScorers(monitor.scoring.detectors, alarmed)
+        monitor.columns.scorers = _PresetScorers(monitor.columns.scorers.detectors, alarmed)
         for _ in range(bars):
             self.bar += SECOND
             signal, alerts = monitor.close_bar(self.bar)

@@ -23,6 +23,10 @@ MINUTE = 60 * SECOND
 WARM_UP = 20
 
 
+def usual_depth(venue):
+    return venue.monitor.columns.market.depth.usual[venue.monitor.row]
+
+
 class Venue:
     """One symbol of a venue, and what its monitor makes of it, second by second."""
 
@@ -143,10 +147,10 @@ def test_while_a_symbol_does_not_trade_nothing_is_judged_and_the_book_may_cross(
 def test_after_an_auction_the_symbol_settles_as_after_a_lull():
     venue = Venue()
     venue.trading(300)
-    usual = venue.monitor.depth_baseline.state.usual
+    usual = usual_depth(venue)
     venue.status("auction")
     venue.auction(120)
-    assert venue.monitor.depth_baseline.state.usual == usual
+    assert usual_depth(venue) == usual
     venue.uncross()
     venue.status("open")
     venue.second()

@@ -173,7 +173,9 @@ def test_accounts_and_what_waits_for_the_end_of_a_bar_are_bounded():
     assert 0 < len(monitor.large.layers.sums) <= MAX_ACCOUNTS
     assert monitor.counts.evicted_accounts >= 29_000
     # What was looked at before the bar closed counts as well.
-    assert monitor.spans.sums[0].leveraged == pytest.approx(30_000 * 999.9, rel=0.01)
+    assert monitor.columns.market.spans.state(monitor.row)[0].leveraged == pytest.approx(
+        30_000 * 999.9, rel=0.01
+    )
 
 
 def test_a_topic_whose_time_stands_still_does_not_pile_up():

@@ -73,5 +73,7 @@ def _has_no_orders(monitor: SymbolMonitor) -> bool:
     state = monitor.feed.state
     if state.bars < MIN_BARS or monitor.book.orders:
         return False
-    events = {kind: any(rate.own) for kind, rate in zip(WATCHED, state.rates, strict=True)}
+    events = {
+        kind: any(rate.own) for kind, rate in zip(WATCHED, monitor.feed.checks.rates(), strict=True)
+    }
     return not events[Kind.ORDER] and (events[Kind.CANCEL] or events[Kind.TRADE])

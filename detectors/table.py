@@ -55,3 +55,38 @@ class RowNumbers:
     def give_back(self, row: int) -> None:
         """Free a row."""
         self._free.append(row)
+
+
+class Powers:
+    """Powers of some factors, as Python's own: the same on every machine.
+
+    Parameters
+    ----------
+    factors
+        The factors.
+
+    Examples
+    --------
+    >>> powers = Powers([0.5, 0.1])
+    >>> powers.of(np.array([1, 2]))
+    array([[0.5 , 0.1 ],
+           [0.25, 0.01]])
+    """
+
+    __slots__ = ("_factors", "_known")
+
+    def __init__(self, factors: Sequence[float]) -> None:
+        self._factors = factors
+        self._known: Floats = np.array([[f**n for f in factors] for n in range(KNOWN_POWERS)])
+
+    def of(self, exponents: Ints) -> Floats:
+        """Return the powers: the shape of ``exponents``, and then one of each factor."""
+        powers: Floats = self._known[np.minimum(exponents, KNOWN_POWERS - 1)]
+        for place in zip(*np.nonzero(exponents >= KNOWN_POWERS), strict=True):
+            exponent = int(exponents[place])
+            powers[place] = [factor**exponent for factor in self._factors]
+        return powers
+
+
+KNOWN_POWERS = 256
+"""Powers below this are computed once."""

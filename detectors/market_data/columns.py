@@ -1,0 +1,108 @@
+"""What is summed up and learned of the flow and the depth of all symbols of a partition at once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from detectors.market_data.depth_baseline import DepthBaselines
+from detectors.market_data.running_median import RunningMedians
+from detectors.market_data.spans import Spans
+from detectors.market_data.windows import Recent, Windows, recent
+
+
+class BarFlow(NamedTuple):
+    """The flow of a bar that has ended.
+
+    Its ``number`` is the same for all bars that are summed up at once. ``elapsed`` is the number of
+    bars since the symbol's last one, ``amounts`` are those of its `Flow`. ``size`` is the quantity
+    of one of its orders, ``spread`` that at its end; 0 without one. ``depth`` is the notional near
+    the touch; NaN if it is not learned. ``paused``: the recent flow is forgotten after the bar.
+    """
+
+    row: int
+    number: int
+    elapsed: int
+    amounts: tuple[float, ...]
+    size: float
+    spread: float
+    depth: float
+    paused: bool
+
+
+class Sums(NamedTuple):
+    """The sums and the baselines of one symbol with a bar, see `Bar`.
+
+    ``median_size`` and ``median_spread`` include the bar; ``typical_spread`` does not.
+    """
+
+    span_sums: list[list[float]]
+    recent: Recent
+    usual_depth: float
+    smooth_log_depth: tuple[float, float, float]
+    typical_spread: float
+    median_spread: float
+    median_size: float
+
+
+class MarketColumns:
+    """The recent flow and the baselines of the market data, a row for each symbol.
+
+    Parameters
+    ----------
+    bar_seconds
+        The length of a bar.
+    """
+
+    __slots__ = ("depth", "sizes", "spans", "spreads", "windows")
+
+    def __init__(self, bar_seconds: float) -> None:
+        self.spans = Spans(bar_seconds)
+        self.windows = Windows(bar_seconds)
+        self.sizes = RunningMedians()
+        self.spreads = RunningMedians()
+        self.depth = DepthBaselines(bar_seconds)
+
+    def resize(self, rows: int) -> None:
+        """Make room for so many rows."""
+        for its in (self.spans, self.windows, self.sizes, self.spreads, self.depth):
+            its.resize(rows)
+
+    def clear(self, row: int) -> None:
+        """Forget all of a row."""
+        for its in (self.spans, self.windows, self.sizes, self.spreads, self.depth):
+            its.clear(row)
+
+    def add_many(self, flows: Sequence[BarFlow]) -> list[Sums]:
+        """Add bars of different symbols with the same number."""
+        if not flows:
+            return []
+        rows = np.array([its.row for its in flows], dtype=np.intp)
+        amounts = np.array([its.amounts for its in flows], dtype=np.float64)
+        elapsed = np.array([its.elapsed for its in flows], dtype=np.int64)
+        typical = self.spreads.value[rows].tolist()
+        with np.errstate(all="ignore"):
+            self.depth.learn_many(rows, np.array([its.depth for its in flows]))
+            spans = self.spans.add_many(rows, amounts, elapsed)
+            sums = self.windows.add_many(rows, flows[0].number, amounts)
+        self.sizes.learn_many(rows, np.array([its.size for its in flows]))
+        self.spreads.learn_many(rows, np.array([its.spread for its in flows]))
+        usual = self.windows.usual[rows]
+        paused = np.array([its.paused for its in flows])
+        if paused.any():
+            self.spans.clear(rows[paused])
+            self.windows.pause(rows[paused])
+        return [
+            Sums(its, recent(seconds, hour), depth, (a, b, c), before, spread, size)
+            for its, seconds, hour, depth, (a, b, c), before, spread, size in zip(
+                spans.tolist(),
+                sums.tolist(),
+                usual.tolist(),
+                self.depth.usual[rows].tolist(),
+                self.depth.smooth[rows].tolist(),
+                typical,
+                self.spreads.value[rows].tolist(),
+                self.sizes.value[rows].tolist(),
+                strict=True,
+            )
+        ]
