@@ -85,8 +85,8 @@ class Ended(NamedTuple):
     """A bar of a symbol that has ended, before it is summed up.
 
     ``closed`` is the state of the book at its end. ``layered`` and ``spoofed`` are the largest sums
-    of one account; None where no order states one. ``settling``: the bar is not judged, after a lull. ``feed`` is what the feed
-    checks have found, ``escalates`` whether its findings do.
+    of one account; None where no order states one. ``settling``: the bar is not judged, after a
+    lull. ``feed`` is what the feed checks have found, ``escalates`` whether its findings do.
     """
 
     ends_at: int

@@ -105,7 +105,10 @@ class Baselines:
     def add_plain(self) -> None:
         """Add a column for a plain statistic."""
         rows, columns = self.usual.shape
-        self.is_squared, self.is_net = np.append(self.is_squared, False), np.append(self.is_net, False)
+        self.is_squared, self.is_net = (
+            np.append(self.is_squared, False),
+            np.append(self.is_net, False),
+        )
         self.usual = enlarged(self.usual, (rows, columns + 1))
         self.noise = enlarged(self.noise, (rows, columns + 1), 1.0)
 

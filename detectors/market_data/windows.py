@@ -292,7 +292,9 @@ class Windows:
 
 def recent(sums: Sequence[float], usual: Sequence[float]) -> Recent:
     """Return the sums of one symbol, see `Windows.add_many`, by name."""
-    o3, c3, o20, c20, o60, c60, burst, loop, orders, trades, h5, e5, h45, e45, leveraged, near = sums
+    o3, c3, o20, c20, o60, c60, burst, loop, orders, trades, h5, e5, h45, e45, leveraged, near = (
+        sums
+    )
     return Recent(
         ((o3, c3), (o20, c20), (o60, c60)),
         (burst, loop),

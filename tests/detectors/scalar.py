@@ -8,6 +8,7 @@ from detectors.judging.baseline import (
     REFRESH_SAMPLES,
     SAMPLE_BARS,
     SKIPPED_SAMPLES,
+    SQUARED,
     TRIMMED,
     BaselineState,
     Kind,
@@ -42,9 +43,9 @@ class Baseline:
         return (value - self.usual) / self.noise
 
     def score(self, value: float) -> float:
-        """Return the score of a value: its deviation, squared and halved unless it is plain."""
+        """Return the score of a value: its deviation, squared and halved for `SQUARED` kinds."""
         deviation = self.deviation(value)
-        return deviation if self.kind == "plain" else deviation * abs(deviation) / 2.0
+        return deviation * abs(deviation) / 2.0 if self.kind in SQUARED else deviation
 
     def learn(self, value: float) -> None:
         """Learn the value of a bar."""
