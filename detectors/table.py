@@ -22,7 +22,10 @@ _Any = TypeVar("_Any", bound=np.generic)
 
 def enlarged(array: NDArray[_Any], shape: Sequence[int], fill: Any = 0) -> NDArray[_Any]:
     """Return a copy of an array with a larger shape; new places hold ``fill``."""
-    larger = np.full(tuple(shape), fill, dtype=array.dtype)
+    # Zeros take no memory before they are written.
+    larger = np.zeros(tuple(shape), array.dtype)
+    if fill:
+        larger[...] = fill
     larger[tuple(slice(length) for length in array.shape)] = array
     return larger
 

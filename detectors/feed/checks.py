@@ -327,7 +327,8 @@ class Feed:
 
     def _rate(self) -> float:
         """Return the smallest recent event rate of the symbol, in events a second."""
-        return min(n / span for n, span in zip(self.state.flow, SPANS_SECONDS, strict=True))
+        (a, b, c), (short, middle, long) = self.state.flow, SPANS_SECONDS
+        return min(a / short, b / middle, c / long)
 
     def _move(self, ends_at: int, elapsed: int) -> None:
         state = self.state
@@ -430,11 +431,10 @@ def close_streams(silences: Silences, rows: Rows, ended: Sequence[FeedBar]) -> F
     seen = np.array([its.seen for its in ended], dtype=np.int64)
     elapsed = np.array([its.elapsed for its in ended], dtype=np.int64)
     reopens = np.array([its.reopens for its in ended], dtype=np.bool_)
-    if not reopens.any():
-        return silences.close_many(rows, seen, elapsed)
     flags, goes_on = np.zeros(len(rows), dtype=np.bool_), ~reopens
     if goes_on.any():
-        flags[goes_on] = silences.close_many(rows[goes_on], seen[goes_on], elapsed[goes_on])
+        with np.errstate(all="ignore"):
+            flags[goes_on] = silences.close_many(rows[goes_on], seen[goes_on], elapsed[goes_on])
     return flags
 
 

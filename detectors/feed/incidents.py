@@ -123,7 +123,7 @@ class FeedIncidents:
     def active(self) -> bool:
         """Whether an incident is open or a finding is active."""
         findings = self.findings
-        return bool(findings.incidents or findings.standing)
+        return bool(findings.open or findings.condition or findings.standing)
 
     def in_maintenance(self, ts_event: int) -> bool:
         """Whether findings of the bar that ends at ``ts_event`` have no effect on incidents."""
@@ -142,6 +142,8 @@ class FeedIncidents:
         A new incident starts at ``starts_at``, or at ``ts_event`` if ``starts_at`` is None. Bars
         and checks count towards a critical incident only if it ``escalates``.
         """
+        if not found and not self.active:
+            return []
         alerts = self.resolve(ts_event)
         if not found:
             return alerts

@@ -152,7 +152,9 @@ class Silences:
         own, rest = self._own[rows], self._others[rows]
         share = np.zeros_like(own)
         np.divide(own, rest, out=share, where=rest > 0.0)
-        usual = np.minimum(own * (1.0 - self._decays), share * others[:, :, None]).min(axis=2)
+        by_share = share * others[:, :, None]
+        # A share of a rate that has all but vanished may be infinite: none is known then.
+        usual = np.fmin(own * (1.0 - self._decays), by_share).min(axis=2)
         bars = self._bars[rows]
         expected = np.where(bars >= LEARNED_BARS, usual, 0.0)
         missed = self._missed[rows]

@@ -140,7 +140,7 @@ class Windows:
 
     __slots__ = (
         "_amounts", "_bars", "_length", "_minute", "_minutes", "_minutes_kept", "_newest",
-        "_oldest_minute", "_per_second", "_widths", "usual",
+        "_oldest_minute", "_per_second", "_steps", "_width_places", "_widths", "usual",
     )  # fmt: skip
 
     def __init__(self, bar_seconds: float) -> None:
@@ -148,6 +148,10 @@ class Windows:
         self._length = self._width(LONGEST_SECONDS)
         self._amounts = [amount for amount, _ in _SUMS]
         self._widths = [self._width(seconds) for _, seconds in _SUMS]
+        # Each width and the next shorter one differ by a step.
+        widths = sorted({*self._widths})
+        self._steps = [0, *widths[:-1]]
+        self._width_places = [widths.index(width) for width in self._widths]
         # The ring of the last bars: bar number n is in place n modulo their number.
         self._bars: Floats = np.zeros((0, len(_OF_BAR), self._length))
         self._newest: Ints = np.zeros(0, dtype=np.int64)
@@ -210,7 +214,8 @@ class Windows:
         self._bars[rows], self._newest[rows] = bars, number
         self._add_to_minute(rows, number, flows[:, _OF_MINUTE])
         newest_first = bars[:, :, order]
-        sums: Floats = newest_first.cumsum(axis=2)[:, self._amounts, [w - 1 for w in self._widths]]
+        steps = np.add.reduceat(newest_first, self._steps, axis=2)
+        sums: Floats = steps.cumsum(axis=2)[:, self._amounts, self._width_places]
         for place, (amount, width) in enumerate(zip(self._amounts, self._widths, strict=True)):
             if amount == _EXCESS:
                 # No count: it is rounded, and the order of addition matters. The oldest first.

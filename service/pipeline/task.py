@@ -293,7 +293,8 @@ class PartitionTask:
         output.bars.append((closing.bar, signal))
         if self.emission.takes_signals_of(bar_end):
             output.signals.append(signal)
-        self.emission.set_kill_switch(monitor, bar_end, alerts, output)
+        if alerts or monitor.incidents.open is not None:
+            self.emission.set_kill_switch(monitor, bar_end, alerts, output)
         self.emission.emit(monitor, alerts, output)
 
     def _resolve(
