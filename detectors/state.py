@@ -23,6 +23,7 @@ from detectors.market_data.book import Book, BookSide, Level, RestingOrder, band
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.flow import Flow
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
+from detectors.market_data.price_noise import PriceNoiseState
 from detectors.market_data.quantities import QuantityState
 from detectors.market_data.windows import WindowsState
 from detectors.open_bar import SymbolProgress
@@ -72,6 +73,7 @@ class SymbolState(Struct):
     delays: dict[str, int] = {}
     early: EarlyEnds = field(default_factory=EarlyEnds)
     tick: float = 0.0
+    price_noise: PriceNoiseState = field(default_factory=PriceNoiseState)
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
 
@@ -113,6 +115,7 @@ def capture(
         delays=dict(delays or {}),
         early=bar.early,
         tick=book.tick,
+        price_noise=monitor.price_noise.state,
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
     )
@@ -144,6 +147,7 @@ def revive(
     monitor.leverage_baselines.recent, monitor.leverage_baselines.older = state.leverage_baselines
     monitor.spans.sums = state.spans
     monitor.depth_baseline.state = state.depth
+    monitor.price_noise.state = state.price_noise
     for scorer in monitor.scorers:
         scorer_state = state.scorers.get(scorer.detector.name)
         if scorer_state is not None:

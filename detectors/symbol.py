@@ -11,6 +11,7 @@ from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
 from detectors.incidents.alerts import Alert
 from detectors.incidents.drift_incidents import DriftIncidents
+from detectors.incidents.market_effect import MarketNow
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.judging.tail import DAY_SECONDS
@@ -27,6 +28,7 @@ from detectors.market_data.book import Book, bands_of
 from detectors.market_data.events import Event, Late
 from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
+from detectors.market_data.price_noise import PriceNoise
 from detectors.market_data.windows import Windows
 from detectors.open_bar import OpenBar, SymbolProgress
 from detectors.parameters import Parameters, effective_tests
@@ -89,6 +91,7 @@ class SymbolMonitor:
         "leverage_baselines",
         "open_bar",
         "parameters",
+        "price_noise",
         "scorers",
         "signal",
         "spans",
@@ -116,6 +119,7 @@ class SymbolMonitor:
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_baseline = DepthBaseline(parameters.bar_seconds)
+        self.price_noise = PriceNoise(parameters.bar_seconds)
         tests = effective_tests(detectors)
         quiet_bars = max(1, parameters.quiet_ns // parameters.bar_ns)
         self.scorers = [
@@ -230,6 +234,8 @@ class SymbolMonitor:
         closed = book_state(self.book, last_mid)
         if closed is not None and not paused:
             self.depth_baseline.learn(closed.depth[NEAR_BAND])
+            if opened is not None:
+                self.price_noise.learn(self._change(opened.mid, closed.mid))
         open_bar.learn_leveraged()
         self._count_evictions()
         layered, spoofed = self.large.close_bar(elapsed)
@@ -255,9 +261,10 @@ class SymbolMonitor:
         self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
+        market = None if paused else MarketNow(bar, self.book, self.price_noise.state.typical)
         alerts = [
             *feed_alerts,
-            *self.incidents.step(ends_at, self.detectors, readings, inputs),
+            *self.incidents.step(ends_at, self.detectors, readings, inputs, market),
             *self.drifts.step(ends_at, self.detectors, readings, inputs),
             *self._end_at_expiry(ends_at),
         ]
@@ -268,6 +275,11 @@ class SymbolMonitor:
         open_bar.begin(closed, self.windows.median_size)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
+
+    def _change(self, before: float, after: float) -> float:
+        """Return the change of the mid price in bps, or in ticks."""
+        book = self.book
+        return (after - before) / book.tick if book.in_ticks else (after / before - 1.0) * 1e4
 
     def _readings(self, bar: Bar, *, paused: bool, settling: bool) -> dict[str, Reading]:
         if paused:
