@@ -73,6 +73,7 @@ class SymbolState(Struct):
     delays: dict[str, int] = {}
     early: EarlyEnds = field(default_factory=EarlyEnds)
     tick: float = 0.0
+    often: dict[str, int] = {}
     price_noise: PriceNoiseState = field(default_factory=PriceNoiseState)
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
@@ -115,6 +116,7 @@ def capture(
         delays=dict(delays or {}),
         early=bar.early,
         tick=book.tick,
+        often=monitor.drifts.often,
         price_noise=monitor.price_noise.state,
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
@@ -159,6 +161,7 @@ def revive(
     monitor.windows.restore(state.windows)
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
+    monitor.drifts.often = state.often
     monitor.trading.state = state.trading
     bar = monitor.open_bar
     monitor.book.bands = bands_of(monitor.windows.median_spread)

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from detectors.incidents.market_effect import Effect
+from detectors.incidents.market_effect import Effect, clock
 
 MAX_EVIDENCE = 6
 """The largest number of features in an alert, the largest contributions first."""
@@ -133,6 +133,15 @@ def ended(fired: Alert, ts_event: int, why: str) -> Alert:
     It ends at its last alert if that is later.
     """
     return resolved(fired, max(ts_event, fired.ts_event), f"{fired.symbol}: {why}")
+
+
+def history(alert: Alert) -> str:
+    """Return the end of the summary of an alert that says how its incident began.
+
+    It is missing where the summary begins with that.
+    """
+    began = f"It began at {clock(alert.starts_at)} with {alert.detector}"
+    return f". {began}: {alert.opening}" if alert.opening else ""
 
 
 def distrusted(summary: str, inputs: Sequence[str]) -> str:

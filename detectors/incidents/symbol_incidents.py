@@ -20,6 +20,7 @@ from detectors.incidents.alerts import (
     distrusted,
     ended,
     firing,
+    history,
     resolved,
 )
 from detectors.incidents.market_effect import (
@@ -29,7 +30,6 @@ from detectors.incidents.market_effect import (
     MarketNow,
     Part,
     Reference,
-    clock,
     consequence,
     depths,
     described,
@@ -123,9 +123,9 @@ def _noticeable(effect: Effect) -> list[Part]:
     return sorted(parts, key=lambda part: -graded[part])
 
 
-def summary(incident: Incident) -> str:
-    """Say the worst that is true of an incident now and its consequence, then how it began."""
-    alert, effect, origin = incident.alert, incident.effect, incident.reference
+def headline(incident: Incident) -> str:
+    """Say the worst that is true of an incident now, and its consequence."""
+    effect, origin = incident.effect, incident.reference
     said = effects(incident)
     text = " and ".join(said[:2]) + "".join(f"; {more}" for more in said[2:])
     if effect is not None and origin is not None and said:
@@ -139,12 +139,9 @@ def summary(incident: Incident) -> str:
         now = measured(effect) if effect is not None else ""
         text += f"; now {now}" if now else ""
     confirmed = confirmation(incident)
-    if alert.severity == "critical" and confirmed:
+    if incident.alert.severity == "critical" and confirmed:
         text += f"; {confirmed}"
-    if not text.startswith(incident.opening):
-        began = f"It began at {clock(alert.starts_at)} with {alert.detector}"
-        text += f". {began}: {incident.opening}"
-    return f"{alert.symbol}: {text}"
+    return text
 
 
 class Incidents:
@@ -219,7 +216,7 @@ class Incidents:
         if incident.peak is not None and incident.reference is not None:
             part, _ = worst(grades(incident.peak))
             text += f"; at worst {described(part, incident.peak, incident.reference, past=True)}"
-        return [resolved(incident.alert, ends_at, text)]
+        return [replace(resolved(incident.alert, ends_at, text), market=incident.effect)]
 
     def end(self, ts_event: int, why: str) -> list[Alert]:
         """Resolve the incident at ``ts_event``, or at its last alert if that is later."""
@@ -306,7 +303,7 @@ def _current(incident: Incident, ts_event: int) -> Told:
 def _tell(incident: Incident, now: Told, reason: Reason, inputs: Sequence[str]) -> Alert:
     assert incident.alarm is not None
     incident.told = now
-    incident.alert = replace(
+    alert = replace(
         incident.alert,
         severity=now.severity,
         ts_event=now.ts_event,
@@ -320,8 +317,12 @@ def _tell(incident: Incident, now: Told, reason: Reason, inputs: Sequence[str]) 
         opening=incident.opening,
         market=incident.effect,
     )
-    text = distrusted(summary(incident), inputs)
-    incident.alert = replace(incident.alert, summary=text)
+    incident.alert = alert  # the headline needs its severity
+    text = headline(incident)
+    told = distrusted(f"{alert.symbol}: {text}", inputs)
+    if not text.startswith(incident.opening):
+        told += history(alert)
+    incident.alert = replace(alert, summary=told)
     return incident.alert
 
 

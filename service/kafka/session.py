@@ -313,7 +313,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         await self._refusals.set_aside(number, output, partition.task.aside)
         for alert, future in await self._clients.publisher.publish(number, output):
             self._clients.on_alert(number, alert)
-            if alert.status == "firing":
+            if alert.status == "firing" and not alert.update:
                 self._counters.incidents[alert.detector, alert.severity] += 1
             partition.expect_alert(alert.ts_event, future)
         for symbol in output.forgotten:

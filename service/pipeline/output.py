@@ -12,13 +12,13 @@ from detectors.market_data.bar import Bar
 from detectors.market_data.events import Event
 from detectors.symbol import Signal
 
-AlertKey = tuple[str, str, str]
-"""The identity of an alert: its id, status and severity."""
+AlertKey = tuple[str, str, str, int]
+"""The identity of an alert: its id, status and severity, and the number of the update."""
 
 
 def alert_key(alert: Alert) -> AlertKey:
     """Return the identity of an alert."""
-    return (alert.alert_id, alert.status, alert.severity)
+    return (alert.alert_id, alert.status, alert.severity, alert.update)
 
 
 class PublishedUntil(Struct, frozen=True):

@@ -94,7 +94,7 @@ class Desk:
             self.task.aligner.set_idle(stream)
         output = self.task.advance()
         for alert in output.alerts:
-            if alert.status == "firing":
+            if alert.status == "firing" and not alert.update:
                 self.counters.incidents[alert.detector, alert.severity] += 1
         self.history.take(0, output)
 
