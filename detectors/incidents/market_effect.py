@@ -193,7 +193,7 @@ def described(part: Part, effect: Effect, origin: Reference, *, past: bool = Fal
     way = "fallen" if effect.price_change < 0.0 else "risen"
     spreads = abs(effect.price_change_spreads)
     return (
-        f"the price {verb} {way} {_move(effect, origin)} ({figures(spreads)} typical spreads)"
+        f"the mid price {verb} {way} {_move(effect, origin)} ({figures(spreads)} typical spreads)"
         f" since {clock(origin.since_ns)}"
     )
 
@@ -249,7 +249,7 @@ def measured(effect: Effect) -> str:
         said.append(f"the book holds {percent(effect.depth_ratio)} of its usual depth")
     if effect.price_change_spreads is not None:
         spreads = figures(abs(effect.price_change_spreads))
-        said.append(f"the price has moved by {spreads} typical spreads")
+        said.append(f"the mid price has moved by {spreads} typical spreads")
     return " and ".join(said)
 
 

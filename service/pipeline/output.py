@@ -21,6 +21,11 @@ def alert_key(alert: Alert) -> AlertKey:
     return (alert.alert_id, alert.status, alert.severity, alert.update)
 
 
+def opens_or_escalates(alert: Alert) -> bool:
+    """Whether an alert opens an incident or makes it critical; updates and ends do neither."""
+    return alert.status == "firing" and alert.update == 0
+
+
 class PublishedUntil(Struct, frozen=True):
     """The event times up to which the output of a task is already published."""
 
