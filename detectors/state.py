@@ -23,7 +23,7 @@ from detectors.market_data.book import Book, BookSide, Level, RestingOrder, band
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.flow import Flow
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
-from detectors.market_data.price_noise import PriceNoiseState
+from detectors.market_data.market_noise import MarketNoiseState
 from detectors.market_data.quantities import QuantityState
 from detectors.market_data.windows import WindowsState
 from detectors.open_bar import SymbolProgress
@@ -74,7 +74,7 @@ class SymbolState(Struct):
     early: EarlyEnds = field(default_factory=EarlyEnds)
     tick: float = 0.0
     often: dict[str, int] = {}
-    price_noise: PriceNoiseState = field(default_factory=PriceNoiseState)
+    noise: MarketNoiseState = field(default_factory=MarketNoiseState)
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
 
@@ -117,7 +117,7 @@ def capture(
         early=bar.early,
         tick=book.tick,
         often=monitor.drifts.often,
-        price_noise=monitor.price_noise.state,
+        noise=monitor.noise.state,
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
     )
@@ -149,7 +149,7 @@ def revive(
     monitor.leverage_baselines.recent, monitor.leverage_baselines.older = state.leverage_baselines
     monitor.spans.sums = state.spans
     monitor.depth_baseline.state = state.depth
-    monitor.price_noise.state = state.price_noise
+    monitor.noise.state = state.noise
     for scorer in monitor.scorers:
         scorer_state = state.scorers.get(scorer.detector.name)
         if scorer_state is not None:

@@ -28,7 +28,7 @@ from detectors.market_data.book import Book, bands_of
 from detectors.market_data.events import Event, Late
 from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
-from detectors.market_data.price_noise import PriceNoise
+from detectors.market_data.market_noise import MarketNoise
 from detectors.market_data.windows import Windows
 from detectors.open_bar import OpenBar, SymbolProgress
 from detectors.parameters import Parameters, effective_tests
@@ -89,9 +89,9 @@ class SymbolMonitor:
         "incidents",
         "large",
         "leverage_baselines",
+        "noise",
         "open_bar",
         "parameters",
-        "price_noise",
         "scorers",
         "signal",
         "spans",
@@ -119,7 +119,7 @@ class SymbolMonitor:
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_baseline = DepthBaseline(parameters.bar_seconds)
-        self.price_noise = PriceNoise(parameters.bar_seconds)
+        self.noise = MarketNoise(parameters.bar_seconds)
         tests = effective_tests(detectors)
         quiet_bars = max(1, parameters.quiet_ns // parameters.bar_ns)
         self.scorers = [
@@ -234,8 +234,6 @@ class SymbolMonitor:
         closed = book_state(self.book, last_mid)
         if closed is not None and not paused:
             self.depth_baseline.learn(closed.depth[NEAR_BAND])
-            if opened is not None:
-                self.price_noise.learn(self._change(opened.mid, closed.mid))
         open_bar.learn_leveraged()
         self._count_evictions()
         layered, spoofed = self.large.close_bar(elapsed)
@@ -261,7 +259,7 @@ class SymbolMonitor:
         self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
-        market = None if paused else MarketNow(bar, self.book, self.price_noise.state.typical)
+        market = None if paused else self._market(bar)
         alerts = [
             *feed_alerts,
             *self.incidents.step(ends_at, self.detectors, readings, inputs, market),
@@ -276,10 +274,9 @@ class SymbolMonitor:
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
 
-    def _change(self, before: float, after: float) -> float:
-        """Return the change of the mid price in bps, or in ticks."""
-        book = self.book
-        return (after - before) / book.tick if book.in_ticks else (after / before - 1.0) * 1e4
+    def _market(self, bar: Bar) -> MarketNow:
+        """Learn how much the market fluctuates in a bar, and return the market at its close."""
+        return MarketNow(bar, self.book, self.noise.learn(bar, self.book.tick))
 
     def _readings(self, bar: Bar, *, paused: bool, settling: bool) -> dict[str, Reading]:
         if paused:

@@ -1,10 +1,10 @@
 """The effect of an incident on the market: depth, spread and price against what was usual.
 
-Each effect is measured without an instrument's units and graded in doublings: depth by the number
-of times it has halved, the spread by the number of times it has doubled. A move of the price counts
-in typical spreads and in its own noise, whichever is less: on a tight book every minute moves many
-spreads, and on a wide tick hardly any move is noise. So 1 is an effect to notice and 2 a severe one
-for all of them.
+An effect is measured twice, without an instrument's units: as a ratio (depth and spread to what is
+usual, the move of the price to the typical spread) and against the symbol's own fluctuations. The
+lesser grade counts. The ratio alone is not enough: some books are at half of their usual depth in a
+third of all seconds, and on a tight book every minute moves many spreads. The fluctuation alone is
+not either: where the spread is always one tick, two ticks are far beyond it.
 """
 
 import math
@@ -15,23 +15,25 @@ from msgspec import Struct
 
 from detectors.market_data.bar import NEAR_BAND, WIDEST_SPREAD_BPS, Bar
 from detectors.market_data.book import BANDS_SPREADS, Book, bands_of
+from detectors.market_data.market_noise import MarketNoiseState
 
 NOTICEABLE = 1.0
 """The grade of an effect to notice: half of the depth, or twice the spread (the least that
-`thin_book` calls thin), or a move over the whole near band, five typical spreads, and four times
-as far as noise carries the price."""
+`thin_book` calls thin), or a move over the whole near band, five typical spreads; and four typical
+fluctuations."""
 
 SEVERE = 2.0
 """The grade of a severe effect: a quarter of the depth, four times the spread, or a move of ten
-typical spreads and eight times the noise. An order that usually moves the price by one spread then
-crosses the near band."""
+typical spreads; and eight typical fluctuations. An order that usually moves the price by one spread
+then nearly crosses the near band."""
 
 HIGHEST = 10.0
 """The highest grade: below a thousandth of the depth a side is empty."""
 
-PRICE_SPREADS = 2.5
-PRICE_NOISE = 2.0
-"""A move of so many typical spreads, and of so many times the noise, has the grade 0."""
+SPREADS = 2.5
+FLUCTUATIONS = 2.0
+"""A move of so many typical spreads, and any effect of so many typical fluctuations, has grade 0;
+each doubling adds one."""
 
 EMPTY = 0.005
 """A side with less than this share of its usual depth is called empty."""
@@ -41,28 +43,30 @@ Part = Literal["depth", "spread", "price"]
 
 
 class MarketNow(NamedTuple):
-    """The market at the close of a bar; ``noise`` is the typical change of the mid in a bar."""
+    """The market at the close of a bar, and how much it fluctuates."""
 
     bar: Bar
     book: Book
-    noise: float
+    noise: MarketNoiseState
 
 
 class Reference(Struct, frozen=True):
     """The market when an incident began, with what was usual then.
 
     ``price`` is the mid at ``since_ns``, the beginning of the bar of the first alarm. ``depth`` is
-    the usual depth near the touch, of both sides. ``spread`` is the typical spread and ``noise``
-    the typical change of the mid in a bar, both in bps, or in ticks if there is a ``tick``. They
-    are 0 while unknown.
+    the usual depth near the touch, of both sides. ``spread`` is the typical spread in bps, or in
+    ticks if there is a ``tick``. They are 0 while unknown. The fluctuations are those of
+    `MarketNoiseState`.
     """
 
     since_ns: int
     price: float
     depth: float
     spread: float
-    noise: float
-    tick: float = 0.0
+    tick: float
+    price_fluctuation: float
+    depth_fluctuation: float
+    spread_fluctuation: float
 
 
 class Effect(Struct, frozen=True):
@@ -71,8 +75,8 @@ class Effect(Struct, frozen=True):
     The depth ratios are the depth near the touch over the usual depth, of both sides and of each
     side (over half of the usual depth). ``spread_ratio`` is the spread over the typical one.
     ``price`` is the mid and ``price_change`` its change since the beginning, in units of the price;
-    ``price_change_spreads`` is the change in typical spreads, ``price_change_noise`` in the changes
-    that noise makes in this time. None is unknown; a book with an empty side has no spread.
+    ``price_change_spreads`` is the change in typical spreads. None is unknown; a book with an empty
+    side has no spread. The grades are those of depth, spread and price, see `grades`.
     """
 
     depth_ratio: float | None
@@ -82,7 +86,7 @@ class Effect(Struct, frozen=True):
     price: float
     price_change: float
     price_change_spreads: float | None
-    price_change_noise: float | None
+    grades: dict[Part, float]
 
 
 def reference(market: MarketNow) -> Reference | None:
@@ -92,8 +96,16 @@ def reference(market: MarketNow) -> Reference | None:
     if opened is None:
         return None
     tick = book.tick if book.in_ticks else 0.0
+    noise = market.noise
     return Reference(
-        bar.starts_at, opened.mid, bar.usual_depth, bar.typical_spread, market.noise, tick
+        bar.starts_at,
+        opened.mid,
+        bar.usual_depth,
+        bar.typical_spread,
+        tick,
+        noise.price,
+        noise.depth,
+        noise.spread,
     )
 
 
@@ -126,16 +138,28 @@ def effect_of(
     spread = min(opened.spread_bps, closed.spread_bps)
     change = closed.mid - origin.price
     moved = change / origin.tick if origin.tick else change / origin.price * 1e4
-    noise = origin.noise * math.sqrt(max(1, bars))
+    depth_ratio, bid_ratio, ask_ratio = (
+        _ratio(its, usual) for its in (bids + asks, 2.0 * bids, 2.0 * asks)
+    )
+    spread_ratio = _ratio(spread, origin.spread) if spread < WIDEST_SPREAD_BPS else None
+    spreads = _ratio(moved, origin.spread)
+    # The sides of a book differ by nature, so a single side must have halved once more often.
+    halvings = max(_halvings(depth_ratio), _halvings(bid_ratio) - 1.0, _halvings(ask_ratio) - 1.0)
+    doublings = _doublings(spread_ratio or 0.0)
+    drift = origin.price_fluctuation * math.sqrt(max(1, bars))
     return Effect(
-        depth_ratio=(bids + asks) / usual if usual > 0.0 else None,
-        bid_depth_ratio=2.0 * bids / usual if usual > 0.0 else None,
-        ask_depth_ratio=2.0 * asks / usual if usual > 0.0 else None,
-        spread_ratio=_ratio(spread, origin.spread) if spread < WIDEST_SPREAD_BPS else None,
+        depth_ratio=depth_ratio,
+        bid_depth_ratio=bid_ratio,
+        ask_depth_ratio=ask_ratio,
+        spread_ratio=spread_ratio,
         price=closed.mid,
         price_change=change,
-        price_change_spreads=_ratio(moved, origin.spread),
-        price_change_noise=_ratio(moved, noise),
+        price_change_spreads=spreads,
+        grades={
+            "depth": min(halvings, _beyond(halvings, origin.depth_fluctuation)),
+            "spread": min(doublings, _beyond(doublings, origin.spread_fluctuation)),
+            "price": min(_doublings(abs(spreads or 0.0) / SPREADS), _beyond(moved, drift)),
+        },
     )
 
 
@@ -146,20 +170,15 @@ def _ratio(value: float, unit: float) -> float | None:
 def grades(effect: Effect | None) -> dict[Part, float]:
     """Return the grade of the effect on each part; 0 without one, or while it is unknown.
 
-    The sides of a book differ by nature, so a single side must have halved once more often.
+    It is the lesser one of two: the ratio to what is usual in doublings (of a move: the typical
+    spreads), and the typical fluctuations.
     """
-    if effect is None:
-        return {"depth": 0.0, "spread": 0.0, "price": 0.0}
-    sides = (effect.bid_depth_ratio, effect.ask_depth_ratio)
-    depth = max(_halvings(effect.depth_ratio), *(_halvings(side) - 1.0 for side in sides))
-    spread = 0.0 if effect.spread_ratio is None else _doublings(effect.spread_ratio)
-    price = 0.0
-    if effect.price_change_spreads is not None:
-        price = abs(effect.price_change_spreads) / PRICE_SPREADS
-        if effect.price_change_noise is not None:
-            price = min(price, abs(effect.price_change_noise) / PRICE_NOISE)
-        price = _doublings(price)
-    return {"depth": depth, "spread": spread, "price": price}
+    return {"depth": 0.0, "spread": 0.0, "price": 0.0} if effect is None else effect.grades
+
+
+def _beyond(size: float, fluctuation: float) -> float:
+    """Return the grade of a size against a typical fluctuation; the highest without one."""
+    return _doublings(abs(size) / fluctuation / FLUCTUATIONS) if fluctuation > 0.0 else HIGHEST
 
 
 def _doublings(ratio: float) -> float:

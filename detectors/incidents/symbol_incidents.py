@@ -176,16 +176,14 @@ class Incidents:
         the close; None while it does not trade continuously.
         """
         alerts = self.resolve(ts_event)
-        # The least likely reading first: it names an incident that opens.
-        alarmed = sorted(
-            (d for d in detectors if readings[d.name].effective),
-            key=lambda d: _p_value(readings[d.name]),
-        )
         incident = self.open
-        if incident is None and alarmed:
-            incident = self._begin(ts_event, alarmed[0], readings[alarmed[0].name], market)
+        alarmed = [d for d in detectors if readings[d.name].effective]
+        # The least likely reading first: it names an incident that opens.
+        alarmed.sort(key=lambda d: _p_value(readings[d.name]))
         if incident is None:
-            return alerts
+            if not alarmed:
+                return alerts
+            incident = self._begin(ts_event, alarmed[0], readings[alarmed[0].name], market)
         _take(incident, ts_event, alarmed, readings, market)
         if self.open is None:
             self.open = incident

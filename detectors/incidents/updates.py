@@ -13,7 +13,8 @@ RARER = 100.0
 """An alarm that chance makes so much less often than those before is told."""
 
 DOUBLING = 1.0
-"""The change of a grade that is told: the depth has halved, the spread or the move has doubled."""
+"""The change of a grade that is told: depth has halved again, the spread or the move has doubled
+again, or the effect has doubled in typical fluctuations."""
 
 OVER = 0.5
 """The grade from which a told effect is over. It is below `NOTICEABLE`, so that an effect at the

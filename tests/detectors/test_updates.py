@@ -18,6 +18,7 @@ from detectors.judging.surprise import Contribution
 from detectors.market_data.bar import Bar, book_state
 from detectors.market_data.book import Book, bands_of
 from detectors.market_data.flow import Flow
+from detectors.market_data.market_noise import MarketNoiseState
 from detectors.parameters import Parameters
 from detectors.scorer import NO_INPUT, Reading
 from detectors.state import SymbolState, capture, revive
@@ -34,7 +35,7 @@ SECOND = 1_000_000_000
 BEGIN = 1_700_000_000 * SECOND
 QUIET = 300 * SECOND
 SPREAD_BPS = 2.0
-NOISE_BPS = 0.2
+NOISE = MarketNoiseState(600, price=0.2, depth=0.1, spread=0.1)
 LEVERAGE = "leverage_jump: accounts are taking on leverage"
 
 
@@ -84,7 +85,7 @@ class Market:
                 spoofed=0.0,
             )
             its = readings(alarmed, p_value, suppressed)
-            market = MarketNow(bar, self.book, NOISE_BPS)
+            market = MarketNow(bar, self.book, NOISE)
             told = self.incidents.step(self.at, CATALOGUE, its, (), market)
             self.alerts += told
         return told
