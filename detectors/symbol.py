@@ -259,7 +259,7 @@ class SymbolMonitor:
         self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
-        market = None if paused else self._market(bar)
+        market = None if paused or settling else self._market(bar)
         alerts = [
             *feed_alerts,
             *self.incidents.step(ends_at, self.detectors, readings, inputs, market),

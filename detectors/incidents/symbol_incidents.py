@@ -173,7 +173,8 @@ class Incidents:
         """Process a bar that closed at ``ts_event`` and return its alerts.
 
         ``inputs`` holds the current findings about the symbol's feed. ``market`` is the market at
-        the close; None while it does not trade continuously.
+        the close; None while it does not trade continuously, and until it has settled after that:
+        a book that fills again is thin.
         """
         alerts = self.resolve(ts_event)
         incident = self.open

@@ -63,7 +63,7 @@ class Market:
                     level = price * self.scale * (1.0 - side * bps / 1e4)
                     self.book.add(f"{side}{number}", side > 0.0, level, quantity, 0)
 
-    def bars(self, count, *alarmed, p_value=1e-7, suppressed=()):
+    def bars(self, count, *alarmed, p_value=1e-7, suppressed=(), trades=True):
         """Close bars with the book as it is; return the alerts of the last one."""
         told = []
         for _ in range(count):
@@ -85,7 +85,7 @@ class Market:
                 spoofed=0.0,
             )
             its = readings(alarmed, p_value, suppressed)
-            market = MarketNow(bar, self.book, NOISE)
+            market = MarketNow(bar, self.book, NOISE) if trades else None
             told = self.incidents.step(self.at, CATALOGUE, its, (), market)
             self.alerts += told
         return told
@@ -265,6 +265,16 @@ def test_an_effect_under_suppressed_alarms_is_not_told():
     market.bars(1, "leverage_jump")
     market.shape(95.0)
     market.bars(120, suppressed=["thin_book"])
+    assert told(market) == [("warning", 0, "opened")]
+
+
+def test_a_book_that_fills_again_after_a_halt_is_no_effect():
+    market = Market()
+    market.bars(1, "leverage_jump")
+    market.shape(100.0, bids=0.01, asks=0.01)
+    market.bars(120, trades=False)
+    market.shape(100.0)
+    market.bars(60)
     assert told(market) == [("warning", 0, "opened")]
 
 
