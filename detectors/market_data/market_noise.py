@@ -55,23 +55,29 @@ class MarketNoise:
         if opened is None or closed is None:
             return state
         state.bars += 1
-        change = closed.mid - opened.mid
-        size = change / tick if tick else change / opened.mid * 1e4
-        state.price = self._mean(state.price, abs(size))
-        if bar.usual_depth > 0.0:
+        # A plain mean at first: the first bar has no lasting weight.
+        weight = max(self._fading, 1.0 / state.bars)
+        clip = CLIP if state.bars > LEARNED_BARS else math.inf
+        mid = opened.mid
+        change = (closed.mid - mid) / (tick or 1e-4 * mid)
+        state.price = _mean(state.price, abs(change), weight, clip)
+        usual, typical = bar.usual_depth, bar.typical_spread
+        if usual > 0.0:
             # As for an effect: a quote that moves leaves a gap at one end of the bar.
-            near = max(opened.depth[NEAR_BAND], closed.depth[NEAR_BAND])
-            halvings = -math.log2(min(1.0, max(near / bar.usual_depth, LEAST_RATIO)))
-            state.depth = self._mean(state.depth, 2.0 * halvings)
+            near = max(
+                opened.bid_depth[NEAR_BAND] + opened.ask_depth[NEAR_BAND],
+                closed.bid_depth[NEAR_BAND] + closed.ask_depth[NEAR_BAND],
+            )
+            halvings = -math.log2(max(near / usual, LEAST_RATIO)) if near < usual else 0.0
+            state.depth = _mean(state.depth, 2.0 * halvings, weight, clip)
         spread = min(opened.spread_bps, closed.spread_bps)
-        if bar.typical_spread > 0.0 and spread < WIDEST_SPREAD_BPS:
-            doublings = math.log2(max(1.0, spread / bar.typical_spread))
-            state.spread = self._mean(state.spread, 2.0 * doublings)
+        if typical > 0.0 and spread < WIDEST_SPREAD_BPS:
+            doublings = math.log2(spread / typical) if spread > typical else 0.0
+            state.spread = _mean(state.spread, 2.0 * doublings, weight, clip)
         return state
 
-    def _mean(self, typical: float, size: float) -> float:
-        bars = self.state.bars
-        if bars > LEARNED_BARS and typical > 0.0:
-            size = min(size, CLIP * typical)
-        # A plain mean at first: the first bar has no lasting weight.
-        return typical + max(self._fading, 1.0 / bars) * (size - typical)
+
+def _mean(mean: float, size: float, weight: float, clip: float) -> float:
+    if size > clip * mean > 0.0:
+        size = clip * mean
+    return mean + weight * (size - mean)
