@@ -14,7 +14,8 @@ from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
 
 OFTEN = 4.0 * STEP
-"""The bar of a controller from which its test alarms often: at least four times in short order."""
+"""The bar of a controller from which its test alarms often: at least four runs of alarms in short
+order. It is told as a drift: what is usual has changed, or the noise of the test is misjudged."""
 
 IMMATERIAL_PER_DAY = 24.0
 """A value that does not matter counts as one that chance reaches at least so often a day."""
@@ -29,8 +30,9 @@ class Reading(Struct, frozen=True):
     ``contributions`` explain an alarm, the rarest statistic first. ``p_value`` is the probability
     that chance gives one bar of any statistic of the symbol as rare as the rarest of this detector.
     ``score`` is minus its decimal logarithm. ``suppressed`` is the reason why an alarm has no
-    effect. ``drift`` holds the features with a lasting change, the most changed first, in the one
-    bar that detects the change. ``drift_suppressed`` is the reason why the drift is not reported.
+    effect. ``drift`` holds the features with a lasting change, or whose test begins to alarm often,
+    in the one bar that finds it, the most changed first. ``drift_suppressed`` is the reason why it
+    is not reported.
     """
 
     status: Status

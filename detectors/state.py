@@ -23,6 +23,7 @@ from detectors.market_data.book import Book, BookSide, Level, RestingOrder, band
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.flow import Flow
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
+from detectors.market_data.market_noise import MarketNoiseState
 from detectors.market_data.quantities import QuantityState
 from detectors.market_data.windows import WindowsState
 from detectors.open_bar import SymbolProgress
@@ -72,6 +73,8 @@ class SymbolState(Struct):
     delays: dict[str, int] = {}
     early: EarlyEnds = field(default_factory=EarlyEnds)
     tick: float = 0.0
+    often: dict[str, int] = {}
+    noise: MarketNoiseState = field(default_factory=MarketNoiseState)
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
 
@@ -113,6 +116,8 @@ def capture(
         delays=dict(delays or {}),
         early=bar.early,
         tick=book.tick,
+        often=monitor.drifts.often,
+        noise=monitor.noise.state,
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
     )
@@ -144,6 +149,7 @@ def revive(
     monitor.leverage_baselines.recent, monitor.leverage_baselines.older = state.leverage_baselines
     monitor.spans.sums = state.spans
     monitor.depth_baseline.state = state.depth
+    monitor.noise.state = state.noise
     for scorer in monitor.scorers:
         scorer_state = state.scorers.get(scorer.detector.name)
         if scorer_state is not None:
@@ -155,6 +161,7 @@ def revive(
     monitor.windows.restore(state.windows)
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
+    monitor.drifts.often = state.often
     monitor.trading.state = state.trading
     bar = monitor.open_bar
     monitor.book.bands = bands_of(monitor.windows.median_spread)

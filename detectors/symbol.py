@@ -11,6 +11,7 @@ from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
 from detectors.incidents.alerts import Alert
 from detectors.incidents.drift_incidents import DriftIncidents
+from detectors.incidents.market_effect import MarketNow
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.judging.tail import DAY_SECONDS
@@ -27,6 +28,7 @@ from detectors.market_data.book import Book, bands_of
 from detectors.market_data.events import Event, Late
 from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
+from detectors.market_data.market_noise import MarketNoise
 from detectors.market_data.windows import Windows
 from detectors.open_bar import OpenBar, SymbolProgress
 from detectors.parameters import Parameters, effective_tests
@@ -87,6 +89,7 @@ class SymbolMonitor:
         "incidents",
         "large",
         "leverage_baselines",
+        "noise",
         "open_bar",
         "parameters",
         "scorers",
@@ -116,6 +119,7 @@ class SymbolMonitor:
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
         self.spans = Spans(parameters.bar_seconds)
         self.depth_baseline = DepthBaseline(parameters.bar_seconds)
+        self.noise = MarketNoise(parameters.bar_seconds)
         tests = effective_tests(detectors)
         quiet_bars = max(1, parameters.quiet_ns // parameters.bar_ns)
         self.scorers = [
@@ -255,9 +259,10 @@ class SymbolMonitor:
         self.suppressor.mark(bar, readings)
         if any(reading.p_value is not None for reading in readings.values()):
             self.counts.judged_bars += 1
+        market = None if paused or settling else self._market(bar)
         alerts = [
             *feed_alerts,
-            *self.incidents.step(ends_at, self.detectors, readings, inputs),
+            *self.incidents.step(ends_at, self.detectors, readings, inputs, market),
             *self.drifts.step(ends_at, self.detectors, readings, inputs),
             *self._end_at_expiry(ends_at),
         ]
@@ -268,6 +273,10 @@ class SymbolMonitor:
         open_bar.begin(closed, self.windows.median_size)
         self.signal = Signal(self.symbol, ends_at, self._stress_ratio(readings), readings, inputs)
         return self.signal, alerts
+
+    def _market(self, bar: Bar) -> MarketNow:
+        """Learn how much the market fluctuates in a bar, and return the market at its close."""
+        return MarketNow(bar, self.book, self.noise.learn(bar, self.book.tick))
 
     def _readings(self, bar: Bar, *, paused: bool, settling: bool) -> dict[str, Reading]:
         if paused:

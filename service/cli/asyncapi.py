@@ -35,8 +35,8 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "killswitch": KillSwitch,
 }
 _SUMMARIES = {
-    "alerts": "One record each time an incident opens, escalates or resolves. At least once: the "
-    "same alert_id, status and severity are the same alert.",
+    "alerts": "One record each time an incident opens, changes materially, escalates or resolves. "
+    "At least once: the same alert_id, status, severity and update are the same alert.",
     "signals": "One record per symbol and bar with events: each detector's result, and the "
     "features behind it. After a crash some records are sent again, with the same symbol and "
     "ts_event.",

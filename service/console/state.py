@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.incidents.symbol_incidents import Incident
+from detectors.incidents.symbol_incidents import Incident, effects
 from detectors.market_data.bar import NEAR_BAND
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
@@ -60,12 +60,14 @@ _ORDER = {
 class OpenIncident(Struct, frozen=True):
     """The current state of an open incident.
 
-    ``alert_id`` identifies the incident. ``now`` has a pair of detector and sentence for each
-    current alarm, the gravest first; it is empty if the last bar had no alarm. ``quiet_seconds`` is
+    ``alert_id`` identifies the incident. ``effects`` has a sentence for each noticeable effect on
+    the market, the worst first. ``now`` has a pair of detector and sentence for each current alarm,
+    the gravest first; it is empty if the last bar had no alarm. ``quiet_seconds`` is
     the time since the last alarm. The incident ends after ``resolves_seconds`` without an alarm.
     """
 
     alert_id: str
+    effects: list[str]
     now: list[tuple[str, str]]
     quiet_seconds: float
     resolves_seconds: float
@@ -238,6 +240,7 @@ def _open_incident(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> O
     tops = [(name, reading.contributions[0]) for name, reading in alarmed]
     return OpenIncident(
         alert_id=incident.alert.alert_id,
+        effects=effects(incident),
         now=[(name, describe_feature(name, t.feature, t.value, t.expected)) for name, t in tops],
         quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
         resolves_seconds=monitor.incidents.quiet_ns / 1e9,

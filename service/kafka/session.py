@@ -28,7 +28,7 @@ from service.kafka.refusals import Refusals
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.kafka.watching.watches import Watches
-from service.pipeline.output import Output, Watcher
+from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
 
@@ -313,7 +313,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         await self._refusals.set_aside(number, output, partition.task.aside)
         for alert, future in await self._clients.publisher.publish(number, output):
             self._clients.on_alert(number, alert)
-            if alert.status == "firing":
+            if opens_or_escalates(alert):
                 self._counters.incidents[alert.detector, alert.severity] += 1
             partition.expect_alert(alert.ts_event, future)
         for symbol in output.forgotten:

@@ -85,6 +85,8 @@ class Publisher:
                 detector=alert.detector,
                 severity=alert.severity,
                 status=alert.status,
+                update=alert.update,
+                reason=alert.reason,
                 summary=alert.summary,
             )
         if self._outputs.killswitch:

@@ -83,5 +83,5 @@ class Emission:
         alerts = [alert for symbol in self.with_incident for alert in monitors[symbol].open_alerts]
         # The end of an incident may be published already, and be reproduced only by the next
         # records.
-        ended = {alert_id for alert_id, status, _ in self.published if status == "resolved"}
+        ended = {alert_id for alert_id, status, *_ in self.published if status == "resolved"}
         return [alert for alert in alerts if alert.alert_id not in ended]

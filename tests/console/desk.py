@@ -18,7 +18,7 @@ from service.exchange.simulation import simulate
 from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
 from service.outputs.publisher import Published
-from service.pipeline.output import PublishedUntil
+from service.pipeline.output import PublishedUntil, opens_or_escalates
 from service.pipeline.wire import STREAMS
 from service.settings.assembly import partition_task
 from service.settings.types import Settings
@@ -94,7 +94,7 @@ class Desk:
             self.task.aligner.set_idle(stream)
         output = self.task.advance()
         for alert in output.alerts:
-            if alert.status == "firing":
+            if opens_or_escalates(alert):
                 self.counters.incidents[alert.detector, alert.severity] += 1
         self.history.take(0, output)
 

@@ -119,7 +119,9 @@ async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_pat
     assert re.search(r"since 08:0[78]:\d\d UTC, for \d+ s", seen["stress"][1])
     assert seen["cascade"][0] == "critical"
     assert "CRITICAL" in seen["cascade"][1]
-    assert "the spread is" in seen["cascade"][1], "what is the matter now"
+    headline = seen["cascade"][1].split(". It began at ")[0]
+    assert "the mid price has fallen" in headline, "what is the matter now"
+    assert "leverage" not in headline
     assert "the kill switch is tripped" in why
     assert "docs/runbook.md#thin_book" in why
     assert title.startswith("▲▲ critical BTC-PERP")

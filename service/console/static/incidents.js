@@ -39,10 +39,19 @@ function item(incident) {
   );
 }
 
+function before(told) {
+  if (!told.length) return null;
+  const items = told.map(({ at_ms, severity, text }) => h(
+    "li", {}, h("span", { class: "detector" }, `${clock(at_ms)} ${stateLabel(severity)}`), h("span", {}, printable(text)),
+  ));
+  return h("div", {}, h("p", {}, h("strong", {}, "Told before")), h("ol", { class: "causes" }, ...items));
+}
+
 function evidence(incident) {
   const details = h("details", {}, h("summary", {}, "evidence"), causes(incident.causes),
     h("p", { class: "muted" }, `score ${incident.score.toFixed(1)}, p ${incident.p_value.toExponential(1)}`),
     runbookLink(incident.runbook),
+    before(incident.before),
     incident.ended === null ? null : h("p", { class: "muted" }, printable(incident.ended)));
   details.open = unfolded.has(incident.alert_id);
   details.addEventListener("toggle", () => {

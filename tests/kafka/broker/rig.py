@@ -77,12 +77,14 @@ def events(directory: Path) -> list[Event]:
 
 def identity(alert: Alert) -> tuple[Any, ...]:
     """The key by which two runs' alerts are compared."""
-    return tuple(alert[name] for name in ("alert_id", "status", "severity", "ts_event", "score"))
+    return tuple(
+        alert[name] for name in ("alert_id", "status", "severity", "update", "ts_event", "score")
+    )
 
 
-def repeats(alerts: Iterable[Alert]) -> list[tuple[str, str, str]]:
+def repeats(alerts: Iterable[Alert]) -> list[tuple[str, str, str, int]]:
     """The alerts that were published more than once."""
-    counts = Counter((a["alert_id"], a["status"], a["severity"]) for a in alerts)
+    counts = Counter((a["alert_id"], a["status"], a["severity"], a["update"]) for a in alerts)
     return [key for key, count in counts.items() if count > 1]
 
 
