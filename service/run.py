@@ -316,7 +316,9 @@ async def start_service_http(
     """
     additions = []
     if service.history is not None:
-        additions.append(console(settings, service.view, service.health, service.history))
+        additions.append(
+            console(settings, service.view, service.health, service.history, service.judge)
+        )
     return await start_http(
         settings.http.host,
         port,
