@@ -58,9 +58,11 @@ class Ledger:
 
         Suppressed alarms are part of no incident, and stay charged.
         """
+        if incident is None:
+            return
         for scorer in scorers:
             name = scorer.detector.name
-            if incident is None or not scorer.charged or not readings[name].effective:
+            if not scorer.charged or not readings[name].effective:
                 continue
             entry = self._entry(incident)
             for statistic in scorer.charged:

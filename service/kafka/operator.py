@@ -3,7 +3,8 @@
 These are short-lived clients without a consumer group, beside a service that runs.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,6 +23,9 @@ from service.logs import muted
 from service.outputs.publisher import Published, Publisher
 from service.pipeline.feedback import Feedback
 from service.settings.types import Settings
+
+RECENT_SECONDS = 7 * 86_400
+"""Alerts of this time are searched first: most alerts are judged within days."""
 
 _decode = msgspec.json.Decoder(Alert).decode
 
@@ -65,10 +69,21 @@ async def find_alert(settings: Settings, alert_id: str) -> Alert:
     name = settings.outputs.alerts
     found = await _topics(settings)
     _require(found, name, "outputs.alerts")
-    raw = alert_id.encode()
+    recent_ms = round((time.time() - RECENT_SECONDS) * 1e3)
     async with _consumer(settings) as consumer:
-        records = await _read(consumer, name, found[name].partitions, None)
-    alerts = []
+        for since_ms in (recent_ms, None):
+            records = await _read(consumer, name, found[name].partitions, since_ms)
+            if alerts := list(_with_id(records, alert_id)):
+                return max(alerts, key=lambda alert: (alert.status == "firing", alert.ts_event))
+    raise OperatorError(
+        f"ALERT_ID {alert_id}: none of the {len(records)} records on the topic {name} "
+        "(outputs.alerts) has it; copy the alert_id of an alert, of its notification or of its "
+        "incident on the console"
+    )
+
+
+def _with_id(records: Iterable[Any], alert_id: str) -> Iterator[Alert]:
+    raw = alert_id.encode()
     for record in records:
         if raw not in (record.value or b""):
             continue
@@ -77,14 +92,7 @@ async def find_alert(settings: Settings, alert_id: str) -> Alert:
         except msgspec.MsgspecError:
             continue  # not an alert of Foreshock
         if alert.alert_id == alert_id:
-            alerts.append(alert)
-    if not alerts:
-        raise OperatorError(
-            f"ALERT_ID {alert_id}: none of the {len(records)} records on the topic {name} "
-            "(outputs.alerts) has it; copy the alert_id of an alert, of its notification or of its "
-            "incident on the console"
-        )
-    return max(alerts, key=lambda alert: (alert.status == "firing", alert.ts_event))
+            yield alert
 
 
 async def send_feedback(settings: Settings, feedback: Feedback) -> None:
