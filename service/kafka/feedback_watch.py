@@ -132,7 +132,7 @@ class FeedbackWatch:
         A record without a value deletes one for compaction. It changes no verdict.
         """
         present = [record for record in records if record.value is not None]
-        feedback, rejections = decode_all([(record.key, record.value) for record in present])
+        feedback, rejections = decode_all(present)
         for its in feedback:
             self._judgements.add(its)
         return present, rejections

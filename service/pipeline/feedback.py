@@ -7,13 +7,14 @@ wrong.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
 
 from detectors.counts import Counts
 from detectors.incidents.alerts import Alert
+from detectors.market_data.events import EARLIEST_NS, LATEST_NS
 from detectors.symbol import SymbolMonitor
 from service.describe import shown_safely
 from service.pipeline.rejection import Explainer, Reason, Rejection
@@ -23,6 +24,9 @@ MAX_NOTE = 500
 
 MAX_RECORD_BYTES = 65_536
 """The largest size of a record. One with a note of the largest length is far smaller."""
+
+MAX_AHEAD_MS = 60_000
+"""How far after its record's timestamp a judgement may be dated, in milliseconds."""
 
 MAX_VERDICTS = 10_000
 """The verdicts that a task remembers, for alerts that a restart raises again."""
@@ -36,7 +40,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Feedback(Struct, frozen=True):
-    """What an operator judged of an alert. The last record of an alert id counts.
+    """What an operator judged of an alert. The last judgement of an alert id counts.
 
     ``symbol`` and ``detector`` are those of the alert. ``judged_at`` is the time of the judgement
     in nanoseconds since 1970. ``judged_by`` is who judged, as far as it is known.
@@ -46,7 +50,7 @@ class Feedback(Struct, frozen=True):
     symbol: Name
     detector: Name
     verdict: Verdict
-    judged_at: Annotated[int, Meta(ge=0)]
+    judged_at: Annotated[int, Meta(ge=EARLIEST_NS, le=LATEST_NS)]
     note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
     judged_by: Annotated[str, Meta(max_length=64)] = ""
 
@@ -56,8 +60,17 @@ _decode = msgspec.json.Decoder(Feedback).decode
 encode = msgspec.json.Encoder().encode
 
 
-def decode(index: int, key: bytes | None, value: bytes | None) -> Feedback | Rejection:
+class Record(Protocol):
+    """The attributes that are read of a record of the feedback topic; ``timestamp`` in ms."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+
+
+def decode(index: int, record: Record) -> Feedback | Rejection:
     """Return the feedback of a record, or why it is none. ``index`` is that of the rejection."""
+    key, value = record.key, record.value
     raw = value or b""
     if len(raw) > MAX_RECORD_BYTES:
         detail = f"the record has {len(raw)} bytes; it must have at most {MAX_RECORD_BYTES}"
@@ -76,11 +89,20 @@ def decode(index: int, key: bytes | None, value: bytes | None) -> Feedback | Rej
             f"be the alert_id, {shown_safely(feedback.alert_id)}: the last record of a key counts"
         )
         return Rejection(index, "wrong_key", detail)
+    if feedback.judged_at > (record.timestamp + MAX_AHEAD_MS) * 1_000_000:
+        detail = (
+            f"judged_at is {feedback.judged_at}; it must be at most {MAX_AHEAD_MS // 1_000} s "
+            f"after the record's timestamp, {record.timestamp} ms since 1970"
+        )
+        return Rejection(index, "in_the_future", detail)
     return feedback
 
 
 class Judgements:
     """The last verdict on each alert, in the order in which they came.
+
+    The time of the judgement decides which is the last. So the order in which the partitions of the
+    topic are read does not matter.
 
     ``serial`` is the number of verdicts that came. ``counts`` holds the judged alerts, by detector
     and verdict.
@@ -92,11 +114,14 @@ class Judgements:
         self._last: dict[str, tuple[int, Feedback]] = {}
 
     def add(self, feedback: Feedback) -> None:
-        """Add the newest verdict on an alert."""
-        self.serial += 1
-        _, before = self._last.pop(feedback.alert_id, (0, None))
+        """Add a verdict on an alert, unless a later one is known."""
+        before = self.of(feedback.alert_id)
         if before is not None:
+            if before.judged_at > feedback.judged_at:
+                return
+            del self._last[feedback.alert_id]
             self.counts[before.detector, before.verdict] -= 1
+        self.serial += 1
         self.counts[feedback.detector, feedback.verdict] += 1
         self._last[feedback.alert_id] = (self.serial, feedback)
         if len(self._last) > MAX_JUDGED:
@@ -169,13 +194,11 @@ class Verdicts:
         return True
 
 
-def decode_all(
-    records: Sequence[tuple[bytes | None, bytes | None]],
-) -> tuple[list[Feedback], list[Rejection]]:
-    """Return the feedback among records, given as key and value, and why the others are none."""
+def decode_all(records: Sequence[Record]) -> tuple[list[Feedback], list[Rejection]]:
+    """Return the feedback among records, and why the others are none."""
     feedback, rejections = [], []
-    for index, (key, value) in enumerate(records):
-        decoded = decode(index, key, value)
+    for index, record in enumerate(records):
+        decoded = decode(index, record)
         if isinstance(decoded, Feedback):
             feedback.append(decoded)
         else:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from service.presentation.assets import shared_text, static_text
+from service.report.page import hashes
 from service.report.text import facts, html, moment, table
 from service.review.build import ALL, Review, Row
 from service.scorecard.statistics import Interval
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _MOST_JUDGEMENTS = 5_000
 
 
@@ -15,11 +15,14 @@ def page(review: Review) -> str:
     """Return the review as HTML."""
     period = f"{moment(review.since, day=True)} to {moment(review.until, day=True)} UTC"
     styles = shared_text("theme.css") + static_text("service.report", "report.css")
+    policy = (
+        f"default-src 'none'; style-src {hashes([styles])}; base-uri 'none'; form-action 'none'"
+    )
     return f"""<!doctype html>
 <html lang="en" data-theme="light">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Foreshock: review of the surveillance</title>
 <style>{styles}</style>

@@ -14,10 +14,11 @@ from service.kafka.feedback_watch import FeedbackWatch
 from service.pipeline.feedback import Feedback, Judgements, encode
 
 TOPIC = "feedback"
+JUDGED_AT = 1_800_000_000_000_000_000
 
 
 def verdict(number: int, word: str = "true") -> bytes:
-    return encode(Feedback(f"{number:032x}", "S", "thin_book", word, number))
+    return encode(Feedback(f"{number:032x}", "S", "thin_book", word, JUDGED_AT))
 
 
 class Log:
@@ -30,7 +31,9 @@ class Log:
     def add(self, number: int, value: bytes | None, partition: int = 0) -> None:
         log = self.logs[partition]
         key = f"{number:032x}".encode()
-        log.append(SimpleNamespace(offset=len(log), timestamp=0, key=key, value=value))
+        log.append(
+            SimpleNamespace(offset=len(log), timestamp=JUDGED_AT // 1_000_000, key=key, value=value)
+        )
 
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         assert names == [TOPIC]

@@ -1,5 +1,7 @@
 """What an operator judges of an alert: the record, its effect on the budget, and a restart."""
 
+from typing import NamedTuple
+
 import msgspec
 import pytest
 
@@ -18,6 +20,7 @@ SETTINGS = Settings(
 )
 JUDGED = BEGIN + 200 * SECOND
 END = BEGIN + 240 * SECOND
+GOOD_MS = 1_800_000_000_000
 
 
 def new():
@@ -33,6 +36,12 @@ def play(task, until_ns):
             stream, events, first_offset=start, next_offset=start + len(events), offsets=offsets
         )
     return task.advance()
+
+
+class Record(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    timestamp: int = GOOD_MS
 
 
 def verdict(alert, word):
@@ -180,6 +189,9 @@ def test_the_last_verdict_on_an_alert_counts():
     assert judged.since(2) == [changed]
     assert judged.since(judged.serial) == []
     assert judged.of("a") == changed
+    judged.add(msgspec.structs.replace(one, judged_at=0))  # read later, from another partition
+    assert judged.of("a") == changed
+    assert judged.serial == 3
     assert judged.of("c") is None
     counts = {key: count for key, count in judged.counts.items() if count}
     assert counts == {("thin_book", "true"): 1, ("thin_book", "false"): 1}
@@ -205,7 +217,10 @@ KEY = GOOD["alert_id"].encode()
         (KEY, GOOD | {"note": "x" * 501}, "wrong_length", "it must be text of 0 to 500 characters"),
         (KEY, GOOD | {"symbol": ""}, "wrong_length", "it must be text of 1 to 64 characters"),
         (KEY, {"alert_id": "a"}, "missing_field", "symbol is missing"),
-        (KEY, GOOD | {"judged_at": -1}, "out_of_range", "judged_at is -1"),
+        (KEY, GOOD | {"judged_at": 1_800_000_000}, "out_of_range",
+         "judged_at is 1800000000; it must be a whole number from 946684800000000000"),
+        (KEY, GOOD | {"judged_at": (GOOD_MS + 61_000) * 1_000_000}, "in_the_future",
+         "it must be at most 60 s after the record's timestamp, 1800000000000 ms since 1970"),
         (b"other", GOOD, "wrong_key", "the key is other; it must be the alert_id, 78f06c"),
         (None, GOOD, "wrong_key", "it must be the alert_id"),
         (KEY, b"", "empty", "it must be a JSON object"),
@@ -218,7 +233,7 @@ KEY = GOOD["alert_id"].encode()
 )  # fmt: skip
 def test_a_record_that_is_no_feedback_is_refused_in_a_sentence(key, value, reason, said):
     raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
-    refused = decode(3, key, raw)
+    refused = decode(3, Record(key, raw))
     assert isinstance(refused, Rejection)
     assert (refused.index, refused.reason) == (3, reason)
     assert said in refused.detail
@@ -226,7 +241,7 @@ def test_a_record_that_is_no_feedback_is_refused_in_a_sentence(key, value, reaso
 
 def test_a_bad_record_stops_none_of_the_others():
     feedback = msgspec.convert(GOOD | {"note": "n" * MAX_NOTE}, Feedback)
-    good = (KEY, encode(feedback))
-    found, refused = decode_all([(KEY, b"?"), good, (None, None)])
+    good = Record(KEY, encode(feedback))
+    found, refused = decode_all([Record(KEY, b"?"), good, Record(None, None)])
     assert found == [feedback]
     assert [(its.index, its.reason) for its in refused] == [(0, "not_json"), (2, "empty")]
