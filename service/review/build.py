@@ -7,11 +7,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import Kind, kind
 from service.describe import shown
 from service.outputs.journal import HEARTBEAT_SECONDS, JournalEntry
 from service.pipeline.feedback import Feedback, Verdict
-from service.presentation.incidents import Incident, fold
+from service.presentation.incidents import GRAVITY, Incident, fold
 from service.review.material import Material, Source
 from service.scorecard.statistics import Interval, share
 
@@ -106,7 +107,7 @@ class Review(Struct, frozen=True):
 def review(material: Material, since: int, until: int) -> Review:
     """Return the review of the alarms that opened in a period of event time."""
     incidents: dict[str, Incident] = {}
-    for alert in sorted(material.alerts, key=lambda a: (a.ts_event, a.alert_id, a.status)):
+    for alert in sorted(material.alerts, key=_sort_key):
         if since <= alert.starts_at < until:
             fold(incidents, alert)
     last = sorted(material.feedback, key=lambda its: its.judged_at)
@@ -141,6 +142,11 @@ def month(ns: int) -> str:
     '2027-01'
     """
     return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m}"
+
+
+def _sort_key(alert: Alert) -> tuple[int, str, str, int]:
+    """Return the sort key: of alerts of one bar, the gravest comes last and counts."""
+    return (alert.ts_event, alert.alert_id, alert.status, GRAVITY[alert.severity])
 
 
 def _rows(

@@ -105,7 +105,7 @@ def _summary(review: Review) -> str:
         )
         refused = f"{sum(counts):,}"
     pairs = [
-        ("alarms", f"{total.opened:,} on {review.symbols:,} symbols" if total else "none"),
+        ("alarms", f"{total.opened:,}; symbols with one: {review.symbols:,}" if total else "none"),
         ("critical", f"{total.critical:,}" if total else "none"),
         ("judged", f"{total.judged_true + total.judged_false:,}" if total else "none"),
         ("precision, 95 % interval", _precision(total.precision if total else None)),

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.pipeline.feedback import MAX_NOTE, Feedback, Judgements, decode, decode_all, encode
 from service.pipeline.output import PublishedUntil, Tally, alert_key
@@ -245,3 +247,17 @@ def test_a_bad_record_stops_none_of_the_others():
     found, refused = decode_all([Record(KEY, b"?"), good, Record(None, None)])
     assert found == [feedback]
     assert [(its.index, its.reason) for its in refused] == [(0, "not_json"), (2, "empty")]
+
+
+@given(st.one_of(st.none(), st.binary(max_size=80)), st.one_of(
+    st.binary(max_size=200),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*GOOD, "other"]), inner),
+    ).map(msgspec.json.encode),
+))  # fmt: skip
+def test_no_record_raises_an_exception(key, value):
+    decoded = decode(0, Record(key, value))
+    assert isinstance(decoded, (Feedback, Rejection))
+    if isinstance(decoded, Rejection):
+        assert decoded.detail.isprintable()

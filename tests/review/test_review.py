@@ -74,6 +74,7 @@ def test_alarms_are_counted_by_detector_and_month_with_the_last_verdict():
     assert months["2026-01", "cancel_burst"] == 2
     assert months["2026-02", "cancel_burst"] == 1
     assert [its.verdict for its in found.judgements] == ["true", "false"]
+    assert [its.severity for its in found.judgements] == ["critical", "warning"]
 
 
 def entry(
