@@ -11,7 +11,6 @@ _JUDGED = "max by (detector, verdict) (foreshock_feedback_judged_alerts)"
 
 def budget(board: dashboard.Dashboard) -> dashboard.Dashboard:
     """Add what is promised, what was realised, and how it was judged, by detector."""
-    often = ((None, "green"), (3.0, "orange"))
     return (
         board.with_row(row("False alarms by detector"))
         .with_panel(
@@ -20,7 +19,7 @@ def budget(board: dashboard.Dashboard) -> dashboard.Dashboard:
                 "Incidents that nobody judged true, per symbol and day since the start, over the "
                 "detector's share of the budget. Above 1: more than promised.",
                 (f"{_REALISED} / {_PROMISED}", "{{detector}}"),
-                steps=often,
+                steps=((None, "green"), (3.0, "orange")),
                 runbook="foreshockoverbudget",
             )
         )
@@ -35,9 +34,9 @@ def budget(board: dashboard.Dashboard) -> dashboard.Dashboard:
             lines(
                 "Evidence for the next alarm",
                 "Rarity beyond the budget that the next alarm must have, in powers of ten, maximum "
-                "over symbols. Above 3, a statistic alarms often.",
+                "over symbols. Above 2, a statistic alarms often.",
                 ("max by (detector) (foreshock_false_alarm_detector_bar)", "{{detector}}"),
-                steps=often,
+                steps=((None, "green"), (2.0, "orange")),
                 runbook="foreshockoverbudget",
             )
         )

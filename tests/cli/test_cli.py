@@ -24,6 +24,7 @@ from service.settings.types import OutputSettings, TopicSettings
 COMMAND = Path(sys.executable).with_name("foreshock")
 SUBCOMMANDS = [
     "run", "replay", "demo", "simulate", "scorecard", "check-config", "topics", "asyncapi",
+    "feedback", "review",
 ]  # fmt: skip
 
 
