@@ -24,7 +24,7 @@ def add_feedback(subcommands: "Subcommands") -> None:
         epilog="""\
 examples:
   foreshock feedback 78f06c56d9142a041e179255dbf2eb1b true
-  foreshock feedback 78f06c56d9142a041e179255dbf2eb1b false --note "index rebalance"
+  foreshock feedback 78f06c56d9142a041e179255dbf2eb1b false --note rebalance
 """,
     )
     command.add_argument(
@@ -55,8 +55,7 @@ def add_review(subcommands: "Subcommands") -> None:
         epilog="""\
 examples:
   foreshock review --from 2026-01-01 --to 2027-01-01 --html review.html --json review.json
-  foreshock review --from 2026-01-01 --to 2026-02-01 --alerts alerts.ndjson \\
-    --feedback feedback.ndjson
+  foreshock review --from 2026-01-01 --to 2026-02-01 --alerts alerts.ndjson --feedback judged.ndjson
 """,
     )
     command.add_argument(
