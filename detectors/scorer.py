@@ -84,9 +84,22 @@ class Scorer:
         The number of bars that are learned before the first is judged.
     quiet_bars
         The number of bars without an alarm that ends a run of alarms of a statistic.
+
+    Attributes
+    ----------
+    charged
+        The statistics that began a run of alarms in the last bar: each was charged to its budget.
     """
 
-    __slots__ = ("bar_seconds", "budget_per_day", "controllers", "detector", "model", "tests")
+    __slots__ = (
+        "bar_seconds",
+        "budget_per_day",
+        "charged",
+        "controllers",
+        "detector",
+        "model",
+        "tests",
+    )
 
     def __init__(
         self,
@@ -104,6 +117,7 @@ class Scorer:
         self.bar_seconds = bar_seconds
         self.model = RobustTails(detector.statistics, bar_seconds, warmup_bars)
         self.controllers = {name: Controller(quiet_bars) for name in detector.statistics}
+        self.charged: list[str] = []
 
     @property
     def warming_up(self) -> bool:
@@ -112,6 +126,7 @@ class Scorer:
 
     def step(self, bar: Bar, *, settling: bool) -> Reading:
         """Judge a bar, then learn it. While ``settling`` (after a lull) it does neither."""
+        self.charged = []
         x = self.detector.features(bar)
         if x is None:
             return NO_INPUT
@@ -134,9 +149,12 @@ class Scorer:
             controller = self.controllers[judgement.name]
             before = controller.state.bar
             alarm = judgement.matters and controller.alarms(judgement.per_day, budget)
+            begins = not controller.in_run
             controller.step(alarm=alarm, budget_per_bar=budget_per_bar)
             if alarm:
                 alarmed.append(judgement)
+                if begins:
+                    self.charged.append(judgement.name)
                 if before < OFTEN <= controller.state.bar:
                     often.append(judgement)
         p_value = min(self.p_value(judgement) for judgement in judgements)
@@ -172,6 +190,22 @@ class Scorer:
             Contribution(its.name, its.value, its.usual, weights[its.name] / total)
             for its in (*alarmed, *others)
         ]
+
+    def credit(self, statistic: str) -> float:
+        """Credit a run of alarms of a statistic that was right; see `Controller.credit`."""
+        controller = self.controllers.get(statistic)
+        return controller.credit() if controller is not None else 0.0
+
+    def debit(self, statistic: str, taken: float) -> None:
+        """Take back a credit; see `Controller.debit`."""
+        controller = self.controllers.get(statistic)
+        if controller is not None:
+            controller.debit(taken)
+
+    @property
+    def highest_bar(self) -> float:
+        """The highest bar of its controllers, in decades of evidence."""
+        return max(its.state.bar for its in self.controllers.values())
 
     def threshold(self, name: str) -> float:
         """Return the score from which a statistic alarms, without the controller."""

@@ -16,6 +16,7 @@ from detectors.feed.checks import FeedState
 from detectors.feed.incidents import FeedFindings
 from detectors.feed.silence import WATCHED
 from detectors.incidents.drift_incidents import DriftIncident
+from detectors.incidents.ledger import LedgerEntry
 from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.account_sums import SignedAmount
 from detectors.market_data.bar import BookState, DepthState
@@ -77,6 +78,7 @@ class SymbolState(Struct):
     noise: MarketNoiseState = field(default_factory=MarketNoiseState)
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
+    ledger: dict[str, LedgerEntry] = {}
 
 
 def capture(
@@ -120,6 +122,7 @@ def capture(
         noise=monitor.noise.state,
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
+        ledger=monitor.ledger.entries,
     )
 
 
@@ -163,6 +166,7 @@ def revive(
     monitor.drifts.open = state.drift
     monitor.drifts.often = state.often
     monitor.trading.state = state.trading
+    monitor.ledger.entries = state.ledger
     bar = monitor.open_bar
     monitor.book.bands = bands_of(monitor.windows.median_spread)
     bar.begin(state.opened, monitor.windows.median_size)

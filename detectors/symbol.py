@@ -11,6 +11,7 @@ from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
 from detectors.incidents.alerts import Alert
 from detectors.incidents.drift_incidents import DriftIncidents
+from detectors.incidents.ledger import Ledger
 from detectors.incidents.market_effect import MarketNow
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
@@ -88,6 +89,7 @@ class SymbolMonitor:
         "feed",
         "incidents",
         "large",
+        "ledger",
         "leverage_baselines",
         "noise",
         "open_bar",
@@ -141,6 +143,7 @@ class SymbolMonitor:
         ]
         self.incidents = Incidents(symbol, parameters.quiet_ns)
         self.drifts = DriftIncidents(symbol)
+        self.ledger = Ledger()
         self.feed = FeedMonitor(
             symbol,
             parameters.bar_ns,
@@ -266,6 +269,7 @@ class SymbolMonitor:
             *self.drifts.step(ends_at, self.detectors, readings, inputs),
             *self._end_at_expiry(ends_at),
         ]
+        self.ledger.note(self.incidents.open, readings, self.scorers)
         if paused:
             self.spans.clear()
             self.windows.clear()

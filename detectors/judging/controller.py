@@ -41,6 +41,13 @@ class Controller:
     are: an alarm needs $q < B$, so $q$ never exceeds $B + \eta$; and $q \ge \eta N - \eta b T$,
     because the floor at 0 only adds to $q$.
 
+    A run that an operator judged right is credited: it takes off $\min(\eta, q)$. With $C$ runs
+    credited, $q \ge \eta (N - C) - \eta b T$, because the floor again only adds to $q$. So
+    $N - C \le b T + (B + \eta) / \eta$: the bound holds for the runs that were not confirmed. A
+    credit that is taken back adds to $q$ what it took off, and may lift $q$ above $B + \eta$. With
+    $R$ credits taken back, $N - C \le b T + (B + \eta) / \eta + R$: what was alarmed on a wrong
+    credit cannot be undone, but it is paid off before the next alarm.
+
     Parameters
     ----------
     quiet_bars
@@ -86,6 +93,12 @@ class Controller:
             state.quiet_bars += 1
         state.bar = max(0.0, state.bar - STEP * budget_per_bar)
 
-    def credit(self) -> None:
-        """Take back the last alarm: it was right, and does not count against the budget."""
-        self.state.bar = max(0.0, self.state.bar - STEP)
+    def credit(self) -> float:
+        """Take back a run of alarms that was right; return by how much the bar came down."""
+        taken = min(STEP, self.state.bar)
+        self.state.bar -= taken
+        return taken
+
+    def debit(self, taken: float) -> None:
+        """Take back a credit that lowered the bar by ``taken``: the run was wrong after all."""
+        self.state.bar += taken

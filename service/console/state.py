@@ -16,6 +16,7 @@ from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
 from service.console.health import Check, Level, checks, worst
 from service.console.history import History, Ring
+from service.pipeline.feedback import Verdict
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
 from service.presentation.series import STRESSED
@@ -108,7 +109,8 @@ class Market(Struct, frozen=True):
 class Overview(Struct, frozen=True):
     """The overview: everything except the detail of one symbol.
 
-    ``market_ms`` is the newest event time.
+    ``market_ms`` is the newest event time. ``judging`` is whether incidents can be judged here;
+    ``verdicts`` holds the verdicts on the incidents, by alert id.
     """
 
     version: str
@@ -120,6 +122,8 @@ class Overview(Struct, frozen=True):
     symbols: list[SymbolRow]
     watched: int
     incidents: list[IncidentRow]
+    judging: bool
+    verdicts: dict[str, Verdict]
     read: int
     events_per_second: float
     partitions: int
@@ -147,6 +151,7 @@ def overview(
     settings: Settings,
     *,
     pace: Pace,
+    judging: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> Overview:
     """Return the current state of the service and the market; ``clock`` in seconds since 1970."""
@@ -158,6 +163,7 @@ def overview(
     rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in listed]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
     levels: dict[str, Level] = {check.name: check.level for check in found}
+    incidents = incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS)
     return Overview(
         version=__version__,
         market_ms=now_ns // 1_000_000,
@@ -167,7 +173,13 @@ def overview(
         levels=levels,
         symbols=rows,
         watched=len(monitors),
-        incidents=incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS),
+        incidents=incidents,
+        judging=judging,
+        verdicts={
+            row.alert_id: judged.verdict
+            for row in incidents
+            if (judged := view.judgements.of(row.alert_id)) is not None
+        },
         read=view.counters.records.total(),
         events_per_second=pace.rate(view.counters.records.total(), time.monotonic()),
         partitions=len(view.partitions),

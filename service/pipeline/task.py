@@ -21,6 +21,7 @@ from service.pipeline.admission import IDLE_NS, Admitted, BookLimit
 from service.pipeline.align import Aligner, Position, StreamPosition, earliest
 from service.pipeline.arrivals import Arrivals
 from service.pipeline.emission import Emission
+from service.pipeline.feedback import Feedback, Verdicts
 from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally
 from service.pipeline.resuming import Resuming
 from service.pipeline.set_aside import SetAside
@@ -90,6 +91,7 @@ class PartitionTask:
         self._open_bars: dict[int, dict[str, None]] = {}
         self._arrivals = Arrivals(parameters.bar_ns)
         self.emission = Emission(tally)
+        self._verdicts = Verdicts(tally.market)
         # The position from which each symbol that changed since its last snapshot can be rebuilt.
         self._unsaved: dict[str, Position] = {}
         self._saving: dict[str, Position] = {}
@@ -267,6 +269,7 @@ class PartitionTask:
     ) -> None:
         self._unsaved.setdefault(monitor.symbol, before)
         signal, alerts = monitor.close_bar(bar_end, delays)
+        self._verdicts.apply(monitor, alerts)
         assert monitor.bar is not None
         output.bars.append((monitor.bar, signal))
         if self.emission.takes_signals_of(bar_end):
@@ -290,6 +293,16 @@ class PartitionTask:
         for monitor, alerts in check_silence(self.monitors, symbols, at_ns, self._contain):
             self._unsaved.setdefault(monitor.symbol, before)
             self.emission.emit(monitor, alerts, output)
+
+    def judge(self, feedback: Iterable[Feedback]) -> None:
+        """Apply verdicts of operators, in their order; bars that close later feel them.
+
+        A verdict that the state of its symbol contains already has no effect.
+        """
+        position = self.aligner.position()
+        for its in feedback:
+            if self._verdicts.take(its, self.monitors.get(its.symbol)):
+                self._unsaved.setdefault(its.symbol, position)
 
     def open_alerts(self) -> list[Alert] | None:
         """Return the last alert of every open incident; None while that is unknown."""

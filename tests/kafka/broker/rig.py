@@ -31,7 +31,9 @@ from service.settings.load import load_settings
 
 STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions", "statuses")
 REQUIRED = STREAMS[:3]
-OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
+OUTPUTS = (
+    "alerts", "signals", "killswitch", "deadletters", "snapshots", "feedback", "journal",
+)  # fmt: skip
 PARTITIONS = 12
 PATIENCE_SECONDS = 180.0
 """Maximum wait on a busy machine; a condition that never holds is still reported."""
