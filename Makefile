@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help lint types contracts docs demo test simulate fuzz chaos check alerting bench recovery burst soak growth scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
+.PHONY: help lint types contracts docs demo test simulate fuzz chaos check alerting bench recovery burst soak growth flow scorecard models screenshots run kafka image image-test licenses vulnerabilities kubernetes dashboards asyncapi lock format clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ soak: $(READY) ## measure memory growth (MINUTES=30, after a warm-up); writes bu
 
 growth: $(READY) ## show which state grows over days of event time, in one process without Kafka
 	@$(BIN)/python benchmarks/growth.py $(GROWTH_ARGS)
+
+flow: $(READY) ## compare order flow in folders of streams (FLOW_ARGS='DIR DIR')
+	@$(BIN)/python benchmarks/flow.py $(FLOW_ARGS)
 
 scorecard: $(READY) ## measure detection on labelled markets; writes build/scorecard
 	@$(BIN)/foreshock scorecard $(SCORECARD_ARGS)

@@ -13,8 +13,8 @@ import msgspec
 from rich.progress import Progress
 
 from detectors.catalogue import CATALOGUE
+from detectors.closing import Signal
 from detectors.market_data.bar import Bar
-from detectors.symbol import Signal
 from service.exchange.measures import Truth
 from service.exchange.recording import simulate_to_directory
 from service.exchange.scenarios.catalogue import scenario

@@ -1,10 +1,11 @@
 """The ended bars of several symbols, which are judged and learned at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from detectors.detector import Detector
 from detectors.feed.checks import FeedBar, close_streams
@@ -14,7 +15,7 @@ from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar, BookState
 from detectors.market_data.columns import BarFlow, MarketColumns, Sums
 from detectors.parameters import Parameters, effective_tests
-from detectors.scorer import Measured, Scorers, Verdict
+from detectors.scorer import Measured, Reading, Scorers, Verdict
 
 
 class Columns:
@@ -109,16 +110,34 @@ class Summed(NamedTuple):
 class Closing(NamedTuple):
     """A bar of a symbol that was summed up, before it is judged.
 
-    ``row`` is that of the symbol. ``measured`` is None if the symbol is paused. ``alerts`` and
+    ``row`` is that of the symbol. ``median_spread`` and ``median_size`` are those of the next bar,
+    see `Sums`. ``measured`` is None if the symbol is paused. ``alerts`` and
     ``inputs`` are those of the feed.
     """
 
     row: int
     bar: Bar
+    median_spread: float
+    median_size: float
     measured: Measured | None
     settling: bool
     alerts: list[Alert]
     inputs: list[str]
+
+
+class Signal(Struct, frozen=True):
+    """The results of the detectors for one bar of a symbol.
+
+    ``stress_ratio`` is 0 for an ordinary bar and 1 for an alarm. It is the place of the most
+    surprising reading between the two, in log probability; None while every detector is warming up.
+    ``inputs`` holds the current findings about the symbol's feed.
+    """
+
+    symbol: str
+    ts_event: int
+    stress_ratio: float | None
+    detectors: dict[str, Reading]
+    inputs: list[str] = []
 
 
 def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> float:
@@ -131,3 +150,10 @@ def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> f
     """
     at_alarm = min(0.5, budget_per_day * bar_seconds / DAY_SECONDS)
     return min(1.0, abs(math.log(max(p_value, 1e-300)) / math.log(at_alarm)))
+
+
+def mean_budget_per_day(parameters: Collection[Parameters], default: float) -> float:
+    """Return the mean false-alarm budget per symbol and day; ``default`` without symbols."""
+    if not parameters:
+        return default
+    return sum(its.false_alarms_per_day for its in parameters) / len(parameters)

@@ -1,5 +1,7 @@
 """Counters of what the events of symbols amounted to, for the metrics."""
 
+from collections import Counter
+
 from msgspec import Struct, field
 
 from detectors.feed.monitor import FeedCounts
@@ -7,13 +9,15 @@ from detectors.incidents.suppressor import SuppressedAlarms
 
 
 class Counts(Struct):
-    """Counters of some symbols; they only grow.
+    """Counters of some symbols; they only grow, except ``unconfirmed``.
 
     ``early_ends`` counts orders that were published after a trade or a cancel of theirs.
     ``oversized_cancels`` and ``oversized_trades`` count those of more than what rested of their
     order, ``oversized_fills`` orders that state a total below what was filled.
     ``suppressed_alarms`` counts bars with a suppressed alarm, by detector and kind of reason;
-    ``statuses`` counts the statuses of the venue, by state.
+    ``statuses`` counts the statuses of the venue, by state. ``feedback`` counts the verdicts that
+    changed what an incident counts for, by its detector and the verdict. ``unconfirmed`` counts the
+    incidents that opened and that nobody judged right, by detector: a verdict lowers it.
     """
 
     late: int = 0
@@ -31,5 +35,7 @@ class Counts(Struct):
     bars: int = 0
     judged_bars: int = 0
     statuses: dict[str, int] = {}
+    feedback: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unconfirmed: Counter[str] = field(default_factory=Counter)
     suppressed_alarms: SuppressedAlarms = {}
     feed: FeedCounts = field(default_factory=FeedCounts)

@@ -24,7 +24,8 @@ from detectors.market_data.bar import Bar
 from detectors.table import Flags, Floats, Rows, enlarged
 
 OFTEN = 4.0 * STEP
-"""The bar of a controller from which its test alarms often: at least four times in short order."""
+"""The bar of a controller from which its test alarms often: at least four runs of alarms in short
+order. It is told as a drift: what is usual has changed, or the noise of the test is misjudged."""
 
 IMMATERIAL_PER_DAY = 24.0
 """A value that does not matter counts as one that chance reaches at least so often a day."""
@@ -39,8 +40,9 @@ class Reading(Struct, frozen=True):
     ``contributions`` explain an alarm, the rarest statistic first. ``p_value`` is the probability
     that chance gives one bar of any statistic of the symbol as rare as the rarest of this detector.
     ``score`` is minus its decimal logarithm. ``suppressed`` is the reason why an alarm has no
-    effect. ``drift`` holds the features with a lasting change, the most changed first, in the one
-    bar that detects the change. ``drift_suppressed`` is the reason why the drift is not reported.
+    effect. ``drift`` holds the features with a lasting change, or whose test begins to alarm often,
+    in the one bar that finds it, the most changed first. ``drift_suppressed`` is the reason why it
+    is not reported.
     """
 
     status: Status
@@ -317,6 +319,28 @@ class Scorer:
             its.name: (self._scorers.p_value(its), its.usual)
             for its in listed(judgements, 0, self._columns)
         }
+
+    @property
+    def charged(self) -> list[str]:
+        """The statistics that began a run of alarms in the last bar: charged to their budgets."""
+        begun = self._scorers.controllers.begun[self._row]
+        return [name for name, column in self._columns.items() if begun[column]]
+
+    def credit(self, statistic: str) -> float:
+        """Credit a run of alarms of a statistic that was right; see `Controllers.credit`."""
+        column = self._columns.get(statistic)
+        return 0.0 if column is None else self._scorers.controllers.credit(self._row, column)
+
+    def debit(self, statistic: str, taken: float) -> None:
+        """Take back a credit; see `Controllers.debit`."""
+        column = self._columns.get(statistic)
+        if column is not None:
+            self._scorers.controllers.debit(self._row, column, taken)
+
+    @property
+    def highest_bar(self) -> float:
+        """The highest bar of its controllers, in decades of evidence."""
+        return float(self._scorers.controllers.bar[self._row, list(self._columns.values())].max())
 
     def threshold(self, name: str) -> float:
         """Return the score from which a statistic alarms, without the controller."""

@@ -17,6 +17,7 @@ from detectors.feed.checks import FeedState
 from detectors.feed.incidents import FeedFindings
 from detectors.feed.silence import WATCHED
 from detectors.incidents.drift_incidents import DriftIncident
+from detectors.incidents.ledger import LedgerEntry
 from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.account_sums import SignedAmount
 from detectors.market_data.bar import BookState
@@ -25,6 +26,7 @@ from detectors.market_data.depth_baseline import DepthState
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.flow import Flow
 from detectors.market_data.leverage_baselines import LeverageBaseline, LeveragedOrder
+from detectors.market_data.market_noise import MarketNoiseState
 from detectors.market_data.quantities import QuantityState
 from detectors.market_data.running_median import MedianState
 from detectors.market_data.windows import WindowsState
@@ -77,8 +79,11 @@ class SymbolState(Struct):
     delays: dict[str, int] = {}
     early: EarlyEnds = field(default_factory=EarlyEnds)
     tick: float = 0.0
+    often: dict[str, int] = {}
+    noise: MarketNoiseState = field(default_factory=MarketNoiseState)
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
+    ledger: dict[str, LedgerEntry] = {}
 
 
 def capture(
@@ -121,8 +126,11 @@ def capture(
         delays=dict(delays or {}),
         early=bar.early,
         tick=book.tick,
+        often=monitor.drifts.often,
+        noise=monitor.noise.state,
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
+        ledger=monitor.ledger.entries,
     )
 
 
@@ -163,6 +171,7 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
     market, row = monitor.columns.market, monitor.row
     market.spans.restore(row, state.spans)
     market.depth.restore(row, state.depth)
+    monitor.noise.state = state.noise
     for scorer in monitor.scorers:
         scorer_state = state.scorers.get(scorer.detector.name)
         if scorer_state is not None:
@@ -176,7 +185,9 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
     market.spreads.restore(row, state.spread)
     monitor.incidents.open = state.incident
     monitor.drifts.open = state.drift
+    monitor.drifts.often = state.often
     monitor.trading.state = state.trading
+    monitor.ledger.entries = state.ledger
     bar = monitor.open_bar
     monitor.book.bands = bands_of(float(market.spreads.value[row]))
     bar.begin(state.opened, float(market.sizes.value[row]))

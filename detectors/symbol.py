@@ -1,17 +1,17 @@
 """The monitor of one symbol: its book, bars and detectors."""
 
 import math
-from collections.abc import Collection, Mapping
-
-from msgspec import Struct
+from collections.abc import Mapping
 
 from detectors.change_watch import ChangeWatch
-from detectors.closing import Closing, Columns, Ended, Summed, stress_ratio
+from detectors.closing import Closing, Columns, Ended, Signal, Summed, stress_ratio
 from detectors.counts import Counts
 from detectors.detector import Detector
 from detectors.feed.monitor import FeedMonitor
 from detectors.incidents.alerts import Alert
 from detectors.incidents.drift_incidents import DriftIncidents
+from detectors.incidents.ledger import Ledger
+from detectors.incidents.market_effect import MarketNow
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.market_data.bar import (
@@ -26,6 +26,7 @@ from detectors.market_data.events import Event, Late
 from detectors.market_data.flow import amounts
 from detectors.market_data.large_orders import LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines
+from detectors.market_data.market_noise import MarketNoise
 from detectors.open_bar import OpenBar, SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import PAUSED, Reading, Scorer, Verdict, too_sparse
@@ -41,21 +42,6 @@ SPARSE_LULLS = 10
 """The number of lulls without settling in between after which a symbol is too sparse to judge."""
 
 NO_DELAYS: Mapping[str, float] = {}
-
-
-class Signal(Struct, frozen=True):
-    """The results of the detectors for one bar of a symbol.
-
-    ``stress_ratio`` is 0 for an ordinary bar and 1 for an alarm. It is the place of the most
-    surprising reading between the two, in log probability; None while every detector is warming up.
-    ``inputs`` holds the current findings about the symbol's feed.
-    """
-
-    symbol: str
-    ts_event: int
-    stress_ratio: float | None
-    detectors: dict[str, Reading]
-    inputs: list[str] = []
 
 
 class SymbolMonitor:
@@ -87,7 +73,9 @@ class SymbolMonitor:
         "feed",
         "incidents",
         "large",
+        "ledger",
         "leverage_baselines",
+        "noise",
         "open_bar",
         "parameters",
         "row",
@@ -116,6 +104,7 @@ class SymbolMonitor:
         self.row = self.columns.add(parameters.false_alarms_per_day)
         self.book = Book(parameters.max_orders, in_ticks=parameters.prices_in_ticks(symbol))
         self.leverage_baselines = LeverageBaselines(parameters.max_accounts)
+        self.noise = MarketNoise(parameters.bar_seconds)
         self.watches = [
             ChangeWatch(detector, warmup_bars=parameters.warmup_bars // 2)
             for detector in detectors
@@ -123,6 +112,7 @@ class SymbolMonitor:
         ]
         self.incidents = Incidents(symbol, parameters.quiet_ns)
         self.drifts = DriftIncidents(symbol)
+        self.ledger = Ledger()
         self.feed = FeedMonitor(
             symbol,
             parameters.bar_ns,
@@ -244,7 +234,7 @@ class SymbolMonitor:
         )
 
     def measure(self, ended: Ended, summed: Summed) -> Closing:
-        """Measure the bar with its sums, and begin the next one."""
+        """Measure the bar with its sums."""
         open_bar, sums = self.open_bar, summed.sums
         alerts = self.feed.conclude(
             ended.ends_at,
@@ -268,13 +258,20 @@ class SymbolMonitor:
             layered=ended.layered,
             spoofed=ended.spoofed,
         )
-        self.book.bands = bands_of(sums.median_spread)
-        open_bar.begin(ended.closed, sums.median_size)
         measured = None if ended.flow.paused else self.columns.scorers.measure(bar)
-        return Closing(self.row, bar, measured, ended.settling, alerts, inputs)
+        return Closing(
+            self.row,
+            bar,
+            sums.median_spread,
+            sums.median_size,
+            measured,
+            ended.settling,
+            alerts,
+            inputs,
+        )
 
     def conclude(self, closing: Closing, verdict: Verdict | None) -> tuple[Signal, list[Alert]]:
-        """Return the signal of a bar that was judged, and the alerts that it causes."""
+        """Return the signal of a judged bar and the alerts that it causes; begin the next bar."""
         bar, inputs = closing.bar, closing.inputs
         ends_at = bar.ends_at
         readings = self._readings(closing, verdict)
@@ -283,18 +280,28 @@ class SymbolMonitor:
             self.counts.judged_bars += 1
         alerts = closing.alerts
         news = [its for its in readings.values() if its.alarm or its.drift]
+        market = (
+            self._market(bar) if closing.measured is not None and not closing.settling else None
+        )
         if news or self.with_incident:
             self.suppressor.mark(bar, readings)
             alerts = [
                 *alerts,
-                *self.incidents.step(ends_at, self.detectors, readings, inputs),
+                *self.incidents.step(ends_at, self.detectors, readings, inputs, market),
                 *self.drifts.step(ends_at, self.detectors, readings, inputs),
                 *self._end_at_expiry(ends_at),
             ]
+            self.ledger.note(self.incidents.open, readings, self.scorers)
+        self.book.bands = bands_of(closing.median_spread)
+        self.open_bar.begin(bar.closed, closing.median_size)
         budget, bar_seconds = self.parameters.false_alarms_per_day, self.parameters.bar_seconds
         stress = stress_ratio(min(p_values), budget, bar_seconds) if p_values else None
         self.signal = Signal(self.symbol, ends_at, stress, readings, inputs)
         return self.signal, alerts
+
+    def _market(self, bar: Bar) -> MarketNow:
+        """Learn how much the market fluctuates in a bar, and return the market at its close."""
+        return MarketNow(bar, self.book, self.noise.learn(bar, self.book.tick))
 
     def _readings(self, closing: Closing, verdict: Verdict | None) -> dict[str, Reading]:
         measured = closing.measured
@@ -389,10 +396,3 @@ class SymbolMonitor:
         counts.evicted_orders += book.evicted
         counts.evicted_accounts += leverage_baselines.evicted
         book.stale = book.evicted = leverage_baselines.evicted = 0
-
-
-def mean_budget_per_day(monitors: Collection[SymbolMonitor], default: float) -> float:
-    """Return the mean false-alarm budget per symbol and day; ``default`` without symbols."""
-    if not monitors:
-        return default
-    return sum(m.parameters.false_alarms_per_day for m in monitors) / len(monitors)

@@ -25,12 +25,19 @@ Alert = dict[str, Any]
 Act = Callable[[Alert], Awaitable[None]]
 
 
-def identity(alert: Alert) -> tuple[str, str, str]:
+def identity(alert: Alert) -> tuple[str, str, str, int]:
     """The key that two records of the same alert share.
 
-    An incident keeps its ``alert_id``. Its opening, its escalation and its end are three alerts.
+    An incident keeps its ``alert_id``. Its opening, its escalation, its end, and each update in
+    between are different alerts.
     """
-    return alert["alert_id"], alert["status"], alert["severity"]
+    return alert["alert_id"], alert["status"], alert["severity"], alert.get("update", 0)
+
+
+def pages(alert: Alert) -> bool:
+    """Whether to page somebody: an incident opens or becomes critical. Updates page nobody."""
+    firing = alert["status"] == "firing" and alert["severity"] != "info"
+    return firing and alert.get("update", 0) == 0
 
 
 @asynccontextmanager
@@ -56,7 +63,7 @@ class Seen:
 
     def __init__(self, most: int = 10_000) -> None:
         self._most = most
-        self._known: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str, int], None] = OrderedDict()
 
     def __contains__(self, alert: Alert) -> bool:
         return identity(alert) in self._known
@@ -185,7 +192,8 @@ class KillSwitches:
 
 async def show(alert: Alert) -> None:
     """Print an alert. Replace it with your own action."""
-    print(alert["status"], alert["severity"], alert["summary"], flush=True)
+    kind = "page" if pages(alert) else "note"
+    print(kind, alert["status"], alert["severity"], alert["summary"], flush=True)
 
 
 async def show_switches(servers: str, topic: str) -> None:

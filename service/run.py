@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import os
 import random
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -14,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from prometheus_client.registry import Collector
 
-from detectors.symbol import mean_budget_per_day
+from detectors.closing import mean_budget_per_day
 from service import __version__, signals
 from service.backoff import delays
 from service.cancellation import cancel_and_wait, close, is_cancelled
@@ -28,17 +30,20 @@ from service.kafka.cluster.placement import report_misplaced
 from service.kafka.cluster.topics import Report
 from service.kafka.copartitioning import CopartitionedAssignor
 from service.kafka.counters import ConsumerCounters
+from service.kafka.feedback_watch import FeedbackWatch
 from service.kafka.market_watch import MarketWatch
-from service.kafka.read_back import Progress
 from service.kafka.reading import readable_end
 from service.kafka.session import Session
 from service.outputs.alertmanager import Notifier
+from service.outputs.journal import Journal
 from service.outputs.publisher import Published, Publisher
+from service.pipeline.feedback import Feedback, Judgements
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
 from service.settings.types import Settings
 from service.web.address import authority
 from service.web.metrics import ForeshockCollector, registry
+from service.web.readiness import health
 from service.web.server import Health, HttpServer, start_http
 from service.web.view import View
 from service.web.web_config import WebConfig, load_web_config
@@ -46,9 +51,6 @@ from service.web.web_config import WebConfig, load_web_config
 STOP_SECONDS = 4.5
 """The time limit of saving and committing at shutdown, in seconds; orchestrators kill a process
 that takes much longer."""
-
-STALLED_SECONDS = 60.0
-"""The time without an iteration of the loop after which the service is not alive, in seconds."""
 
 READER_WAIT_MILLISECONDS = 10
 """The fetch wait of the reader. A broker answers the requests of a connection in order. While it
@@ -93,7 +95,10 @@ class Service:
         self._published = Published()
         self._session: Session | None = None
         self._market: MarketWatch | None = None
-        self._consumer: AIOKafkaConsumer | None = None
+        self._clients: Clients | None = None
+        self._judgements = Judgements()
+        self._feedback = FeedbackWatch(settings.outputs.feedback, self._judgements, self._counters)
+        self._journal = Journal(settings, f"{socket.gethostname()}-{os.getpid()}")
         self._stopping = asyncio.Event()
         self._verifying: asyncio.Task[Report] | None = None
         self._notifier = Notifier(settings.alertmanager, lambda: self.view().open_alerts)
@@ -110,6 +115,7 @@ class Service:
         """Apply new settings from the next bar on; only reloadable settings may differ."""
         market_differs = settings.market != self._settings.market
         self._settings = settings
+        self._journal.reloaded(settings)
         if self._session is not None:
             await self._session.reconfigure(settings)
         if self._market is not None and market_differs:
@@ -137,6 +143,8 @@ class Service:
                 async with self._connected(topics) as session:
                     connected_once = True
                     await session.run()
+                    if self._clients is not None:
+                        await self._journal.stopped(self._clients.publisher.journal)
             except (KafkaError, OSError, OperatorError, asyncio.CancelledError) as error:
                 if self._stopping.is_set() and not connected_once:
                     return
@@ -216,37 +224,42 @@ class Service:
                 self._counters,
                 self.history,
                 self._first_partitions,
+                self._judgements,
             )
+
+            def connect() -> AIOKafkaConsumer:
+                wait_ms = round(kafka.fetch_wait_seconds * 1e3)
+                return AIOKafkaConsumer(**consumer_options(kafka), fetch_max_wait_ms=wait_ms)
+
+            def waits() -> Iterator[float]:
+                return delays(random.Random())  # noqa: S311 - as in _run
+
             market = MarketWatch(
-                self._settings,
-                session,
-                clients,
-                self._counters,
-                lambda: AIOKafkaConsumer(
-                    **consumer_options(kafka),
-                    fetch_max_wait_ms=round(kafka.fetch_wait_seconds * 1e3),
-                ),
-                lambda: delays(random.Random()),  # noqa: S311 - as in _run
-                self.history,
+                self._settings, session, clients, self._counters, connect, waits, self.history
             )
-            watching = asyncio.create_task(market.run())
-            stack.push_async_callback(cancel_and_wait, watching)
-            self._session, self._market, self._consumer = session, market, consumer
+            await self._feedback.catch_up(reader, admin)
+            for beside in (
+                market.run(),
+                self._feedback.follow(connect, admin, session.refuse_feedback, waits),
+                self._journal.keep(publisher.journal),
+            ):
+                stack.push_async_callback(cancel_and_wait, asyncio.create_task(beside))
+            self._session, self._market, self._clients = session, market, clients
             if self._stopping.is_set():
                 session.stop()
             try:
                 yield session
             finally:
-                self._session = self._market = self._consumer = None
+                self._session = self._market = self._clients = None
 
     def view(self) -> View:
         """Return the current state for the metrics."""
-        session, consumer = self._session, self._consumer
+        session, clients = self._session, self._clients
         partitions = dict(session.partitions) if session is not None else {}
         lags = {}
         for partition in partitions.values():
             for tp, read in partition.read().items():
-                end = readable_end(consumer, tp) if consumer is not None else None
+                end = readable_end(clients.consumer, tp) if clients is not None else None
                 if end is not None:
                     lags[tp.topic, tp.partition] = max(0, end - read)
         connected = session is not None and session.joined
@@ -265,47 +278,30 @@ class Service:
             market_wide_symbols=self._market.symbols if self._market is not None else 0,
             misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,
             stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
+            judgements=self._judgements,
         )
         default = self._settings.detection.false_alarms_per_day
-        view.budget_per_day = mean_budget_per_day(view.monitors, default)
+        parameters = [monitor.parameters for monitor in view.monitors]
+        view.budget_per_day = mean_budget_per_day(parameters, default)
         return view
 
     def health(self) -> Health:
         """Return whether the loop runs, and whether the session owns restored partitions."""
-        session = self._session
-        checks = {"kafka": "ok" if session is not None else "connecting"}
-        if session is None or not session.joined:
-            checks["group"] = "joining"
-        elif session.restoring:
-            checks["state"] = _restoring(session.restoring, self._counters.restore)
-        if session is not None:
-            stuck = session.watches.progress.stuck(time.monotonic())
-            checks |= {f"partition {number}": why for number, why in sorted(stuck.items())}
-            if session.partition_counts.problems:
-                checks["topics"] = "; ".join(session.partition_counts.problems)
-        counters = self._counters
-        alive_at = max(counters.last_poll_at, counters.restore.alive_at)
-        since_alive = time.monotonic() - alive_at
-        stalled = counters.last_poll_at > 0.0 and since_alive > STALLED_SECONDS
-        live = session is None or not stalled
-        if not live:
-            checks["loop"] = f"stalled for {since_alive:.0f} s"
-        return Health(live, all(check == "ok" for check in checks.values()), checks)
+        return health(self._session, self._counters)
 
+    async def judge(self, feedback: Feedback) -> None:
+        """Publish what an operator judged of an alert.
 
-def _restoring(waiting: int, progress: Progress) -> str:
-    """Describe the progress of a restoration.
-
-    >>> _restoring(9, Progress(partition=4, offsets_done=30, offsets_total=120))
-    'restoring partition 4: 25% of 120 records; 9 topic partitions left'
-    """
-    if progress.partition is None:
-        return f"restoring {waiting} topic partitions"
-    done = progress.offsets_done / progress.offsets_total if progress.offsets_total else 0.0
-    return (
-        f"restoring partition {progress.partition}: {done:.0%} of {progress.offsets_total} records"
-        f"; {waiting} topic partitions left"
-    )
+        Raises
+        ------
+        KafkaError
+            No broker acknowledges it.
+        OperatorError
+            No session is connected.
+        """
+        if self._clients is None:
+            raise OperatorError("Kafka is not connected; try again when /readyz says so")
+        await self._clients.publisher.feedback(feedback)
 
 
 async def start_service_http(
@@ -321,7 +317,9 @@ async def start_service_http(
     """
     additions = []
     if service.history is not None:
-        additions.append(console(settings, service.view, service.health, service.history))
+        additions.append(
+            console(settings, service.view, service.health, service.history, service.judge)
+        )
     return await start_http(
         settings.http.host,
         port,

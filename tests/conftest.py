@@ -4,10 +4,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deploy.kafka.kafka import KafkaServer
 from tests.kafka_server import require_broker_tools, session_broker
+
+# No test is timed: a busy machine must not fail one.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -2,11 +2,11 @@
 
 from msgspec.structs import replace
 
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.market_data.bar import Bar
 from detectors.market_data.flow import Flow, amounts
 from detectors.market_data.windows import Recent, Usual
-from detectors.symbol import Signal
 from service.pipeline.output import Output
 
 SPANS = (Flow(), Flow(leveraged=2.0, leverage_excess_weighted=2.0), Flow(leveraged=4.0))

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
+from deploy.grafana.budget import budget
 from deploy.grafana.panels import (
     ANY_ALARMS,
     ANY_WARNS,
@@ -18,7 +19,7 @@ def service(runbook: str) -> dashboard.Dashboard:
     board = new_dashboard(
         "foreshock-service", "Foreshock: service", "Health of Foreshock itself.", runbook
     )
-    return _output(_feed(_group(_pace(_now(board)))))
+    return budget(_output(_feed(_group(_pace(_now(board))))))
 
 
 def _now(board: dashboard.Dashboard) -> dashboard.Dashboard:

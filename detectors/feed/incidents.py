@@ -16,6 +16,7 @@ from detectors.incidents.alerts import (
     MAX_EVIDENCE,
     Alert,
     Evidence,
+    Reason,
     Severity,
     ended,
     firing,
@@ -223,7 +224,7 @@ class FeedIncidents:
         lasts = incident.bars >= LASTING_BARS
         if incident.alert.severity == "warning" and (lasts or len(incident.checks) > 1):
             begins = incident.alert.starts_at
-            incident.alert = self._raise("critical", begins, ts_event, found)
+            incident.alert = self._raise("critical", begins, ts_event, found, reason="severity")
             return [incident.alert]
         return []
 
@@ -250,7 +251,9 @@ class FeedIncidents:
         incident.checks += new
         if incident.alert.severity == "warning" and incident.bars >= LASTING_BARS:
             begins = incident.alert.starts_at
-            incident.alert = self._raise("critical", begins, ts_event, faults, standing=True)
+            incident.alert = self._raise(
+                "critical", begins, ts_event, faults, standing=True, reason="severity"
+            )
             return [incident.alert]
         return []
 
@@ -273,6 +276,7 @@ class FeedIncidents:
         found: Sequence[Finding],
         *,
         standing: bool = False,
+        reason: Reason = "opened",
     ) -> Alert:
         found = sorted(found, key=lambda finding: -finding.score)[:MAX_EVIDENCE]
         inputs = self.inputs(ts_event)
@@ -297,4 +301,5 @@ class FeedIncidents:
             ],
             summary=f"{self._symbol}: {text}",
             inputs=inputs,
+            reason=reason,
         )

@@ -7,11 +7,17 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from detectors.incidents.market_effect import Effect, clock
+
 MAX_EVIDENCE = 6
 """The largest number of features in an alert, the largest contributions first."""
 
 Severity = Literal["info", "warning", "critical"]
 """``info`` reports a drift: no immediate action is needed."""
+
+
+Reason = Literal["opened", "severity", "detector", "rarity", "worse", "better", "resolved"]
+"""Why a record of an incident is published, see `detectors.incidents.updates.needs_update`."""
 
 
 class Evidence(Struct, frozen=True):
@@ -25,11 +31,18 @@ class Evidence(Struct, frozen=True):
 
 
 class Alert(Struct, frozen=True):
-    """The record that is published when an incident opens, escalates or resolves.
+    """The record that is published when an incident opens, changes, escalates or resolves.
 
     Times are nanoseconds of event time. ``ts_event`` is the close of the bar that caused the alert.
-    A repeat of an alert has the same ``alert_id``, ``status`` and ``severity``. ``inputs``
-    describes the faults of the feed that make the alert unreliable; it is empty without faults.
+    ``summary`` begins with the worst that is true then, and ends with how the incident began.
+    ``update`` is 0 when the incident opens, becomes critical or resolves. It is 1, 2, … for the
+    updates in between, which page nobody. A repeat of an alert has the same ``alert_id``,
+    ``status``, ``severity`` and ``update``. ``reason`` says why the record is published.
+    ``alarming`` names the detectors that alarm in the bar, the rarest alarm first. ``opening`` is
+    the sentence that the incident opened with. ``market`` is its effect on the market; null while
+    the book has no state, and for other kinds of incidents.
+    ``inputs`` describes the faults of the feed that make the alert unreliable; it is empty without
+    faults.
     """
 
     alert_id: str
@@ -46,6 +59,11 @@ class Alert(Struct, frozen=True):
     summary: str
     runbook: str
     inputs: list[str] = []
+    update: int = 0
+    reason: Reason | None = None
+    alarming: list[str] = []
+    opening: str = ""
+    market: Effect | None = None
 
 
 def alert_id(symbol: str, detector: str, version: int, starts_at: int) -> str:
@@ -73,6 +91,7 @@ def firing(
     evidence: list[Evidence],
     summary: str,
     inputs: Sequence[str],
+    reason: Reason = "opened",
 ) -> Alert:
     """Return the alert for an incident that starts at ``starts_at`` and opens or escalates."""
     return Alert(
@@ -90,12 +109,22 @@ def firing(
         summary=summary,
         runbook=f"docs/runbook.md#{detector}",
         inputs=list(inputs),
+        reason=reason,
     )
 
 
 def resolved(fired: Alert, ends_at: int, summary: str) -> Alert:
     """Return the alert for the end of the incident of a firing alert."""
-    return replace(fired, status="resolved", ends_at=ends_at, ts_event=ends_at, summary=summary)
+    return replace(
+        fired,
+        status="resolved",
+        ends_at=ends_at,
+        ts_event=ends_at,
+        summary=summary,
+        update=0,
+        reason="resolved",
+        alarming=[],
+    )
 
 
 def ended(fired: Alert, ts_event: int, why: str) -> Alert:
@@ -104,6 +133,15 @@ def ended(fired: Alert, ts_event: int, why: str) -> Alert:
     It ends at its last alert if that is later.
     """
     return resolved(fired, max(ts_event, fired.ts_event), f"{fired.symbol}: {why}")
+
+
+def history(alert: Alert) -> str:
+    """Return the end of the summary of an alert that says how its incident began.
+
+    It is missing where the summary begins with that.
+    """
+    began = f"It began at {clock(alert.starts_at)} with {alert.detector}"
+    return f". {began}: {alert.opening}" if alert.opening else ""
 
 
 def distrusted(summary: str, inputs: Sequence[str]) -> str:

@@ -1,12 +1,14 @@
 """Drift incidents: a lasting change of a symbol's market, with low severity.
 
 Several detectors usually detect the same change within minutes. They join the open incident. The
-incident ends after a time without a further drift.
+incident ends after a time without a further drift. A detector that alarms so often that its tests
+no longer fit is told once: again only after a day in which it did not.
 """
 
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.detector import Detector, phrase
 from detectors.incidents.alerts import (
@@ -27,6 +29,10 @@ QUIET_NS = 1_800_000_000_000
 """The time without a further drift after which the incident ends."""
 
 
+OFTEN_NS = 86_400_000_000_000
+"""The time without another such finding after which a detector that alarms often is told again."""
+
+
 class DriftIncident(Struct):
     """An open drift incident. ``last_ns`` is the time of the last drift, in event time."""
 
@@ -35,13 +41,17 @@ class DriftIncident(Struct):
 
 
 class DriftIncidents:
-    """The drift incidents of one symbol, one at a time."""
+    """The drift incidents of one symbol, one at a time.
 
-    __slots__ = ("open", "symbol")
+    ``often`` holds when each detector that alarms often was last found to do so.
+    """
+
+    __slots__ = ("often", "open", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.open: DriftIncident | None = None
+        self.often: dict[str, int] = {}
 
     def step(
         self,
@@ -60,14 +70,38 @@ class DriftIncidents:
             for d in detectors
             if readings[d.name].drift and readings[d.name].drift_suppressed is None
         ]
-        if not drifted:
-            return alerts
+        new = [detector for detector in drifted if self._is_new(detector, ts_event)]
         if self.open is not None:
-            self.open.last_ns = ts_event
-            return alerts
-        alert = self._raise(drifted[0], ts_event, readings[drifted[0].name], inputs)
-        self.open = DriftIncident(alert, ts_event)
-        return [*alerts, alert]
+            if drifted:
+                self.open.last_ns = ts_event
+            # A change of the market joins the incident; a test that no longer fits is told.
+            new = [detector for detector in new if detector.alarms]
+        for detector in new:
+            alerts.append(self._tell(detector, ts_event, readings[detector.name], inputs))
+        return alerts
+
+    def _is_new(self, detector: Detector, ts_event: int) -> bool:
+        if not detector.alarms:
+            return self.open is None
+        known_ns = self.often.get(detector.name)
+        self.often[detector.name] = ts_event
+        return known_ns is None or ts_event >= known_ns + OFTEN_NS
+
+    def _tell(
+        self, detector: Detector, ts_event: int, reading: Reading, inputs: Sequence[str]
+    ) -> Alert:
+        alert = self._raise(detector, ts_event, reading, inputs)
+        if self.open is None:
+            self.open = DriftIncident(alert, ts_event)
+            return alert
+        self.open.alert = replace(
+            alert,
+            alert_id=self.open.alert.alert_id,
+            starts_at=self.open.alert.starts_at,
+            update=self.open.alert.update + 1,
+            reason="detector",
+        )
+        return self.open.alert
 
     @property
     def resolves_ns(self) -> int:
@@ -99,11 +133,17 @@ class DriftIncidents:
             for c in reading.drift[:MAX_EVIDENCE]
         ]
         top = evidence[0]
-        sentence = phrase(detector.phrases[top.feature], top.value, top.expected)
+        said = phrase(detector.phrases[top.feature], top.value, top.expected)
         assert reading.score is not None
-        sentence = (
-            f"{self.symbol}: the usual level has changed: {sentence}; the baseline is learned again"
-        )
+        if detector.alarms:
+            sentence = (
+                f"{detector.name} on {self.symbol} alarms often: what is usual has changed, or its"
+                f" noise is misjudged; the latest: {said}"
+            )
+        else:
+            sentence = (
+                f"{self.symbol}: the usual level has changed: {said}; the baseline is learned again"
+            )
         return firing(
             self.symbol,
             DRIFT,

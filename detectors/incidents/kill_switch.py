@@ -49,8 +49,9 @@ def kill_switch(
     """
     if incident is not None and incident.alert.severity == "critical":
         alert = incident.alert
-        # Renewed after half of its time: it always covers the quiet time of the incident.
-        if incident.last_alarm_ns < ts_event:
+        # The effect on the market may trip it without an alarm in this bar. Alarms renew it, after
+        # half of its time: it always covers the quiet time of the incident.
+        if incident.last_alarm_ns < ts_event and incident.tripped_until_ns:
             return None
         if incident.tripped_until_ns >= ts_event + quiet_ns:
             return None

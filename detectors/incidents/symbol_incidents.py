@@ -1,48 +1,147 @@
 """Incidents of one symbol: alarms become a few alerts that open, escalate and resolve.
 
-A symbol has at most one incident at a time. It opens on the first alarm, becomes critical when the
-alarm persists or a second detector joins, and resolves after a quiet time.
+A symbol has at most one incident at a time. It opens on the first alarm and resolves after a quiet
+time. It becomes critical by its effect on the market: at once if the effect is severe, and if it is
+noticeable, when the alarm persists or a second detector joins. In between it is told again when it
+changes materially, see `detectors.incidents.updates`.
 """
 
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.detector import Detector, sentence
 from detectors.incidents.alerts import (
     MAX_EVIDENCE,
     Alert,
     Evidence,
-    Severity,
+    Reason,
     distrusted,
     ended,
     firing,
+    history,
     resolved,
 )
+from detectors.incidents.market_effect import (
+    NOTICEABLE,
+    SEVERE,
+    Effect,
+    MarketNow,
+    Part,
+    Reference,
+    consequence,
+    depths,
+    described,
+    effect_of,
+    grades,
+    measured,
+    reference,
+    worst,
+)
+from detectors.incidents.updates import Told, needs_update
+from detectors.market_data.bar import NEAR_BAND
 from detectors.market_data.events import LATEST_NS
 from detectors.scorer import Reading
 
 PERSISTENT_BARS = 10
-"""The number of alarmed bars that makes an incident critical."""
+"""The number of alarmed bars that makes an incident with a noticeable effect critical."""
+
+SEVERE_BARS = 3
+"""The number of bars in a row with a severe effect that makes an incident critical: a gap that
+makers fill within seconds is no reason to hold trading."""
+
+
+class LatestAlarm(Struct, frozen=True):
+    """The rarest alarm of the last bar with an alarm."""
+
+    score: float
+    p_value: float
+    sentence: str
+    evidence: list[Evidence]
 
 
 class Incident(Struct):
-    """An open incident. ``alert`` is its last alert."""
+    """An open incident. ``alert`` is its last alert, and ``told`` what that says.
+
+    ``opening`` is the sentence of its first alarm. ``alarming`` names the detectors that alarm in
+    the last bar, the rarest alarm first. ``reference`` is the market when the incident began and
+    ``effect`` the change since then. ``near`` is the depth of each side at the end of the last bar.
+    ``bars`` is the number of bars with events since it began, and ``severe_bars`` of the last ones
+    in a row with a severe effect. ``peak`` is the gravest noticeable effect so far.
+    """
 
     alert: Alert
     detectors: list[str]
     alarmed_bars: int
     last_alarm_ns: int
     tripped_until_ns: int = 0
+    opening: str = ""
+    alarm: LatestAlarm | None = None
+    alarming: list[str] = []
+    least_p_value: float = 1.0
+    reference: Reference | None = None
+    effect: Effect | None = None
+    near: tuple[float, float] = (0.0, 0.0)
+    bars: int = 0
+    severe_bars: int = 0
+    peak: Effect | None = None
+    told: Told | None = None
 
 
-def escalation(incident: Incident) -> str | None:
-    """Return why an incident is critical; None if it is not."""
+def confirmation(incident: Incident) -> str | None:
+    """Return what makes an incident with a noticeable effect critical; None if nothing does."""
     if len(incident.detectors) > 1:
         return f"{' and '.join(incident.detectors)} confirm it"
     if incident.alarmed_bars >= PERSISTENT_BARS:
         return f"it has lasted for {incident.alarmed_bars} bars"
     return None
+
+
+def is_critical(incident: Incident) -> bool:
+    """Return whether the state of an incident is critical now.
+
+    Where the effect on the market cannot be measured, what confirms the incident decides.
+    """
+    if incident.severe_bars >= SEVERE_BARS:
+        return True
+    noticed = incident.effect is None or worst(grades(incident.effect))[1] >= NOTICEABLE
+    return noticed and confirmation(incident) is not None
+
+
+def effects(incident: Incident) -> list[str]:
+    """Say the effects on the market that are noticeable now, the worst first."""
+    effect, origin = incident.effect, incident.reference
+    if effect is None or origin is None:
+        return []
+    return [described(part, effect, origin) for part in _noticeable(effect)]
+
+
+def _noticeable(effect: Effect) -> list[Part]:
+    graded = grades(effect)
+    parts = [part for part, grade in graded.items() if grade >= NOTICEABLE]
+    return sorted(parts, key=lambda part: -graded[part])
+
+
+def headline(incident: Incident) -> str:
+    """Say the worst that is true of an incident now, and its consequence."""
+    effect, origin = incident.effect, incident.reference
+    said = effects(incident)
+    text = " and ".join(said[:2]) + "".join(f"; {more}" for more in said[2:])
+    if effect is not None and origin is not None and said:
+        if grades(effect)["depth"] >= NOTICEABLE:
+            follows = consequence(effect, origin)
+            text += f"; {follows}" if follows else ""
+    else:
+        text = "no detector alarms now"
+        if incident.alarming and incident.alarm is not None:
+            text = incident.alarm.sentence
+        now = measured(effect) if effect is not None else ""
+        text += f"; now {now}" if now else ""
+    confirmed = confirmation(incident)
+    if incident.alert.severity == "critical" and confirmed:
+        text += f"; {confirmed}"
+    return text
 
 
 class Incidents:
@@ -69,33 +168,30 @@ class Incidents:
         detectors: Sequence[Detector],
         readings: Mapping[str, Reading],
         inputs: Sequence[str] = (),
+        market: MarketNow | None = None,
     ) -> list[Alert]:
         """Process a bar that closed at ``ts_event`` and return its alerts.
 
-        ``inputs`` holds the current findings about the symbol's feed.
+        ``inputs`` holds the current findings about the symbol's feed. ``market`` is the market at
+        the close; None while it does not trade continuously, and until it has settled after that:
+        a book that fills again is thin.
         """
         alerts = self.resolve(ts_event)
-        alarmed = [d for d in detectors if readings[d.name].effective]
-        if not alarmed:
-            return alerts
         incident = self.open
+        alarmed = [d for d in detectors if readings[d.name].effective]
+        # The least likely reading first: it names an incident that opens.
+        alarmed.sort(key=lambda d: _p_value(readings[d.name]))
         if incident is None:
-            # The least likely reading names the incident.
-            first = min(alarmed, key=lambda d: _p_value(readings[d.name]))
-            alert = self._raise(first, "warning", ts_event, ts_event, readings, alarmed, inputs)
-            incident = self.open = Incident(alert, [], 0, ts_event)
-            alerts.append(alert)
-        incident.detectors += [d.name for d in alarmed if d.name not in incident.detectors]
-        incident.alarmed_bars += 1
-        incident.last_alarm_ns = ts_event
-        reason = escalation(incident)
-        if reason is not None and incident.alert.severity == "warning":
-            first = next(d for d in detectors if d.name == incident.alert.detector)
-            starts_at = incident.alert.starts_at
-            incident.alert = self._raise(
-                first, "critical", starts_at, ts_event, readings, alarmed, inputs, reason
-            )
-            alerts.append(incident.alert)
+            if not alarmed:
+                return alerts
+            incident = self._begin(ts_event, alarmed[0], readings[alarmed[0].name], market)
+        _take(incident, ts_event, alarmed, readings, market)
+        if self.open is None:
+            self.open = incident
+            alerts.append(_tell(incident, _current(incident, ts_event), "opened", inputs))
+        # If all alarms are suppressed, the effect has the same cause as they have.
+        if alarmed or not any(reading.alarm for reading in readings.values()):
+            alerts += _update(incident, ts_event, inputs)
         return alerts
 
     @property
@@ -112,11 +208,14 @@ class Incidents:
         # The end depends on the last alarm, not on the time of this call.
         ends_at = incident.last_alarm_ns + self.quiet_ns
         bars = f"{incident.alarmed_bars} bar{'s' if incident.alarmed_bars > 1 else ''}"
-        summary = (
+        text = (
             f"{self.symbol}: the stress is over: no alarm for {self.quiet_ns // 10**9} s after"
             f" {bars} with an alarm ({', '.join(incident.detectors)})"
         )
-        return [resolved(incident.alert, ends_at, summary)]
+        if incident.peak is not None and incident.reference is not None:
+            part, _ = worst(grades(incident.peak))
+            text += f"; at worst {described(part, incident.peak, incident.reference, past=True)}"
+        return [replace(resolved(incident.alert, ends_at, text), market=incident.effect)]
 
     def end(self, ts_event: int, why: str) -> list[Alert]:
         """Resolve the incident at ``ts_event``, or at its last alert if that is later."""
@@ -126,40 +225,122 @@ class Incidents:
         self.open = None
         return [ended(incident.alert, ts_event, why)]
 
-    def _raise(
-        self,
-        detector: Detector,
-        severity: Severity,
-        starts_at: int,
-        ts_event: int,
-        readings: Mapping[str, Reading],
-        alarmed: Sequence[Detector],
-        inputs: Sequence[str],
-        reason: str | None = None,
-    ) -> Alert:
-        worst = min(alarmed, key=lambda d: _p_value(readings[d.name]))
-        reading = readings[worst.name]
-        assert reading.score is not None
-        evidence = [
-            Evidence(worst.name, c.feature, c.value, c.expected, c.share)
-            for c in reading.contributions[:MAX_EVIDENCE]
-        ]
-        top = evidence[0]
-        text = sentence(worst, top.feature, top.value, top.expected)
-        text = f"{self.symbol}: {text}" + (f"; {reason}" if reason else "")
-        return firing(
+    def _begin(
+        self, ts_event: int, detector: Detector, reading: Reading, market: MarketNow | None
+    ) -> Incident:
+        alert = firing(
             self.symbol,
             detector.name,
             detector.version,
-            severity,
-            starts_at,
+            "warning",
             ts_event,
-            score=reading.score,
-            p_value=reading.p_value,
-            evidence=evidence,
-            summary=distrusted(text, inputs),
-            inputs=inputs,
+            ts_event,
+            score=0.0,
+            p_value=None,
+            evidence=[],
+            summary="",
+            inputs=[],
         )
+        incident = Incident(alert, [], 0, ts_event, opening=_sentence(detector, reading))
+        if market is not None:
+            incident.reference = reference(market)
+            opened = market.bar.opened
+            if opened is not None:
+                incident.near = opened.bid_depth[NEAR_BAND], opened.ask_depth[NEAR_BAND]
+        return incident
+
+
+def _take(
+    incident: Incident,
+    ts_event: int,
+    alarmed: Sequence[Detector],
+    readings: Mapping[str, Reading],
+    market: MarketNow | None,
+) -> None:
+    """Add the alarms of a bar to an incident, and its effect on the market."""
+    incident.bars += 1
+    incident.alarming = [d.name for d in alarmed]
+    if alarmed:
+        reading = readings[alarmed[0].name]
+        incident.detectors += [d.name for d in alarmed if d.name not in incident.detectors]
+        incident.alarmed_bars += 1
+        incident.last_alarm_ns = ts_event
+        incident.alarm = _alarm(alarmed[0], reading)
+        incident.least_p_value = min(incident.least_p_value, incident.alarm.p_value)
+    if market is None or incident.reference is None:
+        return
+    bids, asks = depths(incident.reference, market)
+    # A quote that moves leaves a gap: the depth of a bar is the larger one of its two ends.
+    near = max(bids, incident.near[0]), max(asks, incident.near[1])
+    incident.near = bids, asks
+    incident.effect = effect_of(incident.reference, market, near, incident.bars)
+    grade = worst(grades(incident.effect))[1]
+    incident.severe_bars = incident.severe_bars + 1 if grade >= SEVERE else 0
+    if grade >= NOTICEABLE and grade > worst(grades(incident.peak))[1]:
+        incident.peak = incident.effect
+
+
+def _update(incident: Incident, ts_event: int, inputs: Sequence[str]) -> list[Alert]:
+    """Tell an incident again if it has changed materially."""
+    now = _current(incident, ts_event)
+    if now.severity == "warning" and is_critical(incident):
+        now = replace(now, severity="critical")
+    reason = None if incident.told is None else needs_update(incident.told, now)
+    return [] if reason is None else [_tell(incident, now, reason, inputs)]
+
+
+def _current(incident: Incident, ts_event: int) -> Told:
+    return Told(
+        ts_event,
+        incident.alert.severity,
+        incident.detectors[:],
+        incident.least_p_value,
+        grades(incident.effect),
+    )
+
+
+def _tell(incident: Incident, now: Told, reason: Reason, inputs: Sequence[str]) -> Alert:
+    assert incident.alarm is not None
+    incident.told = now
+    alert = replace(
+        incident.alert,
+        severity=now.severity,
+        ts_event=now.ts_event,
+        score=incident.alarm.score,
+        p_value=incident.alarm.p_value,
+        evidence=incident.alarm.evidence,
+        inputs=list(inputs),
+        update=0 if reason in ("opened", "severity") else incident.alert.update + 1,
+        reason=reason,
+        alarming=incident.alarming,
+        opening=incident.opening,
+        market=incident.effect,
+    )
+    incident.alert = alert  # the headline needs its severity
+    text = headline(incident)
+    told = distrusted(f"{alert.symbol}: {text}", inputs)
+    if not text.startswith(incident.opening):
+        told += history(alert)
+    incident.alert = replace(alert, summary=told)
+    return incident.alert
+
+
+def _alarm(detector: Detector, reading: Reading) -> LatestAlarm:
+    assert reading.score is not None
+    return LatestAlarm(
+        reading.score,
+        _p_value(reading),
+        _sentence(detector, reading),
+        [
+            Evidence(detector.name, c.feature, c.value, c.expected, c.share)
+            for c in reading.contributions[:MAX_EVIDENCE]
+        ],
+    )
+
+
+def _sentence(detector: Detector, reading: Reading) -> str:
+    top = reading.contributions[0]
+    return sentence(detector, top.feature, top.value, top.expected)
 
 
 def _p_value(reading: Reading) -> float:

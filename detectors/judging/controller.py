@@ -44,6 +44,13 @@ class Controllers:
     are: an alarm needs $q < B$, so $q$ never exceeds $B + \eta$; and $q \ge \eta N - \eta b T$,
     because the floor at 0 only adds to $q$.
 
+    A run that an operator judged right is credited: it takes off $\min(\eta, q)$. With $C$ runs
+    credited, $q \ge \eta (N - C) - \eta b T$, because the floor again only adds to $q$. So
+    $N - C \le b T + (B + \eta) / \eta$: the bound holds for the runs that were not confirmed. A
+    credit that is taken back adds to $q$ what it took off, and may lift $q$ above $B + \eta$. With
+    $R$ credits taken back, $N - C \le b T + (B + \eta) / \eta + R$: what was alarmed on a wrong
+    credit cannot be undone, but it is paid off before the next alarm.
+
     Parameters
     ----------
     columns
@@ -55,6 +62,8 @@ class Controllers:
     ----------
     bar
         The bar $q$ of each statistic.
+    begun
+        Which statistics began a run of alarms in the last bar that was judged.
 
     Examples
     --------
@@ -70,11 +79,12 @@ class Controllers:
     array([[ True]])
     """
 
-    __slots__ = ("_entered", "_quiet", "bar", "quiet_bars")
+    __slots__ = ("_entered", "_quiet", "bar", "begun", "quiet_bars")
 
     def __init__(self, columns: int, quiet_bars: int) -> None:
         self.quiet_bars = quiet_bars
         self.bar: Floats = np.zeros((0, columns))
+        self.begun: Flags = np.zeros((0, columns), dtype=np.bool_)
         self._entered: Floats = np.zeros((0, columns))
         self._quiet: Ints = np.zeros((0, columns), dtype=np.int64)
 
@@ -82,6 +92,7 @@ class Controllers:
         """Make room for so many rows."""
         shape = (rows, self.bar.shape[1])
         self.bar = enlarged(self.bar, shape)
+        self.begun = enlarged(self.begun, shape)
         self._entered = enlarged(self._entered, shape)
         self._quiet = enlarged(self._quiet, shape, -1)
 
@@ -89,6 +100,7 @@ class Controllers:
         """Forget all of a row."""
         self.bar[row] = self._entered[row] = 0.0
         self._quiet[row] = -1
+        self.begun[row] = False
 
     def in_run(self, row: int, column: int) -> bool:
         """Whether an alarm now would belong to a run that has begun."""
@@ -117,9 +129,10 @@ class Controllers:
         ``budget_per_bar`` is the budget of a statistic of each row, in alarms per bar.
         """
         bar, quiet = self.bar[rows], self._quiet[rows]
+        self.begun[rows] = False
         if alarms.any():
             in_run = (quiet >= 0) & (quiet < self.quiet_bars)
-            begins = alarms & ~in_run
+            begins = self.begun[rows] = alarms & ~in_run
             self._entered[rows] = np.where(begins, bar, self._entered[rows])
             bar[begins] += STEP
             quiet[alarms] = -1
@@ -128,9 +141,15 @@ class Controllers:
         lowered = np.maximum(0.0, bar - STEP * budget_per_bar[:, None])
         self.bar[rows] = np.where(judged, lowered, bar)
 
-    def credit(self, row: int, column: int) -> None:
-        """Take back the last alarm: it was right, and does not count against the budget."""
-        self.bar[row, column] = max(0.0, float(self.bar[row, column]) - STEP)
+    def credit(self, row: int, column: int) -> float:
+        """Take back a run of alarms that was right; return by how much the bar came down."""
+        taken = min(STEP, float(self.bar[row, column]))
+        self.bar[row, column] -= taken
+        return taken
+
+    def debit(self, row: int, column: int, taken: float) -> None:
+        """Take back a credit that lowered the bar by ``taken``: the run was wrong after all."""
+        self.bar[row, column] += taken
 
     def state(self, row: int, column: int) -> ControllerState:
         """Return the state of the controller of one statistic, for a snapshot."""

@@ -1,6 +1,8 @@
 """Converters for option values: from text to a value, or an error that states the valid values."""
 
 import argparse
+import re
+from datetime import UTC, datetime, timedelta
 
 from service.exchange.scenarios.catalogue import SCENARIOS
 
@@ -57,3 +59,25 @@ def port(text: str) -> int:
 def scenario_table() -> str:
     """The scenarios and what they do, a line each."""
     return "".join(f"  {name:<18}{entry.description}\n" for name, entry in SCENARIOS.items())
+
+
+def alert_id(text: str) -> str:
+    """Parse the id of an alert."""
+    if not re.fullmatch(r"[0-9a-f]{32}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an alert_id, which has 32 digits of 0 to 9 and a to f"
+        )
+    return text
+
+
+def moment_ns(text: str) -> int:
+    """Parse a date, or a time with its offset (UTC without one), to nanoseconds since 1970."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a date such as 2026-01-31, nor a time such as 2026-01-31T08:00:00Z"
+        ) from None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000

@@ -8,6 +8,7 @@ from service import __version__
 from service.cli import argument_types as types
 from service.cli import commands
 from service.cli.argument_parts import add_command, add_config, add_scenario
+from service.cli.feedback_arguments import add_feedback, add_review
 from service.cli.market_arguments import add_scorecard, add_simulate
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
     _add_check_config(subcommands)
     _add_topics(subcommands)
     _add_asyncapi(subcommands)
+    add_feedback(subcommands)
+    add_review(subcommands)
     return top
 
 

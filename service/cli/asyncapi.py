@@ -11,11 +11,13 @@ import msgspec
 import yaml
 from msgspec import Struct
 
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import KillSwitch
-from detectors.symbol import Signal
 from service import __version__
 from service.kafka.cluster.topics import RequiredTopic, wanted_topics
+from service.outputs.journal import JournalEntry
+from service.pipeline.feedback import Feedback
 from service.pipeline.rejection import Reason
 from service.pipeline.snapshots import Header
 from service.pipeline.wire import STREAMS, event_class
@@ -33,15 +35,22 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "alerts": Alert,
     "signals": Signal,
     "killswitch": KillSwitch,
+    "feedback": Feedback,
+    "journal": JournalEntry,
 }
+_KEYS = {"feedback": "the alert_id, UTF-8", "journal": "the instance, UTF-8"}
 _SUMMARIES = {
-    "alerts": "One record each time an incident opens, escalates or resolves. At least once: the "
-    "same alert_id, status and severity are the same alert.",
+    "alerts": "One record each time an incident opens, changes materially, escalates or resolves. "
+    "At least once: the same alert_id, status, severity and update are the same alert.",
     "signals": "One record per symbol and bar with events: each detector's result, and the "
     "features behind it. After a crash some records are sent again, with the same symbol and "
     "ts_event.",
     "killswitch": "Compacted: the last record of a symbol is its state. The state tripped ends at "
     "`until`, even if no armed record follows.",
+    "feedback": "Compacted: the last record of an alert is its verdict. Operators write it with "
+    "`foreshock feedback` or on the console, and other programs may. Every instance reads it.",
+    "journal": "When the service ran, and with which settings: one record at each start, change of "
+    "the settings and stop, and every five minutes.",
     "orders": "New orders, and replacements of resting orders. All orders except market orders "
     "have a price.",
     "cancels": "Cancels of resting orders.",
@@ -175,7 +184,7 @@ def _channel(name: str, topic: RequiredTopic) -> dict[str, Any]:
 
 
 def _message(name: str, kind: type[Struct]) -> dict[str, Any]:
-    key = {"type": "string", "description": "the symbol, UTF-8"}
+    key = {"type": "string", "description": _KEYS.get(name, "the symbol, UTF-8")}
     return {
         "title": kind.__name__,
         "summary": _SUMMARIES[name],

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.market_data.bar import Bar
-from detectors.symbol import Signal
 from service.pipeline.output import Output
 from service.presentation.incidents import Incident, fold
 from service.presentation.series import COLUMNS, STRESSED, row

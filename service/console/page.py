@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import PurePath
 
@@ -12,8 +12,10 @@ from aiohttp import web
 
 from service.console.detail import detail
 from service.console.feed import Feed
+from service.console.feedback import Judging
 from service.console.history import History
 from service.console.state import Pace, overview
+from service.pipeline.feedback import Feedback
 from service.presentation.assets import PLOTLY, SHARED, plotly_js, shared_text, static_text
 from service.settings.types import Settings
 from service.web.server import Health
@@ -33,7 +35,7 @@ TYPES = {
 
 OWN = (
     "console.css", "icon.svg", "console.js", "elements.js", "feed.js", "link.js", "verdict.js",
-    "symbols.js", "incidents.js", "symbol.js", "why.js", "book.js",
+    "symbols.js", "incidents.js", "feedback.js", "symbol.js", "why.js", "book.js",
 )  # fmt: skip
 """The console's own files, without the shared ones."""
 
@@ -77,6 +79,7 @@ def console(
     view: Callable[[], View],
     health: Callable[[], Health],
     history: History,
+    judge: Callable[[Feedback], Awaitable[None]] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Callable[[web.Application], None]:
     """Return the function that adds the console to the HTTP server.
@@ -89,12 +92,19 @@ def console(
         Return the live components and the health of the service.
     history
         Recent bars and incidents.
+    judge
+        Publishes what an operator judged of an alert; None to offer no judging.
     clock
         Returns the time in seconds since the epoch.
     """
     pace = Pace()
+    judging = None
+    if judge is not None and settings.outputs.feedback:
+        judging = Judging(judge, lambda: history.known_incidents(view().open_alerts), clock)
     feed = Feed(
-        lambda: overview(view(), health(), history, settings, pace=pace, clock=clock),
+        lambda: overview(
+            view(), health(), history, settings, pace=pace, judging=judging is not None, clock=clock
+        ),
         lambda symbol, since_ns: detail(view(), history, symbol, since_ns),
     )
     texts = {name: static_text("service.console", name) for name in OWN}
@@ -119,6 +129,8 @@ def console(
     def add(app: web.Application) -> None:
         app.router.add_get("/", index)
         app.router.add_get("/events", feed.serve, allow_head=False)
+        if judging is not None:
+            app.router.add_post("/feedback", judging.serve)
         for name, asset in assets.items():
             app.router.add_get(f"/static/{name}", asset.serve)
         app.on_shutdown.append(feed.close)

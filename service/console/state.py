@@ -10,12 +10,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.incidents.symbol_incidents import Incident
+from detectors.incidents.symbol_incidents import Incident, effects
 from detectors.market_data.bar import NEAR_BAND
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
 from service.console.health import Check, Level, checks, worst
 from service.console.history import History, Ring
+from service.pipeline.feedback import Verdict
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
 from service.presentation.series import STRESSED
@@ -60,12 +61,14 @@ _ORDER = {
 class OpenIncident(Struct, frozen=True):
     """The current state of an open incident.
 
-    ``alert_id`` identifies the incident. ``now`` has a pair of detector and sentence for each
-    current alarm, the gravest first; it is empty if the last bar had no alarm. ``quiet_seconds`` is
+    ``alert_id`` identifies the incident. ``effects`` has a sentence for each noticeable effect on
+    the market, the worst first. ``now`` has a pair of detector and sentence for each current alarm,
+    the gravest first; it is empty if the last bar had no alarm. ``quiet_seconds`` is
     the time since the last alarm. The incident ends after ``resolves_seconds`` without an alarm.
     """
 
     alert_id: str
+    effects: list[str]
     now: list[tuple[str, str]]
     quiet_seconds: float
     resolves_seconds: float
@@ -106,7 +109,8 @@ class Market(Struct, frozen=True):
 class Overview(Struct, frozen=True):
     """The overview: everything except the detail of one symbol.
 
-    ``market_ms`` is the newest event time.
+    ``market_ms`` is the newest event time. ``judging`` is whether incidents can be judged here;
+    ``verdicts`` holds the verdicts on the incidents, by alert id.
     """
 
     version: str
@@ -118,6 +122,8 @@ class Overview(Struct, frozen=True):
     symbols: list[SymbolRow]
     watched: int
     incidents: list[IncidentRow]
+    judging: bool
+    verdicts: dict[str, Verdict]
     read: int
     events_per_second: float
     partitions: int
@@ -145,6 +151,7 @@ def overview(
     settings: Settings,
     *,
     pace: Pace,
+    judging: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> Overview:
     """Return the current state of the service and the market; ``clock`` in seconds since 1970."""
@@ -156,6 +163,7 @@ def overview(
     rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in listed]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
     levels: dict[str, Level] = {check.name: check.level for check in found}
+    incidents = incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS)
     return Overview(
         version=__version__,
         market_ms=now_ns // 1_000_000,
@@ -165,7 +173,13 @@ def overview(
         levels=levels,
         symbols=rows,
         watched=len(monitors),
-        incidents=incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS),
+        incidents=incidents,
+        judging=judging,
+        verdicts={
+            row.alert_id: judged.verdict
+            for row in incidents
+            if (judged := view.judgements.of(row.alert_id)) is not None
+        },
         read=view.counters.records.total(),
         events_per_second=pace.rate(view.counters.records.total(), time.monotonic()),
         partitions=len(view.partitions),
@@ -238,6 +252,7 @@ def _open_incident(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> O
     tops = [(name, reading.contributions[0]) for name, reading in alarmed]
     return OpenIncident(
         alert_id=incident.alert.alert_id,
+        effects=effects(incident),
         now=[(name, describe_feature(name, t.feature, t.value, t.expected)) for name, t in tops],
         quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
         resolves_seconds=monitor.incidents.quiet_ns / 1e9,

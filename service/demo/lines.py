@@ -80,9 +80,10 @@ class Lines:
                 )
                 yield cascade.ends_at, (began, "ends"), text
         for view in observations.incidents.values():
-            for alert in (view.opened, view.escalated, view.resolved):
+            for alert in (view.opened, view.escalated, *view.updates, view.resolved):
                 if alert is not None:
-                    state = alert.severity if alert.status == "firing" else alert.status
+                    state: str = alert.severity if alert.status == "firing" else alert.status
+                    state += f", update {alert.update}" if alert.update else ""
                     yield alert.ts_event, (alert.alert_id, state), _sentence(state, alert)
 
 

@@ -4,10 +4,10 @@ from collections import deque
 
 from msgspec import Struct, field
 
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import kind
 from detectors.market_data.events import Trade
-from detectors.symbol import Signal
 from service.demo.producer import Progress
 from service.exchange.measures import Truth
 
@@ -58,11 +58,12 @@ class SymbolView(Struct):
 
 
 class IncidentView(Struct):
-    """An incident: the alerts that opened, escalated and resolved it."""
+    """An incident: the alerts that opened, escalated and resolved it, and those in between."""
 
     opened: Alert
     escalated: Alert | None = None
     resolved: Alert | None = None
+    updates: list[Alert] = []
 
     @property
     def severity(self) -> str:
@@ -72,7 +73,8 @@ class IncidentView(Struct):
     @property
     def latest(self) -> Alert:
         """The latest firing alert."""
-        return self.escalated or self.opened
+        newest = self.escalated or self.opened
+        return max([newest, *self.updates[-1:]], key=lambda alert: alert.ts_event)
 
 
 class Observations:
@@ -148,6 +150,8 @@ class Observations:
             self.incidents[alert.alert_id] = IncidentView(alert)
         elif alert.status == "resolved":
             view.resolved = alert
+        elif alert.update:
+            view.updates.append(alert)
         elif alert.severity == "critical":
             view.escalated = alert
 

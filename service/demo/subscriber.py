@@ -6,9 +6,9 @@ from typing import TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Trade
-from detectors.symbol import Signal
 from service.demo.broker import PARTITIONS
 from service.demo.observations import Observations
 from service.kafka.cluster.connection import client_options

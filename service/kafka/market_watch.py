@@ -27,7 +27,7 @@ from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
 from service.kafka.session import Session
-from service.pipeline.output import AlertKey, Output, Watcher, alert_key
+from service.pipeline.output import AlertKey, Output, Watcher, alert_key, opens_or_escalates
 from service.settings.assembly import market_monitor
 from service.settings.types import Settings
 
@@ -83,7 +83,7 @@ class MarketLog:
 
     def _still_holds(self, alert: Alert) -> bool:
         if alert.status == "resolved":
-            return (alert.alert_id, "firing", alert.severity) in self._published
+            return (alert.alert_id, "firing", alert.severity, 0) in self._published
         incident = self.monitor.open
         return incident is not None and incident.alert.alert_id == alert.alert_id
 
@@ -235,7 +235,7 @@ class MarketWatch:
         for alert, future in await self._clients.publisher.publish(WATCH_PARTITION, output):
             self._clients.on_alert(MARKET_KEY, alert)
             partition.expect_alert(alert.ts_event, future)
-            if alert.status == "firing":
+            if opens_or_escalates(alert):
                 self._counters.incidents[alert.detector, alert.severity] += 1
         if self._watcher is not None:
             self._watcher.take(MARKET_KEY, output)

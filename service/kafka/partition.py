@@ -50,6 +50,8 @@ class Partition:
         self.alerts: deque[tuple[int, int]] = deque()
         self.next_alert_offset = 0
         self.signals_until_ns = 0
+        # How many verdicts of operators the task was given.
+        self.judged = 0
         self.committed: dict[TopicPartition, int] = {}
         self.last_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self.idleness = Idleness(self.inputs, task.aligner)

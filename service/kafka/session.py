@@ -28,7 +28,9 @@ from service.kafka.refusals import Refusals
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.kafka.watching.watches import Watches
-from service.pipeline.output import Output, Watcher
+from service.pipeline.feedback import Judgements
+from service.pipeline.output import Output, Watcher, opens_or_escalates
+from service.pipeline.rejection import Rejection
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
 
@@ -56,6 +58,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     first_partitions
         The partition count of the input topics when the process started. Partition numbers added
         later are read from their beginning, whatever ``kafka.start`` says.
+    judgements
+        The verdicts of operators; the session applies each to the partitions that it owns.
 
     Attributes
     ----------
@@ -71,8 +75,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         counters: ConsumerCounters,
         watcher: Watcher | None = None,
         first_partitions: int | None = None,
+        judgements: Judgements | None = None,
     ) -> None:
         self._settings = settings
+        self._judgements = judgements or Judgements()
         self._clients = clients
         self._counters = counters
         self._watcher = watcher
@@ -190,6 +196,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             records = await self._reading.poll(self._settings.kafka.max_poll_records)
             async with self._lock:
                 self._raise_failure()
+                self._judge()
                 await self._reading.skip_deleted()
                 try:
                     await self._process(records)
@@ -282,6 +289,22 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._counters.snapshots_left_out.update(partition.left_out)
         return restoring.result()
 
+    def _judge(self) -> None:
+        """Give each partition the verdicts that it was not given yet."""
+        serial = self._judgements.serial
+        for partition in self.partitions.values():
+            if partition.judged != serial:
+                partition.task.judge(self._judgements.since(partition.judged))
+                partition.judged = serial
+
+    async def refuse_feedback(
+        self, tp: TopicPartition, records: Sequence[Any], rejections: Sequence[Rejection]
+    ) -> None:
+        """Send records that are no feedback as dead letters, if their partition number is owned."""
+        if tp.partition in self.partitions:
+            self._counters.feedback_refused.update(its.reason for its in rejections)
+            await self._refusals.refuse(tp, records, rejections)
+
     async def _process(self, batches: dict[TopicPartition, list[Any]]) -> None:
         """Feed the polled records and publish the output."""
         touched = set()
@@ -313,7 +336,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         await self._refusals.set_aside(number, output, partition.task.aside)
         for alert, future in await self._clients.publisher.publish(number, output):
             self._clients.on_alert(number, alert)
-            if alert.status == "firing":
+            if opens_or_escalates(alert):
                 self._counters.incidents[alert.detector, alert.severity] += 1
             partition.expect_alert(alert.ts_event, future)
         for symbol in output.forgotten:

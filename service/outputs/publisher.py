@@ -15,9 +15,11 @@ from aiokafka.errors import MessageSizeTooLargeError, ProducerClosed, RecordList
 from aiokafka.structs import RecordMetadata
 from msgspec import Struct
 
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
-from detectors.symbol import Signal
+from service.outputs.journal import JournalEntry
 from service.pipeline.dead_letters import ROOMS, DeadLetter
+from service.pipeline.feedback import Feedback
 from service.pipeline.output import Output
 from service.pipeline.snapshots import Part
 from service.settings.types import OutputSettings
@@ -85,6 +87,8 @@ class Publisher:
                 detector=alert.detector,
                 severity=alert.severity,
                 status=alert.status,
+                update=alert.update,
+                reason=alert.reason,
                 summary=alert.summary,
             )
         if self._outputs.killswitch:
@@ -145,6 +149,20 @@ class Publisher:
         """Delete snapshots."""
         for key in keys:
             await self._send(self._outputs.snapshots, partition, key, None)
+
+    async def feedback(self, feedback: Feedback) -> None:
+        """Send what an operator judged, and wait for the acknowledgement. Raises KafkaError.
+
+        A failure is the operator's to see; the session goes on.
+        """
+        key = feedback.alert_id.encode()
+        await self._producer.send_and_wait(self._outputs.feedback, _encode(feedback), key=key)
+
+    async def journal(self, entry: JournalEntry) -> None:
+        """Send an entry of the journal, and wait for the acknowledgement. Raises KafkaError."""
+        if self._outputs.journal:
+            key = entry.instance.encode()
+            await self._producer.send_and_wait(self._outputs.journal, _encode(entry), key=key)
 
     async def partitions(self) -> dict[str, int]:
         """Return the partition count of each output topic, as far as the producer knows it."""

@@ -41,6 +41,8 @@ class Emission:
         self, monitor: SymbolMonitor, bar_end: int | None, alerts: Sequence[Alert], output: Output
     ) -> None:
         """Set the kill switch after a bar or a resolution; feed incidents do not affect it."""
+        if not alerts and monitor.incidents.open is None:
+            return
         market = [alert for alert in alerts if of_market(alert.detector)]
         if bar_end is None and not market:
             return
@@ -83,5 +85,5 @@ class Emission:
         alerts = [alert for symbol in self.with_incident for alert in monitors[symbol].open_alerts]
         # The end of an incident may be published already, and be reproduced only by the next
         # records.
-        ended = {alert_id for alert_id, status, _ in self.published if status == "resolved"}
+        ended = {alert_id for alert_id, status, *_ in self.published if status == "resolved"}
         return [alert for alert in alerts if alert.alert_id not in ended]

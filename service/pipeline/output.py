@@ -5,20 +5,25 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
+from detectors.closing import Signal
 from detectors.counts import Counts
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import KillSwitch
 from detectors.market_data.bar import Bar
 from detectors.market_data.events import Event
-from detectors.symbol import Signal
 
-AlertKey = tuple[str, str, str]
-"""The identity of an alert: its id, status and severity."""
+AlertKey = tuple[str, str, str, int]
+"""The identity of an alert: its id, status and severity, and the number of the update."""
 
 
 def alert_key(alert: Alert) -> AlertKey:
     """Return the identity of an alert."""
-    return (alert.alert_id, alert.status, alert.severity)
+    return (alert.alert_id, alert.status, alert.severity, alert.update)
+
+
+def opens_or_escalates(alert: Alert) -> bool:
+    """Whether an alert opens an incident or makes it critical; updates and ends do neither."""
+    return alert.status == "firing" and alert.update == 0
 
 
 class PublishedUntil(Struct, frozen=True):

@@ -26,6 +26,8 @@ Reason = Literal[
     "unknown_side",
     "unknown_order_type",
     "unknown_state",
+    "unknown_verdict",
+    "wrong_key",
     "too_old",
     "in_the_future",
     "set_aside",
@@ -55,6 +57,7 @@ _UNKNOWN: Mapping[str, Reason] = {
     "side": "unknown_side",
     "type": "unknown_order_type",
     "state": "unknown_state",
+    "verdict": "unknown_verdict",
 }
 _AT = " - at `$."
 _MISSING = re.compile(r"missing required field `(?P<field>.+)`")
@@ -87,7 +90,7 @@ class Explainer:
 
     def __init__(
         self,
-        event: type[Event],
+        event: type[Event] | type[Struct],
         fields: Mapping[str, str],
         time_unit: TimeUnit,
         max_ahead_seconds: int,

@@ -9,8 +9,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import TypeVar
 
-from detectors.closing import Closing, Columns, Ended, Summed
+from detectors.closing import Closing, Columns, Ended
 from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Event
@@ -23,6 +24,7 @@ from service.pipeline.admission import IDLE_NS, Admitted, BookLimit
 from service.pipeline.align import Aligner, Position, StreamPosition, earliest
 from service.pipeline.arrivals import Arrivals
 from service.pipeline.emission import Emission
+from service.pipeline.feedback import Feedback, Verdicts
 from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally
 from service.pipeline.resuming import Resuming
 from service.pipeline.set_aside import SetAside
@@ -33,6 +35,7 @@ MINUTE_NS = 60_000_000_000
 
 NOT_WATCHED = "it is not watched: its detection failed"
 
+_T = TypeVar("_T")
 _ts_event = attrgetter("ts_event")
 
 
@@ -93,7 +96,8 @@ class PartitionTask:
         self._open_bars: dict[int, dict[str, None]] = {}
         self._arrivals = Arrivals(parameters.bar_ns)
         self.emission = Emission(tally)
-        # The position from which each symbol that changed since its last snapshot can be rebuilt.
+        self._verdicts = Verdicts(tally.market)
+        # From where each symbol that changed since its last snapshot can be rebuilt.
         self._unsaved: dict[str, Position] = {}
         self._saving: dict[str, Position] = {}
         self._resuming = Resuming()
@@ -186,9 +190,8 @@ class PartitionTask:
         self._forget(symbol)
 
     def _forget(self, symbol: str) -> None:
-        monitor = self.monitors.pop(symbol, None)
-        if monitor is not None:
-            monitor.release()
+        if symbol in self.monitors:
+            self.monitors.pop(symbol).release()
         self.emission.with_incident.pop(symbol, None)
         for bar in self._open_bars.values():
             bar.pop(symbol, None)
@@ -252,12 +255,14 @@ class PartitionTask:
             delays = self._arrivals.take(bar_end)
             # Symbols that return in this bar were silent until its start.
             self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
+            end_bar, measure = SymbolMonitor.end_bar, SymbolMonitor.measure
             ended: dict[str, Ended] = {}
-            for symbol in symbols:
-                self._contain(symbol, self._end_bar, bar_end, delays, before, ended)
             closings: dict[str, Closing] = {}
+            for symbol in symbols:
+                self._contain(symbol, self._note, end_bar, ended, bar_end, delays)
             for symbol, summed in self.aside.at_once(self._columns.sum_up, ended).items():
-                self._contain(symbol, self._measure, ended[symbol], summed, closings)
+                self._unsaved.setdefault(symbol, before)
+                self._contain(symbol, self._note, measure, closings, ended[symbol], summed)
             for symbol, verdict in self.aside.at_once(self._columns.judge, closings).items():
                 self._contain(symbol, self._conclude, closings[symbol], verdict, output)
             self._check_silence(self.monitors, bar_end, before, output)
@@ -269,32 +274,21 @@ class PartitionTask:
         for symbol in sorted(with_incident, key=lambda s: self.monitors[s].resolves_ns):
             self._contain(symbol, self._resolve, until_ns, before, output)
 
-    def _end_bar(
-        self,
-        monitor: SymbolMonitor,
-        bar_end: int,
-        delays: Mapping[str, float],
-        before: Position,
-        ended: dict[str, Ended],
+    def _note(
+        self, monitor: SymbolMonitor, step: Callable[..., _T], to: dict[str, _T], *given: object
     ) -> None:
-        self._unsaved.setdefault(monitor.symbol, before)
-        ended[monitor.symbol] = monitor.end_bar(bar_end, delays)
-
-    def _measure(
-        self, monitor: SymbolMonitor, ended: Ended, summed: Summed, closings: dict[str, Closing]
-    ) -> None:
-        closings[monitor.symbol] = monitor.measure(ended, summed)
+        to[monitor.symbol] = step(monitor, *given)
 
     def _conclude(
         self, monitor: SymbolMonitor, closing: Closing, verdict: Verdict | None, output: Output
     ) -> None:
         signal, alerts = monitor.conclude(closing, verdict)
+        self._verdicts.apply(monitor, alerts)
         bar_end = closing.bar.ends_at
         output.bars.append((closing.bar, signal))
         if self.emission.takes_signals_of(bar_end):
             output.signals.append(signal)
-        if alerts or monitor.incidents.open is not None:
-            self.emission.set_kill_switch(monitor, bar_end, alerts, output)
+        self.emission.set_kill_switch(monitor, bar_end, alerts, output)
         self.emission.emit(monitor, alerts, output)
 
     def _resolve(
@@ -313,6 +307,16 @@ class PartitionTask:
         for monitor, alerts in check_silence(self.monitors, symbols, at_ns, self._contain):
             self._unsaved.setdefault(monitor.symbol, before)
             self.emission.emit(monitor, alerts, output)
+
+    def judge(self, feedback: Iterable[Feedback]) -> None:
+        """Apply verdicts of operators, in their order; bars that close later feel them.
+
+        A verdict that the state of its symbol contains already has no effect.
+        """
+        position = self.aligner.position()
+        for its in feedback:
+            if self._verdicts.take(its, self.monitors.get(its.symbol)):
+                self._unsaved.setdefault(its.symbol, position)
 
     def open_alerts(self) -> list[Alert] | None:
         """Return the last alert of every open incident; None while that is unknown."""
@@ -355,8 +359,8 @@ class PartitionTask:
 
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
         """Return a monitor that continues from a snapshot. Inconsistent content raises."""
-        counts = self.tally.market
-        return monitor_of(snapshot, self.parameters, self.detectors, counts, self._columns)
+        counts, columns = self.tally.market, self._columns
+        return monitor_of(snapshot, self.parameters, self.detectors, counts, columns)
 
     def resume(
         self,

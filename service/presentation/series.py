@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from detectors.catalogue import ALARMING
+from detectors.closing import Signal
 from detectors.market_data.bar import NEAR_BAND, Bar
 from detectors.market_data.leverage_baselines import excess_ratio, near_maximum_ratio
-from detectors.symbol import Signal
 
 SCORES = tuple(f"score_{name}" for name in ALARMING)
 

@@ -12,12 +12,12 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from detectors.closing import mean_budget_per_day
 from detectors.incidents.alerts import Alert, Severity
 from detectors.incidents.kind import kind
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.market_data.events import LATEST_NS
-from detectors.symbol import mean_budget_per_day
 from service.errors import OperatorError
 from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
@@ -229,6 +229,7 @@ def _tally(result: Summary, task: PartitionTask, incidents: Counter[tuple[str, s
     if result.symbol_days > 0:
         result.incidents_per_symbol_day = incidents.total() / result.symbol_days
     result.false_alarms_per_day = mean_budget_per_day(
-        task.monitors.values(), parameters.false_alarms_per_day
+        [monitor.parameters for monitor in task.monitors.values()],
+        parameters.false_alarms_per_day,
     )
     result.events_per_second = result.read / result.elapsed_seconds

@@ -5,8 +5,8 @@ from heapq import heappop, heappush, heapreplace
 
 from msgspec import Struct
 
+from detectors.closing import Signal
 from detectors.market_data.bar import Bar
-from detectors.symbol import Signal
 from service.pipeline.output import Output
 from service.presentation.incidents import Incident, fold
 from service.presentation.series import STRESSED, row

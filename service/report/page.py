@@ -55,7 +55,7 @@ def page(collected: Collected, about: About) -> str:
     script = inlined([*modules, static_text("service.report", "report.js")])
     plotly = plotly_js().decode()
     policy = (
-        f"default-src 'none'; script-src {_hashes([plotly, script])}; style-src {_hashes(styles)}; "
+        f"default-src 'none'; script-src {hashes([plotly, script])}; style-src {hashes(styles)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     sections = "\n".join(_section(collected, summary, numbers) for summary in plotted)
@@ -114,7 +114,7 @@ def rank(collected: Collected) -> list[SymbolSummary]:
     )
 
 
-def _hashes(texts: Sequence[str]) -> str:
+def hashes(texts: Sequence[str]) -> str:
     """Return the hashes with which the policy allows exactly these inline texts."""
     digests = (hashlib.sha256(text.encode()).digest() for text in texts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -118,6 +118,10 @@ def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
         ended = f"{moment(row.ends_ms * 1_000_000)}<br><small>{lasted}</small>"
     critical = "" if row.critical_ms is None else moment(row.critical_ms * 1_000_000)
     origin = f"{escape(row.detector)}, score {row.score:.1f}, {html(row.runbook)}"
+    told = [(its.at_ms, its.text) for its in reversed(row.before)] + [(row.told_ms, row.summary)]
+    if row.ends_ms is not None and row.ended is not None:
+        told.append((row.ends_ms, row.ended))
+    said = "<br>".join(f"{moment(at_ms * 1_000_000)} {html(text)}" for at_ms, text in told)
     label = {"alarm": row.severity, "change": "lasting change", "feed": f"feed, {row.severity}"}
     causes = "".join(f"<li>{cause.share:.0%} {html(cause.text)}</li>" for cause in row.causes)
     return (
@@ -127,7 +131,7 @@ def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
         moment(row.starts_ms * 1_000_000, day=True),
         critical,
         ended,
-        f"{html(row.summary)}<br><small>{origin}</small>",
+        f"{said}<br><small>{origin}</small>",
         f"<ul>{causes}</ul>",
     )
 

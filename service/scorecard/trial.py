@@ -12,13 +12,13 @@ from msgspec import Struct
 from rich.progress import Progress
 
 from detectors.catalogue import ALARMING, CATALOGUE
+from detectors.closing import Signal
 from detectors.detector import Detector
 from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.events import LATEST_NS, Event
 from detectors.parameters import effective_tests
 from detectors.scorer import Reading
-from detectors.symbol import Signal
 from service.exchange.measures import Truth
 from service.exchange.recording import simulate_to_directory
 from service.exchange.scenarios.catalogue import scenario
@@ -58,8 +58,9 @@ class Alarm(Struct, frozen=True):
 class Outcome(Struct):
     """The result of a trial.
 
-    ``incidents`` are the openings and escalations that the service would publish. ``drifts`` are
-    the openings of drift incidents. ``feeds`` are the openings and escalations of feed incidents.
+    ``incidents`` are the openings and escalations that the service would publish, and the alarms
+    that it tells within an open incident. Updates on the market's state are no alarms. ``drifts``
+    are what it would publish of drift incidents, and ``feeds`` of feed incidents.
     ``distrusted`` are the ``incidents`` that report unreliable inputs. ``alarms`` are those of each
     detector and baseline, bar by bar. ``candidates`` are the detectors' alarms at other budgets, up
     to the largest. Times are nanoseconds of event time.
@@ -177,7 +178,7 @@ def _run_detectors(outputs: Iterable[Output], task: PartitionTask, outcome: Outc
             for name, reading in signal.detectors.items():
                 _record(name, signal, reading, outcome, alarm=reading.alarm)
         for alert in output.alerts:
-            if alert.status == "firing":
+            if alert.status == "firing" and alert.reason not in ("worse", "better"):
                 target = {FEED_INTEGRITY: outcome.feeds, DRIFT: outcome.drifts}.get(
                     alert.detector, outcome.incidents
                 )

@@ -102,6 +102,8 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
     killswitch: OptionalTopic = "foreshock.killswitch"
     deadletters: Topic = "foreshock.deadletters"
     snapshots: Topic = "foreshock.snapshots"
+    feedback: OptionalTopic = "foreshock.feedback"
+    journal: OptionalTopic = "foreshock.journal"
 
 
 class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):

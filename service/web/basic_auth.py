@@ -18,6 +18,9 @@ MAX_REMEMBERED = 100
 MAX_WAITING = 16
 """The most comparisons of one address that wait for their turn."""
 
+USER = web.RequestKey("foreshock.user", str)
+"""The key of a request with the name of the user who was authenticated."""
+
 _MAX_PASSWORD_BYTES = 72  # the limit of bcrypt; it ignores further bytes
 
 
@@ -72,6 +75,7 @@ def basic_auth(users: Mapping[str, str], open_paths: frozenset[str]) -> Middlewa
         credentials = _credentials(request.headers.get("Authorization", ""))
         try:
             if credentials is not None and await is_right(*credentials, request.remote or ""):
+                request[USER] = credentials[0]
                 return await handler(request)
         except _TooManyWaitingError:
             return web.Response(

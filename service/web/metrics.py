@@ -23,6 +23,7 @@ from service.outputs.alert_queue import DELAY_BUCKETS_SECONDS, DeliveryCounters
 from service.outputs.publisher import Published
 from service.pipeline.snapshots import Problem
 from service.settings.types import Settings
+from service.web.budget_metrics import budget
 from service.web.feed_metrics import feeds
 from service.web.market_metrics import LabelledSymbols, market
 from service.web.view import View
@@ -57,18 +58,14 @@ class ForeshockCollector(Collector):
             dropped_lines(),
         )
         yield gauge("connected", "1 while a member of the consumer group.", view.connected)
-        yield gauge(
-            "false_alarm_budget_per_day",
-            "False-alarm budget per symbol and day, mean over symbols.",
+        yield from budget(
+            view.counters,
+            monitors,
             view.budget_per_day,
+            self._settings.time.bar_seconds,
+            view.judgements,
         )
-        yield counter(
-            "judged_symbol_seconds",
-            "Market time in which an alarm could be raised, summed over symbols.",
-            view.counters.tally.market.judged_bars * self._settings.time.bar_seconds,
-            unit="seconds",
-        )
-        yield from _counters(view.counters)
+        yield from _counters(view.counters, self._settings.outputs.feedback)
         yield from _output(view.published)
         yield from _partitions(view)
         yield from _deliveries(view.deliveries)
@@ -98,7 +95,7 @@ class ForeshockCollector(Collector):
         yield from self._symbols.collect(monitors)
 
 
-def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
+def _counters(counters: ConsumerCounters, feedback_topic: str) -> Iterator[Metric]:
     tally = counters.tally
     yield counter("records", "Records read.", single(counters.records), ["topic"])
     yield counter(
@@ -117,7 +114,10 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
     yield counter(
         "dead_letters",
         "Records that could not be decoded.",
-        counters.dead_letters,
+        {
+            **counters.dead_letters,
+            **{(feedback_topic, why): count for why, count in counters.feedback_refused.items()},
+        },
         ["topic", "reason"],
     )
     yield counter(

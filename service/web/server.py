@@ -31,6 +31,9 @@ SECURITY_HEADERS: Mapping[str, str] = {
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths without authentication: probes of orchestrators have no credentials."""
 
+MAX_BODY_BYTES = 4_096
+"""The largest body of a request: more than a judgement with the longest note has."""
+
 _SHUTDOWN_SECONDS = 2.0
 _IDLE_SECONDS = 75.0  # longer than Prometheus's usual scrape interval, to keep its connection
 
@@ -103,7 +106,7 @@ async def start_http(
     middlewares: list[Middleware] = [_note_request, _log_request, _plain_errors]
     if web_config.users:
         middlewares.append(basic_auth(web_config.users, OPEN_PATHS))
-    app = web.Application(middlewares=middlewares, client_max_size=1_024)
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app.on_response_prepare.append(_add_headers)
 
     async def healthz(_request: web.Request) -> web.Response:

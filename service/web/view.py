@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from detectors.incidents.alerts import Alert
 from detectors.symbol import SymbolMonitor
@@ -10,6 +10,7 @@ from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
 from service.outputs.alert_queue import DeliveryCounters
 from service.outputs.publisher import Published
+from service.pipeline.feedback import Judgements
 
 
 class View(Struct):
@@ -43,6 +44,8 @@ class View(Struct):
         Number of symbols whose events are in several partition numbers.
     unread
         Number of partitions of each input topic that are not read because another topic lacks them.
+    judgements
+        What operators judged of alerts.
     """
 
     counters: ConsumerCounters
@@ -59,6 +62,7 @@ class View(Struct):
     stuck: Mapping[int, str] = {}
     misplaced_symbols: int = 0
     unread: Mapping[str, int] = {}
+    judgements: Judgements = field(default_factory=Judgements)
 
     @property
     def monitors(self) -> list[SymbolMonitor]:

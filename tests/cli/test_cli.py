@@ -24,6 +24,7 @@ from service.settings.types import OutputSettings, TopicSettings
 COMMAND = Path(sys.executable).with_name("foreshock")
 SUBCOMMANDS = [
     "run", "replay", "demo", "simulate", "scorecard", "check-config", "topics", "asyncapi",
+    "feedback", "review",
 ]  # fmt: skip
 
 
@@ -245,7 +246,7 @@ def test_topics_tells_what_is_missing_and_creates_it(
     assert main(["topics", "--create", "--partitions", "3"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [f"snapshots.{mark}", "outputs.snapshots", "3", "compact", "1048588"] in rows
-    assert [f"alerts.{mark}", "outputs.alerts", "3", "delete", "30", "days", "1048588"] in rows
+    assert [f"alerts.{mark}", "outputs.alerts", "3", "delete", "400", "days", "1048588"] in rows
     assert main(["topics", "--create"]) == 0
     assert "no topic was missing" in capsys.readouterr().out
     assert main(["topics", "--create", "--partitions", "4"]) == 2

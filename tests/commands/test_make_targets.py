@@ -22,6 +22,7 @@ SMALL = {
     "demo": ["DEMO_ARGS=--seconds 2 --speed 5 --http-port 0"],
     "simulate": ["SEEDS=1"],
     "growth": ["GROWTH_ARGS=--hours 1 --rate 2 --symbols 2"],
+    "flow": ["FLOW_ARGS={recording}"],
     "models": ["MODELS_ARGS=--tiny --out {out}"],
     "fuzz": ["RUNS=40", "FUZZ_ARGS=--folder {out}"],
     "screenshots": ["SCREENSHOTS_ARGS=--out {out} --picture {out}/picture/console.png"],
@@ -114,7 +115,7 @@ def test_the_small_form_works(target: str, tmp_path: Path):
         require_chromium()
     if target == "fuzz":
         pytest.importorskip("atheris", reason="atheris is for Linux on x86-64")
-    if target == "scorecard":
+    if any("{recording}" in argument for argument in SMALL[target]):
         size = ["--symbols", "1", "--duration", "900", "--events-per-second", "2"]
         assert main(["simulate", str(names["recording"]), *size]) == 0
     arguments = [argument.format(**names) for argument in SMALL[target]]

@@ -21,11 +21,15 @@ RUN_BY = {
     "check-config": "tests/cli/test_cli.py"
     "::test_check_config_prints_settings_that_can_be_read_again",
     "topics": "tests/cli/test_cli.py::test_topics_tells_what_is_missing_and_creates_it",
+    "feedback": "tests/kafka/broker/test_feedback.py"
+    "::test_a_verdict_is_credited_once_and_outlives_a_restart",
+    "review": "tests/kafka/broker/test_feedback.py"
+    "::test_the_console_judges_and_the_review_tells_of_it",
     "asyncapi": "tests/commands/test_subcommands.py::test_asyncapi_prints_a_document_of_the_topics",
 }
 """Subcommand: a test that runs it until it has done what it is for."""
 
-HELPERS = {"run": "start", "demo": "started"}
+HELPERS = {"run": "start", "demo": "started", "feedback": "judged"}
 """Functions beside those tests that start the subcommand."""
 
 

@@ -1,6 +1,6 @@
 """The service's parts without Kafka: a simulated market goes through them, as far as one asks."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 
@@ -18,7 +18,8 @@ from service.exchange.simulation import simulate
 from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
 from service.outputs.publisher import Published
-from service.pipeline.output import PublishedUntil
+from service.pipeline.feedback import Feedback, Judgements
+from service.pipeline.output import PublishedUntil, opens_or_escalates
 from service.pipeline.wire import STREAMS
 from service.settings.assembly import partition_task
 from service.settings.types import Settings
@@ -53,6 +54,8 @@ class Desk:
     ) -> None:
         self.settings = settings or Settings()
         self.silence = 0.0
+        self.judge: Callable[[Feedback], Awaitable[None]] | None = None
+        self.judgements = Judgements()
         self.health = Health(live=True, ready=True, checks={"kafka": "ok"})
         self.counters = ConsumerCounters()
         self.published = Published()
@@ -94,13 +97,20 @@ class Desk:
             self.task.aligner.set_idle(stream)
         output = self.task.advance()
         for alert in output.alerts:
-            if alert.status == "firing":
+            if opens_or_escalates(alert):
                 self.counters.incidents[alert.detector, alert.severity] += 1
         self.history.take(0, output)
 
     def view(self) -> View:
         """As the service gives it."""
-        return View(self.counters, self.published, {0: self.partition}, self.lags, connected=True)
+        return View(
+            self.counters,
+            self.published,
+            {0: self.partition},
+            self.lags,
+            connected=True,
+            judgements=self.judgements,
+        )
 
     def clock(self) -> float:
         """Seconds since the epoch: a moment after what was seen last."""
@@ -108,7 +118,9 @@ class Desk:
 
     def addition(self) -> object:
         """What adds this console to a server."""
-        return console(self.settings, self.view, lambda: self.health, self.history, self.clock)
+        return console(
+            self.settings, self.view, lambda: self.health, self.history, self.judge, self.clock
+        )
 
     async def serve(self, port: int = 0) -> HttpServer:
         """Serve it, as the service does."""

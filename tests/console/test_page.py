@@ -10,7 +10,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from detectors.incidents.alerts import Evidence
+from service.errors import OperatorError
 from service.exchange.scenarios.catalogue import scenario
+from service.pipeline.feedback import Feedback
 from service.web.server import Health
 from tests.chromium import (
     PHONE,
@@ -119,7 +121,9 @@ async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_pat
     assert re.search(r"since 08:0[78]:\d\d UTC, for \d+ s", seen["stress"][1])
     assert seen["cascade"][0] == "critical"
     assert "CRITICAL" in seen["cascade"][1]
-    assert "the spread is" in seen["cascade"][1], "what is the matter now"
+    headline = seen["cascade"][1].split(". It began at ")[0]
+    assert "the mid price has fallen" in headline, "what is the matter now"
+    assert "leverage" not in headline
     assert "the kill switch is tripped" in why
     assert "docs/runbook.md#thin_book" in why
     assert title.startswith("▲▲ critical BTC-PERP")
@@ -260,4 +264,47 @@ async def test_the_policy_allows_no_inline_code_and_nothing_from_elsewhere(chrom
         assert not await runs_inline_code(page)
         # The plotting library does its work without what the policy keeps from it.
         await drawn(page)
+        await page.close()
+
+
+async def test_an_incident_can_be_judged_with_a_note_and_the_verdict_is_shown(chrome: Browser):
+    desk = restarted(alert(1, symbol="S", detector="cancel_burst"))
+    given = []
+
+    async def judge(feedback: Feedback) -> None:
+        given.append(feedback)
+        desk.judgements.add(feedback)  # as the service reads it back from the topic
+
+    desk.judge = judge
+    async with served(desk) as url, opened(chrome, url) as page:
+        form = page.locator("#incidents .judge")
+        await expect(form).to_contain_text("not judged: counts as false")
+        await form.get_by_label("note").fill("quotes were <pulled>")
+        await form.get_by_role("button", name="True").click()
+        await expect(form).to_contain_text("judged true")
+        pressed = form.locator('button[aria-pressed="true"]')
+        await expect(pressed).to_have_text("True")
+        await form.get_by_role("button", name="False").click()
+        await expect(pressed).to_have_text("False")
+        assert await page.evaluate(CONTRASTS) == []
+        assert await page.evaluate(OVERFLOW) == []
+    assert [(its.verdict, its.note) for its in given] == [
+        ("true", "quotes were <pulled>"),
+        ("false", ""),
+    ]
+
+
+async def test_a_judgement_that_is_not_taken_is_told(chrome: Browser):
+    desk = restarted(alert(1, symbol="S", detector="cancel_burst"))
+
+    async def judge(_: Feedback) -> None:
+        raise OperatorError("Kafka is not connected")
+
+    desk.judge = judge
+    async with served(desk) as url:
+        page = await new_page(chrome)
+        await page.goto(url)
+        form = page.locator("#incidents .judge")
+        await form.get_by_role("button", name="True").click()
+        await expect(form).to_contain_text("not judged: 503 Kafka has not taken the judgement")
         await page.close()

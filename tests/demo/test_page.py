@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from detectors.catalogue import ALARMING
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert, Evidence
 from detectors.market_data.events import Trade
 from detectors.scorer import Reading
-from detectors.symbol import Signal
 from service.demo.captions import Totals, summary
 from service.demo.lines import Lines
 from service.demo.observations import Observations
@@ -136,6 +136,7 @@ def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observations: Obser
     lines = Lines(plan, observations, written.append)
     observations.alert(alert(plan, 1_000))
     observations.alert(alert(plan, 1_000, severity="critical"))
+    observations.alert(alert(plan, 1_000, severity="critical", update=1))
     observations.alert(alert(plan, 1_000, status="resolved"))
     observations.cascades.append(cascade(plan, 1_490))
     for second in range(4):
@@ -143,7 +144,7 @@ def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observations: Obser
     news = [line for line in written if line.startswith("[") and "monitoring" not in line]
     assert len(news) == len(set(news))
     assert [line[:7] for line in news] == sorted(line[:7] for line in news)
-    for state in ("warning", "critical", "resolved"):
+    for state in ("warning", "critical", "critical, update 1", "resolved"):
         assert sum(f"] {state}: thin_book: " in line for line in news) == 1
     assert sum("ground truth, begins: BTC-PERP, liquidations" in line for line in news) == 1
     assert sum("] monitoring" in line for line in written) == 1

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.catalogue import CATALOGUE
 from detectors.change_watch import ChangeWatch
 from detectors.detector import Detector
-from detectors.incidents.drift_incidents import QUIET_NS, DriftIncidents
+from detectors.incidents.drift_incidents import OFTEN_NS, QUIET_NS, DriftIncidents
 from detectors.judging.drift import DriftState, DriftWatch
 from detectors.judging.surprise import Contribution, Surprise
-from detectors.scorer import Reading
+from detectors.scorer import NO_INPUT, Reading
 
 SECOND = 1_000_000_000
 BEGIN = 1_767_225_600 * SECOND
@@ -104,6 +105,45 @@ def test_several_changes_within_minutes_are_one_incident_of_low_severity():
     (resolved,) = drifts.resolve(BEGIN + 60 * SECOND + QUIET_NS)
     assert (resolved.alert_id, resolved.status) == (opened.alert_id, "resolved")
     assert resolved.ends_at == BEGIN + 60 * SECOND + QUIET_NS
+
+
+def often(*names):
+    """Readings in which these detectors begin to alarm often."""
+    its = dict.fromkeys((detector.name for detector in CATALOGUE), NO_INPUT)
+    for name in names:
+        feature = next(iter(next(d for d in CATALOGUE if d.name == name).phrases))
+        change = [Contribution(feature, 9.0, 1.0, 1.0)]
+        its[name] = Reading("scoring", {feature: 9.0}, 9.0, 1e-6, alarm=True, drift=change)
+    return its
+
+
+def test_a_test_that_keeps_alarming_is_told_once():
+    drifts = DriftIncidents("X")
+    (told,) = drifts.step(BEGIN, CATALOGUE, often("cancel_burst"))
+    assert told.summary.startswith(
+        "cancel_burst on X alarms often: what is usual has changed, or its noise is misjudged"
+    )
+    assert (told.detector, told.severity, told.update) == ("drift", "info", 0)
+    later = [
+        alert
+        for hour in range(1, 60)
+        for alert in drifts.step(BEGIN + hour * 3_600 * SECOND, CATALOGUE, often("cancel_burst"))
+    ]
+    assert [alert.status for alert in later] == ["resolved"]
+    a_day_without = BEGIN + 59 * 3_600 * SECOND + OFTEN_NS
+    (again,) = drifts.step(a_day_without, CATALOGUE, often("cancel_burst"))
+    assert again.alert_id != told.alert_id
+
+
+def test_another_test_that_keeps_alarming_is_an_update_of_the_open_incident():
+    drifts = DriftIncidents("X")
+    (opened,) = drifts.step(BEGIN, CATALOGUE, often("cancel_burst"))
+    both = often("cancel_burst", "thin_book")
+    (update,) = drifts.step(BEGIN + 60 * SECOND, CATALOGUE, both)
+    assert (update.alert_id, update.starts_at) == (opened.alert_id, opened.starts_at)
+    assert (update.update, update.reason) == (1, "detector")
+    assert update.summary.startswith("thin_book on X alarms often")
+    assert drifts.step(BEGIN + 120 * SECOND, CATALOGUE, both) == []
 
 
 def test_a_drift_in_a_maintenance_window_is_not_told():

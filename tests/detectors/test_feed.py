@@ -79,7 +79,7 @@ def fill(numbering, sequence):
     take(numbering, Late(ts_event=BEGIN, sequence=sequence, symbol="A", event=cancel(sequence)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sets(st.integers(1, 300)), st.randoms(use_true_random=False))
 def test_of_a_gap_only_what_never_came_is_lost(came, rng):
     numbering = learned()
@@ -363,7 +363,7 @@ def test_an_alert_of_the_market_says_what_is_known_against_its_inputs():
     assert marked.alert_id == plain.alert_id
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 400))
 def test_a_feed_that_is_restored_anywhere_finds_what_the_other_would_have(cut):
     rates = [{}] * 320 + [{"cancels": 0.0}] * 40 + [{}] * 40

@@ -80,6 +80,16 @@ class Controller:
     def in_run(self):
         return self.columns.in_run(0, 0)
 
+    @property
+    def bar(self):
+        return float(self.columns.bar[0, 0])
+
+    def credit(self):
+        return self.columns.credit(0, 0)
+
+    def debit(self, taken):
+        self.columns.debit(0, 0, taken)
+
     def step(self, per_day, budget_per_day, budget_per_bar):
         """Let a bar pass; return whether it is an alarm."""
         budget = np.array([budget_per_day])
@@ -178,6 +188,57 @@ def test_an_adversary_gets_the_bound_and_no_more():
     sequence = [1e-30 if bar % 10 == 0 else 1e4 for bar in range(100_000)]
     runs = runs_of(sequence, 1.0, 1_000)
     assert 100 <= runs <= 100 + math.ceil((HIGHEST + STEP) / STEP)
+
+
+@given(
+    rates,
+    st.lists(st.sampled_from(["true", "false", "wait"]), min_size=1, max_size=200),
+    st.floats(0.01, 100.0),
+    st.sampled_from([100, 1_000, DAY]),
+)
+def test_the_bound_holds_for_the_runs_that_nobody_confirmed(
+    its, verdicts, budget_per_day, bars_per_day
+):
+    """After each bar an operator judges the last run, perhaps again, or waits."""
+    controller = Controller(quiet_bars=5)
+    runs: list[float | None] = []  # what was credited of each
+    taken_back = 0
+    for bar, per_day in enumerate(its):
+        in_run = controller.in_run
+        alarm = controller.step(per_day, budget_per_day, budget_per_day / bars_per_day)
+        if alarm and not in_run:
+            runs.append(None)
+        verdict = verdicts[bar % len(verdicts)]
+        if runs and verdict == "true" and runs[-1] is None:
+            runs[-1] = controller.credit()
+        elif runs and verdict == "false" and runs[-1] is not None:
+            controller.debit(runs[-1])
+            runs[-1] = None
+            taken_back += 1
+        unconfirmed = sum(credited is None for credited in runs)
+        days = (bar + 1) / bars_per_day
+        bound = budget_per_day * days + (HIGHEST + STEP) / STEP + taken_back
+        assert unconfirmed <= bound
+
+
+def test_a_confirmed_run_leaves_the_bar_where_it_was():
+    controller = Controller(quiet_bars=5)
+    assert controller.step(1e-9, 1.0, 0.0)
+    assert controller.bar == STEP
+    taken = controller.credit()
+    assert (taken, controller.bar) == (STEP, 0.0)
+    controller.debit(taken)
+    assert controller.bar == STEP
+
+
+def test_no_more_is_credited_than_is_left_of_a_charge():
+    controller = Controller(quiet_bars=5)
+    assert controller.step(1e-9, 1.0, 0.0)
+    assert not controller.step(1e9, 1.0, 0.75)
+    taken = controller.credit()
+    assert taken == pytest.approx(0.25 * STEP)
+    controller.debit(taken)
+    assert controller.bar == pytest.approx(0.25 * STEP)
 
 
 # Columns of many symbols, against the definition of one statistic of one symbol.

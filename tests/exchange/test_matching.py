@@ -49,7 +49,7 @@ orders = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(orders, max_size=60))
 def test_the_book_trades_as_the_naive_model_does(actions: list[tuple[int, int, int, int, str]]):
     accounts = [Holding(str(number), 1.0, margined=False) for number in range(4)]

@@ -139,10 +139,10 @@ class InvariantChecker:
                 self._world.fail(f"{label}: {size}, more than {limit}")
 
 
-def alert_identity(record: Record) -> tuple[str, str, str]:
+def alert_identity(record: Record) -> tuple[str, str, str, str]:
     """The key that identifies an alert."""
     alert = msgspec.json.decode(record.value or b"null")
-    return alert["alert_id"], alert["status"], alert["severity"]
+    return alert["alert_id"], alert["status"], alert["severity"], str(alert["update"])
 
 
 def result(world: World) -> Result:

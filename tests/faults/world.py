@@ -28,6 +28,7 @@ from service.settings.types import (
     DetectionSettings,
     KafkaSettings,
     LimitSettings,
+    OutputSettings,
     Settings,
     StateSettings,
     TimeSettings,
@@ -57,6 +58,8 @@ SETTINGS = Settings(
     time=TimeSettings(bar_seconds=0.4, idle_after_ms=16_000),
     detection=DetectionSettings(warmup_bars=15, false_alarms_per_day=1_000.0, quiet_seconds=3.0),
     limits=LimitSettings(buffered_events=100),
+    # Not simulated: operators, whose verdicts do not depend on the order of a restart.
+    outputs=OutputSettings(feedback="", journal=""),
     wire=WireSettings(max_ahead_seconds=MAX_AHEAD_SECONDS),
     state=StateSettings(snapshot_seconds=3.0, commit_seconds=2.0, warmup_window_seconds=3_600.0),
 )

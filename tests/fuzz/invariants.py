@@ -6,12 +6,12 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.market_data.account_sums import MAX_ACCOUNTS
 from detectors.market_data.book import Book
 from detectors.market_data.large_orders import MOST_AT_ONCE as MOST_LARGE_ORDERS
 from detectors.open_bar import MOST_AT_ONCE
-from detectors.symbol import Signal
 from service.pipeline.admission import newcomers
 from service.pipeline.output import Output
 from service.pipeline.task import PartitionTask

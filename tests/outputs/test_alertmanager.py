@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deploy.kafka.kafka import free_port
 from service.errors import ConfigurationError
@@ -100,6 +101,30 @@ async def test_an_escalation_leaves_the_warning_and_the_end_ends_both():
     ends = {a["labels"]["severity"]: seconds(a["endsAt"]) for a in manager.alerts[3:]}
     expected = pytest.approx(over.ends_at / 1e9, abs=1e-5)
     assert ends == {"warning": expected, "critical": expected}
+
+
+async def test_an_update_changes_the_annotations_and_no_label():
+    async with fake_alertmanager() as manager, notifying(manager.url) as notifier:
+        critical = alert(severity="critical")
+        notifier.notify(0, critical)
+        await until(lambda: len(manager.alerts) == 2)
+        update = replace(
+            critical,
+            update=1,
+            reason="worse",
+            summary="BTC-PERP: the book is empty near the touch",
+            alarming=["thin_book", "cancel_burst"],
+            opening="liquidity is being withdrawn",
+        )
+        notifier.notify(0, update)
+        await until(lambda: len(manager.alerts) == 4)
+    before, after = manager.alerts[:2], manager.alerts[2:]
+    assert [a["labels"] for a in after] == [a["labels"] for a in before], "else it would page"
+    for sent in after:
+        said = sent["annotations"]
+        assert said["summary"] == "BTC-PERP: the book is empty near the touch"
+        assert said["alarming"] == "thin_book, cancel_burst"
+        assert (said["reason"], said["opening"]) == ("worse", "liquidity is being withdrawn")
 
 
 async def test_event_time_that_is_ahead_of_the_clock_is_no_reason_to_refuse():

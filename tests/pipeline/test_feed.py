@@ -9,7 +9,7 @@ import pytest
 from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
 from detectors.parameters import Parameters
-from service.pipeline.output import PublishedUntil, Tally
+from service.pipeline.output import PublishedUntil, Tally, alert_key
 from service.pipeline.snapshot import Snapshot
 from service.pipeline.task import PartitionTask
 from tests.pipeline.events import BEGIN, SECOND, by_stream, market
@@ -114,7 +114,7 @@ def test_the_size_of_the_batches_changes_nothing(step):
 @pytest.mark.parametrize("crash", [301, 315, 343])
 def test_after_a_crash_the_incident_is_the_same(crash):
     events = without("BBB", 300, 340)
-    expected = {(a.alert_id, a.status, a.severity) for a in play(events)}
+    expected = {alert_key(a) for a in play(events)}
     logs, task, fed = by_stream(events), new_task(), dict.fromkeys(STREAMS, 0)
     before = play(events, step=1, task=task, fed=fed, until=crash)
     kept = {s: msgspec.msgpack.encode(task.snapshot(s)) for s in ("AAA", "CCC")}
@@ -126,11 +126,11 @@ def test_after_a_crash_the_incident_is_the_same(crash):
         resume.streams,
         [msgspec.msgpack.decode(its, type=Snapshot) for its in kept.values()],
         PublishedUntil(),
-        {(a.alert_id, a.status, a.severity) for a in before},
+        {alert_key(a) for a in before},
     )
     fed = {stream: resume.streams[stream].start for stream in logs}
     after = play(events, task=restored, fed=fed)
-    assert {(a.alert_id, a.status, a.severity) for a in before + after} == expected
+    assert {alert_key(a) for a in before + after} == expected
 
 
 def test_records_that_take_longer_and_longer_are_told_of_in_every_symbol():

@@ -1,7 +1,7 @@
 """No record moves a partition's time further than the log justifies."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.market_data.events import Cancel, Late, Order
@@ -133,14 +133,12 @@ def logs(draw):
     return rows
 
 
-@settings(deadline=None)
 @given(logs(), st.integers(1, 9), st.booleans())
 def test_any_chunking_gives_the_same_sequence(rows, chunk, by_broker):
     whole = run(rows, by_broker=by_broker, chunk=len(rows))[0]
     assert run(rows, by_broker=by_broker, chunk=chunk)[0] == whole
 
 
-@settings(deadline=None)
 @given(logs(), st.integers(1, 60), st.booleans())
 def test_reading_on_from_a_position_finds_what_the_first_reading_found(rows, cut, by_broker):
     whole, aligner = run(rows, by_broker=by_broker, chunk=1)

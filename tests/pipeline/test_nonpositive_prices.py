@@ -110,7 +110,7 @@ def test_the_detectors_find_the_same_at_any_price():
     assert scores[0] == pytest.approx(scores[1])
     # Half a tick of the mid is rounded: one order less is within the bands of the first bar.
     assert scores[0] == pytest.approx(scores[2], rel=0.01)
-    assert len(scores[0]) > 5
+    assert {"cancel_burst", "thin_book", "fading_book", "quote_stuffing"} <= scores[0].keys()
 
 
 def test_the_tick_survives_a_restart():

@@ -90,7 +90,7 @@ def test_the_size_of_the_batches_changes_nothing(undisturbed, step):
     assert abs(len(signals) - len(undisturbed[1])) <= 2
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_a_task_that_is_restored_anywhere_goes_on_as_if_nothing_had_happened(undisturbed, data):
     logs = by_stream(EVENTS)

@@ -10,7 +10,7 @@ from detectors.feed.checks import FeedLimits
 from detectors.market_data.events import Cancel, Order, Status, Trade
 from detectors.parameters import Parameters
 from detectors.venue.calendar import Calendar, Expiry
-from service.pipeline.output import PublishedUntil, Tally
+from service.pipeline.output import PublishedUntil, Tally, alert_key
 from service.pipeline.task import PartitionTask, Snapshot
 from tests.pipeline.events import BEGIN, SECOND, market
 
@@ -152,7 +152,7 @@ def test_after_a_restart_the_end_is_not_told_again():
         market.task.saved(symbol)
     position = market.task.resume_position()
     market.silence(HOUR)
-    told = [(alert.alert_id, alert.status, alert.severity) for alert in market.alerts]
+    told = [alert_key(alert) for alert in market.alerts]
     again = Market()
     again.task.resume(
         position.streams,

@@ -281,7 +281,7 @@ def test_a_bad_record_costs_only_itself():
     assert [(r.index, r.reason) for r in decoded.rejections] == [(1, "not_json"), (4, "empty")]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.none()

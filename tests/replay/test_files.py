@@ -90,7 +90,7 @@ def test_without_the_extra_the_message_says_what_to_install(
         EventWriter(tmp_path, "bz2")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.sampled_from([b"", b" ", b'{"a":1}', b'{"b":"' + b"x" * 50 + b'"}']), max_size=40),
     st.integers(1, 7),

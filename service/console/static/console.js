@@ -28,7 +28,7 @@ function listen() {
       showVerdict(overview);
       showService(overview);
       showSymbols(overview, chosen, pick);
-      showIncidents(overview.incidents);
+      showIncidents(overview);
     },
     detail: (message) => {
       merge(message);

@@ -3,11 +3,16 @@
 import { $, glyph, marked, setText, stateLabel } from "./elements.js";
 import { amount, clock, date, duration, foreign, h, printable } from "./format.js";
 
-// The current state; an incident's summary is from the time when it was raised.
+// The current state, every second; an incident's summary is from the time when it was last told.
 export function currentState(incident) {
   if (!incident) return "";
-  if (incident.now.length) return `Now: ${incident.now.map(([, text]) => printable(text)).join("; ")}.`;
-  return `No alarm for ${duration(1000 * incident.quiet_seconds)}; the incident ends after ${duration(1000 * incident.resolves_seconds)} without an alarm.`;
+  const texts = [...incident.effects, ...incident.now.map(([, text]) => text)];
+  const now = texts.length ? `Now: ${texts.map(printable).join("; ")}.` : "";
+  return [now, incident.now.length ? "" : quiet(incident)].filter(Boolean).join(" ");
+}
+
+export function quiet({ quiet_seconds, resolves_seconds }) {
+  return `No alarm for ${duration(1000 * quiet_seconds)}; the incident ends after ${duration(1000 * resolves_seconds)} without an alarm.`;
 }
 
 export function since(ms, { market_ms }) {

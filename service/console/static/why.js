@@ -3,7 +3,7 @@
 import { $, causes, glyph, runbookLink } from "./elements.js";
 import { clock, h, label, printable } from "./format.js";
 import { severityOf } from "./incidents.js";
-import { currentState, since } from "./verdict.js";
+import { quiet, since } from "./verdict.js";
 
 // ``row`` is the symbol's row in the table, if it has one; it has the current state of its incident.
 export function showWhy(incidents, row, overview) {
@@ -22,7 +22,7 @@ function box(incident, now, overview) {
   const tripped = now?.killswitch_tripped ? "; the kill switch is tripped" : "";
   return h("div", { class: `box ${incident.severity}` },
     h("h3", {}, h("span", { class: incident.severity }, `${glyph(incident.severity)} ${severityOf(incident)} `), printable(incident.summary)),
-    h("p", { class: "muted" }, since(incident.starts_ms, overview) + critical + tripped),
+    h("p", { class: "muted" }, `${since(incident.starts_ms, overview)}${critical}; told at ${clock(incident.told_ms)}${tripped}`),
     ...(now ? currentAlarms(now) : []),
     h("p", {}, h("strong", {}, "Evidence"), h("span", { class: "muted" }, " with each feature's share")),
     causes(incident.causes),
@@ -30,9 +30,12 @@ function box(incident, now, overview) {
 }
 
 function currentAlarms(incident) {
-  if (!incident.now.length) return [h("p", {}, currentState(incident))];
-  const items = incident.now.map(([detector, text]) => h(
+  const texts = [...incident.effects.map((text) => ["market", text]), ...incident.now];
+  const items = texts.map(([detector, text]) => h(
     "li", {}, h("span", { class: "detector" }, label(detector)), h("span", {}, printable(text)),
   ));
-  return [h("p", {}, h("strong", {}, "Now")), h("ol", { class: "causes" }, ...items)];
+  return [
+    ...(items.length ? [h("p", {}, h("strong", {}, "Now")), h("ol", { class: "causes" }, ...items)] : []),
+    ...(incident.now.length ? [] : [h("p", {}, quiet(incident))]),
+  ];
 }

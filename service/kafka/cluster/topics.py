@@ -15,6 +15,8 @@ MIN_MESSAGE_BYTES = 1_048_576
 """The largest size of a dead letter, and of a part of a snapshot, in bytes."""
 
 _DAY_MS = 86_400_000
+_YEAR_MS = 400 * _DAY_MS
+# A year, and the time to review it.
 _COMPACTED = {
     "cleanup.policy": "compact",
     # Kafka compacts closed segments only. Small segments keep short what a restart must read.
@@ -22,11 +24,13 @@ _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.1",
 }
 _OUTPUT_CONFIGS: Mapping[str, Mapping[str, str]] = {
-    "alerts": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
+    "alerts": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
     "signals": {"cleanup.policy": "delete", "retention.ms": str(3 * _DAY_MS)},
     "killswitch": _COMPACTED,
     "deadletters": {"cleanup.policy": "delete", "retention.ms": str(14 * _DAY_MS)},
     "snapshots": _COMPACTED,
+    "feedback": _COMPACTED,
+    "journal": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
 }
 
 
@@ -34,6 +38,8 @@ _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
     # The published records are read back when a partition is restored.
     "alerts": ("READ", "WRITE"),
     "snapshots": ("READ", "WRITE"),
+    # Operators judge with the command or on the console; every instance reads all judgements.
+    "feedback": ("READ", "WRITE"),
 }
 
 

@@ -31,7 +31,9 @@ from service.settings.load import load_settings
 
 STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions", "statuses")
 REQUIRED = STREAMS[:3]
-OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
+OUTPUTS = (
+    "alerts", "signals", "killswitch", "deadletters", "snapshots", "feedback", "journal",
+)  # fmt: skip
 PARTITIONS = 12
 PATIENCE_SECONDS = 180.0
 """Maximum wait on a busy machine; a condition that never holds is still reported."""
@@ -77,12 +79,14 @@ def events(directory: Path) -> list[Event]:
 
 def identity(alert: Alert) -> tuple[Any, ...]:
     """The key by which two runs' alerts are compared."""
-    return tuple(alert[name] for name in ("alert_id", "status", "severity", "ts_event", "score"))
+    return tuple(
+        alert[name] for name in ("alert_id", "status", "severity", "update", "ts_event", "score")
+    )
 
 
-def repeats(alerts: Iterable[Alert]) -> list[tuple[str, str, str]]:
+def repeats(alerts: Iterable[Alert]) -> list[tuple[str, str, str, int]]:
     """The alerts that were published more than once."""
-    counts = Counter((a["alert_id"], a["status"], a["severity"]) for a in alerts)
+    counts = Counter((a["alert_id"], a["status"], a["severity"], a["update"]) for a in alerts)
     return [key for key, count in counts.items() if count > 1]
 
 

@@ -54,10 +54,10 @@ async def test_a_fault_that_nobody_listed_is_named_by_its_partition(
             # Somebody stops reading one topic partition behind the back of the session.
             everything = [tp for p in running.view().partitions.values() for tp in p.inputs]
             trades = [tp for tp in everything if tp.topic == stuck.topic]
-            running._consumer.pause(*trades)
+            running._clients.consumer.pause(*trades)
             await venue.produce(second)
             checks = await until(not_ready, "it is not ready")
-            running._consumer.resume(*trades)
+            running._clients.consumer.resume(*trades)
             await until(is_ready, "it is ready again")
         finally:
             running.stop()

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from aiokafka import AIOKafkaProducer
 
-from examples.subscribe import KillSwitches, follow_alerts, identity, replay_alerts, show
+from examples.subscribe import KillSwitches, follow_alerts, identity, pages, replay_alerts, show
 from tests.kafka.broker.conftest import Market
 from tests.kafka.broker.markets import closing
 from tests.kafka.broker.rig import STREAMS, Venue, uncommitted, until
@@ -179,7 +179,11 @@ async def test_all_that_a_real_run_writes_is_as_documented_and_can_be_subscribed
                 assert header_problems(DOCUMENT, name, headers) == [], name
 
     alerts = [json.loads(record.value) for record in records["alerts"]]
-    said = [f"{alert['status']} {alert['severity']} {alert['summary']}" for alert in alerts]
+    said = [
+        f"{'page' if pages(alert) else 'note'} {alert['status']} {alert['severity']}"
+        f" {alert['summary']}"
+        for alert in alerts
+    ]
     assert sorted(shown.decode().splitlines()) == sorted(said)
 
     last = {r.key.decode(): json.loads(r.value) for r in records["killswitch"]}

@@ -1,0 +1,206 @@
+"""What operators judge of alerts: the records, the last verdict on each alert, and its effect.
+
+A verdict concerns an incident, by its alert id. ``true``: the alarm was right, and does not count
+against the false-alarm budget. ``false``: it was wrong. An incident that nobody judged counts as
+wrong.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+from msgspec import Meta, Struct
+
+from detectors.counts import Counts
+from detectors.incidents.alerts import Alert
+from detectors.market_data.events import EARLIEST_NS, LATEST_NS
+from detectors.symbol import SymbolMonitor
+from service.describe import shown_safely
+from service.pipeline.rejection import Explainer, Reason, Rejection
+
+MAX_NOTE = 500
+"""The largest number of characters of a note."""
+
+MAX_RECORD_BYTES = 65_536
+"""The largest size of a record. One with a note of the largest length is far smaller."""
+
+MAX_AHEAD_MS = 60_000
+"""How far after its record's timestamp a judgement may be dated, in milliseconds."""
+
+MAX_VERDICTS = 10_000
+"""The verdicts that a task remembers, for alerts that a restart raises again."""
+
+MAX_JUDGED = 100_000
+"""The alerts whose last verdict is remembered: what was judged in years."""
+
+Verdict = Literal["true", "false"]
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Feedback(Struct, frozen=True):
+    """What an operator judged of an alert. The last judgement of an alert id counts.
+
+    ``symbol`` and ``detector`` are those of the alert. ``judged_at`` is the time of the judgement
+    in nanoseconds since 1970. ``judged_by`` is who judged, as far as it is known.
+    """
+
+    alert_id: Name
+    symbol: Name
+    detector: Name
+    verdict: Verdict
+    judged_at: Annotated[int, Meta(ge=EARLIEST_NS, le=LATEST_NS)]
+    note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
+    judged_by: Annotated[str, Meta(max_length=64)] = ""
+
+
+_explainer = Explainer(Feedback, {}, "ns", 60)
+_decode = msgspec.json.Decoder(Feedback).decode
+encode = msgspec.json.Encoder().encode
+
+
+class Record(Protocol):
+    """The attributes that are read of a record of the feedback topic; ``timestamp`` in ms."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+
+
+def decode(index: int, record: Record) -> Feedback | Rejection:
+    """Return the feedback of a record, or why it is none. ``index`` is that of the rejection."""
+    key, value = record.key, record.value
+    raw = value or b""
+    if len(raw) > MAX_RECORD_BYTES:
+        detail = f"the record has {len(raw)} bytes; it must have at most {MAX_RECORD_BYTES}"
+        return Rejection(index, "too_large", detail)
+    if not raw:
+        return Rejection(index, "empty", "the record is empty; it must be a JSON object")
+    reason: Reason
+    try:
+        feedback = _decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason, detail = _explainer.explain(raw, error, 0)
+        return Rejection(index, reason, detail)
+    if key != feedback.alert_id.encode():
+        detail = (
+            f"the key is {shown_safely((key or b'').decode('utf-8', 'backslashreplace'))}; it must "
+            f"be the alert_id, {shown_safely(feedback.alert_id)}: the last record of a key counts"
+        )
+        return Rejection(index, "wrong_key", detail)
+    if feedback.judged_at > (record.timestamp + MAX_AHEAD_MS) * 1_000_000:
+        detail = (
+            f"judged_at is {feedback.judged_at}; it must be at most {MAX_AHEAD_MS // 1_000} s "
+            f"after the record's timestamp, {record.timestamp} ms since 1970"
+        )
+        return Rejection(index, "in_the_future", detail)
+    return feedback
+
+
+class Judgements:
+    """The last verdict on each alert, in the order in which they came.
+
+    The time of the judgement decides which is the last. So the order in which the partitions of the
+    topic are read does not matter.
+
+    ``serial`` is the number of verdicts that came. ``counts`` holds the judged alerts, by detector
+    and verdict.
+    """
+
+    def __init__(self) -> None:
+        self.serial = 0
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._last: dict[str, tuple[int, Feedback]] = {}
+
+    def add(self, feedback: Feedback) -> None:
+        """Add a verdict on an alert, unless a later one is known."""
+        before = self.of(feedback.alert_id)
+        if before is not None:
+            if before.judged_at > feedback.judged_at:
+                return
+            del self._last[feedback.alert_id]
+            self.counts[before.detector, before.verdict] -= 1
+        self.serial += 1
+        self.counts[feedback.detector, feedback.verdict] += 1
+        self._last[feedback.alert_id] = (self.serial, feedback)
+        if len(self._last) > MAX_JUDGED:
+            _, oldest = self._last.pop(next(iter(self._last)))
+            self.counts[oldest.detector, oldest.verdict] -= 1
+
+    def of(self, alert_id: str) -> Feedback | None:
+        """Return the last verdict on an alert."""
+        return self._last[alert_id][1] if alert_id in self._last else None
+
+    def since(self, serial: int) -> list[Feedback]:
+        """Return the verdicts that came after the first ``serial``, without those replaced."""
+        new = []
+        for number, feedback in reversed(self._last.values()):
+            if number <= serial:
+                break
+            new.append(feedback)
+        return new[::-1]
+
+
+class Verdicts:
+    """Applies verdicts to the symbols of a task, each once.
+
+    Parameters
+    ----------
+    counts
+        The counters to increment.
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._known: dict[str, Verdict] = {}
+        # The last incidents that opened here, and whether they were confirmed.
+        self._opened: dict[str, bool] = {}
+
+    def take(self, feedback: Feedback, monitor: SymbolMonitor | None) -> bool:
+        """Remember a verdict, and apply it; return whether it changed the state of the symbol."""
+        self._known.pop(feedback.alert_id, None)
+        self._known[feedback.alert_id] = feedback.verdict
+        if len(self._known) > MAX_VERDICTS:
+            del self._known[next(iter(self._known))]
+        return monitor is not None and self._apply(monitor, feedback.alert_id)
+
+    def apply(self, monitor: SymbolMonitor, alerts: Iterable[Alert]) -> None:
+        """Apply what is known of alerts: a restart may raise again what was judged before it."""
+        for alert in alerts:
+            alert_id = alert.alert_id
+            entry = monitor.ledger.entries.get(alert_id)
+            if entry is None:
+                continue
+            if alert.status == "firing" and alert_id not in self._opened:
+                self._opened[alert_id] = False
+                self._counts.unconfirmed[entry.detector] += 1
+                if len(self._opened) > MAX_VERDICTS:
+                    del self._opened[next(iter(self._opened))]
+            self._apply(monitor, alert_id)
+
+    def _apply(self, monitor: SymbolMonitor, alert_id: str) -> bool:
+        verdict = self._known.get(alert_id)
+        if verdict is None:
+            return False
+        entry = monitor.ledger.judge(alert_id, monitor.scorers, is_true=verdict == "true")
+        if entry is None:
+            return False
+        self._counts.feedback[entry.detector, verdict] += 1
+        confirmed = verdict == "true"
+        if alert_id in self._opened and self._opened[alert_id] != confirmed:
+            self._opened[alert_id] = confirmed
+            self._counts.unconfirmed[entry.detector] += -1 if confirmed else 1
+        return True
+
+
+def decode_all(records: Sequence[Record]) -> tuple[list[Feedback], list[Rejection]]:
+    """Return the feedback among records, and why the others are none."""
+    feedback, rejections = [], []
+    for index, record in enumerate(records):
+        decoded = decode(index, record)
+        if isinstance(decoded, Feedback):
+            feedback.append(decoded)
+        else:
+            rejections.append(decoded)
+    return feedback, rejections
