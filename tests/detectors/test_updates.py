@@ -74,7 +74,7 @@ class Market:
                 starts_at=self.at - SECOND,
                 ends_at=self.at,
                 flow=Flow(),
-                spans=(),
+                span_sums=[],
                 opened=opened,
                 closed=self.closed,
                 usual_depth=self.usual,
