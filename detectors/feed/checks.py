@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from detectors.feed.findings import LOST, Finding, silence
 from detectors.feed.partial_book import PARTIAL_BOOK, PartialBook
 from detectors.feed.sequence_numbers import Numbering
 from detectors.feed.silence import (
@@ -23,7 +24,6 @@ from detectors.feed.silence import (
     SPANS_SECONDS,
     WATCHED,
     Silences,
-    Silent,
     StreamRate,
 )
 from detectors.feed.transport_delay import Transport
@@ -32,32 +32,6 @@ from detectors.market_data.events import LATEST_NS, Kind, Reference
 from detectors.market_data.flow import Flow
 from detectors.table import Flags, Rows
 from detectors.venue.trading import CONTINUOUS, BarTrading
-
-_STREAMS = {
-    Kind.ORDER: "orders",
-    Kind.CANCEL: "cancels",
-    Kind.TRADE: "trades",
-    Kind.REFERENCE: "references",
-}
-_FROZEN = {
-    **{kind: f"{name}_frozen_seconds" for kind, name in _STREAMS.items()},
-    Kind.REFERENCE: "stale_reference_seconds",
-}
-_THROTTLED = {kind: f"{name}_throttled_ratio" for kind, name in _STREAMS.items()}
-
-LOST = "sequence_gap_events"
-CHECKS = (
-    LOST,
-    *_FROZEN.values(),
-    *_THROTTLED.values(),
-    "symbol_frozen_seconds",
-    "crossed_book_seconds",
-    "empty_book_seconds",
-    PARTIAL_BOOK,
-    "transport_delay_seconds",
-    "clock_skew_seconds",
-)
-"""The features that a finding may have."""
 
 IMPOSSIBLE_BARS = 3.0
 """The number of recent bars with an impossible book that makes a finding. A single bar may only
@@ -90,21 +64,6 @@ class FeedLimits(Struct, frozen=True, kw_only=True):
     delay_seconds: float = 1.0
     skew_seconds: float = 0.1
     quiet_ns: int = 300_000_000_000
-
-
-class Finding(NamedTuple):
-    """A fault of a feed: a feature, its value, its expected value, and a description.
-
-    ``score`` is the value divided by the smallest value that makes a finding. ``p_value`` is the
-    probability of the value in a healthy feed; 0 if it is impossible.
-    """
-
-    feature: str
-    value: float
-    expected: float
-    score: float
-    p_value: float
-    description: str
 
 
 class FeedState(Struct):
@@ -365,7 +324,7 @@ class Feed:
         seconds = self._bar_ns / 1e9
         least_bars = self._limits.silent_seconds / seconds
         found = self._silences.found(self._row, least_bars)
-        return [_silent(its, its.bars * seconds) for its in found]
+        return [silence(its, its.bars * seconds) for its in found]
 
     def _impossible(self, book: Book, flow: Flow, trading: BarTrading) -> list[Finding]:
         """Find books that no venue can have: crossed at rest, or with trades on an empty side.
@@ -436,16 +395,3 @@ def close_streams(silences: Silences, rows: Rows, ended: Sequence[FeedBar]) -> F
         with np.errstate(all="ignore"):
             flags[goes_on] = silences.close_many(rows[goes_on], seen[goes_on], elapsed[goes_on])
     return flags
-
-
-def _silent(found: Silent, seconds: float) -> Finding:
-    name = _STREAMS[found.kind]
-    p_value = math.exp(-found.improbability)
-    score = found.improbability / SILENT
-    if found.received > 0.0:
-        ratio = found.received / found.expected
-        text = f"{ratio:.0%} of the usual {name} for {seconds:.0f} s"
-        return Finding(_THROTTLED[found.kind], ratio, 1.0, score, p_value, text)
-    condition = "stale" if found.kind is Kind.REFERENCE else "frozen"
-    text = f"{name} {condition} for {seconds:.0f} s"
-    return Finding(_FROZEN[found.kind], seconds, 0.0, score, p_value, text)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from detectors.feed.checks import Finding
+from detectors.feed.findings import Finding
 from detectors.feed.partial_book import PARTIAL_BOOK
 from detectors.incidents.alerts import (
     MAX_EVIDENCE,

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from detectors.feed.checks import LOST, Feed, FeedBar, FeedLimits, FeedState, Finding
+from detectors.feed.checks import Feed, FeedBar, FeedLimits, FeedState
+from detectors.feed.findings import LOST, Finding
 from detectors.feed.incidents import FeedFindings, FeedIncidents
 from detectors.feed.silence import Silences
 from detectors.incidents.alerts import Alert

@@ -8,7 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 
-from detectors.feed.checks import HALTED_NS, Finding
+from detectors.feed.checks import HALTED_NS
+from detectors.feed.findings import Finding
 from detectors.incidents.alerts import Alert
 from detectors.incidents.market_wide import named
 from detectors.symbol import SymbolMonitor

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import Metric
 
-from detectors.feed.checks import CHECKS
+from detectors.feed.findings import CHECKS
 from detectors.incidents.kind import FEED_INTEGRITY
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters

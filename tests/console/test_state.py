@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.feed.checks import CHECKS
+from detectors.feed.findings import CHECKS
 from detectors.incidents.alerts import Evidence
 from detectors.incidents.kind import FEED_INTEGRITY
 from service.console.detail import detail

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
 from detectors.detector import Detector
-from detectors.feed.checks import HALTED_NS, Feed, FeedLimits, FeedState, Finding
+from detectors.feed.checks import HALTED_NS, Feed, FeedLimits, FeedState
+from detectors.feed.findings import Finding
 from detectors.feed.incidents import FeedIncidents
 from detectors.feed.sequence_numbers import LEARNED, MAX_RANGES, Numbering
 from detectors.feed.transport_delay import LASTING_BARS, LEARNED_BARS, Transport

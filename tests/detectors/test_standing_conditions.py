@@ -2,7 +2,8 @@
 
 from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
-from detectors.feed.checks import FeedLimits, Finding
+from detectors.feed.checks import FeedLimits
+from detectors.feed.findings import Finding
 from detectors.feed.incidents import LASTING_BARS, STANDING_NS, FeedIncidents
 from detectors.feed.partial_book import PARTIAL_BOOK
 from detectors.market_data.events import Cancel, Order
