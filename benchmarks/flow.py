@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
 from detectors.market_data.bar import NEAR_BAND, WIDEST_SPREAD_BPS, Bar
 from detectors.market_data.events import Cancel, Event, Order, Trade
@@ -54,7 +55,7 @@ class Flow:
 def measure(symbol: str, events: Iterable[Event]) -> Flow:
     """Replay a symbol's events. The service's own book leaves out what a venue no longer shows."""
     flow, placed = Flow(), dict[str, int]()
-    monitor = SymbolMonitor(symbol, Parameters(), (), Counts())
+    monitor = SymbolMonitor(symbol, Parameters(), CATALOGUE, Counts())
     second = 0
     for event in events:
         flow.began_ns = flow.began_ns or event.ts_event
