@@ -20,9 +20,9 @@ class Contribution(Struct, frozen=True):
 
 
 TYPICAL_BARS = 300
-PEER_BARS = 600
-"""The weight of a feature's prior deviation, in bars: of a typical deviation, and of a peer prior.
-A few minutes of a feature that is smoothed over a minute are little evidence of its variance."""
+RELEARNED_BARS = 600
+"""The weight of a feature's prior deviation, in bars: of a typical deviation, and of the one
+before a drift. A few minutes of a smoothed feature are little evidence of its variance."""
 
 SurpriseState = dict[str, tuple[int, float, float, int]]
 """By feature: the number of observations, the mean, the mean squared deviation, and the weight of
@@ -138,13 +138,9 @@ class Surprise(base.AnomalyDetector):
         self._baselines: dict[str, Baseline] = {}
         self.prior_squares: dict[str, float] = {}
 
-    def set_prior_squares(self, squares: Mapping[str, float]) -> None:
-        """Set the prior of each feature's mean squared deviation, learned from peer symbols."""
-        self.prior_squares = dict(squares)
-
     def _begin(self, feature: str) -> Baseline:
         if feature in self.prior_squares:
-            return Baseline(self.mean_noise_bars, self.prior_squares[feature], PEER_BARS)
+            return Baseline(self.mean_noise_bars, self.prior_squares[feature], RELEARNED_BARS)
         if self.typical is not None and feature in self.typical:
             return Baseline(self.mean_noise_bars, self.typical[feature] ** 2, TYPICAL_BARS)
         return Baseline(self.mean_noise_bars)
@@ -207,12 +203,8 @@ class Surprise(base.AnomalyDetector):
 
     def relearn(self) -> None:
         """Forget the mean of every feature. Keep the mean squared deviations as priors."""
-        self.prior_squares = self.squares()
+        self.prior_squares = {name: b.square.get() for name, b in self._baselines.items()}
         self._baselines = {}
-
-    def squares(self) -> dict[str, float]:
-        """Return the mean squared deviation of each feature, for a peer prior."""
-        return {feature: b.square.get() for feature, b in self._baselines.items()}
 
     def restore(self, state: SurpriseState) -> None:
         """Continue from the baselines of a snapshot."""
