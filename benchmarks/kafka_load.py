@@ -9,7 +9,15 @@ from confluent_kafka import Producer
 from load import STREAMS, Load, Record, generate, symbol_name
 
 PARTITIONS = 12
-OUTPUTS = ("alerts", "signals", "killswitch", "deadletters", "snapshots")
+OUTPUTS = (
+    "alerts",
+    "signals",
+    "killswitch",
+    "deadletters",
+    "snapshots",
+    "feedback",
+    "journal",
+)
 
 
 def topic_name(run: str, name: str) -> str:

@@ -291,7 +291,10 @@ class Venue:
 
     async def __aenter__(self) -> Self:
         await self._create_missing()
-        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=20)
+        # A retry after a failure of the broker must not write twice.
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka, linger_ms=20, enable_idempotence=True
+        )
         self._producer = await self._stack.enter_async_context(producer)
         return self
 
