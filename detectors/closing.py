@@ -29,9 +29,10 @@ class Columns:
         The detectors that run on the symbols.
     """
 
-    __slots__ = ("market", "scorers", "silences")
+    __slots__ = ("_bar_ns", "market", "scorers", "silences")
 
     def __init__(self, parameters: Parameters, detectors: tuple[Detector, ...]) -> None:
+        self._bar_ns = parameters.bar_ns
         self.market = MarketColumns(parameters.bar_seconds)
         self.silences = Silences(parameters.bar_seconds)
         self.scorers = Scorers(
@@ -67,14 +68,16 @@ class Columns:
     def judge(self, closings: Sequence["Closing"]) -> list[Verdict | None]:
         """Judge and learn ended bars; a bar that is paused or settling has no verdict."""
         judged = [
-            (closing.row, closing.measured)
+            (closing.row, closing.bar.ends_at // self._bar_ns, closing.measured)
             for closing in closings
             if closing.measured is not None and not closing.settling
         ]
         if not judged:
             return [None] * len(closings)
-        rows, measured = zip(*judged, strict=True)
-        scored = self.scorers.step_many(np.array(rows, dtype=np.intp), measured)
+        rows, numbers, measured = zip(*judged, strict=True)
+        scored = self.scorers.step_many(
+            np.array(rows, dtype=np.intp), np.array(numbers, dtype=np.int64), measured
+        )
         places = iter(range(len(judged)))
         return [
             None if closing.measured is None or closing.settling else Verdict(scored, next(places))

@@ -192,11 +192,6 @@ class OpenBar:
             self.last_quantity = quantity
             if quantity >= self.large.least_quantity:
                 self.large.on_placed(order.account, is_buy, quantity)
-            if self._near_low <= price <= self._near_high:
-                if is_buy:
-                    flow.near_placed_bid += notional
-                else:
-                    flow.near_placed_ask += notional
         else:
             self._feed.seen[Kind.ORDER] += 1  # it does not rest, and is not in the bar's flow
             unit = self.progress.last_price if price is None else price
@@ -247,19 +242,12 @@ class OpenBar:
             self._counts.oversized_cancels += 1
         flow = self.flow
         flow.cancels += 1.0
-        price = order.price
-        notional = amount if self._in_ticks else price * amount
         age_ns = ts_event - order.ts_event
         if age_ns < SHOWN_NS:
             if age_ns < YOUNG_NS:
                 flow.young_cancels += 1.0
             if amount >= self.large.least_quantity:
                 self.large.on_withdrawn(account, order.is_buy, amount, age_ns)
-        if self._near_low <= price <= self._near_high:
-            if order.is_buy:
-                flow.near_cancelled_bid += notional
-            else:
-                flow.near_cancelled_ask += notional
 
     def _on_trade(self, trade: Trade) -> None:
         book = self._book

@@ -21,7 +21,7 @@ from detectors.judging.robust_tails import (
 from detectors.judging.surprise import Contribution
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
-from detectors.table import Flags, Floats, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, enlarged
 
 OFTEN = 4.0 * STEP
 """The bar of a controller from which its test alarms often: at least four runs of alarms in short
@@ -62,10 +62,14 @@ class Reading(Struct, frozen=True):
 
 
 class ScorerState(Struct):
-    """The learned state of one detector of a symbol; part of a snapshot."""
+    """The learned state of one detector of a symbol; part of a snapshot.
+
+    ``number`` is that of the last bar that was judged, -1 before the first.
+    """
 
     model: RobustTailsState
     controllers: dict[str, ControllerState]
+    number: int = -1
 
 
 NO_INPUT = Reading("no_input", {})
@@ -135,6 +139,8 @@ class Scorers:
         For each detector, the column of each statistic.
     budgets
         The false alarms a day that each statistic may raise, by row.
+    numbers
+        The number of the last bar that was judged, by row; -1 before the first.
     """
 
     def __init__(
@@ -166,6 +172,7 @@ class Scorers:
         self.model.remove_row(0)  # the first symbol takes it
         self.controllers = Controllers(len(statistics), quiet_bars)
         self.budgets: Floats = np.zeros(0)
+        self.numbers: Ints = np.zeros(0, dtype=np.int64)
 
     def add(self, budget_per_day: float) -> int:
         """Return the row of a new symbol whose statistics have this budget each."""
@@ -173,8 +180,10 @@ class Scorers:
         rows = len(self.model.bars)
         if rows > len(self.budgets):
             self.budgets = enlarged(self.budgets, (rows,))
+            self.numbers = enlarged(self.numbers, (rows,))
             self.controllers.resize(rows)
         self.budgets[row] = budget_per_day
+        self.numbers[row] = -1
         return row
 
     def remove(self, row: int) -> None:
@@ -194,10 +203,10 @@ class Scorers:
             values += nothing if x is None else map(x.get, names, nothing)
         return Measured(features, values, [explained(bar) for explained in self._explained_by])
 
-    def step_many(self, rows: Rows, measured: Sequence[Measured]) -> Scored:
+    def step_many(self, rows: Rows, numbers: Ints, measured: Sequence[Measured]) -> Scored:
         """Judge a bar of each row, then learn it.
 
-        Nothing is learned of any row if an exception is raised before all are judged.
+        ``numbers`` count the bars of event time; those between two steps of a row were not judged.
         """
         values = np.array([its.values for its in measured], dtype=np.float64)
         given = np.array(
@@ -209,10 +218,15 @@ class Scorers:
         matters = judgements.matters & ~explained.repeat(self._widths, axis=1)
         judgements = judgements._replace(matters=matters)
         known, per_day, budgets = judgements.known, judgements.per_day, self.budgets[rows]
+        budgets_per_bar = budgets * self.bar_seconds / DAY_SECONDS
+        last = self.numbers[rows]
+        self.numbers[rows] = numbers
+        skipped = np.where(last < 0, 0, numbers - last - 1)
+        if skipped.any():
+            self.controllers.skip_many(rows, skipped, budgets_per_bar)
         alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
         before = self.controllers.bar[rows]
-        budgets_per_bar = budgets * self.bar_seconds / DAY_SECONDS
-        self.controllers.step_many(rows, alarms, known, budgets_per_bar)
+        self.controllers.step_many(rows, alarms, budgets_per_bar)
         p_values = np.where(known, self._p_values(per_day, matters), np.inf)
         least = np.minimum.reduceat(p_values, self._begins, axis=1)
         judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
@@ -354,11 +368,13 @@ class Scorer:
         return ScorerState(
             self._scorers.model.state(self._row, self._columns),
             {name: controllers.state(self._row, its) for name, its in self._columns.items()},
+            int(self._scorers.numbers[self._row]),
         )
 
     def restore(self, state: ScorerState) -> None:
         """Continue from the state of a snapshot."""
         self._scorers.model.restore(self._row, self._columns, state.model)
+        self._scorers.numbers[self._row] = state.number
         for name in state.controllers.keys() & self._columns.keys():
             self._scorers.controllers.restore(
                 self._row, self._columns[name], state.controllers[name]

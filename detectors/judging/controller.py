@@ -74,7 +74,7 @@ class Controllers:
     array([[ True]])
     >>> quiet = np.array([[False]])
     >>> for _ in range(100):
-    ...     controllers.step_many(first, quiet, judged, budget / 86_400.0)
+    ...     controllers.step_many(first, quiet, budget / 86_400.0)
     >>> controllers.alarms_many(first, np.array([[0.5]]), judged, budget)
     array([[ True]])
     """
@@ -123,8 +123,19 @@ class Controllers:
             alarms[i, column] = evidence > float(bar)
         return alarms
 
-    def step_many(self, rows: Rows, alarms: Flags, judged: Flags, budget_per_bar: Floats) -> None:
-        """Let a bar pass for all that are ``judged``.
+    def skip_many(self, rows: Rows, bars: Ints, budget_per_bar: Floats) -> None:
+        """Let so many ``bars`` of each row pass in which nothing was judged.
+
+        Time passes for a run and for the budget, whether there is something to judge or not: else
+        all alarms of a sparse symbol are one run. ``budget_per_bar`` is as in `step_many`.
+        """
+        quiet = self._quiet[rows]
+        self._quiet[rows] = np.where(quiet >= 0, quiet + bars[:, None], quiet)
+        lowered = self.bar[rows] - STEP * (budget_per_bar * bars)[:, None]
+        self.bar[rows] = np.maximum(0.0, lowered)
+
+    def step_many(self, rows: Rows, alarms: Flags, budget_per_bar: Floats) -> None:
+        """Let a bar pass. A statistic that was not judged has no alarm.
 
         ``budget_per_bar`` is the budget of a statistic of each row, in alarms per bar.
         """
@@ -136,10 +147,9 @@ class Controllers:
             self._entered[rows] = np.where(begins, bar, self._entered[rows])
             bar[begins] += STEP
             quiet[alarms] = -1
-        quiet += judged & ((quiet >= 0) | alarms)
+        quiet += (quiet >= 0) | alarms
         self._quiet[rows] = quiet
-        lowered = np.maximum(0.0, bar - STEP * budget_per_bar[:, None])
-        self.bar[rows] = np.where(judged, lowered, bar)
+        self.bar[rows] = np.maximum(0.0, bar - STEP * budget_per_bar[:, None])
 
     def credit(self, row: int, column: int) -> float:
         """Take back a run of alarms that was right; return by how much the bar came down."""

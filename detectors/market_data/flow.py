@@ -22,10 +22,6 @@ class Flow:
     cancels: float = 0.0
     young_cancels: float = 0.0
     trades: float = 0.0
-    near_placed_bid: float = 0.0
-    near_placed_ask: float = 0.0
-    near_cancelled_bid: float = 0.0
-    near_cancelled_ask: float = 0.0
     near_traded_bid: float = 0.0
     near_traded_ask: float = 0.0
     leveraged: float = 0.0

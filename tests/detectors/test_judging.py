@@ -94,8 +94,12 @@ class Controller:
         """Let a bar pass; return whether it is an alarm."""
         budget = np.array([budget_per_day])
         alarms = self.columns.alarms_many(FIRST, np.array([[per_day]]), YES, budget)
-        self.columns.step_many(FIRST, alarms, YES, np.array([budget_per_bar]))
+        self.columns.step_many(FIRST, alarms, np.array([budget_per_bar]))
         return bool(alarms[0, 0])
+
+    def skip(self, bars, budget_per_bar):
+        """Let bars pass in which nothing is judged."""
+        self.columns.skip_many(FIRST, np.array([bars]), np.array([budget_per_bar]))
 
 
 def taught(seconds, *, every=None, value=0.0, lasting=30, seed=1):
@@ -241,6 +245,17 @@ def test_no_more_is_credited_than_is_left_of_a_charge():
     assert controller.bar == pytest.approx(0.25 * STEP)
 
 
+def test_a_run_ends_in_time_though_little_is_judged():
+    """Judged every fourth bar, an alarm every hundred: each is a run of its own."""
+    controller = Controller(quiet_bars=60)
+    per_bar = 1.0 / DAY
+    alarms = 0
+    for bar in range(0, DAY, 4):
+        controller.skip(3, per_bar)
+        alarms += controller.step(1e-9 if bar % 100 == 0 else 1e9, 1.0, per_bar)
+    assert alarms <= 1.0 + (HIGHEST + STEP) / STEP
+
+
 # Columns of many symbols, against the definition of one statistic of one symbol.
 
 KINDS = ("plain", "net", "count", "long_count", "plain")
@@ -268,7 +283,7 @@ class ScalarStatistic:
         alarm = False
         if judged:
             alarm = self.controller.alarms(per_day, BUDGET)
-            self.controller.step(alarm=alarm, budget_per_bar=BUDGET_PER_BAR)
+        self.controller.step(alarm=alarm, budget_per_bar=BUDGET_PER_BAR)
         self.bars += 1
         if self.bars > self.baseline_bars:
             self.tail.learn(score)
@@ -295,7 +310,7 @@ class ColumnStatistics:
         its = self.model.step_many(np.array(values), rows, np.ones((len(rows), len(KINDS)), bool))
         budget = np.full(len(rows), BUDGET)
         alarms = self.controllers.alarms_many(rows, its.per_day, its.known, budget)
-        self.controllers.step_many(rows, alarms, its.known, np.full(len(rows), BUDGET_PER_BAR))
+        self.controllers.step_many(rows, alarms, np.full(len(rows), BUDGET_PER_BAR))
         return its.known, its.score, its.per_day, alarms
 
     def replace(self, symbol):

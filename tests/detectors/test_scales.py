@@ -30,14 +30,16 @@ def found(events: list[Event]) -> list[tuple[object, ...]]:
     return [(a.alert_id, a.status, a.severity, a.ts_event) for a in output.alerts]
 
 
-@pytest.mark.parametrize("name", ["cancel_burst", "pulled_book"])
+@pytest.mark.parametrize(
+    "name",
+    ["cancel_burst", "pulled_book", "layering", "spoofing", "quote_stuffing", "leverage_rush"],
+)
 def test_units_of_price_and_quantity_change_no_incident(name: str):
-    market = scenario(name, start_seconds=1_500)
-    published = simulate(market, seed=5, symbols=1, duration_ns=1_800 * SECOND)
+    market = scenario(name, start_seconds=1_200)
+    published = simulate(market, seed=5, symbols=1, duration_ns=1_320 * SECOND)
     events = [event for event in published if not isinstance(event, Truth)]
     as_published = found(events)
     assert as_published
-    for names in (PRICES, QUANTITIES):
-        for factor in (1e-6, 1e6):
-            changed = list(map(scaled(names, factor), events))
-            assert found(changed) == as_published, (names, factor)
+    for of_prices, of_quantities in ((1e-6, 1e6), (1e6, 1e6), (1e6, 1e-6)):
+        of_price, of_quantity = scaled(PRICES, of_prices), scaled(QUANTITIES, of_quantities)
+        assert found([of_quantity(of_price(event)) for event in events]) == as_published

@@ -95,8 +95,6 @@ def test_depth_spread_and_flow_are_in_ticks_and_quantities_whatever_the_price(mi
     assert bar.closed.spread_bps == pytest.approx(2.0)
     assert bar.closed.bid_depth == pytest.approx((7.0, 19.0, 39.0))
     assert bar.closed.ask_depth == pytest.approx((8.0, 20.0, 40.0))
-    assert bar.flow.near_placed_bid == pytest.approx(20.0)
-    assert bar.flow.near_cancelled_ask == pytest.approx(20.0)
     assert bar.flow.near_traded_bid == pytest.approx(1.0)
 
 

@@ -100,11 +100,11 @@ def test_a_symbol_that_fails_while_all_are_judged_at_once_is_the_only_one_set_as
     original = Scorers.step_many
     bars = []
 
-    def step_many(self, rows, measured):
+    def step_many(self, rows, numbers, measured):
         bars.append(None)
         if len(bars) > 20 and "AAA" in its.monitors and its.monitors["AAA"].row in rows:
             raise ZeroDivisionError("a fault of ours")
-        return original(self, rows, measured)
+        return original(self, rows, numbers, measured)
 
     # The first bars after a start are not judged.
     monkeypatch.setattr(Scorers, "step_many", step_many)
