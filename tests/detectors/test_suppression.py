@@ -246,7 +246,7 @@ class _PresetScorers:
     def measure(self, _bar):
         return Measured([], [], [])
 
-    def step_many(self, _rows, _measured):
+    def step_many(self, _rows, _numbers, _measured):
         return None
 
     def readings(self, _measured, _verdict):
