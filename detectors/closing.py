@@ -131,9 +131,10 @@ class Closing(NamedTuple):
 class Signal(Struct, frozen=True):
     """The results of the detectors for one bar of a symbol.
 
-    ``stress_ratio`` is 0 for an ordinary bar and 1 for an alarm. It is the place of the most
-    surprising reading between the two, in log probability; None while every detector is warming up.
-    ``inputs`` holds the current findings about the symbol's feed.
+    ``stress_ratio`` is 0 for an ordinary bar and 1 for an alarm, unless the statistic alarmed
+    before: then its controller asks for more. It is the place of the most surprising reading
+    between the two, in log probability; None while every detector is warming up. ``inputs`` holds
+    the current findings about the symbol's feed.
     """
 
     symbol: str
@@ -146,7 +147,8 @@ class Signal(Struct, frozen=True):
 def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> float:
     """Return the place of a p-value between no surprise (0) and an alarm (1).
 
-    The scale is log probability.
+    The scale is log probability. A statistic that alarmed before may reach 1 without an alarm: its
+    controller asks for more, see `detectors.judging.controller`.
 
     >>> stress_ratio(1.0, 1.0, 1.0), stress_ratio(1.0 / 86_400.0, 1.0, 1.0)
     (0.0, 1.0)

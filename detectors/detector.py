@@ -82,12 +82,6 @@ def sentence(detector: Detector, feature: str, value: float, expected: float) ->
     return f"{headline}: {said}" if headline else said
 
 
-def ratio(part: float, whole: float, floor: float) -> float:
-    """Return ``part`` / max(``whole``, ``floor``); 0 if the divisor is not positive."""
-    whole = max(whole, floor)
-    return part / whole if whole > 0.0 else 0.0
-
-
 def log_ratio(value: float, unit: float) -> float:
     """Return the natural logarithm of ``value`` / ``unit``; 0 if ``unit`` is not positive.
 

@@ -23,9 +23,10 @@ from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
 from detectors.table import Flags, Floats, Ints, Rows, enlarged
 
-OFTEN = 4.0 * STEP
-"""The bar of a controller from which its test alarms often: at least four runs of alarms in short
-order. It is told as a drift: what is usual has changed, or the noise of the test is misjudged."""
+OFTEN = 3.5 * STEP
+"""The bar of a controller from which its test alarms often: four runs of alarms in short order. The
+bar falls between them, so four runs give less than four steps. It is told as a drift: what is usual
+has changed, or the noise of the test is misjudged."""
 
 IMMATERIAL_PER_DAY = 24.0
 """A value that does not matter counts as one that chance reaches at least so often a day."""

@@ -31,7 +31,7 @@ def enlarged(array: NDArray[_Any], shape: Sequence[int], fill: Any = 0) -> NDArr
 
 
 class RowNumbers:
-    """Hands out the numbers of rows; the lowest free one first.
+    """Hands out the numbers of rows; the one given back last first.
 
     >>> numbers = RowNumbers()
     >>> [numbers.take(), numbers.take(), numbers.take()]

@@ -52,8 +52,8 @@ SEVERE_BARS = 3
 makers fill within seconds is no reason to hold trading."""
 
 
-class LatestAlarm(Struct, frozen=True):
-    """The rarest alarm of the last bar with an alarm."""
+class Alarm(Struct, frozen=True):
+    """The alarm of one detector in one bar."""
 
     score: float
     p_value: float
@@ -65,10 +65,12 @@ class Incident(Struct):
     """An open incident. ``alert`` is its last alert, and ``told`` what that says.
 
     ``opening`` is the sentence of its first alarm. ``alarming`` names the detectors that alarm in
-    the last bar, the rarest alarm first. ``reference`` is the market when the incident began and
-    ``effect`` the change since then. ``near`` is the depth of each side at the end of the last bar.
-    ``bars`` is the number of bars with events since it began, and ``severe_bars`` of the last ones
-    in a row with a severe effect. ``peak`` is the gravest noticeable effect so far.
+    the last bar, the rarest alarm first. ``alarm`` is the rarest one of the last bar with an alarm,
+    and ``untold`` the rarest one since the last record, None without one. ``reference`` is the
+    market when the incident began and ``effect`` the change since then. ``near`` is the depth of
+    each side at the end of the last bar. ``bars`` is the number of bars with events since it began,
+    and ``severe_bars`` of the last ones in a row with a severe effect. ``peak`` is the gravest
+    noticeable effect so far.
     """
 
     alert: Alert
@@ -77,7 +79,8 @@ class Incident(Struct):
     last_alarm_ns: int
     tripped_until_ns: int = 0
     opening: str = ""
-    alarm: LatestAlarm | None = None
+    alarm: Alarm | None = None
+    untold: Alarm | None = None
     alarming: list[str] = []
     least_p_value: float = 1.0
     reference: Reference | None = None
@@ -267,6 +270,8 @@ def _take(
         incident.last_alarm_ns = ts_event
         incident.alarm = _alarm(alarmed[0], reading)
         incident.least_p_value = min(incident.least_p_value, incident.alarm.p_value)
+        if incident.untold is None or incident.alarm.p_value < incident.untold.p_value:
+            incident.untold = incident.alarm
     if market is None or incident.reference is None:
         return
     bids, asks = depths(incident.reference, market)
@@ -300,15 +305,15 @@ def _current(incident: Incident, ts_event: int) -> Told:
 
 
 def _tell(incident: Incident, now: Told, reason: Reason, inputs: Sequence[str]) -> Alert:
-    assert incident.alarm is not None
-    incident.told = now
+    before, rarest = incident.told, incident.untold
+    incident.told, incident.untold = now, None
+    alert = incident.alert
+    if rarest is not None:
+        alert = replace(alert, score=rarest.score, p_value=rarest.p_value, evidence=rarest.evidence)
     alert = replace(
-        incident.alert,
+        alert,
         severity=now.severity,
         ts_event=now.ts_event,
-        score=incident.alarm.score,
-        p_value=incident.alarm.p_value,
-        evidence=incident.alarm.evidence,
         inputs=list(inputs),
         update=0 if reason in ("opened", "severity") else incident.alert.update + 1,
         reason=reason,
@@ -318,6 +323,10 @@ def _tell(incident: Incident, now: Told, reason: Reason, inputs: Sequence[str]) 
     )
     incident.alert = alert  # the headline needs its severity
     text = headline(incident)
+    if reason == "detector" and before is not None:
+        text += f"; {' and '.join(d for d in now.detectors if d not in before.detectors)} joined"
+    if reason == "rarity" and rarest is not None and rarest.sentence not in text:
+        text += f"; its rarest alarm so far: {rarest.sentence}"
     told = distrusted(f"{alert.symbol}: {text}", inputs)
     if not text.startswith(incident.opening):
         told += history(alert)
@@ -325,9 +334,9 @@ def _tell(incident: Incident, now: Told, reason: Reason, inputs: Sequence[str]) 
     return incident.alert
 
 
-def _alarm(detector: Detector, reading: Reading) -> LatestAlarm:
+def _alarm(detector: Detector, reading: Reading) -> Alarm:
     assert reading.score is not None
-    return LatestAlarm(
+    return Alarm(
         reading.score,
         _p_value(reading),
         _sentence(detector, reading),

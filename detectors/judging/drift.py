@@ -8,7 +8,6 @@ once; the old baseline then ends.
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 from msgspec import Struct
 from river.drift import PageHinkley
@@ -21,10 +20,8 @@ large."""
 MIN_BLOCKS = 10
 TOLERATED_RISE = 0.2
 CUMULATED_RISE = 9.5
-ALARMING_RISE = 24.0
 """The parameters of the test, in minutes (blocks) and standard deviations. A change of three
-standard deviations is detected after about seven minutes. `ALARMING_RISE` is for detectors that
-raise alarms: it is much higher, so that an alarm reports a drain or a build-up first."""
+standard deviations is detected after about seven minutes."""
 
 MAX_BLOCKS = 120
 """The number of blocks that the test remembers. When they are full, the newer half is kept."""
@@ -40,11 +37,6 @@ class DriftState(Struct):
 
 class DriftWatch:
     """Detects drift in the features of one detector for one symbol.
-
-    Parameters
-    ----------
-    cumulated_rise
-        The cumulated rise of the block values from which a drift is detected.
 
     Examples
     --------
@@ -62,10 +54,9 @@ class DriftWatch:
     (https://doi.org/10.2307/2333009)
     """
 
-    __slots__ = ("_test", "cumulated_rise", "state")
+    __slots__ = ("_test", "state")
 
-    def __init__(self, cumulated_rise: float = CUMULATED_RISE) -> None:
-        self.cumulated_rise = cumulated_rise
+    def __init__(self) -> None:
         self.restore(DriftState())
 
     def learn(self, deviations: Mapping[str, float]) -> dict[str, float]:
@@ -103,17 +94,17 @@ class DriftWatch:
         self._test = PageHinkley(
             min_instances=MIN_BLOCKS,
             delta=TOLERATED_RISE,
-            threshold=self.cumulated_rise,
+            threshold=CUMULATED_RISE,
             alpha=1.0,
             mode="up",
         )
         # River stores a bound method of the test in the test: a reference cycle. Only a full
         # garbage collection frees a cycle, and full collections are hours apart. Every evicted
         # symbol would leave some cycles in memory.
-        self._test._test_drift = partial(_risen_beyond, self.cumulated_rise)  # noqa: SLF001
+        self._test._test_drift = _has_risen  # noqa: SLF001
         for block in self.state.blocks:
             self._test.update(block)  # type: ignore[no-untyped-call]  # river's own
 
 
-def _risen_beyond(threshold: float, rise: float, _fall: float) -> bool:
-    return rise > threshold
+def _has_risen(test_increase: float, test_decrease: float) -> bool:  # noqa: ARG001  # river's
+    return test_increase > CUMULATED_RISE

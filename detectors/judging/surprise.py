@@ -112,8 +112,9 @@ class Surprise(base.AnomalyDetector):
     >>> score = model.score_one({"hazard": 0.9, "depth": 2.2})
     >>> score > 10
     True
-    >>> [(c.feature, round(c.share, 2)) for c in model.explain_one({"hazard": 0.9, "depth": 2.2})]
-    [('hazard', 1.0)]
+    >>> deviations = model.deviations_one({"hazard": 0.9, "depth": 2.2})
+    >>> max(deviations, key=deviations.get)
+    'hazard'
 
     References
     ----------
@@ -175,16 +176,6 @@ class Surprise(base.AnomalyDetector):
     def score_one(self, x: dict[str, float]) -> float:  # type: ignore[override]  # names are str
         """Return the distance in standard deviations; 0 if no feature rose or none was learned."""
         return distance(self.deviations_one(x))
-
-    def explain_one(self, x: dict[str, float]) -> list[Contribution]:
-        """Return the share of each risen feature in the squared score, the largest first."""
-        rises = {feature: z for feature, z in self.deviations_one(x).items() if z > 0.0}
-        total = sum(z * z for z in rises.values())
-        contributions = [
-            Contribution(feature, x[feature], self._baselines[feature].expected, z * z / total)
-            for feature, z in rises.items()
-        ]
-        return sorted(contributions, key=lambda c: (-c.share, c.feature))
 
     def state(self) -> SurpriseState:
         """Return the baseline of each feature, for a snapshot."""

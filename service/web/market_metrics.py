@@ -134,7 +134,8 @@ class LabelledSymbols:
         signals = [monitor.signal for monitor in chosen if monitor.signal is not None]
         yield gauge(
             "symbol_stress_ratio",
-            "Stress of the last bar: 0 is ordinary, 1 is an alarm.",
+            "Stress of the last bar: 0 is ordinary, 1 is an alarm, unless the statistic alarmed"
+            " before.",
             {(s.symbol,): s.stress_ratio for s in signals if s.stress_ratio is not None},
             ["symbol"],
             unit="ratio",

@@ -13,6 +13,7 @@ from detectors.judging.baseline import Baselines, BaselineState
 from detectors.judging.controller import HIGHEST, STEP, Controllers
 from detectors.judging.robust_tails import FIRST, RobustTails, Statistic
 from detectors.judging.tail import Tails, TailState
+from detectors.scorer import OFTEN
 from tests.detectors import scalar
 
 DAY = 86_400
@@ -185,6 +186,21 @@ def test_no_sequence_raises_more_alarms_than_the_bound(its, budget_per_day, bars
     days = len(its) / bars_per_day
     bound = budget_per_day * days + (HIGHEST + STEP) / STEP
     assert runs_of(its, budget_per_day, bars_per_day) <= bound
+
+
+def test_the_fourth_run_in_short_order_is_told_as_often():
+    """A budget of one alarm in ten days, a run every ten minutes: the bar hardly falls."""
+    controller = Controller(quiet_bars=300)
+    budget_per_day = 0.1
+    told = []
+    for bar in range(3_600):
+        before = controller.bar
+        rare = bar % 600 == 0
+        alarm = controller.step(1e-30 if rare else 1e4, budget_per_day, budget_per_day / DAY)
+        assert alarm == rare
+        if before < OFTEN <= controller.bar:
+            told.append(bar // 600 + 1)
+    assert told == [4]
 
 
 def test_an_adversary_gets_the_bound_and_no_more():

@@ -13,6 +13,7 @@ from detectors.counts import Counts
 from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.market_effect import NOTICEABLE, SEVERE, MarketNow, grades
 from detectors.incidents.symbol_incidents import PERSISTENT_BARS, SEVERE_BARS, Incidents
+from detectors.incidents.symbol_incidents import Incident as OpenIncident
 from detectors.incidents.updates import UPDATE_NS, Told, needs_update
 from detectors.judging.surprise import Contribution
 from detectors.market_data.bar import Bar, book_state
@@ -407,6 +408,46 @@ def test_only_a_worse_severity_is_told_within_the_minute_and_what_was_just_said_
         assert needs_update(one, other) == "severity"
     elif other.ts_event < one.ts_event + UPDATE_NS:
         assert needs_update(one, other) is None
+
+
+def test_a_rarer_alarm_within_the_minute_is_what_the_record_after_it_shows():
+    market = Market()
+    market.bars(1, "leverage_jump", p_value=1e-6)
+    market.bars(9)
+    market.bars(1, "thin_book", "leverage_jump", p_value=1e-14)
+    market.bars(60, "leverage_jump", p_value=1e-6)
+    # Both happened within the minute: a new detector is told first, with the rarest alarm.
+    (joined,) = market.alerts[1:]
+    assert (joined.reason, joined.p_value) == ("detector", 1e-14)
+    assert "; thin_book joined" in joined.summary
+    market.bars(1, "leverage_jump", p_value=1e-18)
+    market.bars(59)
+    rarer = market.alerts[-1]
+    assert (rarer.reason, rarer.p_value, rarer.alarming) == ("rarity", 1e-18, [])
+    assert [its.detector for its in rarer.evidence] == ["leverage_jump"]
+    assert "; its rarest alarm so far: accounts are taking on leverage" in rarer.summary
+
+
+def test_a_record_without_a_new_alarm_repeats_the_evidence_of_the_one_before():
+    market = Market()
+    market.bars(1, "leverage_jump", p_value=1e-9)
+    market.shape(97.0)
+    market.bars(SEVERE_BARS)
+    critical = market.alerts[-1]
+    assert (critical.reason, critical.p_value) == ("severity", 1e-9)
+    assert critical.evidence == market.alerts[0].evidence
+
+
+@pytest.mark.parametrize("between", [1, 30])
+def test_the_rarest_alarm_since_the_record_survives_a_restart(between):
+    market = Market()
+    market.bars(1, "leverage_jump", p_value=1e-6)
+    market.bars(1, "leverage_jump", p_value=1e-14)
+    market.bars(between, "leverage_jump", p_value=1e-6)
+    saved = msgspec.msgpack.encode(market.incidents.open)
+    market.incidents.open = msgspec.msgpack.decode(saved, type=OpenIncident)
+    market.bars(60)
+    assert (market.alerts[-1].reason, market.alerts[-1].p_value) == ("rarity", 1e-14)
 
 
 # Who reads it.
