@@ -12,7 +12,9 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
+from detectors import catalogue
 from detectors.counts import Counts
+from detectors.incidents import market_wide
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import EARLIEST_NS, LATEST_NS
 from detectors.symbol import SymbolMonitor
@@ -33,6 +35,11 @@ MAX_VERDICTS = 10_000
 
 MAX_JUDGED = 100_000
 """The alerts whose last verdict is remembered: what was judged in years."""
+
+OTHER = "other"
+"""The detector that judged alerts count for if their verdict names one that does not exist."""
+
+_DETECTORS = frozenset((*catalogue.NAMES, market_wide.NAME))
 
 Verdict = Literal["true", "false"]
 
@@ -105,7 +112,8 @@ class Judgements:
     topic are read does not matter.
 
     ``serial`` is the number of verdicts that came. ``counts`` holds the judged alerts, by detector
-    and verdict.
+    and verdict, without zeros. Detectors that do not exist, or no longer, count as OTHER: any text
+    may be in a record, and each would be a series of a metric.
     """
 
     def __init__(self) -> None:
@@ -120,13 +128,19 @@ class Judgements:
             if before.judged_at > feedback.judged_at:
                 return
             del self._last[feedback.alert_id]
-            self.counts[before.detector, before.verdict] -= 1
+            self._count(before, -1)
         self.serial += 1
-        self.counts[feedback.detector, feedback.verdict] += 1
+        self._count(feedback, 1)
         self._last[feedback.alert_id] = (self.serial, feedback)
         if len(self._last) > MAX_JUDGED:
             _, oldest = self._last.pop(next(iter(self._last)))
-            self.counts[oldest.detector, oldest.verdict] -= 1
+            self._count(oldest, -1)
+
+    def _count(self, feedback: Feedback, number: int) -> None:
+        detector = feedback.detector if feedback.detector in _DETECTORS else OTHER
+        self.counts[detector, feedback.verdict] += number
+        if not self.counts[detector, feedback.verdict]:
+            del self.counts[detector, feedback.verdict]
 
     def of(self, alert_id: str) -> Feedback | None:
         """Return the last verdict on an alert."""

@@ -195,8 +195,20 @@ def test_the_last_verdict_on_an_alert_counts():
     assert judged.of("a") == changed
     assert judged.serial == 3
     assert judged.of("c") is None
-    counts = {key: count for key, count in judged.counts.items() if count}
-    assert counts == {("thin_book", "true"): 1, ("thin_book", "false"): 1}
+    assert judged.counts == {("thin_book", "true"): 1, ("thin_book", "false"): 1}
+
+
+def test_detectors_that_do_not_exist_share_one_count():
+    judged = Judgements()
+    for number in range(5_000):
+        judged.add(Feedback(f"{number % 3}", "S", f"made up {number}", "true", number))
+    assert dict(judged.counts) == {("other", "true"): 3}
+    for number, detector in enumerate(("market_wide", "drift", "feed_integrity")):
+        judged.add(Feedback(f"{number}", "S", detector, "false", 5_000))
+    # A count that fell to zero is gone.
+    assert dict(judged.counts) == {
+        ("market_wide", "false"): 1, ("drift", "false"): 1, ("feed_integrity", "false"): 1,
+    }  # fmt: skip
 
 
 GOOD = {
