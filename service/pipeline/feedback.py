@@ -47,7 +47,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Feedback(Struct, frozen=True):
-    """What an operator judged of an alert. The last judgement of an alert id counts.
+    """What an operator judged of an alert. The last record of an alert id counts.
 
     ``symbol`` and ``detector`` are those of the alert. ``judged_at`` is the time of the judgement
     in nanoseconds since 1970. ``judged_by`` is who judged, as far as it is known.
@@ -108,8 +108,9 @@ def decode(index: int, record: Record) -> Feedback | Rejection:
 class Judgements:
     """The last verdict on each alert, in the order in which they came.
 
-    The time of the judgement decides which is the last. So the order in which the partitions of the
-    topic are read does not matter.
+    The order on the topic decides which is the last, as it decides what compaction keeps:
+    ``judged_at`` does not. The records of an alert are in one partition, because their key is its
+    id. So the order in which the partitions are read does not matter.
 
     ``serial`` is the number of verdicts that came. ``counts`` holds the judged alerts, by detector
     and verdict, without zeros. Detectors that do not exist, or no longer, count as OTHER: any text
@@ -122,11 +123,9 @@ class Judgements:
         self._last: dict[str, tuple[int, Feedback]] = {}
 
     def add(self, feedback: Feedback) -> None:
-        """Add a verdict on an alert, unless a later one is known."""
+        """Add a verdict on an alert; it replaces the one before it."""
         before = self.of(feedback.alert_id)
         if before is not None:
-            if before.judged_at > feedback.judged_at:
-                return
             del self._last[feedback.alert_id]
             self._count(before, -1)
         self.serial += 1

@@ -43,7 +43,10 @@ class Source(Struct, frozen=True):
 
 
 class Material(Struct, frozen=True):
-    """The records of a review; None for a source that is not there."""
+    """The records of a review; None for a source that is not there.
+
+    Of the ``feedback`` on an alert, the last counts.
+    """
 
     alerts: list[Alert]
     feedback: list[Feedback]

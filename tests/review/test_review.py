@@ -77,6 +77,12 @@ def test_alarms_are_counted_by_detector_and_month_with_the_last_verdict():
     assert [its.severity for its in found.judgements] == ["critical", "warning"]
 
 
+def test_the_last_record_of_an_alert_counts_as_in_the_service():
+    earlier = replace(judged(1, "false"), judged_at=MAR)
+    found = review(material(alerts=ALERTS, feedback=[judged(1, "true"), earlier]), JAN, MAR)
+    assert [its.verdict for its in found.judgements] == ["false"]
+
+
 def entry(
     at: int, occasion: str, settings: Settings | None = None, name: str = "a"
 ) -> JournalEntry:
