@@ -172,6 +172,20 @@ def test_a_restart_that_raises_the_alert_again_knows_the_verdict(alarmed):
     assert all(charge.credited > 0.0 for charge in entry.charges)
 
 
+def test_a_verdict_before_the_first_charge_counts_when_the_incident_resolves():
+    task = new()
+    alert = play(task, BEGIN + 187 * SECOND).alerts[-1]
+    entries = task.monitors[alert.symbol].ledger.entries
+    entry = entries.pop(alert.alert_id)
+    task.judge([verdict(alert, "true")])
+    assert task.tally.market.feedback == {}
+    entries[alert.alert_id] = entry  # charged by an alarm that publishes no alert
+    later = task.rest(60 * SECOND).alerts  # no bar follows
+    assert [(its.alert_id, its.status) for its in later] == [(alert.alert_id, "resolved")]
+    assert entry.is_true
+    assert task.tally.market.feedback == {(alert.detector, "true"): 1}
+
+
 def test_a_verdict_is_saved_with_the_symbol_that_it_concerns(alarmed):
     task, alert = alarmed
     for symbol in task.changed():
