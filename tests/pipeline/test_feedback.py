@@ -103,6 +103,19 @@ def test_a_verdict_counts_once_and_can_be_taken_back(alarmed):
     assert bars(task, alert.symbol) == pytest.approx(credited)
 
 
+def test_a_credit_that_is_taken_back_late_is_taken_back_whole(alarmed):
+    task, alert = alarmed
+    task.judge([verdict(alert, "true")])
+    entry = task.monitors[alert.symbol].ledger.entries[alert.alert_id]
+    credited = {(its.detector, its.statistic): its.credited for its in entry.charges}
+    play(task, END)
+    before = bars(task, alert.symbol)
+    task.judge([verdict(alert, "false")])
+    after = bars(task, alert.symbol)
+    for key, taken in credited.items():
+        assert after[key] - before.get(key, 0.0) == pytest.approx(taken)
+
+
 def test_an_alarm_that_was_wrong_counts_as_before(alarmed):
     task, alert = alarmed
     before = bars(task, alert.symbol)
