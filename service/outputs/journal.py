@@ -7,7 +7,7 @@ watched.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -82,39 +82,41 @@ class Journal:
     def __init__(self, settings: Settings, instance: str) -> None:
         self._settings = settings
         self._instance = instance
-        self._next: Occasion = "started"
+        # The settings of the last entry that has settings: others may come while it is sent.
+        self._written: Settings | None = None
         self._changed = asyncio.Event()
 
     def reloaded(self, settings: Settings) -> None:
         """Note that other settings are in force."""
         self._settings = settings
-        if self._next != "started":
-            self._next = "reloaded"
         self._changed.set()
 
     async def keep(self, send: Send) -> None:
         """Write entries until cancelled. One that cannot be sent is logged, and written later."""
         while True:
-            occasion = self._next
             self._changed.clear()
+            settings = self._settings
             with suppress(KafkaError):
-                await self._write(send, occasion)
-                if self._next == occasion:
-                    self._next = "running"
+                await self._write(send, self._occasion(), settings)
+                self._written = settings
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), HEARTBEAT_SECONDS)
 
     async def stopped(self, send: Send) -> None:
         """Write that the process stops, unless it never started."""
-        if self._next != "started":
+        if self._written is not None:
             with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(self._write(send, "stopped"), STOP_SECONDS)
+                stop = self._write(send, "stopped", self._settings)
+                await asyncio.wait_for(stop, STOP_SECONDS)
 
-    async def _write(self, send: Send, occasion: Occasion) -> None:
-        settings: Mapping[str, Any] = {}
-        if occasion in ("started", "reloaded"):
-            settings = judging_settings(self._settings)
-        entry = JournalEntry(time.time_ns(), self._instance, occasion, __version__, dict(settings))
+    def _occasion(self) -> Occasion:
+        if self._written is None:
+            return "started"
+        return "running" if self._written is self._settings else "reloaded"
+
+    async def _write(self, send: Send, occasion: Occasion, settings: Settings) -> None:
+        judging = judging_settings(settings) if occasion in ("started", "reloaded") else {}
+        entry = JournalEntry(time.time_ns(), self._instance, occasion, __version__, judging)
         try:
             await send(entry)
         except KafkaError as error:

@@ -12,7 +12,9 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
+from detectors import catalogue
 from detectors.counts import Counts
+from detectors.incidents import market_wide
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import EARLIEST_NS, LATEST_NS
 from detectors.symbol import SymbolMonitor
@@ -34,13 +36,18 @@ MAX_VERDICTS = 10_000
 MAX_JUDGED = 100_000
 """The alerts whose last verdict is remembered: what was judged in years."""
 
+OTHER = "other"
+"""The detector that judged alerts count for if their verdict names one that does not exist."""
+
+_DETECTORS = frozenset((*catalogue.NAMES, market_wide.NAME))
+
 Verdict = Literal["true", "false"]
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Feedback(Struct, frozen=True):
-    """What an operator judged of an alert. The last judgement of an alert id counts.
+    """What an operator judged of an alert. The last record of an alert id counts.
 
     ``symbol`` and ``detector`` are those of the alert. ``judged_at`` is the time of the judgement
     in nanoseconds since 1970. ``judged_by`` is who judged, as far as it is known.
@@ -101,11 +108,13 @@ def decode(index: int, record: Record) -> Feedback | Rejection:
 class Judgements:
     """The last verdict on each alert, in the order in which they came.
 
-    The time of the judgement decides which is the last. So the order in which the partitions of the
-    topic are read does not matter.
+    The order on the topic decides which is the last, as it decides what compaction keeps:
+    ``judged_at`` does not. The records of an alert are in one partition, because their key is its
+    id. So the order in which the partitions are read does not matter.
 
     ``serial`` is the number of verdicts that came. ``counts`` holds the judged alerts, by detector
-    and verdict.
+    and verdict, without zeros. Detectors that do not exist, or no longer, count as OTHER: any text
+    may be in a record, and each would be a series of a metric.
     """
 
     def __init__(self) -> None:
@@ -114,19 +123,23 @@ class Judgements:
         self._last: dict[str, tuple[int, Feedback]] = {}
 
     def add(self, feedback: Feedback) -> None:
-        """Add a verdict on an alert, unless a later one is known."""
+        """Add a verdict on an alert; it replaces the one before it."""
         before = self.of(feedback.alert_id)
         if before is not None:
-            if before.judged_at > feedback.judged_at:
-                return
             del self._last[feedback.alert_id]
-            self.counts[before.detector, before.verdict] -= 1
+            self._count(before, -1)
         self.serial += 1
-        self.counts[feedback.detector, feedback.verdict] += 1
+        self._count(feedback, 1)
         self._last[feedback.alert_id] = (self.serial, feedback)
         if len(self._last) > MAX_JUDGED:
             _, oldest = self._last.pop(next(iter(self._last)))
-            self.counts[oldest.detector, oldest.verdict] -= 1
+            self._count(oldest, -1)
+
+    def _count(self, feedback: Feedback, number: int) -> None:
+        detector = feedback.detector if feedback.detector in _DETECTORS else OTHER
+        self.counts[detector, feedback.verdict] += number
+        if not self.counts[detector, feedback.verdict]:
+            del self.counts[detector, feedback.verdict]
 
     def of(self, alert_id: str) -> Feedback | None:
         """Return the last verdict on an alert."""

@@ -295,6 +295,7 @@ class PartitionTask:
         self, monitor: SymbolMonitor, until_ns: int, before: Position, output: Output
     ) -> None:
         alerts = monitor.resolve(until_ns)
+        self._verdicts.apply(monitor, alerts)
         if alerts:
             self._unsaved.setdefault(monitor.symbol, before)
             self.emission.set_kill_switch(monitor, None, alerts, output)

@@ -110,8 +110,7 @@ def review(material: Material, since: int, until: int) -> Review:
     for alert in sorted(material.alerts, key=_sort_key):
         if since <= alert.starts_at < until:
             fold(incidents, alert)
-    last = sorted(material.feedback, key=lambda its: its.judged_at)
-    verdicts = {its.alert_id: its for its in last}
+    verdicts = {its.alert_id: its for its in material.feedback}  # the last record counts
     opened = sorted(incidents.values(), key=lambda i: (i.fired.starts_at, i.fired.alert_id))
     journal = sorted(material.journal or [], key=lambda entry: (entry.at, entry.instance))
     observed = _observed(journal, since, until)

@@ -11,7 +11,9 @@ from detectors.incidents.alerts import Alert
 from service.errors import OperatorError
 from service.kafka.operator import read_records
 from service.outputs.journal import JournalEntry
-from service.pipeline.feedback import Feedback
+from service.pipeline.feedback import Feedback, Record
+from service.pipeline.feedback import decode as decode_feedback
+from service.pipeline.rejection import Rejection
 from service.replay.files import MAX_LINE_BYTES
 from service.settings.types import Settings
 
@@ -43,7 +45,10 @@ class Source(Struct, frozen=True):
 
 
 class Material(Struct, frozen=True):
-    """The records of a review; None for a source that is not there."""
+    """The records of a review; None for a source that is not there.
+
+    Of the ``feedback`` on an alert, the last counts.
+    """
 
     alerts: list[Alert]
     feedback: list[Feedback]
@@ -60,6 +65,8 @@ async def from_topics(settings: Settings, since_ns: int) -> Material:
     """
     since = {"deadletters": since_ns // 1_000_000}
     records = await read_records(settings, SOURCES, since)
+    if "feedback" in records:  # a record without a value deletes one for compaction
+        records["feedback"] = [r for r in records["feedback"] if r.value is not None]
     sources: list[Source] = []
 
     def taken(name: str, decode: Callable[[Any], _T], at: Callable[[_T], int]) -> list[_T] | None:
@@ -74,7 +81,7 @@ async def from_topics(settings: Settings, since_ns: int) -> Material:
         return decoded
 
     alerts = taken("alerts", lambda r: _alert(r.value or b""), _alert_at)
-    feedback = taken("feedback", lambda r: _feedback(r.value or b""), _judged_at)
+    feedback = taken("feedback", _judged, _judged_at)
     refused = taken("deadletters", _refused, _refused_at)
     journal = taken("journal", lambda r: _entry(r.value or b""), _entry_at)
     return Material(alerts or [], feedback or [], refused, journal, sources)
@@ -123,6 +130,14 @@ def _refused_at(refused: Refused) -> int:
 
 def _entry_at(entry: JournalEntry) -> int:
     return entry.at
+
+
+def _judged(record: Record) -> Feedback:
+    """Return the feedback of a record that the service takes, too."""
+    decoded = decode_feedback(0, record)
+    if isinstance(decoded, Rejection):
+        raise msgspec.ValidationError(decoded.detail)
+    return decoded
 
 
 def _refused(record: Any) -> Refused:

@@ -58,6 +58,27 @@ async def test_a_start_a_change_and_a_stop_are_written_with_the_settings():
     assert {entry.instance for entry in topic.entries} == {"host-1"}
 
 
+async def test_a_change_while_an_entry_is_sent_is_written_next():
+    topic = Topic()
+    its = Journal(Settings(), "host-1")
+    budgets = iter((0.5, 0.25))
+
+    async def send(entry: JournalEntry) -> None:
+        await topic.send(entry)
+        budget = next(budgets, None)
+        if budget is not None:  # the configuration is read again while this entry is sent
+            its.reloaded(Settings(detection=DetectionSettings(false_alarms_per_day=budget)))
+
+    keeping = asyncio.create_task(its.keep(send))
+    try:
+        await asyncio.wait_for(topic.until("started", "reloaded", "reloaded"), 30.0)
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    written = [entry.settings["detection"]["false_alarms_per_day"] for entry in topic.entries]
+    assert written == [1.0, 0.5, 0.25]
+
+
 async def test_it_beats_while_nothing_happens(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(journal, "HEARTBEAT_SECONDS", 0.001)
     topic = Topic()

@@ -103,6 +103,19 @@ def test_a_verdict_counts_once_and_can_be_taken_back(alarmed):
     assert bars(task, alert.symbol) == pytest.approx(credited)
 
 
+def test_a_credit_that_is_taken_back_late_is_taken_back_whole(alarmed):
+    task, alert = alarmed
+    task.judge([verdict(alert, "true")])
+    entry = task.monitors[alert.symbol].ledger.entries[alert.alert_id]
+    credited = {(its.detector, its.statistic): its.credited for its in entry.charges}
+    play(task, END)
+    before = bars(task, alert.symbol)
+    task.judge([verdict(alert, "false")])
+    after = bars(task, alert.symbol)
+    for key, taken in credited.items():
+        assert after[key] - before.get(key, 0.0) == pytest.approx(taken)
+
+
 def test_an_alarm_that_was_wrong_counts_as_before(alarmed):
     task, alert = alarmed
     before = bars(task, alert.symbol)
@@ -172,6 +185,20 @@ def test_a_restart_that_raises_the_alert_again_knows_the_verdict(alarmed):
     assert all(charge.credited > 0.0 for charge in entry.charges)
 
 
+def test_a_verdict_before_the_first_charge_counts_when_the_incident_resolves():
+    task = new()
+    alert = play(task, BEGIN + 187 * SECOND).alerts[-1]
+    entries = task.monitors[alert.symbol].ledger.entries
+    entry = entries.pop(alert.alert_id)
+    task.judge([verdict(alert, "true")])
+    assert task.tally.market.feedback == {}
+    entries[alert.alert_id] = entry  # charged by an alarm that publishes no alert
+    later = task.rest(60 * SECOND).alerts  # no bar follows
+    assert [(its.alert_id, its.status) for its in later] == [(alert.alert_id, "resolved")]
+    assert entry.is_true
+    assert task.tally.market.feedback == {(alert.detector, "true"): 1}
+
+
 def test_a_verdict_is_saved_with_the_symbol_that_it_concerns(alarmed):
     task, alert = alarmed
     for symbol in task.changed():
@@ -191,12 +218,27 @@ def test_the_last_verdict_on_an_alert_counts():
     assert judged.since(2) == [changed]
     assert judged.since(judged.serial) == []
     assert judged.of("a") == changed
-    judged.add(msgspec.structs.replace(one, judged_at=0))  # read later, from another partition
-    assert judged.of("a") == changed
     assert judged.serial == 3
     assert judged.of("c") is None
-    counts = {key: count for key, count in judged.counts.items() if count}
-    assert counts == {("thin_book", "true"): 1, ("thin_book", "false"): 1}
+    assert judged.counts == {("thin_book", "true"): 1, ("thin_book", "false"): 1}
+    # Compaction keeps the last record, whatever its judged_at: so does the service.
+    last = msgspec.structs.replace(one, judged_at=0)
+    judged.add(last)
+    assert judged.of("a") == last
+    assert judged.since(3) == [last]
+
+
+def test_detectors_that_do_not_exist_share_one_count():
+    judged = Judgements()
+    for number in range(5_000):
+        judged.add(Feedback(f"{number % 3}", "S", f"made up {number}", "true", number))
+    assert dict(judged.counts) == {("other", "true"): 3}
+    for number, detector in enumerate(("market_wide", "drift", "feed_integrity")):
+        judged.add(Feedback(f"{number}", "S", detector, "false", 5_000))
+    # A count that fell to zero is gone.
+    assert dict(judged.counts) == {
+        ("market_wide", "false"): 1, ("drift", "false"): 1, ("feed_integrity", "false"): 1,
+    }  # fmt: skip
 
 
 GOOD = {

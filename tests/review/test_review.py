@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -10,9 +11,9 @@ from msgspec.structs import replace
 from detectors.incidents.alerts import Alert
 from service.cli.main import main
 from service.outputs.journal import HEARTBEAT_SECONDS, JournalEntry, judging_settings
-from service.pipeline.feedback import Feedback
+from service.pipeline.feedback import MAX_RECORD_BYTES, Feedback, encode
 from service.review.build import Gap, review
-from service.review.material import Material, Refused, Source
+from service.review.material import Material, Refused, Source, from_topics
 from service.review.page import page
 from service.scorecard.statistics import share
 from service.settings.types import DetectionSettings, OverrideSettings, Settings
@@ -75,6 +76,37 @@ def test_alarms_are_counted_by_detector_and_month_with_the_last_verdict():
     assert months["2026-02", "cancel_burst"] == 1
     assert [its.verdict for its in found.judgements] == ["true", "false"]
     assert [its.severity for its in found.judgements] == ["critical", "warning"]
+
+
+def test_the_last_record_of_an_alert_counts_as_in_the_service():
+    earlier = replace(judged(1, "false"), judged_at=MAR)
+    found = review(material(alerts=ALERTS, feedback=[judged(1, "true"), earlier]), JAN, MAR)
+    assert [its.verdict for its in found.judgements] == ["false"]
+
+
+async def test_feedback_that_the_service_refuses_is_not_counted(monkeypatch: pytest.MonkeyPatch):
+    good, ahead = judged(1, "true"), replace(judged(2, "true"), judged_at=MAR + 9 * DAY)
+
+    def record(key: str, value: bytes | None) -> SimpleNamespace:
+        written_ms = (MAR + DAY) // 1_000_000
+        return SimpleNamespace(key=key.encode(), value=value, timestamp=written_ms, headers=())
+
+    on_topic = [
+        record(good.alert_id, encode(good)),
+        record("another key", encode(judged(3, "true"))),
+        record(ahead.alert_id, encode(ahead)),
+        record(good.alert_id, encode(good) + b" " * MAX_RECORD_BYTES),
+        record("4", None),  # deletes a record: no verdict, and nothing unreadable
+    ]
+
+    async def read(*_: object) -> dict[str, list[SimpleNamespace]]:
+        return {"feedback": on_topic}
+
+    monkeypatch.setattr("service.review.material.read_records", read)
+    found = await from_topics(Settings(), JAN)
+    assert found.feedback == [good]
+    (source,) = (source for source in found.sources if source.name == "feedback")
+    assert (source.records, source.unreadable) == (4, 3)
 
 
 def entry(
