@@ -3,21 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import Kind, kind
-from service.describe import shown
-from service.outputs.journal import HEARTBEAT_SECONDS, JournalEntry
+from service.outputs.journal import JournalEntry
 from service.pipeline.feedback import Feedback, Verdict
 from service.presentation.incidents import GRAVITY, Incident, fold
+from service.review.in_force import ALIVE_NS, InForce, settings_in_force
 from service.review.material import Material, Source
 from service.scorecard.statistics import Interval, share
-
-ALIVE_NS = round(2.5 * HEARTBEAT_SECONDS * 1e9)
-"""How long after an entry of its journal an instance counts as running, in nanoseconds."""
 
 ALL = "all"
 """The name of the row that adds up all detectors."""
@@ -54,22 +50,6 @@ class Judgement(Struct, frozen=True):
     judged_at: int
     judged_by: str
     note: str
-
-
-class InForce(Struct, frozen=True):
-    """Settings in force from a time on: the budgets, the version, and what changed before.
-
-    ``at`` is in nanoseconds since 1970. ``overrides`` holds the budgets of some symbols, by their
-    patterns. ``changes`` has a line ``key: before -> after`` for each change.
-    """
-
-    at: int
-    instance: str
-    occasion: str
-    version: str
-    false_alarms_per_day: float | None
-    overrides: dict[str, float]
-    changes: list[str]
 
 
 class Gap(Struct, frozen=True):
@@ -122,7 +102,7 @@ def review(material: Material, since: int, until: int) -> Review:
         rows=_rows(opened, verdicts, by_month=False),
         months=_rows(opened, verdicts, by_month=True),
         judgements=_judgements(opened, verdicts),
-        settings=_settings(journal, since, until),
+        settings=settings_in_force(journal, since, until),
         dead_letters=_dead_letters(material, since, until),
         gaps=gaps,
         down_seconds=sum(gap.ends_at - gap.begins_at for gap in gaps) / 1e9
@@ -208,74 +188,6 @@ def _judgements(incidents: Iterable[Incident], verdicts: Mapping[str, Feedback])
 
 
 # The journal.
-
-
-def _settings(journal: Sequence[JournalEntry], since: int, until: int) -> list[InForce]:
-    """Return the settings in force at the begin, and each change of them in the period."""
-    found: list[InForce] = []
-    before: JournalEntry | None = None
-    for entry in journal:
-        if not entry.settings or entry.at >= until:
-            continue
-        changes = _changes(before, entry)
-        if before is not None and not changes:
-            continue
-        if entry.at < since:  # it only tells what was in force at the begin
-            found, changes = [], []
-        found.append(
-            InForce(
-                at=entry.at,
-                instance=entry.instance,
-                occasion=entry.occasion,
-                version=entry.version,
-                false_alarms_per_day=_budget(entry.settings),
-                overrides=_overrides(entry.settings),
-                changes=changes,
-            )
-        )
-        before = entry
-    return found
-
-
-def _budget(settings: Mapping[str, Any]) -> float | None:
-    budget = settings.get("detection", {}).get("false_alarms_per_day")
-    return float(budget) if isinstance(budget, (int, float)) else None
-
-
-def _overrides(settings: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        ", ".join(map(str, entry["symbols"])): float(entry["false_alarms_per_day"])
-        for entry in settings.get("overrides", [])
-        if entry.get("false_alarms_per_day") is not None
-    }
-
-
-def _changes(before: JournalEntry | None, after: JournalEntry) -> list[str]:
-    if before is None:
-        return []
-    old, new = _flat(before.settings), _flat(after.settings)
-    changes = [
-        f"{key}: {shown(old[key]) if key in old else 'none'}"
-        f" -> {shown(new[key]) if key in new else 'none'}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if before.version != after.version:
-        changes.insert(0, f"version: {before.version} -> {after.version}")
-    return changes
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by dotted key; an entry of a list by its place."""
-    flat: dict[str, Any] = {}
-    for section, content in settings.items():
-        if isinstance(content, Mapping):
-            flat |= {f"{section}.{name}": value for name, value in content.items()}
-        else:
-            for place, entry in enumerate(content):
-                kept = {name: value for name, value in entry.items() if value is not None}
-                flat[f"{section}[{place}]"] = kept
-    return flat
 
 
 def _observed(journal: Sequence[JournalEntry], since: int, until: int) -> tuple[int, int] | None:

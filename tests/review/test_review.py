@@ -141,6 +141,31 @@ def test_settings_in_force_and_their_changes_come_from_the_journal():
     assert any(change.startswith("overrides[0]: none -> ") for change in found[1].changes)
 
 
+def test_settings_are_compared_with_those_of_the_same_instance():
+    one, two = Settings(), Settings(detection=DetectionSettings(false_alarms_per_day=2.0))
+    new = Settings(detection=DetectionSettings(false_alarms_per_day=3.0))
+    journal = [
+        entry(JAN - DAY, "started", new, "old-1"),
+        entry(JAN - DAY + SECOND, "stopped", name="old-1"),
+        entry(JAN - 5 * SECOND, "started", one, "a-1"),
+        entry(JAN - 4 * SECOND, "started", two, "b-1"),
+        entry(JAN - 3 * SECOND, "started", two, "c-1"),
+        entry(JAN + DAY, "started", one, "a-2"),  # a restart without a change, beside b
+        entry(JAN + 2 * DAY, "started", two, "b-2"),
+        entry(JAN + 3 * DAY, "reloaded", new, "a-2"),
+        entry(JAN + 4 * DAY, "started", new, "b-3"),
+        entry(JAN + 5 * DAY, "started", new, "d-1"),  # a new host
+    ]
+    found = review(material(journal=journal), JAN, MAR).settings
+    budget = "detection.false_alarms_per_day"
+    assert [(its.instance, its.changes) for its in found] == [
+        ("a-1", []),
+        ("b-1", []),
+        ("a-2", [f"{budget}: 1.0 -> 3.0"]),
+        ("b-3", [f"{budget}: 2.0 -> 3.0"]),
+    ]
+
+
 def test_downtime_is_when_no_instance_ran():
     crashed, stopped = JAN + 2 * HEARTBEAT, JAN + 20 * HEARTBEAT
     journal = [
