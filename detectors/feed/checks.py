@@ -124,8 +124,7 @@ class Feed:
     bar_ns
         The length of a bar in nanoseconds.
     silences, row
-        The silence checks of the symbols that share them, and the row of this one. None: the feed
-        has its own.
+        The silence checks of the symbols that share them, and the row of this one.
 
     Attributes
     ----------
@@ -135,15 +134,10 @@ class Feed:
 
     __slots__ = ("_bar_ns", "_decays", "_limits", "_row", "_silences", "due_ns", "state")
 
-    def __init__(
-        self, limits: FeedLimits, bar_ns: int, silences: Silences | None = None, row: int = 0
-    ) -> None:
+    def __init__(self, limits: FeedLimits, bar_ns: int, silences: Silences, row: int) -> None:
         self._limits = limits
         self._bar_ns = bar_ns
         self._row = row
-        if silences is None:
-            silences = Silences(bar_ns / 1e9)
-            silences.resize(1)
         self._silences = silences
         self._decays = [math.exp(-bar_ns / 1e9 / span) for span in SPANS_SECONDS]
         self.restore(FeedState())
@@ -184,7 +178,7 @@ class Feed:
         seen[Kind.CANCEL] += round(flow.cancels)
         seen[Kind.TRADE] += round(flow.trades)
 
-    def close_bar(
+    def end_bar(
         self,
         ends_at: int,
         elapsed: int,
@@ -192,8 +186,8 @@ class Feed:
         flow: Flow,
         delays: Mapping[str, float],
         trading: BarTrading = CONTINUOUS,
-    ) -> list[Finding]:
-        """Check a bar and return its findings.
+    ) -> FeedBar:
+        """End a bar; `close_streams` and `findings` must follow.
 
         Parameters
         ----------
@@ -212,21 +206,6 @@ class Feed:
             How the symbol traded. In a pause, no stream is silent and no book is impossible, and
             the rates of a pause are not learned.
         """
-        ended = self.end_bar(ends_at, elapsed, book, flow, delays, trading)
-        rows = np.array([self._row])
-        (may_be_silent,) = close_streams(self._silences, rows, [ended]).tolist()
-        return self.findings(ended, may_be_silent=may_be_silent)
-
-    def end_bar(
-        self,
-        ends_at: int,
-        elapsed: int,
-        book: Book,
-        flow: Flow,
-        delays: Mapping[str, float],
-        trading: BarTrading = CONTINUOUS,
-    ) -> FeedBar:
-        """End a bar, see `close_bar`; `close_streams` and `findings` must follow."""
         state = self.state
         self.add(flow)
         seen = tuple(state.seen)

@@ -76,8 +76,8 @@ class FeedMonitor:
         suppression: Suppression,
         counts: FeedCounts,
         suppressed: SuppressedAlarms,
-        silences: Silences | None = None,
-        row: int = 0,
+        silences: Silences,
+        row: int,
     ) -> None:
         self._bar_ns = bar_ns
         self._counts = counts

@@ -3,6 +3,7 @@
 import random
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
 from detectors.detector import Detector
-from detectors.feed.checks import HALTED_NS, Feed, FeedLimits, FeedState
+from detectors.feed.checks import HALTED_NS, Feed, FeedLimits, FeedState, close_streams
 from detectors.feed.findings import Finding
 from detectors.feed.incidents import FeedIncidents
 from detectors.feed.sequence_numbers import LEARNED, MAX_RANGES, Numbering
+from detectors.feed.silence import Silences
 from detectors.feed.transport_delay import LASTING_BARS, LEARNED_BARS, Transport
 from detectors.incidents.suppression import Window
 from detectors.incidents.symbol_incidents import Incidents
@@ -143,12 +145,26 @@ def test_streams_that_are_numbered_each_by_itself_are_understood():
     assert bars(3) == 7
 
 
+class Alone:
+    """The feed of a symbol that shares its columns with no other."""
+
+    def __init__(self, **limits):
+        self.silences = Silences(1.0)
+        self.silences.resize(1)
+        self.feed = Feed(FeedLimits(**limits), SECOND, self.silences, 0)
+
+    def close_bar(self, ends_at, book, flow, delays):
+        ended = self.feed.end_bar(ends_at, 1, book, flow, delays)
+        (may_be_silent,) = close_streams(self.silences, np.array([0]), [ended]).tolist()
+        return self.feed.findings(ended, may_be_silent=may_be_silent)
+
+
 class Market:
     """A feed with given numbers of orders, cancels and trades a second, bar by bar."""
 
     def __init__(self, seed, **limits):
         self.rng = random.Random(seed)
-        self.feed = Feed(FeedLimits(**limits), SECOND)
+        self.alone = Alone(**limits)
         self.bars = 0
 
     def bar(self, orders=14.0, cancels=13.0, trades=1.5, delays=()):
@@ -158,7 +174,7 @@ class Market:
         ]
         flow = Flow(orders=came[0], cancels=came[1], trades=came[2])
         at = BEGIN + self.bars * SECOND
-        return self.feed.close_bar(at, 1, Book(100), flow, dict(delays))
+        return self.alone.close_bar(at, Book(100), flow, dict(delays))
 
     def run(self, seconds, **rates):
         """Return the features found, each with the second in which it was found first."""
@@ -219,7 +235,7 @@ def reference(second, mark):
 def test_a_price_that_is_repeated_is_stale_however_often_it_comes():
     market, found = Market(6), {}
     for second in range(700):
-        market.feed.moved(reference(second, 100.0 + min(second, 600)))
+        market.alone.feed.moved(reference(second, 100.0 + min(second, 600)))
         for problem in market.bar():
             found.setdefault(problem.feature, second)
     assert list(found) == ["stale_reference_seconds"]
@@ -243,7 +259,7 @@ def test_market_orders_are_orders():
 def test_a_symbol_that_is_halted_is_looked_at_again_only_when_it_moves():
     market = Market(8)
     market.run(600)
-    feed, last = market.feed, market.feed.state.last_bar_ns
+    feed, last = market.alone.feed, market.alone.feed.state.last_bar_ns
     assert feed.due_ns < last + HALTED_NS
     assert feed.silent(last + HALTED_NS, last) is not None
     assert feed.silent(last + HALTED_NS + 1, last) is None
@@ -260,10 +276,10 @@ def crossed_book():
 
 
 def test_a_book_that_keeps_crossing_is_found_and_one_that_did_once_is_not():
-    feed = Feed(FeedLimits(), SECOND)
+    feed = Alone()
 
     def bar(n, book):
-        problems = feed.close_bar(BEGIN + n * SECOND, 1, book, Flow(orders=1.0), {})
+        problems = feed.close_bar(BEGIN + n * SECOND, book, Flow(orders=1.0), {})
         return [problem.feature for problem in problems]
 
     assert bar(1, crossed_book()) == []
@@ -272,12 +288,12 @@ def test_a_book_that_keeps_crossing_is_found_and_one_that_did_once_is_not():
 
 
 def test_trades_against_an_empty_side_cannot_be():
-    feed = Feed(FeedLimits(), SECOND)
+    feed = Alone()
     book = Book(100)
     book.add("b", is_buy=False, price=100.0, quantity=1.0, ts_event=0)
 
     def bar(n, flow):
-        problems = feed.close_bar(BEGIN + n * SECOND, 1, book, flow, {})
+        problems = feed.close_bar(BEGIN + n * SECOND, book, flow, {})
         return [problem.feature for problem in problems]
 
     assert [bar(n, Flow(orders=1.0)) for n in range(10)] == [[]] * 10
@@ -371,7 +387,7 @@ def test_a_feed_that_is_restored_anywhere_finds_what_the_other_would_have(cut):
     one, other = Market(7), Market(7)
     expected = [one.bar(**its) for its in rates]
     found = [other.bar(**its) for its in rates[:cut]]
-    saved = msgspec.msgpack.encode(other.feed.snapshot())
-    other.feed = Feed(FeedLimits(), SECOND)
-    other.feed.restore(msgspec.msgpack.decode(saved, type=FeedState))
+    saved = msgspec.msgpack.encode(other.alone.feed.snapshot())
+    other.alone = Alone()
+    other.alone.feed.restore(msgspec.msgpack.decode(saved, type=FeedState))
     assert found + [other.bar(**its) for its in rates[cut:]] == expected
