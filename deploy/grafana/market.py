@@ -45,7 +45,7 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Highest stress",
-                "Last bar of the most stressed symbol: 0 is ordinary, 1 is an alarm.",
+                "Last bar of the highest symbol: 0 is ordinary, 1 an alarm if none came before.",
                 ("max(foreshock_symbol_stress_ratio)", ""),
                 unit="percentunit",
                 steps=AMBER,
@@ -113,7 +113,8 @@ def market(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Stress by symbol",
-                "The ten most stressed symbols at each time: 0 is ordinary, 1 is an alarm.",
+                "The ten most stressed symbols at each time: 0 is ordinary, 1 an alarm if none"
+                " came before.",
                 ("topk(10, max by (symbol) (foreshock_symbol_stress_ratio))", "{{symbol}}"),
                 unit="percentunit",
                 steps=((None, "transparent"), (1.0, "red")),

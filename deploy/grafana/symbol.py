@@ -45,7 +45,7 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             number(
                 "Stress",
-                "Last bar: 0 is ordinary, 1 is an alarm.",
+                "Last bar: 0 is ordinary, 1 an alarm if none came before.",
                 (f"max(foreshock_symbol_stress_ratio{SELECTED})", ""),
                 unit="percentunit",
                 steps=AMBER,
@@ -151,7 +151,7 @@ def symbol(runbook: str) -> dashboard.Dashboard:
         .with_panel(
             lines(
                 "Stress",
-                "0 is ordinary, 1 is an alarm.",
+                "0 is ordinary, 1 an alarm if none came before.",
                 (f"max(foreshock_symbol_stress_ratio{SELECTED})", "stress"),
                 unit="percentunit",
                 steps=((None, "transparent"), (1.0, "red")),
