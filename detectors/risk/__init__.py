@@ -1,0 +1,14 @@
+"""Liquidation risk: what a move of the mark price forces out of its positions, and what follows.
+
+The package computes, for one venue and from its true positions:
+
+- ``tiers``, ``contract``: the maintenance margin of a notional; linear and inverse contracts;
+- ``names``, ``positions``: all positions of the venue as columns, a row a position.
+
+Units: prices in the quote currency; moves and rates as ratios (0.01 is 1 %); durations in seconds.
+A move is positive against the side it hits: a fall for longs, a rise for shorts.
+
+The package is arithmetic. It reads no events and raises no alerts: it imports nothing of
+``judging``, ``incidents`` and ``market_data``. Draws take a seed. Nothing of the service calls it
+yet.
+"""
