@@ -3,7 +3,10 @@
 The package computes, for one venue and from its true positions:
 
 - ``tiers``, ``contract``: the maintenance margin of a notional; linear and inverse contracts;
-- ``names``, ``positions``: all positions of the venue as columns, a row a position.
+- ``names``, ``positions``: all positions of the venue as columns, a row a position;
+- ``liquidation``, ``ends``, ``joint``: liquidation and bankruptcy prices, isolated and cross, and
+  their optimistic and conservative ends; the common move that liquidates a cross account;
+- ``reduction``: how much of a position a venue closes.
 
 Units: prices in the quote currency; moves and rates as ratios (0.01 is 1 %); durations in seconds.
 A move is positive against the side it hits: a fall for longs, a rise for shorts.
