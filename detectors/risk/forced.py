@@ -57,6 +57,23 @@ def forced_at(forced: Forced, move: Floats) -> Floats:
     return np.where(knot >= 0, inside, 0.0)
 
 
+def move_of(forced: Forced, notional: float) -> float:
+    """Return the least move that forces a notional; infinity if none does.
+
+    >>> forced = Forced(np.array([0.01, 0.03]), np.array([5.0, 15.0]), np.array([500.0, 0.0]))
+    >>> move_of(forced, 4.0), move_of(forced, 10.0), move_of(forced, 16.0)
+    (0.01, 0.02, inf)
+    """
+    knot = int(np.searchsorted(forced.notional, notional))
+    if knot == len(forced.move):
+        return math.inf
+    end = float(forced.move[knot])
+    if knot and forced.slope[knot - 1] > 0.0:
+        start, short = forced.move[knot - 1], notional - forced.notional[knot - 1]
+        return min(end, float(start + short / forced.slope[knot - 1]))
+    return end
+
+
 def forced_of(ladder: Ladder, rule: Reduction, most_steps: int | None = None) -> Forced:
     """Return the forced notional of a ladder under a venue's rule.
 

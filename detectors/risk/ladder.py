@@ -111,6 +111,18 @@ def ladder_of(
     )
 
 
+def part(ladder: Ladder, rows: slice) -> Ladder:
+    """Return the ladder of some of its positions, in the same order."""
+    return ladder._replace(
+        move=ladder.move[rows],
+        price=ladder.price[rows],
+        bankrupt_move=ladder.bankrupt_move[rows],
+        notional=ladder.notional[rows],
+        quantity=ladder.quantity[rows],
+        account=ladder.account[rows],
+    )
+
+
 class Rung(NamedTuple):
     """What a move liquidates.
 
