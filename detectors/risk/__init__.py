@@ -10,7 +10,9 @@ The package computes, for one venue and from its true positions:
 - ``ladder``, ``forced``: who is liquidated at which move, and the notional that is closed by then;
 - ``marks``, ``band``: how a mark price follows, and the price range and time of a cluster;
 - ``log_normal``, ``depth``, ``impact``: surviving and returning depth, and what a forced sale does
-  to the price: from flow, from the quoted book, by the square root.
+  to the price: from flow, from the quoted book, by the square root;
+- ``runs``: where a shock's chain of liquidations ends, how near the least shock is that forces a
+  given notional, and the reproduction number of a stated seed.
 
 Units: prices in the quote currency; moves and rates as ratios (0.01 is 1 %); durations in seconds.
 A move is positive against the side it hits: a fall for longs, a rise for shorts.

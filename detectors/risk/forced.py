@@ -53,7 +53,8 @@ def forced_at(forced: Forced, move: Floats) -> Floats:
         return np.zeros_like(move)
     knot = np.searchsorted(forced.move, move, side="right") - 1
     at = np.maximum(knot, 0)
-    inside = forced.notional[at] + forced.slope[at] * (move - forced.move[at])
+    along = np.minimum(move, forced.move[-1]) - forced.move[at]  # a move may be infinite
+    inside = forced.notional[at] + forced.slope[at] * along
     return np.where(knot >= 0, inside, 0.0)
 
 
