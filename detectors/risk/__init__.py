@@ -7,12 +7,14 @@ The package computes, for one venue and from its true positions:
 - ``liquidation``, ``ends``, ``joint``: liquidation and bankruptcy prices, isolated and cross, and
   their optimistic and conservative ends; the common move that liquidates a cross account;
 - ``reduction``, ``ramps``: how much of a position a venue closes;
-- ``ladder``, ``forced``: who is liquidated at which move, and the notional that is closed by then;
+- ``ladder``, ``shares``, ``forced``: who is liquidated at which move, and what is closed by then;
 - ``marks``, ``band``: how a mark price follows, and the price range and time of a cluster;
 - ``log_normal``, ``depth``, ``impact``: surviving and returning depth, and what a forced sale does
   to the price: from flow, from the quoted book, by the square root;
 - ``runs``: where a shock's chain of liquidations ends, how near the least shock is that forces a
-  given notional, and the reproduction number of a stated seed.
+  given notional, and the reproduction number of a stated seed;
+- ``outcome``, ``expressed``: money, accounts and loss beyond collateral and insurance fund; a
+  distance in standard deviations and as an ordinary sale.
 
 Units: prices in the quote currency; moves and rates as ratios (0.01 is 1 %); durations in seconds.
 A move is positive against the side it hits: a fall for longs, a rise for shorts.

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from detectors.risk.arrays import Floats, Integers
-from detectors.risk.contract import settlement_price
 from detectors.risk.ladder import Ladder, against
-from detectors.risk.ramps import Ramps, excess_at_floor, excess_at_share, first_share, ramps_of
-from detectors.risk.reduction import Reduction, checked, lowest_helpful_tier
+from detectors.risk.ramps import Ramps, excess_at_floor, excess_at_share, first_share
+from detectors.risk.reduction import Reduction
+from detectors.risk.shares import parts_of
 
 _NARROW = 1e-12
 
@@ -118,14 +118,17 @@ def forced_of(ladder: Ladder, rule: Reduction, most_steps: int | None = None) ->
     >>> forced_at(forced, np.array([0.01, 0.014975, 0.0199])).round(0).tolist()
     [0.0, 101.0, 200.0]
     """
-    checked(rule)
     if most_steps is not None and most_steps < 1:
         raise ValueError(f"most_steps is {most_steps}: it must be at least 1")
+    parts = parts_of(ladder, rule)
     pieces = _Pieces()
-    if rule.kind == "full":
-        pieces.jump(ladder.move, ladder.notional)
-    else:
-        _add_partial(ladder, rule, most_steps, pieces)
+    pieces.jump(ladder.move[~parts.partly], ladder.notional[~parts.partly])
+    if parts.ramps is not None:
+        path = _Path(ladder, np.flatnonzero(parts.partly), parts.sign)
+        if rule.kind == "steps":
+            _add_steps(parts.ramps, path, rule.step_ratio, most_steps, pieces)
+        else:
+            _add_ramps(parts.ramps, path, pieces)
     return pieces.assembled()
 
 
@@ -184,25 +187,6 @@ class _Path(NamedTuple):
         factor = 1.0 + self.sign * excess
         price = price * factor if ladder.contract.inverse else price / factor
         return against(ladder.side) * (1.0 - price / ladder.mark)
-
-
-def _add_partial(ladder: Ladder, rule: Reduction, most_steps: int | None, pieces: _Pieces) -> None:
-    contract, tiers = ladder.contract, ladder.contract.tiers
-    at_trigger = ladder.quantity * settlement_price(contract, ladder.price)
-    helpful = lowest_helpful_tier(tiers, rule)
-    least = tiers.floors[helpful] if helpful < len(tiers.floors) else math.inf
-    partly = np.isfinite(at_trigger) & (at_trigger > least) & (ladder.notional >= rule.whole_below)
-    pieces.jump(ladder.move[~partly], ladder.notional[~partly])
-    rows = np.flatnonzero(partly)
-    if not len(rows):
-        return
-    sign = -against(ladder.side) if contract.inverse else against(ladder.side)
-    ramps = ramps_of(tiers, rule, at_trigger[rows], sign, helpful)
-    path = _Path(ladder, rows, sign)
-    if rule.kind == "steps":
-        _add_steps(ramps, path, rule.step_ratio, most_steps, pieces)
-    else:
-        _add_ramps(ramps, path, pieces)
 
 
 def _add_ramps(ramps: Ramps, path: _Path, pieces: _Pieces) -> None:

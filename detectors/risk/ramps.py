@@ -84,6 +84,16 @@ def first_share(ramps: Ramps) -> Floats:
     return share
 
 
+def share_at_excess(ramps: Ramps, excess: Floats) -> Floats:
+    """Return the share that each position must close at its excess, at least 0.
+
+    All of it, if what remains would be below the lowest tier in which closing helps.
+    """
+    share = np.clip((ramps.start + ramps.rise * excess).max(axis=0), 0.0, 1.0)
+    hopeless = 1.0 - share < ramps.floor[0] * (1.0 + ramps.sign * excess)
+    return np.where(hopeless, 1.0, share)
+
+
 def excess_at_share(ramps: Ramps, share: float) -> Floats:
     """Return the excess from which more than this share must be closed."""
     excess: Floats = np.maximum(((share - ramps.start) / ramps.rise).min(axis=0), 0.0)
