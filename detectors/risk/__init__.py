@@ -14,7 +14,8 @@ The package computes, for one venue and from its true positions:
 - ``runs``: where a shock's chain of liquidations ends, how near the least shock is that forces a
   given notional, and the reproduction number of a stated seed;
 - ``outcome``, ``expressed``: money, accounts and loss beyond collateral and insurance fund; a
-  distance in standard deviations and as an ordinary sale.
+  distance in standard deviations and as an ordinary sale;
+- ``draws``: the 10, 50 and 90 % quantiles of all that, with impacts drawn from what is known.
 
 Units: prices in the quote currency; moves and rates as ratios (0.01 is 1 %); durations in seconds.
 A move is positive against the side it hits: a fall for longs, a rise for shorts.
