@@ -6,6 +6,7 @@ The package computes, for one venue and from its true positions:
 - ``names``, ``positions``: all positions of the venue as columns, a row a position;
 - ``liquidation``, ``ends``, ``joint``: liquidation and bankruptcy prices, isolated and cross, and
   their optimistic and conservative ends; the common move that liquidates a cross account;
+- ``venue_margins``: what backs each position, and the ladders of a symbol at both ends;
 - ``reduction``, ``ramps``: how much of a position a venue closes;
 - ``ladder``, ``shares``, ``forced``: who is liquidated at which move, and what is closed by then;
 - ``marks``, ``band``: how a mark price follows, and the price range and time of a cluster;
@@ -15,7 +16,8 @@ The package computes, for one venue and from its true positions:
   given notional, and the reproduction number of a stated seed;
 - ``outcome``, ``expressed``: money, accounts and loss beyond collateral and insurance fund; a
   distance in standard deviations and as an ordinary sale;
-- ``draws``: the 10, 50 and 90 % quantiles of all that, with impacts drawn from what is known.
+- ``draws``, ``coarse``: the 10, 50 and 90 % quantiles of all that, with impacts drawn from what is
+  known, and the same with fewer points.
 
 Units: prices in the quote currency; moves and rates as ratios (0.01 is 1 %); durations in seconds.
 A move is positive against the side it hits: a fall for longs, a rise for shorts.

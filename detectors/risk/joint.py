@@ -11,6 +11,8 @@ from detectors.risk.tiers import maintenance
 
 _MOST_STEPS = 100
 
+_ASIDE = 4e-13
+
 
 class CrossPositions(NamedTuple):
     """The cross positions of some accounts; a row a position, the rows in the order of ``symbol``.
@@ -136,9 +138,11 @@ def joint_distances(
         if not np.any(crosses & (high - low > 1e-12 * high)):
             break
         middle = 0.5 * (low + high)
-        if step % 2:
+        if step % 3:
             with np.errstate(divide="ignore", invalid="ignore"):
                 secant = low + (high - low) * (above / (above - below))
+            # A little past the crossing and a little before it, so that both ends move there.
+            secant *= 1.0 + (_ASIDE if step % 3 == 1 else -_ASIDE)
             middle = np.where((secant > low) & (secant < high), secant, middle)
         value = at(middle)
         reached = value <= 0.0
