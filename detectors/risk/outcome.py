@@ -65,10 +65,11 @@ def outcome_of(
 ) -> Outcome:
     """Return what the run from a shock does.
 
-    Positions are sold in the order of their liquidation prices. A position is sold no better than
-    its liquidation price, and at the price that the shock, all sales before it and half of its own
-    have made: its move is max(x_i, x0 + I(V_before + n_i / 2)). It loses what that is beyond its
-    bankruptcy price. The insurance fund pays in the same order.
+    Positions are sold in the order of their liquidation prices, at the price that the shock, all
+    sales before and half of their own have made: at the move x0 + I(V_before + n_i / 2). The mark
+    price reached the liquidation price because of those sales, so that is never better than the
+    liquidation price. A position loses what it is beyond the bankruptcy price. The insurance fund
+    pays in the same order.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ def outcome_of(
 def _losses(ladder: Ladder, runs: Runs, shock: float, closed: Floats) -> Floats:
     """Return what each position loses beyond its collateral, in the quote currency."""
     middle = np.cumsum(closed) - 0.5 * closed
-    sold = np.maximum(ladder.move, shock + moved_by(runs.impact, middle))
+    sold = shock + moved_by(runs.impact, middle)
     beyond = np.where(closed > 0.0, np.maximum(sold - ladder.bankrupt_move, 0.0), 0.0)
     if not ladder.contract.inverse:
         return closed * beyond

@@ -59,13 +59,46 @@ class Account:
         return slack <= 0
 
 
+def check_side(positions, backed, accounts, symbol, side):
+    market = MARKETS[SYMBOLS.index(symbol)]
+    ends = symbol_ladders(positions, backed, symbol, market, side, 10.0, fee_ratio=0.002)
+    sign = 1 if side == "long" else -1
+    mine = {
+        name: account
+        for name, account in accounts.items()
+        if symbol in account.held and sign * account.held[symbol][0] > 0
+    }
+    size = sum(abs(account.held[symbol][0]) for account in mine.values())
+    assert ends.coverage_ratio == pytest.approx(size / 10.0)
+    moves = [
+        {
+            positions.accounts.name(number): move
+            for number, move in zip(ladder.account, ladder.move, strict=True)
+        }
+        for ladder in (ends.optimistic, ends.conservative)
+    ]
+    assumed = 0.0
+    for name, account in mine.items():
+        quantity, _, cross, margin = account.held[symbol]
+        pooled = cross and not math.isnan(account.collateral)
+        assumed += 0.0 if pooled or (not cross and not math.isnan(margin)) else abs(quantity)
+        if not pooled and math.isnan(margin):
+            assert name not in moves[0]  # nothing bounds its margin
+            assert name in moves[1]
+            continue
+        move, sooner = (ladder.get(name, math.inf) for ladder in moves)
+        assert sooner <= move + 1e-12
+        for at in np.linspace(0, 0.9 if side == "long" else 3.0, 20):
+            if abs(at - move) > 1e-9:
+                assert account.below(symbol, market.mark * (1 - sign * at)) == (at > move)
+    assert ends.assumed_ratio == pytest.approx(assumed / size if size else 0.0)
+
+
 @given(
-    st.lists(position, max_size=14),
+    st.lists(position, min_size=1, max_size=14),
     st.fixed_dictionaries({name: st.sampled_from([math.nan, 50.0, 400.0]) for name in "abcd"}),
-    st.sampled_from(["long", "short"]),
-    st.sampled_from(SYMBOLS),
 )
-def test_each_position_goes_where_its_account_falls_below_maintenance(held, funds, side, symbol):
+def test_each_position_goes_where_its_account_falls_below_maintenance(held, funds):
     positions, accounts = Positions(), {}
     for name in SYMBOLS:  # numbers the symbols in the order of the markets
         positions.symbols.number(name)
@@ -76,36 +109,10 @@ def test_each_position_goes_where_its_account_falls_below_maintenance(held, fund
         account.held[of] = (quantity, entry, cross, margin)
         positions.put(name, of, quantity=quantity, entry_price=entry, margin=margin, cross=cross)
         positions.set_collateral(name, funds[name])
-    market = MARKETS[SYMBOLS.index(symbol)]
     backed = backed_positions(positions, MARKETS)
-    ends = symbol_ladders(positions, backed, symbol, market, side, 10.0, fee_ratio=0.002)
-    sign = 1 if side == "long" else -1
-    mine = {
-        name: account
-        for name, account in accounts.items()
-        if symbol in account.held and sign * account.held[symbol][0] > 0
-    }
-    size = sum(abs(account.held[symbol][0]) for account in mine.values())
-    assert ends.coverage_ratio == pytest.approx(size / 10.0)
-    where = {positions.accounts.name(a): m for a, m in zip(
-        ends.optimistic.account, ends.optimistic.move, strict=True)}  # fmt: skip
-    sooner = {positions.accounts.name(a): m for a, m in zip(
-        ends.conservative.account, ends.conservative.move, strict=True)}  # fmt: skip
-    assumed = 0.0
-    for name, account in mine.items():
-        quantity, _, cross, margin = account.held[symbol]
-        pooled = cross and not math.isnan(account.collateral)
-        assumed += 0.0 if pooled or (not cross and not math.isnan(margin)) else abs(quantity)
-        if not pooled and math.isnan(margin):
-            assert name not in where  # nothing bounds its margin
-            assert name in sooner
-            continue
-        move = where.get(name, math.inf)
-        assert sooner.get(name, math.inf) <= move + 1e-12
-        for at in np.linspace(0, 0.9 if side == "long" else 3.0, 40):
-            if abs(at - move) > 1e-9:
-                assert account.below(symbol, market.mark * (1 - sign * at)) == (at > move)
-    assert ends.assumed_ratio == pytest.approx(assumed / size if size else 0.0)
+    for symbol in SYMBOLS:
+        for side in ("long", "short"):
+            check_side(positions, backed, accounts, symbol, side)
 
 
 def test_a_position_without_a_market_is_refused():
