@@ -1,64 +1,17 @@
-"""How uncertain runs are: the same run with impacts drawn from what is known of them.
+"""Impacts drawn from what is known of flow, of the factor of forced flow, and of depth.
 
-The draws are a function of their seed. The same seed and inputs give the same quantiles.
+The draws are a function of their seed. The same seed and inputs give the same draws.
 """
-
-import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from detectors.risk.arrays import Floats
-from detectors.risk.forced import Forced, forced_at
-from detectors.risk.impact import flow_impact
 from detectors.risk.log_normal import LogNormal
-from detectors.risk.outcome import just_above
-from detectors.risk.runs import (
-    LEAST_RISE_RATIO,
-    distance,
-    reproduction_number,
-    run_ends,
-    runs_of,
-)
 
 DRAWS = 200
 
 BLOCK = 6
 """Length of the bootstrap's blocks in intervals: a minute of ten-second returns."""
-
-OPEN_INTEREST_SHARES = (0.02, 0.1, 0.4)
-"""The runs whose distance is published, by the share of open interest that they force."""
-
-
-class Quantiles(NamedTuple):
-    """The 10, 50 and 90 % quantiles of a drawn number."""
-
-    p10: float
-    p50: float
-    p90: float
-
-
-def quantiles(drawn: Floats) -> Quantiles:
-    """Return the 10, 50 and 90 % quantiles: the least value that so many draws do not exceed.
-
-    Nothing is interpolated, so a value may be infinite.
-
-    Raises
-    ------
-    ValueError
-        If there are no draws.
-
-    Examples
-    --------
-    >>> quantiles(np.array([3.0, 1.0, 2.0, math.inf]))
-    Quantiles(p10=1.0, p50=2.0, p90=inf)
-    """
-    if not len(drawn):
-        raise ValueError("there are no draws: at least one is needed")
-    ordered = np.sort(drawn)
-    at = [math.ceil(share * len(ordered)) - 1 for share in (0.1, 0.5, 0.9)]
-    return Quantiles(*(float(ordered[place]) for place in at))
 
 
 def slope_draws(
@@ -72,7 +25,7 @@ def slope_draws(
     Parameters
     ----------
     returns, flow
-        As for `impact.flow_slope`.
+        As for `flow_impact.flow_slope`.
     seed
         Of the draws.
     draws
@@ -124,6 +77,7 @@ def impact_draws(slopes: Floats, factor: LogNormal, withdrawal: LogNormal, seed:
     c is the factor of forced flow, W the withdrawal factor of depth, both drawn independently as
     the next event's. A withdrawal factor below 1 would be depth that grows: it is 1 then.
 
+    >>> import math
     >>> certain = LogNormal(0.0, 0.0, 1.0)
     >>> doubled = LogNormal(math.log(2.0), 0.0, 1.0)
     >>> impact_draws(np.array([1e-6, 2e-6]), doubled, certain, seed=1).round(12).tolist()
@@ -135,101 +89,3 @@ def impact_draws(slopes: Floats, factor: LogNormal, withdrawal: LogNormal, seed:
     withdrawals = np.exp(withdrawal.mean + withdrawal.deviation * normal[1])
     drawn: Floats = slopes * factors * np.maximum(withdrawals, 1.0)
     return drawn
-
-
-class Drawn(NamedTuple):
-    """Runs with drawn impacts; each array has a value for each draw.
-
-    Attributes
-    ----------
-    distance
-        For each share of open interest: the least shock whose run forces it, as a ratio.
-    notional
-        For each share: what the run just above that shock forces, in the quote currency; NaN where
-        the distance is infinite.
-    reproduction
-        The reproduction number of the stated seed at the present mark price.
-    """
-
-    distance: dict[float, Floats]
-    notional: dict[float, Floats]
-    reproduction: Floats
-
-
-def drawn_runs(
-    forced: Forced,
-    slopes: Floats,
-    open_interest: float,
-    seed_notional: float,
-    *,
-    passed_ratio: float = 1.0,
-    shares: Sequence[float] = OPEN_INTEREST_SHARES,
-    least_rise_ratio: float = LEAST_RISE_RATIO,
-) -> Drawn:
-    """Return the runs for each drawn impact.
-
-    Parameters
-    ----------
-    forced
-        Forced notional by move.
-    slopes
-        Move per unit of forced notional for each draw, from `impact_draws`.
-    open_interest
-        Of the symbol, in the quote currency.
-    seed_notional
-        The seed of the reproduction number, in the quote currency.
-    passed_ratio, least_rise_ratio
-        As for `runs.runs_of` and `runs.distance`.
-    shares
-        Shares of the open interest.
-
-    Raises
-    ------
-    ValueError
-        If ``open_interest``, ``seed_notional`` or a share is not above 0.
-
-    Examples
-    --------
-    Positions of 100 at 1 and 2 % of an open interest of 1,000; a sale of 100 moves the price by
-    0.6 % in one draw, by 0.8 % in the other. 20 % need both: 2 % less one sale.
-
-    >>> forced = Forced(np.array([0.01, 0.02]), np.array([100.0, 200.0]), np.zeros(2))
-    >>> drawn = drawn_runs(forced, np.array([6e-5, 8e-5]), 1000.0, 200.0, shares=(0.2,))
-    >>> drawn.distance[0.2].round(6).tolist(), drawn.notional[0.2].tolist()
-    ([0.014, 0.012], [200.0, 200.0])
-    >>> drawn.reproduction.tolist()
-    [0.5, 0.5]
-    """
-    if not open_interest > 0.0:
-        raise ValueError(f"open_interest is {open_interest}: it must be above 0")
-    distances = {share: np.empty(len(slopes)) for share in shares}
-    notional = {share: np.full(len(slopes), math.nan) for share in shares}
-    reproduction = np.empty(len(slopes))
-    for draw, slope in enumerate(slopes.tolist()):
-        runs = runs_of(forced, flow_impact(slope), passed_ratio)
-        reproduction[draw] = reproduction_number(runs, seed_notional)
-        for share in shares:
-            least = distance(runs, share * open_interest, least_rise_ratio)
-            distances[share][draw] = least
-            if math.isfinite(least):
-                end = run_ends(runs, np.array([just_above(least)]))
-                notional[share][draw] = forced_at(forced, end)[0]
-    return Drawn(distances, notional, reproduction)
-
-
-def probability(drawn: Floats, *, at_most: float = math.inf, at_least: float = -math.inf) -> float:
-    """Return the share of draws within the two bounds; NaN draws are outside.
-
-    Raises
-    ------
-    ValueError
-        If there are no draws.
-
-    Examples
-    --------
-    >>> probability(np.array([0.5, 1.0, 2.0, math.inf]), at_least=1.0)
-    0.75
-    """
-    if not len(drawn):
-        raise ValueError("there are no draws: at least one is needed")
-    return float(np.mean((drawn >= at_least) & (drawn <= at_most)))

@@ -41,7 +41,7 @@ def expressed(
     sigma_60s, sigma_5m
         Standard deviations of the return over one minute and five, as ratios, above 0.
     flow_slope
-        Move per unit of ordinary aggressor notional, above 0; see `impact.flow_slope`.
+        Move per unit of ordinary aggressor notional, above 0; see `flow_impact.flow_slope`.
     p99_minute_flow
         The 99 % quantile of the absolute net aggressor notional of a minute, above 0.
 

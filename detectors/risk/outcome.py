@@ -95,7 +95,7 @@ def outcome_of(
 
     >>> from detectors.risk.contract import Contract
     >>> from detectors.risk.forced import forced_of
-    >>> from detectors.risk.impact import flow_impact
+    >>> from detectors.risk.flow_impact import flow_impact
     >>> from detectors.risk.ladder import ladder_of
     >>> from detectors.risk.runs import runs_of
     >>> from detectors.risk.tiers import tiers_of

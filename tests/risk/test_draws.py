@@ -7,18 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.risk.draws import (
-    OPEN_INTEREST_SHARES,
-    drawn_runs,
-    impact_draws,
-    probability,
-    quantiles,
-    slope_draws,
-)
+from detectors.risk.drawn_runs import OPEN_INTEREST_SHARES, drawn_outcomes, drawn_runs
+from detectors.risk.draws import impact_draws, slope_draws
+from detectors.risk.flow_impact import flow_impact, flow_slope
 from detectors.risk.forced import forced_of
-from detectors.risk.impact import flow_impact, flow_slope
 from detectors.risk.log_normal import LogNormal
-from detectors.risk.runs import distance, reproduction_number, runs_of
+from detectors.risk.outcome import just_above, outcome_of
+from detectors.risk.quantiles import probability, quantiles
+from detectors.risk.reproduction import reproduction_number
+from detectors.risk.runs import distance, runs_of
 from tests.risk.books import books, rules
 
 CERTAIN = LogNormal(0.0, 0.0, 1.0)
@@ -91,6 +88,25 @@ def test_a_larger_impact_is_never_further_away(book, rule, slopes):
     assert np.all(near <= middle)
     assert np.all(middle <= far)
     assert not np.any(drawn.reproduction[1:] < drawn.reproduction[:-1])
+
+
+@given(books(), rules(), st.floats(0.05, 0.9), st.integers(0, 50), st.floats(0, 20))
+def test_drawn_outcomes_are_the_runs_of_their_slopes(book, rule, share, seed, fund):
+    ladder = book.ladder()
+    forced = forced_of(ladder, rule)
+    slopes = np.exp(np.random.default_rng(seed).normal(-11, 1, 9))
+    wanted = share * book.notional().sum()
+    outcomes = drawn_outcomes(ladder, rule, forced, slopes, wanted, fund)
+    every = [runs_of(forced, flow_impact(slope)) for slope in slopes]
+    possible = [runs for runs in every if math.isfinite(distance(runs, wanted))]
+    assert len(outcomes) == len(possible)
+    for outcome, runs in zip(outcomes, possible, strict=True):
+        expected = just_above(distance(runs, wanted))
+        assert outcome == outcome_of(ladder, rule, runs, expected, fund)
+    if outcomes:
+        losses = np.array([outcome.loss for outcome in outcomes])
+        enough = probability(losses, at_most=fund)
+        assert enough == np.mean([outcome.beyond_fund == 0.0 for outcome in outcomes])
 
 
 def test_depth_never_grows_under_stress():

@@ -7,24 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.risk.depth import (
-    fitted_refill,
-    refilled,
-    survival_prior,
-    withdrawal,
-    withdrawal_learned,
-)
-from detectors.risk.impact import (
-    FACTOR_PRIOR,
-    book_impact,
-    factor_learned,
-    flow_impact,
-    flow_slope,
-    moved_by,
-    notional_for,
-    root_impact,
-)
+from detectors.risk.book_impact import book_impact
+from detectors.risk.flow_impact import FACTOR_PRIOR, factor_learned, flow_impact, flow_slope
+from detectors.risk.impact import moved_by, notional_for
 from detectors.risk.log_normal import from_quantiles, learned
+from detectors.risk.refill import fitted_refill, refilled
+from detectors.risk.root_impact import root_impact
+from detectors.risk.survival import survival_prior, withdrawal, withdrawal_learned
 
 
 @st.composite

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.risk.expressed import expressed
+from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import forced_at, forced_of
-from detectors.risk.impact import flow_impact, moved_by
+from detectors.risk.impact import moved_by
 from detectors.risk.outcome import just_above, outcome_of
 from detectors.risk.reduction import Reduction
 from detectors.risk.runs import distance, run_ends, runs_of

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.risk.book_impact import book_impact
+from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import Forced, forced_at, forced_of
-from detectors.risk.impact import book_impact, flow_impact, moved_by, root_impact
+from detectors.risk.impact import moved_by
 from detectors.risk.reduction import Reduction
-from detectors.risk.runs import distance, generations, reproduction_number, run_ends, runs_of
+from detectors.risk.reproduction import generations, reproduction_number
+from detectors.risk.root_impact import root_impact
+from detectors.risk.runs import distance, run_ends, runs_of
 from tests.risk.books import books, rules
 from tests.risk.chain import by_accounts, by_rounds, one_by_one
 

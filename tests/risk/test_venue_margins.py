@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from detectors.risk.coarse import coarsened, representatives
 from detectors.risk.contract import Contract
-from detectors.risk.draws import drawn_runs, quantiles
+from detectors.risk.drawn_runs import drawn_runs
+from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import Forced, forced_at, forced_of
-from detectors.risk.impact import flow_impact
 from detectors.risk.positions import Positions
+from detectors.risk.quantiles import quantiles
 from detectors.risk.runs import distance, runs_of
 from detectors.risk.tiers import tiers_of
 from detectors.risk.venue_margins import Market, backed_positions, symbol_ladders
