@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.impact import Impact
+from detectors.table import Floats
 
 _GAP = 1e-12
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.forced import Forced, forced_at
+from detectors.table import Floats
 
 RESOLUTION_RATIO = 5e-5
 """Half a basis point."""

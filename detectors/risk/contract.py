@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.tiers import Tiers
+from detectors.table import Floats
 
 
 class Contract(NamedTuple):

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import Forced, forced_at
 from detectors.risk.ladder import Ladder
@@ -14,6 +13,7 @@ from detectors.risk.outcome import Outcome, just_above, outcome_of
 from detectors.risk.reduction import Reduction
 from detectors.risk.reproduction import reproduction_number
 from detectors.risk.runs import LEAST_RISE_RATIO, distance, run_ends, runs_of
+from detectors.table import Floats
 
 OPEN_INTEREST_SHARES = (0.02, 0.1, 0.4)
 """The runs whose distance is published, by the share of open interest that they force."""

@@ -5,8 +5,8 @@ The draws are a function of their seed. The same seed and inputs give the same d
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.log_normal import LogNormal
+from detectors.table import Floats
 
 DRAWS = 200
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Flags, Floats
 from detectors.risk.contract import Contract, settlement_price
 from detectors.risk.liquidation import liquidation_prices
+from detectors.table import Flags, Floats
 
 
 class MarginEnds(NamedTuple):

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.impact import Impact
 from detectors.risk.log_normal import LogNormal, learned
+from detectors.table import Floats
 
 FACTOR_PRIOR = LogNormal(math.log(1.5), 0.3, 4.0)
 """Realised over predicted move of forced flow, before a venue's own: forced flow meets fewer

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats, Integers
 from detectors.risk.ladder import Ladder, against
 from detectors.risk.ramps import Ramps, excess_at_floor, excess_at_share, first_share
 from detectors.risk.reduction import Reduction
 from detectors.risk.shares import parts_of
+from detectors.table import Floats, Ints
 
 _NARROW = 1e-12
 
@@ -173,7 +173,7 @@ class _Path(NamedTuple):
     """Where positions are liquidated, and how far the mark price has moved past that."""
 
     ladder: Ladder
-    rows: Integers
+    rows: Ints
     sign: float
 
     @property

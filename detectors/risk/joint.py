@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats, Numbers
 from detectors.risk.contract import Contract, profit, settlement_price
+from detectors.risk.names import Numbers
 from detectors.risk.tiers import maintenance
+from detectors.table import Floats
 
 _MOST_STEPS = 100
 

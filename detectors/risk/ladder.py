@@ -4,8 +4,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats, Numbers
 from detectors.risk.contract import Contract, quote_notional
+from detectors.risk.names import Numbers
+from detectors.table import Floats
 
 Side = Literal["long", "short"]
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from detectors.risk.arrays import Floats, Numbers
 from detectors.risk.contract import Contract, quote_price, settlement_price, settlement_quantity
+from detectors.risk.names import Numbers
 from detectors.risk.tiers import Tiers
+from detectors.table import Floats
 
 
 def liquidation_prices(

@@ -1,5 +1,11 @@
 """Small whole numbers in place of names, so that a column can hold them."""
 
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int32]
+"""A column of numbers of names."""
+
 
 class Names:
     """Gives each name a free number; a released number is given again.

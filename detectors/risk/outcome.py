@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.impact import moved_by
 from detectors.risk.ladder import Ladder, against
 from detectors.risk.reduction import Reduction
 from detectors.risk.runs import Runs, run_ends
 from detectors.risk.shares import closed_shares
+from detectors.table import Floats
 
 _JUST_ABOVE = 1e-9
 

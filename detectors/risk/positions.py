@@ -6,13 +6,11 @@ open at once.
 """
 
 import math
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.risk.arrays import Flags, Floats, Integers, Numbers
-from detectors.risk.names import Names
+from detectors.risk.names import Names, Numbers
+from detectors.table import Flags, Floats, Ints, enlarged
 
 _FIRST_ROWS = 1024
 
@@ -120,11 +118,11 @@ class Positions:
         self.collateral[number] = collateral
         self._forget_idle(account, number)
 
-    def rows(self) -> Integers:
+    def rows(self) -> Ints:
         """Return the rows of all open positions, in rising order."""
         return np.flatnonzero(self.symbol[: self._used] >= 0)
 
-    def rows_of(self, symbol: str) -> Integers:
+    def rows_of(self, symbol: str) -> Ints:
         """Return the rows of the open positions in a symbol, in rising order."""
         number = self.symbols.find(symbol)
         if number is None:
@@ -134,8 +132,9 @@ class Positions:
     def _account(self, account: str) -> int:
         number = self.accounts.number(account)
         if number >= len(self.collateral):
-            self.collateral = _longer(self.collateral, math.nan)
-            self._held = _longer(self._held, 0)
+            shape = (2 * len(self.collateral),)
+            self.collateral = enlarged(self.collateral, shape, math.nan)
+            self._held = enlarged(self._held, shape)
         return number
 
     def _row(self, account: str, symbol: str) -> int:
@@ -178,18 +177,11 @@ class Positions:
             self.accounts.release(account)
 
     def _lengthen(self) -> None:
-        self.account = _longer(self.account, 0)
-        self.symbol = _longer(self.symbol, -1)
-        self.cross = _longer(self.cross, 0)
-        self.quantity = _longer(self.quantity, 0.0)
-        self.entry_price = _longer(self.entry_price, 0.0)
-        self.margin = _longer(self.margin, 0.0)
-        self.leverage = _longer(self.leverage, 0.0)
-
-
-_Cell = TypeVar("_Cell", np.float64, np.int32, np.bool_)
-
-
-def _longer(column: NDArray[_Cell], fill: float) -> NDArray[_Cell]:
-    """Return the column at twice its length."""
-    return np.concatenate((column, np.full_like(column, fill)))
+        shape = (2 * len(self.symbol),)
+        self.account = enlarged(self.account, shape)
+        self.symbol = enlarged(self.symbol, shape, -1)
+        self.cross = enlarged(self.cross, shape)
+        self.quantity = enlarged(self.quantity, shape)
+        self.entry_price = enlarged(self.entry_price, shape)
+        self.margin = enlarged(self.margin, shape)
+        self.leverage = enlarged(self.leverage, shape)

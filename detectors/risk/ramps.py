@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.reduction import Reduction
 from detectors.risk.tiers import Tiers, maintenance
+from detectors.table import Floats
 
 
 class Ramps(NamedTuple):

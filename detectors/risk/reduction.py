@@ -4,8 +4,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.tiers import Tiers, maintenance
+from detectors.table import Floats
 
 
 class Reduction(NamedTuple):

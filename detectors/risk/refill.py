@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
+from detectors.table import Floats
+
+_ALMOST_BACK = 0.05
+"""The least missing share of depth that the fit uses."""
 
 
 class Refill(NamedTuple):
@@ -27,7 +30,7 @@ def fitted_refill(seconds: Floats, depth: Floats, usual_depth: float) -> Refill 
     """Return the refill after a depletion, or None if depth does not come back.
 
     The slope of log((usual - D(t)) / (usual - D(0))) on t through the origin, by least squares.
-    Depths that have reached the usual one say nothing more and are left out.
+    Depths that are almost the usual one are left out: their logarithm is mostly noise.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def fitted_refill(seconds: Floats, depth: Floats, usual_depth: float) -> Refill 
             f"the first depth is {depth[0]}, usual is {usual_depth}: it is not depleted"
         )
     missing = (usual_depth - depth) / (usual_depth - depth[0])
-    useful = (missing > 0.0) & (seconds > 0.0)
+    useful = (missing > _ALMOST_BACK) & (seconds > 0.0)
     time, rest = seconds[useful], np.log(missing[useful])
     slope = -float(time @ rest) / float(time @ time) if len(time) else 0.0
     if slope <= 0.0:

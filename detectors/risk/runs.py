@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
 from detectors.risk.forced import Forced, move_of
 from detectors.risk.impact import Impact, moved_by, notional_for
+from detectors.table import Floats
 
 LEAST_RISE_RATIO = 0.005
 """A run counts only if liquidations themselves move the price by so much. Without a size the

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Flags, Floats
 from detectors.risk.contract import settlement_price
 from detectors.risk.ladder import Ladder, against
 from detectors.risk.ramps import Ramps, ramps_of, share_at_excess
 from detectors.risk.reduction import Reduction, checked, lowest_helpful_tier
+from detectors.table import Flags, Floats
 
 
 class Parts(NamedTuple):

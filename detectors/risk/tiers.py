@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Floats
+from detectors.table import Floats
 
 
 class Tiers(NamedTuple):

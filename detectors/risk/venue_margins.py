@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.risk.arrays import Flags, Floats, Integers
 from detectors.risk.contract import Contract, profit, quote_notional, settlement_price
 from detectors.risk.ends import MarginEnds, margin_ends, price_ends
 from detectors.risk.ladder import Ladder, Side, against, ladder_of
 from detectors.risk.liquidation import backing, bankruptcy_prices
 from detectors.risk.positions import Positions
 from detectors.risk.tiers import maintenance
+from detectors.table import Flags, Floats, Ints
 
 
 class Market(NamedTuple):
@@ -45,8 +45,8 @@ class Backed(NamedTuple):
         The range of what backs the position, in the settlement currency.
     """
 
-    rows: Integers
-    first: Integers
+    rows: Ints
+    first: Ints
     margin: MarginEnds
 
 

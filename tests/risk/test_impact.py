@@ -24,28 +24,26 @@ def quoted(draw):
     return np.cumsum(draw(steps)), np.cumsum(draw(sizes))
 
 
+def filled(book, surviving, arriving, notional):
+    """Fill from the nearest level on, orders spread evenly between two levels."""
+    left, before, total = notional - arriving, 0.0, 0.0
+    for level, depth in zip(*book, strict=True):
+        if left <= 0:
+            return before
+        size = surviving * (depth - total)
+        if left <= size:
+            return before + (level - before) * left / size
+        left, before, total = left - size, level, depth
+    return math.inf if left > 0 else before
+
+
 @given(quoted(), st.floats(0.1, 1), st.floats(0, 10), st.floats(0, 1000))
 def test_a_book_moves_until_its_orders_are_enough(book, surviving, arriving, notional):
-    move, depth = book
-    impact = book_impact(move, depth, surviving, arriving, 1.0)
+    impact = book_impact(*book, surviving, arriving, 1.0)
     found = moved_by(impact, np.array([notional]))[0]
-    # Brute force: fill from the nearest level on, orders spread evenly between two levels.
-    left = notional - arriving
-    expected, before = 0.0, (0.0, 0.0)
-    for level, total in zip(move, depth, strict=True):
-        size = surviving * (total - before[1])
-        if left <= 0:
-            break
-        if left <= size:
-            expected = before[0] + (level - before[0]) * left / size
-            left = 0.0
-            break
-        left -= size
-        expected, before = level, (level, total)
-    if left > 1e-9:
-        assert found == math.inf
-    elif abs(left) > 1e-9 or found < math.inf:
-        assert found == pytest.approx(expected, abs=1e-6)
+    # A little less and a little more: a gap in the book is a rise within next to nothing.
+    assert filled(book, surviving, arriving, notional - 1e-6) <= found + 1e-9
+    assert found <= filled(book, surviving, arriving, notional + 1e-6) + 1e-9
 
 
 @given(
@@ -111,9 +109,13 @@ def test_a_refill_is_recovered_from_its_depths(seconds, depleted, seed):
     times = np.concatenate(([0.0], np.random.default_rng(seed).uniform(0.5, 60, 10)))
     depth = 100 - (100 - depleted) * np.exp(-times / seconds)
     refill = fitted_refill(times, depth, 100.0)
-    if refill is not None and refill.samples == 10:
-        assert refill.seconds == pytest.approx(seconds, rel=1e-3)
-        assert refilled(refill, depleted, 100.0, times[3]) == pytest.approx(depth[3], rel=1e-2)
+    early = np.count_nonzero(np.exp(-times[1:] / seconds) > 0.05)
+    if early:
+        assert refill.samples == early
+        assert refill.seconds == pytest.approx(seconds)
+        assert refilled(refill, depleted, 100.0, times[3]) == pytest.approx(depth[3])
+    else:
+        assert refill is None
     assert fitted_refill(times, np.full(11, depleted), 100.0) is None
 
 
