@@ -11,15 +11,20 @@ from typing import Literal
 from service.exchange.controls import Episode
 from service.exchange.scenarios import crises, feeds, sessions, stress
 from service.exchange.scenarios.stress import SHOCK_SECONDS, Symbols
+from service.exchange.structure import USUAL, Structure
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A named list of episodes. `description` is one line for people."""
+    """A named list of episodes. `description` is one line for people.
+
+    ``structure`` is what the venue and its participants are like, from the start.
+    """
 
     name: str
     description: str
     episodes: tuple[Episode, ...] = ()
+    structure: Structure = USUAL
 
 
 Build = Callable[[float, float, float, Symbols], tuple[Episode, ...]]
@@ -38,6 +43,7 @@ class Entry:
     start_seconds: float = 900.0
     length_seconds: float = 120.0
     symbols: Symbols = (0,)
+    structure: Structure = USUAL
 
 
 SCENARIOS: dict[str, Entry] = {
@@ -255,6 +261,6 @@ def scenario(
             f"strength is {strength} and length is {length}; both must be positive, "
             f"and start, {start}, must not be negative"
         )
-    positions = entry.symbols if symbols == "usual" else symbols
-    episodes = entry.build(strength, start, length, positions)
-    return Scenario(name, entry.description, episodes)
+    acted_on = entry.symbols if symbols == "usual" else symbols
+    episodes = entry.build(strength, start, length, acted_on)
+    return Scenario(name, entry.description, episodes, entry.structure)
