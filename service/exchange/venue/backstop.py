@@ -72,6 +72,8 @@ class Backstop:
 
     def take_over(self, bankrupt: Holding, lots: int, price: float, liquidation_id: str) -> Taken:
         """Relieve a bankrupt position of ``lots`` at its bankruptcy price."""
+        if self._market.state != "open":
+            return Taken(0, 0)
         side = SELL if bankrupt.lots > 0 else BUY
         kept = min(self._bearable(side, price), lots)
         if kept:
@@ -100,9 +102,9 @@ class Backstop:
             self._relieve()
             return
         self._unsold += UNWIND_DEPTHS * seconds * market.near_lots
+        if self._unsold < max(UNWIND_DEPTHS * market.near_lots, 1.0):
+            return  # once a second
         lots = min(int(self._unsold), abs(own.lots))
-        if not lots:
-            return
         self._unsold -= lots
         side = SELL if own.lots > 0 else BUY
         limit = int(market.mark * (1 + side * UNWIND_BAND) * market.ticks_per_unit)
