@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush, merge
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
+from detectors.market_data.events import Event
 from service.errors import OperatorError
 from service.pipeline.rejection import Rejection
 from service.pipeline.wire import Decoder, RiskInput
@@ -13,19 +14,21 @@ from service.replay.files import BatchReader, stream_path
 from service.settings.assembly import risk_decoders
 from service.settings.types import Settings
 
+E = TypeVar("E", bound=Event | RiskInput)
+
 Refused = Callable[[str, Rejection], None]
 """Takes a stream's name and a record that is no event; its index counts the lines of the file,
 without blank ones."""
 
 
-class _Placed(NamedTuple):
+class Placed(NamedTuple, Generic[E]):
     """An event with the key of its place in the sequence; no two events have the same key."""
 
     place_ns: int
     sequence: int
     kind: int
     number: int
-    event: RiskInput
+    event: E
 
 
 def risk_files(directory: Path) -> dict[str, Path]:
@@ -70,20 +73,21 @@ def risk_events(
     decoders = risk_decoders(settings)
     max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
     streams = [
-        _in_order(_decoded(name, path, decoders[name], settings, refused), max_disorder_ns)
+        in_order(decoded_events(name, path, decoders[name], settings, refused), max_disorder_ns)
         for name, path in risk_files(directory).items()
     ]
     for placed in merge(*streams):
         yield placed.event
 
 
-def _decoded(
+def decoded_events(
     name: str,
     path: Path,
-    decoder: Decoder[RiskInput],
+    decoder: Decoder[E],
     settings: Settings,
     refused: Refused | None,
-) -> Iterator[RiskInput]:
+) -> Iterator[E]:
+    """Yield the events of the file of a stream in the order of the file; see `risk_events`."""
     read = 0
     try:
         for lines in BatchReader(path, max_line_bytes=settings.wire.max_record_bytes):
@@ -99,14 +103,14 @@ def _decoded(
         raise OperatorError(str(error)) from error
 
 
-def _in_order(events: Iterable[RiskInput], max_disorder_ns: int) -> Iterator[_Placed]:
+def in_order(events: Iterable[E], max_disorder_ns: int) -> Iterator[Placed[E]]:
     """Sort the events of one stream, which are out of order by at most ``max_disorder_ns``."""
-    waiting: list[_Placed] = []
+    waiting: list[Placed[E]] = []
     newest_ns = 0
     for number, event in enumerate(events):
         newest_ns = max(newest_ns, event.ts_event)
         place_ns = max(event.ts_event, newest_ns - max_disorder_ns)
-        heappush(waiting, _Placed(place_ns, event.sequence or 0, event.kind, number, event))
+        heappush(waiting, Placed(place_ns, event.sequence or 0, event.kind, number, event))
         while waiting[0].place_ns < newest_ns - max_disorder_ns:
             yield heappop(waiting)
     while waiting:
