@@ -8,6 +8,7 @@ from service import __version__
 from service.cli import argument_types as types
 from service.cli import commands
 from service.cli.argument_parts import add_command, add_config, add_scenario
+from service.cli.audit_arguments import add_audit
 from service.cli.feedback_arguments import add_feedback, add_review
 from service.cli.market_arguments import add_scorecard, add_simulate
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _EPILOG = """start here:
   foreshock demo                 see a warning of a cascade; needs no setup
   foreshock replay DIR           run the detection over recorded days
+  foreshock audit DIR            test a venue against the rules that it states
   foreshock topics --create      create the Kafka topics
   foreshock run                  watch the topics of the cluster
 
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_asyncapi(subcommands)
     add_feedback(subcommands)
     add_review(subcommands)
+    add_audit(subcommands)
     return top
 
 

@@ -25,6 +25,8 @@ RUN_BY = {
     "::test_a_verdict_is_credited_once_and_outlives_a_restart",
     "review": "tests/kafka/broker/test_feedback.py"
     "::test_the_console_judges_and_the_review_tells_of_it",
+    "audit": "tests/audit/test_command.py"
+    "::test_an_audit_of_a_venue_that_keeps_its_rules_is_written_and_ends_with_0",
     "asyncapi": "tests/commands/test_subcommands.py::test_asyncapi_prints_a_document_of_the_topics",
 }
 """Subcommand: a test that runs it until it has done what it is for."""

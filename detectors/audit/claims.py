@@ -1,0 +1,252 @@
+"""The rules that a venue states of itself. What is absent is not claimed."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, structs
+
+from detectors.market_data.events import MarkMethod, Tier
+from detectors.risk.marks import MarkRule
+from detectors.risk.reduction import Reduction
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Amount = Annotated[float, Meta(ge=0, le=1e15)]
+Bps = Annotated[float, Meta(ge=0, le=10_000)]
+Multiple = Annotated[float, Meta(ge=1, le=100)]
+Basis = Literal["mark", "index", "last", "mid"]
+Strategy = Literal["full", "sufficient", "steps"]
+
+
+class MarkClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the mark price is made.
+
+    ``method`` and ``window_seconds`` as on the wire, ``clamp`` the largest distance from the index
+    as a ratio, ``interval_seconds`` the time between two references, ``stale_seconds`` the age from
+    which a reference must not be used, ``source_shift_bps`` how far one index source may move the
+    mark, ``tolerance_bps`` by how much the recomputed mark may differ.
+    """
+
+    method: MarkMethod | None = None
+    window_seconds: Seconds | None = None
+    clamp: Ratio | None = None
+    interval_seconds: Seconds | None = None
+    stale_seconds: Seconds | None = None
+    source_shift_bps: Bps | None = None
+    tolerance_bps: Bps = 1.0
+
+
+class MarginClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a position is liquidated: equity below ``buffer`` times the maintenance margin.
+
+    ``tiers`` stand in for tiers that the margins do not publish, and are compared with those that
+    they do.
+    """
+
+    buffer: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    tiers: tuple[Tier, ...] | None = None
+
+
+class LiquidationClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """How positions are closed.
+
+    Attributes
+    ----------
+    trigger
+        The price that decides.
+    strategy
+        ``full``, ``sufficient`` (the least that restores the position) or ``steps`` of ``share`` of
+        the first size.
+    share, whole_below, whole_below_quantity
+        Of steps: the share, and the notional (quote currency) or the quantity (base currency) up to
+        which a position is closed whole.
+    restored_ratio
+        Of ``sufficient``: equity over maintenance margin after a reduction.
+    pause_seconds, emergency_ratio
+        Least time between two slices; not binding while equity is below this multiple of the
+        maintenance margin.
+    max_open_seconds
+        Longest time that an account may be below maintenance without action.
+    over_median_ratio, over_p95_ratio
+        Largest excess over the sufficient reduction, as a share of the position.
+    partial_ratio
+        Least share of eligible liquidations after which a part of the position is left.
+    price_limit
+        Largest distance of a slice's price from the mark price, as a ratio.
+    fee
+        Fee of a forced sale, as a ratio to notional.
+    fee_to_insurance
+        Whether the insurance fund gets the fee.
+    remainder_returned
+        Whether the account keeps what is left after loss and fee.
+    cancel_orders_first
+        Whether the account's own orders are cancelled before the first slice.
+    escalation
+        The methods of a liquidation in their order.
+    inversion_ratio
+        Largest share of liquidated notional that is taken out of turn.
+    rebound_ratio
+        Largest share of liquidated notional that is taken after the index has recovered.
+    price_bps
+        Largest difference to the price that the visible book offered, as a mean.
+    resume_grace_seconds
+        Time after a halt in which nothing is liquidated.
+    """
+
+    trigger: Basis | None = None
+    strategy: Strategy | None = None
+    share: Share = 0.2
+    whole_below: Amount = 0.0
+    whole_below_quantity: Amount = 0.0
+    restored_ratio: Multiple = 1.0
+    pause_seconds: Seconds | None = None
+    emergency_ratio: Ratio = 0.0
+    max_open_seconds: Seconds | None = None
+    over_median_ratio: Ratio | None = None
+    over_p95_ratio: Ratio | None = None
+    partial_ratio: Ratio | None = None
+    price_limit: Ratio | None = None
+    fee: Ratio | None = None
+    fee_to_insurance: bool = False
+    remainder_returned: bool | None = None
+    cancel_orders_first: bool | None = None
+    escalation: tuple[Literal["book", "auction", "backstop", "adl"], ...] | None = None
+    inversion_ratio: Ratio | None = None
+    rebound_ratio: Ratio | None = None
+    price_bps: Bps | None = None
+    resume_grace_seconds: Seconds | None = None
+
+
+class FairnessClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """Differences between sizes or classes of accounts that are too small to matter.
+
+    A difference fails if it is beyond its floor and beyond chance, with a false discovery rate of
+    ``discovery_rate``. ``correlation`` is the floor of a rank correlation with size.
+    """
+
+    equal_treatment: bool = False
+    correlation: Ratio = 0.2
+    discovery_rate: Share = 0.05
+
+
+class AdlClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """Auto-deleveraging: the score that orders the queue, and the share that may be out of turn."""
+
+    score: Literal["pnl_ratio_leverage", "pnl_ratio", "leverage", "size"] | None = None
+    inversion_ratio: Ratio = 0.0
+    after: Literal["insurance", "book"] | None = None
+    overshoot_ratio: Ratio | None = None
+
+
+class InsuranceClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """The insurance fund: its least balance, and the rounding of its amounts."""
+
+    floor: Amount | None = None
+    tolerance: Amount = 0.01
+
+
+class ParameterClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """Changes of margin parameters: notice before a rise, and least time between two changes."""
+
+    notice_seconds: Seconds | None = None
+    cooling_seconds: Seconds | None = None
+    reasons_given: bool | None = None
+    max_sign_changes: Annotated[int, Meta(ge=0, le=1_000_000)] = 2
+    max_churn: Amount = 5.0
+
+
+class FundingClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """Funding: the largest rate, as a ratio to notional, and the time between two payments."""
+
+    cap: Ratio | None = None
+    interval_seconds: Seconds | None = None
+
+
+class RetailClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules for retail clients in the EU.
+
+    ``closeout`` is the share of the initial margins at which an account is closed;
+    ``negative_balance`` says that no account ends below zero.
+    """
+
+    closeout: Ratio | None = None
+    negative_balance: bool = False
+
+
+class FeedClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the feed is to be relied on for. Ratios are largest shares of events."""
+
+    numbered: bool | None = None
+    unknown_orders_ratio: Ratio = 0.001
+    crossed_ratio: Ratio = 0.0
+    busiest_factor: Annotated[float, Meta(ge=1, le=1_000_000)] = 2.0
+
+
+class Claims(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a venue claims. ``symbols`` holds what differs for a symbol, merged by `of_symbol`."""
+
+    venue: str = ""
+    mark: MarkClaims = MarkClaims()
+    margin: MarginClaims = MarginClaims()
+    liquidation: LiquidationClaims = LiquidationClaims()
+    fairness: FairnessClaims = FairnessClaims()
+    adl: AdlClaims = AdlClaims()
+    insurance: InsuranceClaims = InsuranceClaims()
+    parameters: ParameterClaims = ParameterClaims()
+    funding: FundingClaims = FundingClaims()
+    retail: RetailClaims = RetailClaims()
+    feed: FeedClaims = FeedClaims()
+
+
+class Book(Struct, frozen=True):
+    """The claims for every symbol, and those of single symbols."""
+
+    default: Claims = Claims()
+    of_symbol: dict[str, Claims] = {}
+
+    def of(self, symbol: str) -> Claims:
+        """Return the claims for a symbol."""
+        return self.of_symbol.get(symbol, self.default)
+
+
+def stated(section: str, claims: Struct, *names: str) -> str:
+    """Return claims as they stand in the file; empty if none of them is stated.
+
+    >>> stated("liquidation", LiquidationClaims(strategy="steps"), "strategy", "share")
+    '[liquidation] strategy = "steps", share = 0.2'
+    >>> stated("liquidation", LiquidationClaims(), "pause_seconds")
+    ''
+    """
+    values = structs.asdict(claims)
+    parts = [f"{name} = {_toml(values[name])}" for name in names if values[name] is not None]
+    return f"[{section}] {', '.join(parts)}" if parts else ""
+
+
+def reduction(claims: LiquidationClaims) -> Reduction | None:
+    """Return the claimed strategy as a rule of `detectors.risk`; None without a claim."""
+    if claims.strategy is None:
+        return None
+    return Reduction(
+        claims.strategy,
+        restored_ratio=claims.restored_ratio,
+        fee_ratio=claims.fee or 0.0,
+        step_ratio=claims.share,
+        whole_below=claims.whole_below,
+    )
+
+
+def mark_rule(method: MarkMethod, seconds: float) -> MarkRule | None:
+    """Return a mark rule that can be recomputed from the book; None for a median of sources."""
+    if method == "median":
+        return None
+    return MarkRule(method, seconds)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,126 @@
+"""The positions of a symbol as the venue publishes them, and as the trades explain them."""
+
+import math
+
+from msgspec import Struct
+
+from detectors.audit.outcome import Case, Tally
+from detectors.market_data.events import Position
+
+QUANTITY_TOLERANCE = 1e-9
+"""Of a position relative to the sizes that led to it: the rounding of sums."""
+
+ENTRY_TOLERANCE = 1e-6
+"""Of an entry price, as a ratio: venues round it to six digits or more."""
+
+
+class Held(Struct):
+    """A position.
+
+    ``quantity`` and ``entry_price`` follow each fill. ``margin`` (NaN if unknown) and the others
+    are those of the last record. ``is_published`` says whether there was a record; without one the
+    quantity is the sum of the account's fills. ``traded`` is the quantity filled since the record.
+    """
+
+    quantity: float = 0.0
+    entry_price: float = math.nan
+    margin: float = math.nan
+    is_cross: bool = False
+    is_published: bool = False
+    traded: float = 0.0
+
+
+def fill(held: Held, quantity: float, price: float) -> None:
+    """Book a fill of a signed quantity: more of a side at the mean price, less at the old one.
+
+    >>> held = Held(quantity=2.0, entry_price=100.0)
+    >>> fill(held, 2.0, 110.0)
+    >>> held.quantity, held.entry_price
+    (4.0, 105.0)
+    >>> fill(held, -5.0, 120.0)
+    >>> held.quantity, held.entry_price
+    (-1.0, 120.0)
+    """
+    before = held.quantity
+    after = before + quantity
+    if abs(after) <= QUANTITY_TOLERANCE * abs(quantity):
+        after = 0.0
+    if before * quantity >= 0.0:
+        cost = before * held.entry_price if before else 0.0
+        held.entry_price = (cost + quantity * price) / after if after else price
+    elif after * before < 0.0:
+        held.entry_price = price
+    held.quantity = after
+    held.traded += abs(quantity)
+
+
+class Holdings:
+    """All positions of one symbol.
+
+    Attributes
+    ----------
+    held
+        By account.
+    explained
+        Position records; a breach is one that the record before and the fills since do not explain.
+    longs, shorts
+        Sums of the positions on each side, unsigned: of accounts with position records, and of the
+        fills of the others.
+    """
+
+    __slots__ = ("_symbol", "explained", "held")
+
+    def __init__(self, symbol: str) -> None:
+        self._symbol = symbol
+        self.held: dict[str, Held] = {}
+        self.explained = Tally()
+
+    def on_fill(self, account: str, quantity: float, price: float) -> None:
+        """Book a fill of a signed quantity."""
+        held = self.held.get(account)
+        if held is None:
+            held = self.held[account] = Held()
+        fill(held, quantity, price)
+
+    def on_position(self, position: Position) -> None:
+        """Compare a position record with the fills, and take it over."""
+        held = self.held.get(position.account)
+        if held is None:
+            held = self.held[position.account] = Held()
+        if held.is_published:
+            self._compare(held, position)
+        held.quantity = position.quantity
+        held.entry_price = position.entry_price
+        held.margin = math.nan if position.margin is None else position.margin
+        held.is_cross = position.margin_mode in ("cross", "portfolio")
+        held.is_published = True
+        held.traded = 0.0
+
+    def sides(self) -> tuple[float, float]:
+        """Return the sums of the longs and of the shorts, unsigned."""
+        longs = math.fsum(its.quantity for its in self.held.values() if its.quantity > 0.0)
+        shorts = -math.fsum(its.quantity for its in self.held.values() if its.quantity < 0.0)
+        return longs, shorts
+
+    def _compare(self, held: Held, position: Position) -> None:
+        size = abs(held.quantity) + held.traded + abs(position.quantity)
+        difference = position.quantity - held.quantity
+        if abs(difference) > QUANTITY_TOLERANCE * max(size, 1e-300):
+            money = abs(difference) * position.entry_price
+            story = (
+                f"position {position.quantity:g}; the record before and fills of {held.traded:g} "
+                f"give {held.quantity:g}: {difference:+g} is unexplained"
+            )
+        elif position.quantity and not math.isclose(
+            position.entry_price, held.entry_price, rel_tol=ENTRY_TOLERANCE
+        ):
+            money = abs((position.entry_price - held.entry_price) * position.quantity)
+            story = (
+                f"entry price {position.entry_price:g} of {position.quantity:g}; the record before "
+                f"and the fills give {held.entry_price:g}"
+            )
+        else:
+            self.explained.held()
+            return
+        case = Case(position.ts_event, self._symbol, position.account, money, money, story)
+        self.explained.breach(case)

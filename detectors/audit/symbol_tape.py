@@ -1,0 +1,315 @@
+"""One symbol's record as it is read: what the checks need of it, in bounded memory."""
+
+import math
+from collections import Counter, OrderedDict, deque
+
+from detectors.audit.claims import Claims
+from detectors.audit.conservation import Conservation
+from detectors.audit.holdings import Holdings
+from detectors.audit.numbering import Numbering
+from detectors.audit.order_book import OrderBook, Sent, mean_price
+from detectors.audit.outcome import Case, Tally
+from detectors.audit.parameters import Schedule
+from detectors.audit.references import References
+from detectors.audit.waiting import Waiting
+from detectors.fairness.episodes import Slice
+from detectors.market_data.events import Cancel, Margin, Order, Position, Reference, Status, Trade
+from detectors.market_data.risk_events import Liquidation
+
+HALTED = ("halted", "closed", "expired")
+RECENT_TRADES = 4_096
+"""Trade ids that are remembered, to find those that come twice."""
+
+MAX_TAKES = 20_000
+"""Trades of ordinary takers that are kept to compare prices with; every so many-th later on."""
+
+
+class Arrival:
+    """A market order with what the book offered it: prices and quantities."""
+
+    __slots__ = ("filled", "offered", "order_id", "paid", "selling")
+
+    def __init__(self, order_id: str, *, selling: bool) -> None:
+        self.order_id = order_id
+        self.selling = selling
+        self.offered: list[tuple[float, float]] = []
+        self.filled = 0.0
+        self.paid = 0.0
+
+
+class Symbol:
+    """What the record says of one symbol.
+
+    Attributes
+    ----------
+    book, holdings, waiting, conservation, schedule, references, numbering
+        See their classes.
+    slices
+        Every order with which a position was closed by the venue.
+    client_reduce_only
+        Fills of reduce-only orders of clients; a breach enlarges or flips a position.
+    surcharges
+        Of ordinary market orders: how much worse than the visible book they traded, in bps.
+    states
+        Time and state of each status.
+    crossed
+        References; a breach is one at which the book was crossed while trading continuously.
+    repeated_trades
+        Trades; a breach is a trade id that came before.
+    liquidations
+        The venue's own records of liquidations.
+    """
+
+    def __init__(self, symbol: str, claims: Claims) -> None:
+        self.symbol = symbol
+        self.claims = claims
+        max_open = claims.liquidation.max_open_seconds
+        self.book = OrderBook(symbol)
+        self.holdings = Holdings(symbol)
+        self.waiting = Waiting(symbol, math.inf if max_open is None else max_open)
+        self.conservation = Conservation(symbol)
+        self.schedule = Schedule(symbol, claims.margin.tiers)
+        self.references = References()
+        self.numbering = Numbering(symbol)
+        self.slices: list[Slice] = []
+        self.client_reduce_only = Tally()
+        self.surcharges: deque[float] = deque(maxlen=MAX_TAKES)
+        self.states: list[tuple[int, str, int]] = []
+        self.crossed = Tally()
+        self.repeated_trades = Tally()
+        self.liquidations: list[Liquidation] = []
+        self.liquidated_prints = 0.0
+        self.last_price = math.nan
+        self._open_slices: dict[str, tuple[Slice, list[tuple[float, float]]]] = {}
+        self._trade_ids: OrderedDict[str, None] = OrderedDict()
+        self.least_quantity = math.inf
+        self.trades_by_minute: Counter[int] = Counter()
+        self._arrival = Arrival("", selling=False)
+        self._mid_ns = 0
+        self._mid_area = 0.0
+        self._mid_seconds = 0.0
+        self._mid_low, self._mid_high = math.inf, -math.inf
+
+    def on_order(self, order: Order) -> None:
+        """Enter an order; note what the book offers it if it is to trade at once."""
+        self._pass_time(order.ts_event)
+        selling = order.side == "sell"
+        self._judge_arrival()
+        is_market = order.price is None or order.type == "market"
+        if is_market:
+            self._arrival = Arrival(order.order_id, selling=selling)
+            self._arrival.offered = self.book.offered(
+                order.quantity, order.account, selling=selling
+            )
+        self.book.on_order(order)
+        if is_market and order.reduce_only and order.account is not None:
+            held = self.holdings.held.get(order.account)
+            if held is not None and (held.quantity > 0.0) == selling:
+                self.waiting.acted(order.account, order.ts_event, held.quantity)
+
+    def on_cancel(self, cancel: Cancel) -> None:
+        """Withdraw an order."""
+        self._pass_time(cancel.ts_event)
+        self.book.on_cancel(cancel)
+
+    def on_trade(self, trade: Trade) -> None:
+        """Book a trade."""
+        self._pass_time(trade.ts_event)
+        self._count_repeats(trade)
+        self.trades_by_minute[trade.ts_event // 60_000_000_000] += 1
+        sent = self.book.sent(trade.taker_order_id)
+        if trade.liquidation and trade.taker_account is not None:
+            self._on_slice(trade, sent)
+        elif trade.taker_order_id == self._arrival.order_id:
+            self._arrival.paid += trade.price * trade.quantity
+            self._arrival.filled += trade.quantity
+        sign = 1.0 if trade.side == "buy" else -1.0
+        if sent is not None and sent.reduce_only and not trade.liquidation:
+            self._check_reduce_only(trade, sign)
+        self.book.on_trade(trade)
+        if trade.taker_account is not None:
+            self.holdings.on_fill(trade.taker_account, sign * trade.quantity, trade.price)
+        if trade.maker_account is not None:
+            self.holdings.on_fill(trade.maker_account, -sign * trade.quantity, trade.price)
+        self.last_price = trade.price
+        self.least_quantity = min(self.least_quantity, trade.quantity)
+
+    def on_position(self, position: Position) -> None:
+        """Take over a position record."""
+        self._pass_time(position.ts_event)
+        self.holdings.on_position(position)
+        held = self.holdings.held[position.account]
+        if held.is_cross or math.isnan(held.margin):
+            return
+        published = position.liquidation_price
+        self.waiting.put(
+            position.account,
+            position.quantity,
+            position.entry_price,
+            held.margin,
+            math.nan if published is None else published,
+            position.ts_event,
+        )
+
+    def on_margin(self, margin: Margin) -> None:
+        """Take over margin parameters."""
+        self.schedule.on_margin(margin)
+        self._advance(margin.ts_event)
+
+    def on_reference(self, reference: Reference) -> None:
+        """Take over prices, and check what can be checked once a reference."""
+        self._pass_time(reference.ts_event)
+        self._judge_arrival()
+        self._advance(reference.ts_event)
+        its = self.references
+        its.ts_event.append(reference.ts_event)
+        for column, value in (
+            (its.mark, reference.mark_price),
+            (its.index, reference.index_price),
+            (its.open_interest, reference.open_interest),
+            (its.funding, reference.funding_rate),
+        ):
+            # A reference may carry a part of the prices: the others stay.
+            column.append(value if value is not None else column[-1] if column else math.nan)
+        its.mid.append(self.book.mid)
+        its.last.append(self.last_price)
+        mean = self._mid_area / self._mid_seconds if self._mid_seconds else self.book.mid
+        its.mid_mean.append(mean)
+        its.mid_low.append(min(self._mid_low, self.book.mid))
+        its.mid_high.append(max(self._mid_high, self.book.mid))
+        self._mid_area = self._mid_seconds = 0.0
+        self._mid_low, self._mid_high = self.book.mid, self.book.mid
+        mark = its.mark[-1]
+        is_open = self.state(reference.ts_event) == "open"
+        if math.isfinite(mark):
+            self.waiting.on_reference(
+                reference.ts_event, mark, self.schedule.contract, is_open=is_open
+            )
+        self.conservation.on_reference(reference, self.holdings, mark)
+        if is_open and self.book.two_sided:
+            if self.book.crossed:
+                story = "the best bid is at or above the best ask"
+                self.crossed.breach(Case(reference.ts_event, self.symbol, "", 1.0, 0.0, story))
+            else:
+                self.crossed.held()
+
+    def on_status(self, status: Status) -> None:
+        """Take over a trading state."""
+        if status.state == "book_cleared":
+            self.book.clear(status.ts_event)
+            return
+        self.states.append((status.ts_event, status.state, status.until or 2**63 - 1))
+
+    def on_liquidation(self, liquidation: Liquidation) -> None:
+        """Note the venue's record of a step; `close` joins it with the trades."""
+        self.liquidations.append(liquidation)
+        held = self.holdings.held.get(liquidation.account)
+        quantity = math.nan if held is None else held.quantity
+        self.waiting.acted(liquidation.account, liquidation.ts_event, quantity)
+
+    def state(self, ts_event: int) -> str:
+        """Return the trading state at a time, of the statuses so far."""
+        if not self.states:
+            return "open"
+        _, state, until = self.states[-1]
+        return state if ts_event < until else "open"
+
+    def close(self) -> None:
+        """Finish after the last event."""
+        self._judge_arrival()
+        self.numbering.close()
+
+    def _pass_time(self, ts_event: int) -> None:
+        """Add the mid price of the time since the last event to its mean."""
+        mid = self.book.mid
+        if math.isfinite(mid):
+            self._mid_low, self._mid_high = min(self._mid_low, mid), max(self._mid_high, mid)
+        if self._mid_ns and ts_event > self._mid_ns and math.isfinite(mid):
+            seconds = (ts_event - self._mid_ns) / 1e9
+            self._mid_area += mid * seconds
+            self._mid_seconds += seconds
+        self._mid_ns = max(self._mid_ns, ts_event)
+
+    def _advance(self, now_ns: int) -> None:
+        if self.schedule.advance(now_ns) and self.schedule.contract is not None:
+            self.waiting.reprice(self.schedule.contract)
+
+    def _judge_arrival(self) -> None:
+        """Compare the prices of the last orders with what the book offered."""
+        its = self._arrival
+        if its.filled:
+            offered = mean_price(its.offered, its.filled)
+            price = its.paid / its.filled
+            worse = offered - price if its.selling else price - offered
+            if math.isfinite(worse):
+                self.surcharges.append(worse / offered * 1e4)
+        self._arrival = Arrival("", selling=False)
+        for part, levels in self._open_slices.values():
+            part.book_price = mean_price(levels, part.filled)
+        self._open_slices.clear()
+
+    def _on_slice(self, trade: Trade, sent: Sent | None) -> None:
+        account = trade.taker_account
+        assert account is not None
+        order_id = trade.taker_order_id or f"{account}@{trade.ts_event}"
+        if order_id in self._open_slices:
+            part = self._open_slices[order_id][0]
+            worse = min if part.selling else max
+            part.worst_price = worse(part.worst_price, trade.price)
+        else:
+            part = self._first_fill(trade, account, order_id, sent)
+        part.filled += trade.quantity
+        part.paid += trade.quantity * trade.price
+        self.liquidated_prints += trade.quantity
+
+    def _first_fill(self, trade: Trade, account: str, order_id: str, sent: Sent | None) -> Slice:
+        part = Slice(
+            trade.ts_event, self.symbol, account, order_id, selling=trade.side == "sell",
+            worst_price=trade.price,
+        )  # fmt: skip
+        self.slices.append(part)
+        levels = self._arrival.offered
+        if order_id != self._arrival.order_id:
+            wanted = sent.quantity if sent is not None else trade.quantity
+            levels = self.book.offered(wanted, account, selling=part.selling)
+        self._open_slices[order_id] = (part, levels)
+        held = self.holdings.held.get(account)
+        if held is not None and held.is_published:
+            part.quantity, part.entry_price = held.quantity, held.entry_price
+            part.margin = math.nan if held.is_cross else held.margin
+        if sent is not None:
+            part.requested = sent.quantity
+        contract = self.schedule.contract
+        part.tiers = contract.tiers if contract is not None else None
+        part.mid, part.last_price = self.book.mid, self.last_price
+        part.resting_orders = self.book.resting_of(account)
+        part.waited_seconds = self.waiting.waited_seconds(account, trade.ts_event)
+        part.passed_over = tuple(self.waiting.passed_over(account, trade.ts_event, contract))
+        self.waiting.acted(account, trade.ts_event, part.quantity)
+        part.served_since_ns, part.served_sizes = self.waiting.served(account)
+        return part
+
+    def _check_reduce_only(self, trade: Trade, sign: float) -> None:
+        held = self.holdings.held.get(trade.taker_account or "")
+        if held is None or not held.is_published:
+            return
+        left = held.quantity + sign * trade.quantity
+        reduces = held.quantity * sign < 0.0 and left * held.quantity >= -1e-9 * trade.quantity
+        if reduces or abs(left) <= 1e-9 * trade.quantity:
+            self.client_reduce_only.held()
+            return
+        story = f"a reduce-only order took a position of {held.quantity:g} to {left:g}"
+        money = trade.quantity * trade.price
+        self.client_reduce_only.breach(
+            Case(trade.ts_event, self.symbol, trade.taker_account or "", money, money, story)
+        )
+
+    def _count_repeats(self, trade: Trade) -> None:
+        if trade.trade_id in self._trade_ids:
+            story = f"trade {trade.trade_id} came again"
+            self.repeated_trades.breach(Case(trade.ts_event, self.symbol, "", 1.0, 0.0, story))
+            return
+        self.repeated_trades.held()
+        self._trade_ids[trade.trade_id] = None
+        if len(self._trade_ids) > RECENT_TRADES:
+            self._trade_ids.popitem(last=False)

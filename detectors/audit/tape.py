@@ -1,0 +1,160 @@
+"""The whole record as it is read, and what is left of it for the checks."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+
+from detectors.audit.claims import Book
+from detectors.audit.outcome import Tally
+from detectors.audit.symbol_tape import Symbol
+from detectors.fairness.episodes import Episode, Slice, assembled
+from detectors.market_data.events import Cancel, Event, Kind, Order, Trade
+from detectors.market_data.risk_events import Account, Insurance, Liquidation, RiskEvent
+
+_NUMBERED = (
+    Kind.ORDER, Kind.CANCEL, Kind.TRADE, Kind.REFERENCE, Kind.MARGIN, Kind.POSITION, Kind.STATUS,
+)  # fmt: skip
+
+
+class Evidence:
+    """What the checks judge.
+
+    Attributes
+    ----------
+    claims
+        The venue's claims.
+    symbols
+        What was read of each symbol, in the order of their names.
+    episodes
+        All liquidations, in the order of time.
+    accounts
+        Last state of each account.
+    insurance
+        All records of insurance funds, in order.
+    streams
+        Number of events of each kind of stream.
+    disorder
+        For each stream its events; a breach is one that is older than the one before it.
+    first_ns, last_ns
+        Time of the first and of the last event; 0 for an empty record.
+    """
+
+    def __init__(self, claims: Book) -> None:
+        self.claims = claims
+        self.symbols: dict[str, Symbol] = {}
+        self.episodes: list[Episode] = []
+        self.accounts: dict[str, Account] = {}
+        self.insurance: list[Insurance] = []
+        self.streams: Counter[Kind] = Counter()
+        self.disorder: Mapping[str, Tally] = {}
+        self.first_ns = 0
+        self.last_ns = 0
+
+    def has(self, *kinds: Kind) -> bool:
+        """Return whether the record has events of all these kinds."""
+        return all(self.streams[kind] for kind in kinds)
+
+
+class Tape:
+    """Takes all events of a record in the order of time; `close` gives the evidence."""
+
+    def __init__(self, claims: Book) -> None:
+        self._evidence = Evidence(claims)
+
+    def apply(self, event: Event | RiskEvent) -> None:
+        """Take the next event."""
+        its = self._evidence
+        its.streams[event.kind] += 1
+        its.first_ns = its.first_ns or event.ts_event
+        its.last_ns = max(its.last_ns, event.ts_event)
+        if isinstance(event, Account):
+            its.accounts[event.account] = event
+            return
+        if isinstance(event, Insurance):
+            its.insurance.append(event)
+            return
+        symbol = its.symbols.get(event.symbol)
+        if symbol is None:
+            symbol = its.symbols[event.symbol] = Symbol(event.symbol, its.claims.of(event.symbol))
+        if event.sequence is not None and event.kind in _NUMBERED:
+            symbol.numbering.on_number(event.sequence, event.ts_event)
+        _dispatch(symbol, event)
+
+    def close(self, disorder: Mapping[str, Tally] | None = None) -> Evidence:
+        """Return the evidence; ``disorder`` as in `Evidence`."""
+        its = self._evidence
+        its.symbols = dict(sorted(its.symbols.items()))
+        slices: list[Slice] = []
+        for symbol in its.symbols.values():
+            symbol.close()
+            _join(symbol)
+            slices += symbol.slices
+        slices.sort(key=lambda part: part.ts_event)
+        its.episodes = assembled(slices)
+        its.disorder = disorder or {}
+        return its
+
+
+def _dispatch(symbol: Symbol, event: Event | Liquidation) -> None:
+    if isinstance(event, Order):
+        symbol.on_order(event)
+    elif isinstance(event, Cancel):
+        symbol.on_cancel(event)
+    elif isinstance(event, Trade):
+        symbol.on_trade(event)
+    elif isinstance(event, Liquidation):
+        symbol.on_liquidation(event)
+    else:
+        {
+            Kind.REFERENCE: symbol.on_reference,
+            Kind.MARGIN: symbol.on_margin,
+            Kind.POSITION: symbol.on_position,
+            Kind.STATUS: symbol.on_status,
+        }[event.kind](event)  # type: ignore[operator]
+
+
+def _join(symbol: Symbol) -> None:
+    """Complete the slices by the venue's own records, and add those that no trade shows."""
+    by_order = {part.order_id: part for part in symbol.slices}
+    started: dict[str, Liquidation] = {}
+    for record in symbol.liquidations:
+        if record.phase == "start":
+            started[record.liquidation_id] = record
+        if record.phase not in ("slice", "takeover"):
+            continue
+        part = by_order.get(record.order_id) if record.order_id is not None else None
+        if part is None:
+            part = _from_record(record)
+            symbol.slices.append(part)
+        _complete(part, record)
+    symbol.slices.sort(key=lambda part: part.ts_event)
+
+
+def _from_record(record: Liquidation) -> Slice:
+    filled = record.quantity_filled or 0.0
+    return Slice(
+        record.ts_event,
+        record.symbol,
+        record.account,
+        record.order_id or f"{record.liquidation_id}@{record.ts_event}",
+        selling=True,
+        filled=filled,
+        paid=filled * (record.price or 0.0),
+    )
+
+
+def _complete(part: Slice, record: Liquidation) -> None:
+    part.liquidation_id = record.liquidation_id
+    part.method = record.method or ""
+    for name, value in (
+        ("requested", record.quantity_requested),
+        ("mark_price", record.mark_price),
+        ("index_price", record.index_price),
+        ("equity", record.equity_before),
+        ("maintenance", record.maintenance_before),
+        ("fee", record.fee),
+    ):
+        if value is not None:
+            setattr(part, name, value)
+    if math.isnan(part.requested):
+        part.requested = record.quantity_filled or math.nan

@@ -1,0 +1,86 @@
+"""All streams of a directory as one sequence in event time."""
+
+from collections.abc import Iterator
+from heapq import merge
+from pathlib import Path
+from typing import Any
+
+from detectors.audit.outcome import Case, Tally
+from detectors.market_data.events import Event
+from detectors.market_data.risk_events import RiskEvent
+from service.errors import OperatorError
+from service.pipeline.wire import ALL_STREAMS, RISK_STREAMS, STREAMS, Decoder
+from service.replay.files import stream_path
+from service.replay.risk_files import Refused, decoded_events, in_order
+from service.settings.assembly import decoders, risk_decoders
+from service.settings.types import Settings
+
+
+def audited_files(directory: Path) -> dict[str, Path]:
+    """Return the files of the streams in a directory, by stream.
+
+    Raises
+    ------
+    OperatorError
+        If there is none, or a stream has several.
+    """
+    try:
+        found = {name: stream_path(directory, name) for name in ALL_STREAMS}
+    except ValueError as error:
+        raise OperatorError(str(error)) from error
+    present = {name: path for name, path in found.items() if path is not None}
+    if not present:
+        expected = ", ".join(f"{name}.ndjson" for name in ALL_STREAMS)
+        raise OperatorError(
+            f"{directory} holds no stream; put at least one of {expected} there "
+            "(each may also end in .gz or .zst)"
+        )
+    return present
+
+
+def audited_events(
+    directory: Path, settings: Settings, disorder: dict[str, Tally], refused: Refused | None = None
+) -> Iterator[Event | RiskEvent]:
+    """Yield the events of all streams, in the order of `service.replay.risk_files.risk_events`.
+
+    Parameters
+    ----------
+    directory, settings, refused
+        As for `service.replay.risk_files.risk_events`.
+    disorder
+        Gets a tally for each stream: its events, of which a breach is older than the one before it
+        in the file.
+
+    Raises
+    ------
+    OperatorError
+        If there is no stream, a stream has several files, or a file is damaged.
+    """
+    known: dict[str, Decoder[Any]] = {
+        **decoders(settings, STREAMS),
+        **{name: risk_decoders(settings)[name] for name in RISK_STREAMS},
+    }
+    max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
+    streams = []
+    for name, path in audited_files(directory).items():
+        disorder[name] = Tally()
+        events = decoded_events(name, path, known[name], settings, refused)
+        streams.append(in_order(_watched(name, events, disorder[name]), max_disorder_ns))
+    for placed in merge(*streams):
+        yield placed.event
+
+
+def _watched(
+    name: str, events: Iterator[Event | RiskEvent], tally: Tally
+) -> Iterator[Event | RiskEvent]:
+    newest_ns = 0
+    for event in events:
+        if event.ts_event < newest_ns:
+            back = (newest_ns - event.ts_event) / 1e9
+            whose: str = getattr(event, "symbol", "")
+            story = f"an event of {name} is {back:g} s older than the one before it"
+            tally.breach(Case(event.ts_event, whose, "", back, 0.0, story))
+        else:
+            tally.held()
+            newest_ns = event.ts_event
+        yield event

@@ -1,0 +1,102 @@
+"""A simulated day with a cascade, the claims of its venue, and ways to break single rules."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from detectors.audit.claims import (
+    Book,
+    Claims,
+    FairnessClaims,
+    LiquidationClaims,
+    MarkClaims,
+    ParameterClaims,
+)
+from detectors.audit.outcome import Finding
+from detectors.audit.table import findings
+from detectors.audit.tape import Evidence, Tape
+from detectors.market_data.events import Event
+from detectors.market_data.risk_events import RiskEvent
+from service.exchange.measures import Truth
+from service.exchange.scenarios.catalogue import scenario
+from service.exchange.simulation import simulate
+from service.exchange.venue.contracts import contracts
+from service.exchange.venue.liquidation import WHOLE_BELOW_ORDERS
+
+SECOND = 1_000_000_000
+SYMBOL = "BTC-PERP"
+Any_event = Event | RiskEvent
+
+
+def venue_claims(**changes: Any) -> Book:
+    """The rules of the simulated exchange; ``changes`` replace claims of its liquidations."""
+    (contract,) = contracts([SYMBOL])
+    liquidation = {
+        "trigger": "mark",
+        "strategy": "steps",
+        "share": 0.2,
+        "whole_below_quantity": WHOLE_BELOW_ORDERS * contract.median_notional / contract.price,
+        "pause_seconds": 0.2,
+        "max_open_seconds": 5.0,
+        "price_limit": 0.05,
+        "inversion_ratio": 0.0,
+        "price_bps": 0.1,
+        **changes,
+    }
+    return Book(
+        Claims(
+            mark=MarkClaims(method="ema_premium", window_seconds=30.0, clamp=0.05),
+            liquidation=LiquidationClaims(**liquidation),
+            fairness=FairnessClaims(equal_treatment=True),
+            parameters=ParameterClaims(notice_seconds=86_400.0, cooling_seconds=86_400.0),
+        )
+    )
+
+
+@cache
+def cascade(seed: int = 1) -> tuple[Event, ...]:
+    """Thirteen minutes of one symbol, with a cascade after ten."""
+    market = scenario("cascade", start_seconds=300.0, length_seconds=300.0)
+    events = simulate(market, seed=seed, symbols=1, duration_ns=800 * SECOND)
+    return tuple(event for event in events if not isinstance(event, Truth))
+
+
+def audited(events: Iterable[Any_event], claims: Book | None = None) -> dict[str, Finding]:
+    """The finding of each check, by its name."""
+    return {check.name: found for check, found in findings(evidence(events, claims))}
+
+
+def evidence(events: Iterable[Any_event], claims: Book | None = None) -> Evidence:
+    """What is left of the events for the checks."""
+    tape = Tape(claims if claims is not None else venue_claims())
+    for event in events:
+        tape.apply(event)
+    return tape.close()
+
+
+def changed(event: Event, **fields: Any) -> Event:
+    """A copy of an event with other fields."""
+    return msgspec.structs.replace(event, **fields)
+
+
+def edited(
+    events: Sequence[Event], change: Callable[[Event], Event | Sequence[Event] | None]
+) -> list[Event]:
+    """The events, each replaced by what ``change`` returns: an event, several, or none."""
+    found: list[Event] = []
+    for event in events:
+        result = change(event)
+        if result is None:
+            continue
+        if isinstance(result, Sequence):
+            found += result
+        else:
+            found.append(result)
+    return found
+
+
+def failed(found: dict[str, Finding]) -> set[str]:
+    """The names of the checks that fail."""
+    return {name for name, finding in found.items() if finding.outcome == "fail"}
