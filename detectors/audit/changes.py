@@ -148,7 +148,8 @@ def silent_liquidations(evidence: Evidence) -> Finding:
 def oscillation(changes: list[Change]) -> tuple[int, float]:
     """Return the most changes of direction within a day, and the churn of a parameter.
 
-    Churn is the sum of all changes of the logarithm over the net change (at least `DEAD_BAND`).
+    Churn is the sum of all changes of the logarithm over the net change (at least `DEAD_BAND`); 0
+    for two changes, since a rise that is taken back is none.
 
     Examples
     --------
@@ -177,7 +178,7 @@ def oscillation(changes: list[Change]) -> tuple[int, float]:
     most = max((sum(at - day < other <= at for other in turns) for at in turns), default=0)
     total = float(np.sum([abs(step) for _, step in steps])) if steps else 0.0
     net = abs(math.fsum(step for _, step in steps))
-    return most, total / max(net, DEAD_BAND) if len(steps) > 1 else 0.0
+    return most, total / max(net, DEAD_BAND) if len(steps) > 2 else 0.0
 
 
 def _changes(evidence: Evidence) -> list[Change]:

@@ -130,17 +130,29 @@ class FairnessClaims(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AdlClaims(Struct, frozen=True, forbid_unknown_fields=True):
-    """Auto-deleveraging: the score that orders the queue, and the share that may be out of turn."""
+    """Auto-deleveraging.
+
+    ``score`` orders the queue, ``inversion_ratio`` is the share that may be out of turn, and
+    ``after`` what must be exhausted before. ``reserve_ratio`` is the fund's least equity over the
+    notional of what it has taken over.
+    """
 
     score: Literal["pnl_ratio_leverage", "pnl_ratio", "leverage", "size"] | None = None
     inversion_ratio: Ratio = 0.0
     after: Literal["insurance", "book"] | None = None
-    overshoot_ratio: Ratio | None = None
+    reserve_ratio: Ratio | None = None
 
 
 class InsuranceClaims(Struct, frozen=True, forbid_unknown_fields=True):
-    """The insurance fund: its least balance, and the rounding of its amounts."""
+    """The insurance fund.
 
+    ``account`` is the name under which it holds positions that it takes over. ``covers_all`` says
+    that no loss is left unpaid, ``floor`` is its least balance, and ``tolerance`` the rounding of
+    its amounts.
+    """
+
+    account: str | None = None
+    covers_all: bool = False
     floor: Amount | None = None
     tolerance: Amount = 0.01
 

@@ -35,8 +35,14 @@ class Conservation:
         self.coverage_ratio = math.nan
         self.tally = Tally()
 
-    def on_reference(self, reference: Reference, holdings: Holdings, price: float) -> None:
-        """Check the sums at a reference; ``price`` values a difference."""
+    def on_reference(
+        self, reference: Reference, holdings: Holdings, price: float, *, all_known: bool = True
+    ) -> None:
+        """Check the sums at a reference; ``price`` values a difference.
+
+        Without ``all_known`` some account's position is split over two names, and only the sum of
+        all positions is checked.
+        """
         interest = reference.open_interest
         if interest is None:
             return
@@ -51,6 +57,9 @@ class Conservation:
             gap = abs(net - self._first_net)
             story = f"longs {longs:g} less shorts {shorts:g} have changed by {gap:g}"
             self._first_net = net  # each change counts once
+        elif not all_known:
+            self.tally.held()
+            return
         elif self._is_complete and abs(longs - interest) > allowed:
             gap = abs(longs - interest)
             story = f"open interest {interest:g}; the longs sum to {longs:g}"

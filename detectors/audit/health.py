@@ -46,10 +46,9 @@ def price_at(evidence: Evidence, part: Slice, basis: str = "mark") -> Interval |
 
 def slack(part: Slice, mark: float, buffer: float = 1.0) -> float:
     """Return equity less ``buffer`` times the maintenance margin at a mark; NaN if unknown."""
-    if not math.isnan(part.maintenance):
+    is_account = math.isnan(part.margin)
+    if part.tiers is None or (is_account and not math.isnan(part.maintenance)):
         return equity_at(part, mark) - buffer * part.maintenance
-    if part.tiers is None:
-        return math.nan
     notional = np.array([abs(part.quantity) * mark])
     return equity_at(part, mark) - buffer * float(maintenance(part.tiers, notional)[0])
 

@@ -19,7 +19,8 @@ class Held(Struct):
 
     ``quantity`` and ``entry_price`` follow each fill. ``margin`` (NaN if unknown) and the others
     are those of the last record. ``is_published`` says whether there was a record; without one the
-    quantity is the sum of the account's fills. ``traded`` is the quantity filled since the record.
+    quantity is the sum of the account's fills. ``recorded`` is the quantity of the record, and
+    ``traded`` what was filled since.
     """
 
     quantity: float = 0.0
@@ -28,6 +29,7 @@ class Held(Struct):
     is_cross: bool = False
     is_published: bool = False
     traded: float = 0.0
+    recorded: float = 0.0
 
 
 def fill(held: Held, quantity: float, price: float) -> None:
@@ -68,10 +70,12 @@ class Holdings:
         fills of the others.
     """
 
-    __slots__ = ("_symbol", "explained", "held")
+    __slots__ = ("_latest", "_latest_ns", "_symbol", "explained", "held")
 
     def __init__(self, symbol: str) -> None:
         self._symbol = symbol
+        self._latest: dict[str, Position] = {}
+        self._latest_ns = 0
         self.held: dict[str, Held] = {}
         self.explained = Tally()
 
@@ -82,8 +86,26 @@ class Holdings:
             held = self.held[account] = Held()
         fill(held, quantity, price)
 
+    def on_transfer(self, account: str, quantity: float, price: float) -> None:
+        """Book what left a position without a trade; ``quantity`` is unsigned."""
+        held = self.held.get(account)
+        if held is not None and held.quantity:
+            self.on_fill(account, -math.copysign(quantity, held.quantity), price)
+
     def on_position(self, position: Position) -> None:
-        """Compare a position record with the fills, and take it over."""
+        """Note a position record; `settle` compares the last one of a time with the fills."""
+        self.settle(position.ts_event)
+        self._latest[position.account] = position
+        self._latest_ns = position.ts_event
+
+    def settle(self, now_ns: int) -> None:
+        """Compare the position records of earlier times with the fills, and take them over."""
+        if self._latest and now_ns > self._latest_ns:
+            for position in self._latest.values():
+                self._settle(position)
+            self._latest.clear()
+
+    def _settle(self, position: Position) -> None:
         held = self.held.get(position.account)
         if held is None:
             held = self.held[position.account] = Held()
@@ -95,6 +117,7 @@ class Holdings:
         held.is_cross = position.margin_mode in ("cross", "portfolio")
         held.is_published = True
         held.traded = 0.0
+        held.recorded = position.quantity
 
     def sides(self) -> tuple[float, float]:
         """Return the sums of the longs and of the shorts, unsigned."""

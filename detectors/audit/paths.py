@@ -14,6 +14,9 @@ from detectors.audit.tape import Evidence
 from detectors.fairness.episodes import Episode, Slice
 from detectors.market_data.events import Kind
 
+TICK = 1e-4
+"""A limit as a ratio becomes a price by rounding to a tick: to less than a basis point."""
+
 
 class Step(NamedTuple):
     """A slice with its episode, and its number in it from 0."""
@@ -141,9 +144,9 @@ def price_protection(evidence: Evidence) -> Finding:
             beyond = part.worst_price / mark.high - 1.0
             near = part.worst_price / mark.near_high - 1.0
         worst = max(worst, beyond)
-        if limit is None or near <= limit:
+        if limit is None or near <= limit + TICK:
             tally.held()
-        elif beyond <= limit:
+        elif beyond <= limit + TICK:
             tally.edge()
         else:
             money = part.filled * abs(part.worst_price - part.mid)

@@ -10,6 +10,7 @@ from detectors.audit.numbering import Numbering
 from detectors.audit.order_book import OrderBook, Sent, mean_price
 from detectors.audit.outcome import Case, Tally
 from detectors.audit.parameters import Schedule
+from detectors.audit.records import Records
 from detectors.audit.references import References
 from detectors.audit.waiting import Waiting
 from detectors.fairness.episodes import Slice
@@ -56,7 +57,9 @@ class Symbol:
         References; a breach is one at which the book was crossed while trading continuously.
     repeated_trades
         Trades; a breach is a trade id that came before.
-    liquidations
+    leverages, funding_resets
+        Position records; a breach has a leverage above the maximum, or a funding index of 0.
+    records
         The venue's own records of liquidations.
     """
 
@@ -77,8 +80,10 @@ class Symbol:
         self.states: list[tuple[int, str, int]] = []
         self.crossed = Tally()
         self.repeated_trades = Tally()
-        self.liquidations: list[Liquidation] = []
-        self.liquidated_prints = 0.0
+        self.records = Records(claims)
+        self.leverages = Tally()
+        self.funding_resets = Tally()
+        self._funding_index = 0.0
         self.last_price = math.nan
         self._open_slices: dict[str, tuple[Slice, list[tuple[float, float]]]] = {}
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
@@ -138,15 +143,15 @@ class Symbol:
         """Take over a position record."""
         self._pass_time(position.ts_event)
         self.holdings.on_position(position)
-        held = self.holdings.held[position.account]
-        if held.is_cross or math.isnan(held.margin):
+        self._check_settings(position)
+        if position.margin is None or position.margin_mode in ("cross", "portfolio"):
             return
         published = position.liquidation_price
         self.waiting.put(
             position.account,
             position.quantity,
             position.entry_price,
-            held.margin,
+            position.margin,
             math.nan if published is None else published,
             position.ts_event,
         )
@@ -185,7 +190,8 @@ class Symbol:
             self.waiting.on_reference(
                 reference.ts_event, mark, self.schedule.contract, is_open=is_open
             )
-        self.conservation.on_reference(reference, self.holdings, mark)
+        known = not self.records.taken_over or self.claims.insurance.account is not None
+        self.conservation.on_reference(reference, self.holdings, mark, all_known=known)
         if is_open and self.book.two_sided:
             if self.book.crossed:
                 story = "the best bid is at or above the best ask"
@@ -200,12 +206,20 @@ class Symbol:
             return
         self.states.append((status.ts_event, status.state, status.until or 2**63 - 1))
 
-    def on_liquidation(self, liquidation: Liquidation) -> None:
-        """Note the venue's record of a step; `close` joins it with the trades."""
-        self.liquidations.append(liquidation)
-        held = self.holdings.held.get(liquidation.account)
+    def on_liquidation(self, record: Liquidation) -> None:
+        """Take over the venue's record of a step; `close` joins slices of the book with trades."""
+        self._pass_time(record.ts_event)
+        if not self.records.is_victim(record):
+            self.records.on_counterparty(record, self.holdings)
+            return
+        held = self.holdings.held.get(record.account)
         quantity = math.nan if held is None else held.quantity
-        self.waiting.acted(liquidation.account, liquidation.ts_event, quantity)
+        if record.phase != "end":
+            self.waiting.acted(record.account, record.ts_event, quantity)
+        part = self.records.on_step(record, self.holdings, self.schedule.contract)
+        if part is not None:
+            self._place(part)
+            self.slices.append(part)
 
     def state(self, ts_event: int) -> str:
         """Return the trading state at a time, of the statuses so far."""
@@ -217,10 +231,16 @@ class Symbol:
     def close(self) -> None:
         """Finish after the last event."""
         self._judge_arrival()
+        self.holdings.settle(2**63)
+        self.records.settle(2**63)
+        self.records.join(self.slices)
+        self.slices.sort(key=lambda part: part.ts_event)
         self.numbering.close()
 
     def _pass_time(self, ts_event: int) -> None:
-        """Add the mid price of the time since the last event to its mean."""
+        """Settle what belongs to earlier times, and add the mid price since then to its mean."""
+        self.holdings.settle(ts_event)
+        self.records.settle(ts_event)
         mid = self.book.mid
         if math.isfinite(mid):
             self._mid_low, self._mid_high = min(self._mid_low, mid), max(self._mid_high, mid)
@@ -260,7 +280,6 @@ class Symbol:
             part = self._first_fill(trade, account, order_id, sent)
         part.filled += trade.quantity
         part.paid += trade.quantity * trade.price
-        self.liquidated_prints += trade.quantity
 
     def _first_fill(self, trade: Trade, account: str, order_id: str, sent: Sent | None) -> Slice:
         part = Slice(
@@ -281,13 +300,48 @@ class Symbol:
             part.requested = sent.quantity
         contract = self.schedule.contract
         part.tiers = contract.tiers if contract is not None else None
-        part.mid, part.last_price = self.book.mid, self.last_price
-        part.resting_orders = self.book.resting_of(account)
-        part.waited_seconds = self.waiting.waited_seconds(account, trade.ts_event)
-        part.passed_over = tuple(self.waiting.passed_over(account, trade.ts_event, contract))
+        passed = self.waiting.passed_over(account, trade.ts_event, contract)
+        part.passed_over = tuple(passed)
         self.waiting.acted(account, trade.ts_event, part.quantity)
-        part.served_since_ns, part.served_sizes = self.waiting.served(account)
+        self._place(part)
         return part
+
+    def _place(self, part: Slice) -> None:
+        """Note what surrounds a slice."""
+        part.mid, part.last_price = self.book.mid, self.last_price
+        part.resting_orders = self.book.resting_of(part.account)
+        since, part.waited_seconds, part.served_sizes = self.waiting.served(part.account)
+        part.served_since_ns = since
+
+    def _check_settings(self, position: Position) -> None:
+        """Compare leverage and funding index of a position record with what they may be."""
+        margin = self.schedule.in_force
+        most = margin.max_leverage if margin is not None else None
+        held = self.holdings.held.get(position.account)
+        before = 0.0 if held is None else abs(held.recorded)
+        # A maximum that falls does not bind what was there before.
+        has_grown = abs(position.quantity) > before * (1 + 1e-9)
+        if position.leverage is not None and most is not None and has_grown:
+            if position.leverage <= most * (1 + 1e-9):
+                self.leverages.held()
+            else:
+                story = f"leverage {position.leverage:g}; the maximum is {most:g}"
+                money = abs(position.quantity) * position.entry_price
+                self.leverages.breach(
+                    Case(position.ts_event, self.symbol, position.account, position.leverage,
+                         money, story)
+                )  # fmt: skip
+        index = position.funding_index
+        if index is not None:
+            if index == 0.0 and self._funding_index:
+                story = f"funding index 0; other accounts had {self._funding_index:g}"
+                self.funding_resets.breach(
+                    Case(position.ts_event, self.symbol, position.account,
+                         abs(self._funding_index), 0.0, story)
+                )  # fmt: skip
+            else:
+                self.funding_resets.held()
+                self._funding_index = index
 
     def _check_reduce_only(self, trade: Trade, sign: float) -> None:
         held = self.holdings.held.get(trade.taker_account or "")

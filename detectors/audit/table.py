@@ -1,20 +1,37 @@
 """All checks of the audit, in the order in which they are reported."""
 
-from detectors.audit import changes, definitions, fair, feed, paths, sizes
+from detectors.audit import (
+    adl,
+    changes,
+    definitions,
+    fair,
+    feed,
+    operations,
+    paths,
+    sizes,
+    waterfall,
+)
 from detectors.audit.check import Check
 from detectors.audit.outcome import Finding
 from detectors.audit.tape import Evidence
 
-CHECKS: tuple[Check, ...] = (
-    tuple(
-        sorted(
-            (*definitions.CHECKS, *paths.CHECKS, *sizes.CHECKS, *fair.CHECKS, *changes.CHECKS),
-            key=lambda check: int(check.number),
-        )
-    )
-    + feed.CHECKS
+_GUIDE = (
+    *definitions.CHECKS,
+    *paths.CHECKS,
+    *sizes.CHECKS,
+    *fair.CHECKS,
+    *waterfall.CHECKS,
+    *adl.CHECKS,
+    *changes.CHECKS,
+    *operations.CHECKS,
 )
-"""The checks of the testing guide by their numbers, then those of the feed."""
+
+CHECKS: tuple[Check, ...] = (
+    *sorted(_GUIDE, key=lambda check: int(check.number)),
+    *operations.BESIDE,
+    *feed.CHECKS,
+)
+"""The checks of the testing guide by number, those beside them, and those of the feed."""
 
 
 def findings(evidence: Evidence) -> list[tuple[Check, Finding]]:

@@ -31,6 +31,8 @@ class Evidence:
         Last state of each account.
     insurance
         All records of insurance funds, in order.
+    fund_free
+        For each deleveraging, by time and liquidation: the fund's equity less the claimed reserve.
     streams
         Number of events of each kind of stream.
     disorder
@@ -45,6 +47,7 @@ class Evidence:
         self.episodes: list[Episode] = []
         self.accounts: dict[str, Account] = {}
         self.insurance: list[Insurance] = []
+        self.fund_free: dict[tuple[int, str], float] = {}
         self.streams: Counter[Kind] = Counter()
         self.disorder: Mapping[str, Tally] = {}
         self.first_ns = 0
@@ -76,9 +79,29 @@ class Tape:
         symbol = its.symbols.get(event.symbol)
         if symbol is None:
             symbol = its.symbols[event.symbol] = Symbol(event.symbol, its.claims.of(event.symbol))
+        if isinstance(event, Liquidation) and event.method == "adl":
+            its.fund_free.setdefault((event.ts_event, event.liquidation_id), self._free(event))
         if event.sequence is not None and event.kind in _NUMBERED:
             symbol.numbering.on_number(event.sequence, event.ts_event)
         _dispatch(symbol, event)
+
+    def _free(self, record: Liquidation) -> float:
+        """Return the fund's equity less the claimed reserve at a record; NaN if it is unknown."""
+        its, claims = self._evidence, self._evidence.claims.default
+        account, reserve = claims.insurance.account, claims.adl.reserve_ratio
+        if not its.insurance or account is None or reserve is None:
+            return math.nan
+        free = its.insurance[-1].balance
+        for symbol in its.symbols.values():
+            held = symbol.holdings.held.get(account)
+            if held is None or not held.quantity or not len(symbol.references):
+                continue
+            mark = symbol.references.mark[-1]
+            if symbol.symbol == record.symbol and record.mark_price is not None:
+                mark = record.mark_price
+            free += held.quantity * (mark - held.entry_price)
+            free -= reserve * abs(held.quantity) * mark
+        return free
 
     def close(self, disorder: Mapping[str, Tally] | None = None) -> Evidence:
         """Return the evidence; ``disorder`` as in `Evidence`."""
@@ -87,7 +110,6 @@ class Tape:
         slices: list[Slice] = []
         for symbol in its.symbols.values():
             symbol.close()
-            _join(symbol)
             slices += symbol.slices
         slices.sort(key=lambda part: part.ts_event)
         its.episodes = assembled(slices)
@@ -111,50 +133,3 @@ def _dispatch(symbol: Symbol, event: Event | Liquidation) -> None:
             Kind.POSITION: symbol.on_position,
             Kind.STATUS: symbol.on_status,
         }[event.kind](event)  # type: ignore[operator]
-
-
-def _join(symbol: Symbol) -> None:
-    """Complete the slices by the venue's own records, and add those that no trade shows."""
-    by_order = {part.order_id: part for part in symbol.slices}
-    started: dict[str, Liquidation] = {}
-    for record in symbol.liquidations:
-        if record.phase == "start":
-            started[record.liquidation_id] = record
-        if record.phase not in ("slice", "takeover"):
-            continue
-        part = by_order.get(record.order_id) if record.order_id is not None else None
-        if part is None:
-            part = _from_record(record)
-            symbol.slices.append(part)
-        _complete(part, record)
-    symbol.slices.sort(key=lambda part: part.ts_event)
-
-
-def _from_record(record: Liquidation) -> Slice:
-    filled = record.quantity_filled or 0.0
-    return Slice(
-        record.ts_event,
-        record.symbol,
-        record.account,
-        record.order_id or f"{record.liquidation_id}@{record.ts_event}",
-        selling=True,
-        filled=filled,
-        paid=filled * (record.price or 0.0),
-    )
-
-
-def _complete(part: Slice, record: Liquidation) -> None:
-    part.liquidation_id = record.liquidation_id
-    part.method = record.method or ""
-    for name, value in (
-        ("requested", record.quantity_requested),
-        ("mark_price", record.mark_price),
-        ("index_price", record.index_price),
-        ("equity", record.equity_before),
-        ("maintenance", record.maintenance_before),
-        ("fee", record.fee),
-    ):
-        if value is not None:
-            setattr(part, name, value)
-    if math.isnan(part.requested):
-        part.requested = record.quantity_filled or math.nan

@@ -46,9 +46,9 @@ class Waiting:
     """
 
     __slots__ = (
-        "_accounts", "_acted", "_chain", "_chain_sizes", "_entry", "_last_mark", "_last_ns",
-        "_margin", "_max_open", "_new", "_price", "_quantity", "_reported", "_rows", "_since",
-        "_symbol", "_variance", "published", "published_error", "tally", "waits",
+        "_accounts", "_acted", "_chain", "_chain_sizes", "_chain_wait", "_entry", "_last_mark",
+        "_last_ns", "_margin", "_max_open", "_new", "_price", "_quantity", "_reported", "_rows",
+        "_since", "_symbol", "_variance", "published", "published_error", "tally", "waits",
     )  # fmt: skip
 
     def __init__(self, symbol: str, max_open_seconds: float = math.inf) -> None:
@@ -64,6 +64,7 @@ class Waiting:
         self._acted: Ints = np.zeros(_FIRST_ROWS, np.int64)
         self._chain: Ints = np.zeros(_FIRST_ROWS, np.int64)
         self._chain_sizes: dict[int, list[float]] = {}
+        self._chain_wait: dict[int, float] = {}
         self._reported: Flags = np.zeros(_FIRST_ROWS, np.bool_)
         self._new: list[tuple[int, float, float, float, float, int]] = []
         self._last_mark = math.nan
@@ -96,19 +97,20 @@ class Waiting:
         row = self._rows.get(account)
         if row is None:
             return
-        since = int(self._since[row])
-        if since and self._acted[row] < since - SERVED_NS:
-            self.waits.append((ts_event - since) / _SECOND)
+        waited = self.waited_seconds(account, ts_event)
+        if waited:
+            self.waits.append(waited)
         if ts_event - int(self._acted[row]) > SERVED_NS:
             self._chain[row] = ts_event
             self._chain_sizes[row] = []
+            self._chain_wait[row] = waited
         sizes = self._chain_sizes[row]
         if abs(quantity) not in sizes and len(sizes) < _MOST_SIZES:
             sizes.append(abs(quantity))
         self._acted[row] = ts_event
 
-    def served(self, account: str) -> tuple[int, tuple[float, ...]]:
-        """Return the time of the first of the latest actions, and the sizes of the position.
+    def served(self, account: str) -> tuple[int, float, tuple[float, ...]]:
+        """Return the time of the first of the latest actions, the wait before it, and the sizes.
 
         The latest actions are those that follow each other within `SERVED_NS`.
 
@@ -117,8 +119,8 @@ class Waiting:
         """
         row = self._rows.get(account)
         if row is None or not self._chain[row]:
-            return 0, ()
-        return int(self._chain[row]), tuple(self._chain_sizes[row])
+            return 0, 0.0, ()
+        return int(self._chain[row]), self._chain_wait[row], tuple(self._chain_sizes[row])
 
     def waited_seconds(self, account: str, ts_event: int) -> float:
         """Return how long an account has certainly been below maintenance."""

@@ -50,6 +50,11 @@ class Slice(Struct):
     served_since_ns, served_sizes
         Time of the venue's first action on the account of those that led to this slice without a
         longer pause, and the unsigned positions at those actions; 0 and empty if unknown.
+    returned, insurance_delta
+        What the account kept at the end of the liquidation, and what the fund gained or lost with
+        this slice, as stated; NaN if not.
+    bankruptcy_price
+        As stated; NaN if not.
     method, liquidation_id
         As stated; empty if not.
     """
@@ -80,6 +85,9 @@ class Slice(Struct):
     passed_over: tuple[str, ...] = ()
     served_since_ns: int = 0
     served_sizes: tuple[float, ...] = ()
+    returned: float = math.nan
+    insurance_delta: float = math.nan
+    bankruptcy_price: float = math.nan
     method: str = ""
     liquidation_id: str = ""
 
@@ -198,12 +206,11 @@ def needed(part: Slice, tiers: Tiers, rule: Reduction, mark: float) -> float:
 
 
 def equity_at(part: Slice, mark: float) -> float:
-    """Return the equity of the position before a slice; NaN if its margin is unknown.
+    """Return the equity of the position before a slice; NaN if it is unknown.
 
-    A published margin of exactly 0 may stand for a negative one, so it counts as unknown.
+    It follows from the margin. A published margin of exactly 0 may stand for a negative one; then,
+    and without a margin, equity is what the venue states.
     """
-    if not math.isnan(part.equity):
+    if part.margin == 0.0 or math.isnan(part.margin):
         return part.equity
-    if part.margin == 0.0:
-        return math.nan
     return part.margin + part.quantity * (mark - part.entry_price)

@@ -21,9 +21,9 @@ from detectors.market_data.events import Event
 from detectors.market_data.risk_events import RiskEvent
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import scenario
-from service.exchange.simulation import simulate
+from service.exchange.simulation import simulate, simulate_with_risk
 from service.exchange.venue.contracts import contracts
-from service.exchange.venue.liquidation import WHOLE_BELOW_ORDERS
+from service.exchange.venue.desk import WHOLE_BELOW_ORDERS
 
 SECOND = 1_000_000_000
 SYMBOL = "BTC-PERP"
@@ -63,6 +63,22 @@ def cascade(seed: int = 1) -> tuple[Event, ...]:
     return tuple(event for event in events if not isinstance(event, Truth))
 
 
+@cache
+def deleveraged(seed: int = 3) -> tuple[Any_event, ...]:
+    """Thirteen minutes of one symbol with the venue's records; the fund does not suffice."""
+    market = scenario("exhausted_fund", start_seconds=300.0, length_seconds=300.0)
+    events = simulate_with_risk(market, seed=seed, symbols=1, duration_ns=800 * SECOND)
+    return tuple(event for event in events if not isinstance(event, Truth))
+
+
+@cache
+def recorded(seed: int = 1) -> tuple[Any_event, ...]:
+    """The cascade with the venue's records of liquidations, accounts and fund."""
+    market = scenario("cascade", start_seconds=300.0, length_seconds=300.0)
+    events = simulate_with_risk(market, seed=seed, symbols=1, duration_ns=800 * SECOND)
+    return tuple(event for event in events if not isinstance(event, Truth))
+
+
 def audited(events: Iterable[Any_event], claims: Book | None = None) -> dict[str, Finding]:
     """The finding of each check, by its name."""
     return {check.name: found for check, found in findings(evidence(events, claims))}
@@ -76,16 +92,14 @@ def evidence(events: Iterable[Any_event], claims: Book | None = None) -> Evidenc
     return tape.close()
 
 
-def changed(event: Event, **fields: Any) -> Event:
+def changed(event: Any, **fields: Any) -> Any:
     """A copy of an event with other fields."""
     return msgspec.structs.replace(event, **fields)
 
 
-def edited(
-    events: Sequence[Event], change: Callable[[Event], Event | Sequence[Event] | None]
-) -> list[Event]:
+def edited(events: Sequence[Any], change: Callable[[Any], Any | Sequence[Any] | None]) -> list[Any]:
     """The events, each replaced by what ``change`` returns: an event, several, or none."""
-    found: list[Event] = []
+    found: list[Any] = []
     for event in events:
         result = change(event)
         if result is None:

@@ -110,10 +110,12 @@ def test_a_position_that_no_fill_explains_is_a_breach_once():
         )
 
     holdings.on_position(record(0, 5.0))
+    holdings.settle(START + 1)
     holdings.on_fill("a", 2.0, 100.0)
     holdings.on_position(record(1, 7.0))
     holdings.on_position(record(2, 6.0))
     holdings.on_position(record(3, 6.0))
+    holdings.settle(START + 4)
     assert (holdings.explained.population, holdings.explained.breaches) == (3, 1)
     assert holdings.explained.worst()[0].money == 100.0
 
@@ -126,6 +128,7 @@ def test_longs_and_shorts_that_change_without_a_trade_are_a_breach():
                 ts_event=START, symbol="X", account=account, quantity=quantity, entry_price=100.0
             )
         )
+    holdings.settle(START + 1)
     reference = Reference(ts_event=START, symbol="X", open_interest=5.0)
     conservation.on_reference(reference, holdings, 100.0)
     assert conservation.tally.breaches == 0
@@ -197,6 +200,9 @@ def test_an_account_waits_from_when_it_is_certainly_below_until_the_venue_acts()
     assert waiting.tally.worst()[0].account == "a"
     waiting.acted("a", START + 9 * SECOND, 2.0)
     assert waiting.waited_seconds("a", START + 9 * SECOND) == 0.0
+    served_since, waited, sizes = waiting.served("a")
+    assert (served_since, sizes) == (START + 9 * SECOND, (2.0,))
+    assert 5.0 < waited < 9.0
 
 
 def test_nobody_waits_while_trading_is_halted():
