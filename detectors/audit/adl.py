@@ -22,7 +22,7 @@ def adl_necessary(evidence: Evidence) -> Finding:
         return not_tested(
             "deleveragings, insurance, and a claimed reserve of the fund",
             f"{_ADL_PLAN}; state [adl] reserve_ratio: the fund's least equity over its positions",
-            claim=stated("adl", claims, "after", "reserve_ratio"),
+            claim=stated("adl", claims, "reserve_ratio"),
         )
     tally = Tally()
     for its in events:
@@ -42,7 +42,7 @@ def adl_necessary(evidence: Evidence) -> Finding:
         money = its.needed * its.mark
         tally.breach(Case(its.ts_event, its.symbol, "", money, money, story))
     return judged(
-        tally, what="deleveragings", claim=stated("adl", claims, "after", "reserve_ratio"),
+        tally, what="deleveragings", claim=stated("adl", claims, "reserve_ratio"),
         tolerance="the fund's balance, and its positions at the last mark prices",
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ CHECKS = (
     Check("30", "adl_exact", "Both sides are equal, and no target is closed beyond zero.",
           ("liquidations", "positions"), "percolator ADL-1 to 5; GMX #153", adl_exact),
     Check("31", "adl_order", "The queue is that of the claimed score.",
-          ("liquidations", "positions"), "risk.md F", adl_order),
+          ("liquidations", "positions"), "this guide", adl_order),
     Check("32", "adl_benchmark", "Reported: distance to pro rata and to water-filling.",
           ("liquidations", "positions"), "Campbell et al., arXiv:2603.15963", adl_benchmark),
 )  # fmt: skip

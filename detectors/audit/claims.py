@@ -22,15 +22,14 @@ class MarkClaims(Struct, frozen=True, forbid_unknown_fields=True):
     """How the mark price is made.
 
     ``method`` and ``window_seconds`` as on the wire, ``clamp`` the largest distance from the index
-    as a ratio, ``interval_seconds`` the time between two references, ``stale_seconds`` the age from
-    which a reference must not be used, ``source_shift_bps`` how far one index source may move the
-    mark, ``tolerance_bps`` by how much the recomputed mark may differ.
+    as a ratio, ``stale_seconds`` the age from which a reference must not be used,
+    ``source_shift_bps`` how far one index source may move the mark, ``tolerance_bps`` by how much
+    the recomputed mark may differ.
     """
 
     method: MarkMethod | None = None
     window_seconds: Seconds | None = None
     clamp: Ratio | None = None
-    interval_seconds: Seconds | None = None
     stale_seconds: Seconds | None = None
     source_shift_bps: Bps | None = None
     tolerance_bps: Bps = 1.0
@@ -75,8 +74,6 @@ class LiquidationClaims(Struct, frozen=True, forbid_unknown_fields=True):
         Largest distance of a slice's price from the mark price, as a ratio.
     fee
         Fee of a forced sale, as a ratio to notional.
-    fee_to_insurance
-        Whether the insurance fund gets the fee.
     remainder_returned
         Whether the account keeps what is left after loss and fee.
     cancel_orders_first
@@ -107,7 +104,6 @@ class LiquidationClaims(Struct, frozen=True, forbid_unknown_fields=True):
     partial_ratio: Ratio | None = None
     price_limit: Ratio | None = None
     fee: Ratio | None = None
-    fee_to_insurance: bool = False
     remainder_returned: bool | None = None
     cancel_orders_first: bool | None = None
     escalation: tuple[Literal["book", "auction", "backstop", "adl"], ...] | None = None
@@ -118,7 +114,7 @@ class LiquidationClaims(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FairnessClaims(Struct, frozen=True, forbid_unknown_fields=True):
-    """Differences between sizes or classes of accounts that are too small to matter.
+    """Whether accounts are treated alike: ``equal_treatment`` says so.
 
     A difference fails if it is beyond its floor and beyond chance, with a false discovery rate of
     ``discovery_rate``. ``correlation`` is the floor of a rank correlation with size.
@@ -132,14 +128,12 @@ class FairnessClaims(Struct, frozen=True, forbid_unknown_fields=True):
 class AdlClaims(Struct, frozen=True, forbid_unknown_fields=True):
     """Auto-deleveraging.
 
-    ``score`` orders the queue, ``inversion_ratio`` is the share that may be out of turn, and
-    ``after`` what must be exhausted before. ``reserve_ratio`` is the fund's least equity over the
-    notional of what it has taken over.
+    ``score`` orders the queue, and ``inversion_ratio`` is the share that may be out of turn.
+    ``reserve_ratio`` is the fund's least equity over the notional of what it has taken over.
     """
 
     score: Literal["pnl_ratio_leverage", "pnl_ratio", "leverage", "size"] | None = None
     inversion_ratio: Ratio = 0.0
-    after: Literal["insurance", "book"] | None = None
     reserve_ratio: Ratio | None = None
 
 
@@ -158,7 +152,14 @@ class InsuranceClaims(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ParameterClaims(Struct, frozen=True, forbid_unknown_fields=True):
-    """Changes of margin parameters: notice before a rise, and least time between two changes."""
+    """Changes of margin parameters.
+
+    ``notice_seconds`` lie between the announcement of a change and its effect, ``cooling_seconds``
+    between two changes of a parameter, and twice that before a change back. ``reasons_given`` says
+    that each change has a reason. ``max_sign_changes`` is the largest number of changes of
+    direction within a day, ``max_churn`` the largest sum of changes over the net change, both of
+    the logarithm.
+    """
 
     notice_seconds: Seconds | None = None
     cooling_seconds: Seconds | None = None
@@ -168,10 +169,9 @@ class ParameterClaims(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FundingClaims(Struct, frozen=True, forbid_unknown_fields=True):
-    """Funding: the largest rate, as a ratio to notional, and the time between two payments."""
+    """Funding: ``cap`` is the largest rate, as a ratio to notional."""
 
     cap: Ratio | None = None
-    interval_seconds: Seconds | None = None
 
 
 class RetailClaims(Struct, frozen=True, forbid_unknown_fields=True):
@@ -186,7 +186,13 @@ class RetailClaims(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeedClaims(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the feed is to be relied on for. Ratios are largest shares of events."""
+    """What the feed is to be relied on for.
+
+    ``numbered`` says whether sequence numbers are consecutive. ``unknown_orders_ratio`` is the
+    largest share of cancels and trades that name unknown orders, ``crossed_ratio`` that of
+    references with a crossed book, ``busiest_factor`` the longest gap between references in the
+    busiest minute over the usual one.
+    """
 
     numbered: bool | None = None
     unknown_orders_ratio: Ratio = 0.001

@@ -367,22 +367,23 @@ def _frozen_index(symbol: Symbol, tally: Tally) -> None:
 
 CHECKS = (
     Check("1", "one_reference", "The claimed price decides every liquidation.",
-          ("references", "positions", "trades"), "risk.md J1", one_reference),
+          ("references", "positions", "trades"), "this guide", one_reference),
     Check("2", "index_sane", "The mark price is within its clamp of the index, and the index moves "
           "when the market does.", ("references", "orders"), "Aster XPL, 25 Sep 2025", index_sane),
     Check("3", "mark_recomputable", "The mark price follows from the book, the index and the "
           "claimed rule in 99 % of references.", ("references", "orders", "trades"),
           "Hyperliquid, Robust price indices", mark_recomputable),
     Check("4", "window_constant", "The averaging window changes only when it is announced.",
-          ("references", "orders", "margins"), "risk.md J4", window_constant),
+          ("references", "orders", "margins"), "this guide", window_constant),
     Check("5", "single_source", "No single index source moves the mark price beyond its limit.",
           ("references with index sources",), "JELLY, Hyperliquid, 26 Mar 2025", single_source),
     Check("6", "staleness", "Nothing is liquidated on a reference older than its limit.",
           ("references", "trades"), "percolator #422; exactly/protocol #794", staleness),
     Check("7", "liquidation_price", "99.9 % of liquidation prices follow from position and margins "
-          "to 1 bp.", ("positions", "margins"), "risk.md A.1", liquidation_price),
+          "to 1 bp.", ("positions", "margins"),
+          "Binance, Leverage and Margin; Hyperliquid, Liquidations", liquidation_price),
     Check("8", "uncertainty_budget", "Reported: how far fee and slippage move the liquidation "
-          "price.", ("positions", "margins"), "risk.md A.1", uncertainty_budget),
+          "price.", ("positions", "margins"), "this guide", uncertainty_budget),
     Check("9", "conservation", "Longs equal shorts equal open interest, and change by trades only.",
           ("positions", "trades", "references"), "percolator C3", conservation),
     Check("10", "positions_explained", "Each position is the one before plus its fills.",

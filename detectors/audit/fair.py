@@ -260,12 +260,12 @@ def _by_segment(
 
 CHECKS = (
     Check("20", "price_received", "Liquidations get the price that the visible book offers.",
-          ("trades", "orders"), "risk.md J20", price_received),
+          ("trades", "orders"), "this guide", price_received),
     Check("22", "service_order", "Who is worse off and has waited longer is served first.",
-          ("trades", "positions", "references", "margins"), "risk.md F", service_order),
+          ("trades", "positions", "references", "margins"), "this guide", service_order),
     Check("23", "equal_treatment", "Wait, price and excess do not depend on size or segment.",
-          ("trades", "positions", "accounts"), "risk.md F", equal_treatment),
+          ("trades", "positions", "accounts"), "this guide", equal_treatment),
     Check("24", "rebound", "Little is liquidated after the index has recovered.",
-          ("trades", "positions", "references", "margins"), "risk.md E", rebound),
+          ("trades", "positions", "references", "margins"), "this guide", rebound),
 )  # fmt: skip
 """The checks of this group, in their order."""

@@ -133,20 +133,20 @@ def coverage(evidence: Evidence) -> Finding:
 
 
 CHECKS = (
-    Check("F1", "sequence_gaps", "No event is missing.", ("all streams",), "risk.md J40",
+    Check("F1", "sequence_gaps", "No event is missing.", ("all streams",), "this guide",
           sequence_gaps),
-    Check("F2", "repeats", "No event comes twice.", ("trades",), "risk.md J", repeats),
+    Check("F2", "repeats", "No event comes twice.", ("trades",), "this guide", repeats),
     Check("F3", "crossed_books", "The book is not crossed while trading is continuous.",
-          ("orders", "cancels", "trades", "references"), "risk.md J", crossed_books),
+          ("orders", "cancels", "trades", "references"), "this guide", crossed_books),
     Check("F4", "time_goes_forward", "No event is older than the one before it.",
-          ("all streams",), "risk.md J", time_goes_forward),
+          ("all streams",), "this guide", time_goes_forward),
     Check("F5", "reference_rate", "References come as often in the busiest minute as in calm.",
-          ("references", "trades"), "risk.md J", reference_rate),
+          ("references", "trades"), "this guide", reference_rate),
     Check("F6", "unknown_orders", "Cancels and trades name orders that were published.",
-          ("orders", "cancels", "trades"), "risk.md J", unknown_orders),
+          ("orders", "cancels", "trades"), "this guide", unknown_orders),
     Check("F7", "trades_in_book", "Each trade fills its resting order at that order's price.",
-          ("orders", "trades"), "risk.md J", trades_in_book),
+          ("orders", "trades"), "this guide", trades_in_book),
     Check("F8", "coverage", "Reported: the share of the open interest that is known.",
-          ("positions", "references"), "risk.md decisions", coverage),
+          ("positions", "references"), "this guide", coverage),
 )  # fmt: skip
 """The checks of this group, in their order."""

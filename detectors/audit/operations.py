@@ -178,20 +178,20 @@ CHECKS = (
     Check("37", "rejects", "Rate limits bind all classes alike, and cancels never.", ("acks",),
           "RTS 7 Art. 18(1)(a), (3)(g)", rejects),
     Check("38", "latency", "Acknowledgements are not much slower under stress.", ("acks",),
-          "risk.md J38", latency),
+          "this guide", latency),
     Check("39", "reaction", "A halt follows its cause within 5 s; cancels stay possible.",
           ("statuses", "acks"), "RTS 7 Art. 12(3), 18, 20(2)(b)", reaction),
     Check("40", "prints", "Trades show all that liquidations closed.",
-          ("trades", "liquidations"), "risk.md J40", prints),
+          ("trades", "liquidations"), "this guide", prints),
 )  # fmt: skip
 """The checks of the testing guide in this group."""
 
 BESIDE = (
     Check("M1", "tiers", "The published tiers are those that are claimed.", ("margins",),
-          "risk.md J", tiers),
+          "this guide", tiers),
     Check("M2", "leverage", "No position has a leverage above the maximum.",
-          ("positions", "margins"), "risk.md J", leverage),
+          ("positions", "margins"), "this guide", leverage),
     Check("M3", "fee_below_maintenance", "The fee of a forced sale is below every maintenance "
-          "rate.", ("margins",), "risk.md J", fee_below_maintenance),
+          "rate.", ("margins",), "this guide", fee_below_maintenance),
 )  # fmt: skip
 """Checks beside those of the testing guide."""

@@ -229,6 +229,6 @@ def inferred(
 def not_tested(missing: str, plan: str, *, claim: str = "") -> Finding:
     """Return the finding of a check that lacks an input."""
     return Finding(
-        "not_tested", f"the record has no {missing}", missing=missing, plan=plan,
+        "not_tested", f"missing: {missing}", missing=missing, plan=plan,
         claim=claim,
     )  # fmt: skip

@@ -212,7 +212,7 @@ CHECKS = (
     Check("12", "below_maintenance", "No liquidation starts above maintenance.",
           ("trades", "positions", "references", "margins"), "Perennial #39", below_maintenance),
     Check("13", "acts_in_time", "An account below maintenance is acted on in time.",
-          ("trades", "positions", "references", "margins"), "risk.md J13", acts_in_time),
+          ("trades", "positions", "references", "margins"), "this guide", acts_in_time),
     Check("15", "reduce_only", "Slices and reduce-only orders reduce, and never flip.",
           ("trades", "orders", "positions"), "Polymarket perpetuals, 2026", reduce_only),
     Check("18", "cool_down", "Two slices are apart by the claimed pause, unless deep under.",

@@ -266,7 +266,8 @@ def _whole_limit(claims: LiquidationClaims, mark: float) -> float:
 
 CHECKS = (
     Check("11", "strategy", "Each slice has the size that the claimed strategy gives.",
-          ("trades", "orders", "positions", "references"), "risk.md J11", strategy),
+          ("trades", "orders", "positions", "references"),
+          "Hyperliquid, Liquidations: steps of 20 %", strategy),
     Check("16", "sufficiency", "No more is taken than claimed, and nothing once it is restored.",
           ("trades", "positions", "references", "margins"),
           "Chitra, arXiv:2512.01112; Drift; mango-v4 #440", sufficiency),

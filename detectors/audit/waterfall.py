@@ -278,12 +278,12 @@ CHECKS = (
     Check("14", "escalation", "Methods come in the claimed order; own orders are cancelled first.",
           ("liquidations", "orders", "cancels"), "Bybit, WhiteBIT: published stages", escalation),
     Check("21", "fee_and_remainder", "The fee is that of the schedule; what is left is returned.",
-          ("liquidations", "positions"), "risk.md J21", fee_and_remainder),
+          ("liquidations", "positions"), "this guide", fee_and_remainder),
     Check("26", "retail", "Retail accounts are closed out in time, and never end below zero.",
           ("accounts", "liquidations", "margins"), "ESMA Q&A 1986 and 204717", retail),
     Check("27", "fund_reconciles", "Balances of the fund follow from its changes.",
           ("insurance", "liquidations"), "Chitra, arXiv:2512.01112", fund_reconciles),
     Check("28", "loss_complete", "Losses beyond collateral are paid, as far as the fund reaches.",
-          ("insurance", "liquidations", "positions"), "risk.md J28", loss_complete),
+          ("insurance", "liquidations", "positions"), "this guide", loss_complete),
 )  # fmt: skip
 """The checks of this group, in their order."""

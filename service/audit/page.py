@@ -83,7 +83,8 @@ def _overview(rows: Sequence[Row]) -> str:
 
 
 def _outcome(row: Row) -> str:
-    return f'<strong class="{_STYLES[row.outcome]}">{OUTCOMES[row.outcome]}</strong>'
+    called = OUTCOMES[row.outcome].replace(" ", "&nbsp;")
+    return f'<strong class="{_STYLES[row.outcome]}">{called}</strong>'
 
 
 def _details(rows: Sequence[Row]) -> str:

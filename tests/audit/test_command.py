@@ -5,7 +5,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
+from detectors.audit.claims import Claims
+from detectors.audit.table import CHECKS
 from service.audit.claims_file import read_claims
 from service.cli.main import main
 from service.errors import ConfigurationError
@@ -89,7 +92,7 @@ def test_an_audit_without_accounts_says_what_is_missing(
                 writer.write(changed(event, sequence=None))
     assert main(["audit", str(directory)]) == 0
     printed = capsys.readouterr().out
-    assert "not tested   conservation: the record has no positions" in printed
+    assert "not tested   conservation: missing: positions" in printed
     assert "to see it:" in printed
 
 
@@ -140,3 +143,24 @@ def test_claims_of_a_symbol_replace_single_fields_of_the_general_ones(tmp_path: 
 def test_a_missing_claims_file_is_an_error_of_the_configuration(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="cannot read the claims file"):
         read_claims(tmp_path / "none.toml")
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+
+
+def test_the_guide_names_every_check_and_the_claims_in_it_are_valid(tmp_path: Path):
+    for check in CHECKS:
+        assert f"{check.number} `{check.name}`" in GUIDE
+    path = tmp_path / "venue.toml"
+    path.write_text(GUIDE.partition("```toml\n")[2].partition("```")[0])
+    claims = read_claims(path)
+    assert claims.of("ETH-PERP").liquidation.whole_below == 30_000
+
+
+def test_every_claim_is_described_where_it_is_defined():
+    for section in structs.fields(Claims):
+        if section.name == "venue":
+            continue
+        text = section.type.__doc__ or ""
+        for field in structs.fields(section.type):
+            assert field.name in text, field.name
