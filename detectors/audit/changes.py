@@ -70,7 +70,8 @@ def cooling(evidence: Evidence) -> Finding:
     for (symbol, name), its in by_name.items():
         signs, swing = oscillation(its)
         worst_churn, worst_signs = max(worst_churn, swing), max(worst_signs, signs)
-        if signs > claims.max_sign_changes or swing >= claims.max_churn:
+        too_often = claims.max_sign_changes is not None and signs > claims.max_sign_changes
+        if too_often or (claims.max_churn is not None and swing >= claims.max_churn):
             story = f"{name} changed direction {signs} times within a day; churn {swing:.1f}"
             tally.breach(Case(its[-1].effective_ns, symbol, "", float(signs), 0.0, story))
         else:
@@ -94,6 +95,12 @@ def cooling(evidence: Evidence) -> Finding:
         "largest churn": worst_churn,
     }
     claim = stated("parameters", claims, "cooling_seconds", "max_sign_changes", "max_churn")
+    if not claim:
+        return inferred(
+            f"{len(changes):,} changes, at least {min(gaps, default=math.nan):.0f} s apart; at "
+            f"most {worst_signs} changes of direction in a day",
+            population=len(changes), facts=facts,
+        )  # fmt: skip
     return judged(tally, what="parameters and gaps", claim=claim, facts=facts)
 
 

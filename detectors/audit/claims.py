@@ -164,8 +164,8 @@ class ParameterClaims(Struct, frozen=True, forbid_unknown_fields=True):
     notice_seconds: Seconds | None = None
     cooling_seconds: Seconds | None = None
     reasons_given: bool | None = None
-    max_sign_changes: Annotated[int, Meta(ge=0, le=1_000_000)] = 2
-    max_churn: Amount = 5.0
+    max_sign_changes: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    max_churn: Amount | None = None
 
 
 class FundingClaims(Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,9 +195,9 @@ class FeedClaims(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     numbered: bool | None = None
-    unknown_orders_ratio: Ratio = 0.001
+    unknown_orders_ratio: Ratio | None = None
     crossed_ratio: Ratio = 0.0
-    busiest_factor: Annotated[float, Meta(ge=1, le=1_000_000)] = 2.0
+    busiest_factor: Annotated[float, Meta(ge=1, le=1_000_000)] | None = None
 
 
 class Claims(Struct, frozen=True, forbid_unknown_fields=True):

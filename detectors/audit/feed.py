@@ -1,5 +1,7 @@
 """The checks of the feed itself: what is wrong here may be wrong everywhere."""
 
+import math
+
 import numpy as np
 
 from detectors.audit.check import Check
@@ -67,7 +69,7 @@ def reference_rate(evidence: Evidence) -> Finding:
     if not evidence.has(Kind.REFERENCE, Kind.TRADE):
         return not_tested("references and trades", "record both for an hour")
     claims = evidence.claims.default
-    tally = Tally()
+    tally, worst = Tally(), 0.0
     facts: dict[str, float | str] = {}
     for symbol in evidence.symbols.values():
         times = symbol.references.times()
@@ -81,7 +83,8 @@ def reference_rate(evidence: Evidence) -> Finding:
         longest = float(there.max()) if len(there) else MINUTE_NS / 1e9
         facts[f"usual gap of {symbol.symbol}, seconds"] = usual
         facts[f"longest gap in its busiest minute, seconds ({symbol.symbol})"] = longest
-        if longest <= claims.feed.busiest_factor * usual:
+        worst = max(worst, longest / max(usual, 1e-9))
+        if longest <= (claims.feed.busiest_factor or math.inf) * usual:
             tally.held()
             continue
         story = (
@@ -90,6 +93,11 @@ def reference_rate(evidence: Evidence) -> Finding:
         )
         at = busiest * MINUTE_NS
         tally.breach(Case(at, symbol.symbol, "", longest / max(usual, 1e-9), 0.0, story))
+    if claims.feed.busiest_factor is None and tally.population:
+        return inferred(
+            f"the longest gap in a busiest minute is {worst:.1f} times the usual one",
+            population=tally.population, facts=facts,
+        )  # fmt: skip
     return judged(
         tally, what="busiest minutes", facts=facts,
         claim=stated("feed", claims.feed, "busiest_factor"),
@@ -102,6 +110,13 @@ def unknown_orders(evidence: Evidence) -> Finding:
     if not tally.population:
         return not_tested("cancels, or trades with order ids", "record them with the orders")
     claims = evidence.claims.default.feed
+    if claims.unknown_orders_ratio is None:
+        share = tally.breaches / tally.population
+        return inferred(
+            f"{share:.2%} of {tally.population:,} cancels and trades name orders that the record "
+            "does not have; orders from before its start are among them",
+            population=tally.population, facts={"share": share}, cases=tally.worst(),
+        )  # fmt: skip
     return judged(
         tally, what="cancels and trades", claim=stated("feed", claims, "unknown_orders_ratio"),
         allowed_ratio=claims.unknown_orders_ratio,

@@ -10,6 +10,7 @@ from detectors.audit.claims import (
     Book,
     Claims,
     FairnessClaims,
+    FeedClaims,
     LiquidationClaims,
     MarkClaims,
     ParameterClaims,
@@ -50,6 +51,7 @@ def venue_claims(**changes: Any) -> Book:
             mark=MarkClaims(method="ema_premium", window_seconds=30.0, clamp=0.05),
             liquidation=LiquidationClaims(**liquidation),
             fairness=FairnessClaims(equal_treatment=True),
+            feed=FeedClaims(unknown_orders_ratio=0.001, busiest_factor=2.0),
             parameters=ParameterClaims(notice_seconds=86_400.0, cooling_seconds=86_400.0),
         )
     )

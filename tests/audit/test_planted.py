@@ -216,3 +216,13 @@ def test_a_planted_breach_fails_its_check_with_evidence(plant, name: str):
 )
 def test_a_claim_that_the_venue_does_not_keep_fails(claim: dict, name: str):
     assert audited(cascade(), venue_claims(**claim))[name].outcome == "fail"
+
+
+def test_orders_from_before_the_record_are_told_and_judged_only_by_a_claim():
+    from detectors.audit.claims import Book
+
+    late = cascade()[5_000:]
+    told = audited(late, Book())["unknown_orders"]
+    assert told.outcome == "inferred"
+    assert told.facts["share"] > 0.001
+    assert audited(late)["unknown_orders"].outcome == "fail"
