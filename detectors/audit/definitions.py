@@ -10,6 +10,7 @@ from detectors.audit.check import Check
 from detectors.audit.claims import mark_rule, stated
 from detectors.audit.health import TOLERANCE, health, price_at
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, merged, not_tested
+from detectors.audit.paths import no_liquidations
 from detectors.audit.symbol_tape import Symbol
 from detectors.audit.tape import Evidence
 from detectors.market_data.events import Kind
@@ -29,7 +30,7 @@ _FROZEN_DEVIATIONS = 5.0
 def one_reference(evidence: Evidence) -> Finding:
     """Check 1: the claimed price explains every liquidation, and no other price is needed."""
     if not evidence.has(Kind.REFERENCE, Kind.POSITION) or not evidence.episodes:
-        return _no_liquidations()
+        return no_liquidations()
     explained = dict.fromkeys(_BASES, 0)
     known, tally = 0, Tally()
     claim = evidence.claims.default.liquidation
@@ -155,7 +156,7 @@ def single_source(evidence: Evidence) -> Finding:
 def staleness(evidence: Evidence) -> Finding:
     """Check 6: nothing is liquidated on an old reference."""
     if not evidence.has(Kind.REFERENCE) or not evidence.episodes:
-        return _no_liquidations()
+        return no_liquidations()
     tally, oldest = Tally(), 0.0
     claim = evidence.claims.default.mark.stale_seconds
     for episode in evidence.episodes:
@@ -265,15 +266,6 @@ def explained(evidence: Evidence) -> Finding:
         )
     return judged(
         tally, what="position records", tolerance="quantities to 1e-9, entry prices to 1e-6"
-    )
-
-
-def _no_liquidations() -> Finding:
-    return not_tested(
-        "liquidations (trades with `liquidation`, or the stream liquidations) with references and "
-        "positions",
-        "in staging, open a small position at the highest leverage and move the index beyond its "
-        "liquidation price",
     )
 
 

@@ -182,7 +182,6 @@ def complete(part: Slice, record: Liquidation) -> None:
         ("maintenance", record.maintenance_before),
         ("fee", record.fee),
         ("insurance_delta", record.insurance_delta),
-        ("bankruptcy_price", record.bankruptcy_price),
     ):
         if value is not None:
             setattr(part, name, value)

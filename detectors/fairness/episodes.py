@@ -53,8 +53,6 @@ class Slice(Struct):
     returned, insurance_delta
         What the account kept at the end of the liquidation, and what the fund gained or lost with
         this slice, as stated; NaN if not.
-    bankruptcy_price
-        As stated; NaN if not.
     method, liquidation_id
         As stated; empty if not.
     """
@@ -87,7 +85,6 @@ class Slice(Struct):
     served_sizes: tuple[float, ...] = ()
     returned: float = math.nan
     insurance_delta: float = math.nan
-    bankruptcy_price: float = math.nan
     method: str = ""
     liquidation_id: str = ""
 

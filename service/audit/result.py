@@ -6,7 +6,6 @@ from msgspec import Struct, structs
 
 from detectors.audit.check import Check
 from detectors.audit.outcome import Case, Finding, Outcome
-from detectors.audit.tape import Evidence
 from detectors.fairness.statistics import Estimate
 
 OUTCOMES: Mapping[Outcome, str] = {
@@ -100,8 +99,3 @@ def row(check: Check, finding: Finding) -> Row:
 def exit_status(audit: Audit) -> int:
     """Return 1 if a check fails, else 0."""
     return int(audit.counts()["fail"] > 0)
-
-
-def period(evidence: Evidence) -> tuple[int, int]:
-    """Return the time of the first and of the last event."""
-    return evidence.first_ns, evidence.last_ns

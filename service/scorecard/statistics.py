@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-Z = 1.959964
-"""The 97.5 % quantile of the normal distribution, for 95 % intervals."""
+from detectors.fairness.statistics import Z, wilson
 
 
 class Interval(Struct, frozen=True):
@@ -28,11 +27,7 @@ def share(part: int, whole: int) -> Interval | None:
     """
     if whole == 0:
         return None
-    p = part / whole
-    centre = p + Z * Z / (2 * whole)
-    spread = Z * math.sqrt(p * (1 - p) / whole + Z * Z / (4 * whole * whole))
-    scale = 1 + Z * Z / whole
-    return Interval(p, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+    return Interval(*wilson(part, whole))
 
 
 def rate(counts: Sequence[int], exposures: Sequence[float]) -> Interval | None:
