@@ -16,6 +16,7 @@ from detectors.market_data.bar import Bar, BookState
 from detectors.market_data.columns import BarFlow, MarketColumns, Sums
 from detectors.parameters import Parameters, effective_tests
 from detectors.scorer import Measured, Reading, Scorers, Verdict
+from detectors.table import Writes
 
 
 class Columns:
@@ -60,10 +61,14 @@ class Columns:
 
     def sum_up(self, ended: Sequence["Ended"]) -> list["Summed"]:
         """Add ended bars of different symbols to what is known of their flow and depth."""
-        rows = np.array([its.flow.row for its in ended], dtype=np.intp)
-        may_be_silent = close_streams(self.silences, rows, [its.feed for its in ended]).tolist()
-        sums = self.market.add_many([its.flow for its in ended])
-        return [Summed(*its) for its in zip(sums, may_be_silent, strict=True)]
+        if not ended:
+            return []
+        rows, writes = np.array([its.flow.row for its in ended], dtype=np.intp), Writes()
+        with np.errstate(all="ignore"):
+            silent = close_streams(self.silences, rows, [its.feed for its in ended], writes)
+            sums = self.market.add_many(rows, [its.flow for its in ended], writes)
+        writes.commit()
+        return [Summed(*its) for its in zip(sums, silent.tolist(), strict=True)]
 
     def judge(self, closings: Sequence["Closing"]) -> list[Verdict | None]:
         """Judge and learn ended bars; a bar that is paused or settling has no verdict."""

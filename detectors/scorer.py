@@ -21,7 +21,7 @@ from detectors.judging.robust_tails import (
 from detectors.judging.surprise import Contribution
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
-from detectors.table import Flags, Floats, Ints, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Writes, enlarged
 
 OFTEN = 3.5 * STEP
 """The bar of a controller from which its test alarms often: four runs of alarms in short order. The
@@ -163,8 +163,9 @@ class Scorers:
             self.columns.append({name: first + i for i, name in enumerate(detector.statistics)})
             statistics |= {f"{detector.name}.{n}": its for n, its in detector.statistics.items()}
         self._names = [(tuple(names), (math.nan,) * len(names)) for names in self.columns]
-        self._widths = np.array([len(names) for names in self.columns])
-        self._begins = np.cumsum([0, *self._widths[:-1]])
+        widths = [len(names) for names in self.columns]
+        self._begins = np.cumsum([0, *widths[:-1]])
+        self._detector_of = np.repeat(np.arange(len(widths)), widths)
         explainable = [(i, d) for i, d in enumerate(self.detectors) if d.explained is not never]
         self._may_be_explained = [i for i, _ in explainable]
         self._explained_by = [detector.explained for _, detector in explainable]
@@ -210,31 +211,32 @@ class Scorers:
         ``numbers`` count the bars of event time; those between two steps of a row were not judged.
         """
         values = np.array([its.values for its in measured], dtype=np.float64)
-        given = np.array(
-            [[x is not None for x in its.features] for its in measured], dtype=np.bool_
-        )
+        given = np.array([[x is not None for x in its.features] for its in measured])
         explained = np.zeros_like(given)
         explained[:, self._may_be_explained] = [its.explained for its in measured]
-        judgements = self.model.step_many(values, rows, given.repeat(self._widths, axis=1))
-        matters = judgements.matters & ~explained.repeat(self._widths, axis=1)
-        judgements = judgements._replace(matters=matters)
-        known, per_day, budgets = judgements.known, judgements.per_day, self.budgets[rows]
+        budgets, last, writes = self.budgets[rows], self.numbers[rows], Writes()
         budgets_per_bar = budgets * self.bar_seconds / DAY_SECONDS
-        last = self.numbers[rows]
-        self.numbers[rows] = numbers
-        skipped = np.where(last < 0, 0, numbers - last - 1)
-        if skipped.any():
-            self.controllers.skip_many(rows, skipped, budgets_per_bar)
+        behind = (last >= 0) & (last < numbers - 1)
+        if behind.any():
+            # Not a part of the step: the time before the bar passes once, whether it fails or not.
+            late, before = rows[behind], numbers[behind] - 1
+            self.controllers.skip_many(late, before - last[behind], budgets_per_bar[behind])
+            self.numbers[late] = before
+        judgements = self.model.step_many(values, rows, given[:, self._detector_of], writes)
+        matters = judgements.matters & ~explained[:, self._detector_of]
+        judgements = judgements._replace(matters=matters)
+        known, per_day = judgements.known, judgements.per_day
         alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
-        before = self.controllers.bar[rows]
-        self.controllers.step_many(rows, alarms, budgets_per_bar)
+        highest = self.controllers.step_many(rows, alarms, budgets_per_bar, writes)
+        writes.put(self.numbers, rows, numbers)
         p_values = np.where(known, self._p_values(per_day, matters), np.inf)
         least = np.minimum.reduceat(p_values, self._begins, axis=1)
         judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
-        if not alarms.any():
-            return Scored(judgements, judged, None, None)
-        often = alarms & (before < OFTEN) & (self.controllers.bar[rows] >= OFTEN)
-        return Scored(judgements, judged, alarms, often)
+        often = None
+        if alarms.any():
+            often = alarms & (self.controllers.bar[rows] < OFTEN) & (highest >= OFTEN)
+        writes.commit()
+        return Scored(judgements, judged, None if often is None else alarms, often)
 
     def _p_values(self, per_day: Floats, matters: Flags) -> Floats:
         """Return the p-values of judgements: see `Reading`. What does not matter is never rare."""

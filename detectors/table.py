@@ -30,6 +30,44 @@ def enlarged(array: NDArray[_Any], shape: Sequence[int], fill: Any = 0) -> NDArr
     return larger
 
 
+def at(rows: Rows) -> Rows | slice:
+    """Return an index of rows. Of one row it is a slice: NumPy then copies nothing."""
+    if len(rows) != 1:
+        return rows
+    first = int(rows[0])
+    return slice(first, first + 1)
+
+
+class Writes:
+    """The assignments of a step, made at its end: all of them, or none if the step fails before.
+
+    Examples
+    --------
+    >>> counts, writes = np.zeros(3), Writes()
+    >>> writes.put(counts, 1, 5.0)
+    >>> counts[1], writes.commit(), counts[1]
+    (np.float64(0.0), None, np.float64(5.0))
+    """
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[NDArray[Any], Any, Any]] = []
+
+    def put(self, array: NDArray[_Any], place: Any, value: Any) -> None:
+        """Assign ``value`` to a place of an array at the end of the step.
+
+        Until then the array must not be replaced by an `enlarged` one.
+        """
+        self._waiting.append((array, place, value))
+
+    def commit(self) -> None:
+        """Make the assignments, in the order in which they were put."""
+        for array, place, value in self._waiting:
+            array[place] = value
+        self._waiting = []
+
+
 class RowNumbers:
     """Hands out the numbers of rows; the one given back last first.
 
@@ -84,6 +122,8 @@ class Powers:
 
     def of(self, exponents: Ints) -> Floats:
         """Return the powers: the shape of ``exponents``, and then one of each factor."""
+        if not exponents.size or exponents.max() < KNOWN_POWERS:
+            return self._known[exponents]
         powers: Floats = self._known[np.minimum(exponents, KNOWN_POWERS - 1)]
         for place in zip(*np.nonzero(exponents >= KNOWN_POWERS), strict=True):
             exponent = int(exponents[place])

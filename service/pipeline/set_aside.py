@@ -55,7 +55,7 @@ class SetAside:
         """Call ``step`` with the items of all symbols at once; return the results by symbol.
 
         If it raises an exception, call it for each symbol alone, and set symbols aside that fail.
-        What the first call had learned before it failed, the others learn twice for that bar.
+        So a step that fails must have learned nothing, see `detectors.table.Writes`.
         """
         try:
             return dict(zip(items, step(list(items.values())), strict=True))

@@ -14,6 +14,7 @@ from detectors.judging.controller import HIGHEST, STEP, Controllers
 from detectors.judging.robust_tails import FIRST, RobustTails, Statistic
 from detectors.judging.tail import Tails, TailState
 from detectors.scorer import OFTEN
+from detectors.table import Writes
 from tests.detectors import scalar
 
 DAY = 86_400
@@ -31,7 +32,9 @@ class Tail:
         self.columns.resize(1)
 
     def learn(self, value):
-        self.columns.learn_many(FIRST, np.array([[value]]), YES)
+        writes = Writes()
+        self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
+        writes.commit()
 
     def per_day(self, value):
         return float(self.columns.per_day_many(FIRST, np.array([[value]]))[0, 0])
@@ -58,7 +61,9 @@ class Baseline:
         self.columns.resize(1)
 
     def learn(self, value):
-        self.columns.learn_many(FIRST, np.array([[value]]), YES)
+        writes = Writes()
+        self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
+        writes.commit()
 
     def learned(self):
         return float(self.columns.usual[0, 0]), float(self.columns.noise[0, 0])
@@ -93,9 +98,10 @@ class Controller:
 
     def step(self, per_day, budget_per_day, budget_per_bar):
         """Let a bar pass; return whether it is an alarm."""
-        budget = np.array([budget_per_day])
+        budget, writes = np.array([budget_per_day]), Writes()
         alarms = self.columns.alarms_many(FIRST, np.array([[per_day]]), YES, budget)
-        self.columns.step_many(FIRST, alarms, np.array([budget_per_bar]))
+        self.columns.step_many(FIRST, alarms, np.array([budget_per_bar]), writes)
+        writes.commit()
         return bool(alarms[0, 0])
 
     def skip(self, bars, budget_per_bar):
@@ -323,10 +329,12 @@ class ColumnStatistics:
 
     def step(self, symbols, values):
         rows = np.array([self.rows[symbol] for symbol in symbols])
-        its = self.model.step_many(np.array(values), rows, np.ones((len(rows), len(KINDS)), bool))
+        stepped, writes = np.ones((len(rows), len(KINDS)), bool), Writes()
+        its = self.model.step_many(np.array(values), rows, stepped, writes)
         budget = np.full(len(rows), BUDGET)
         alarms = self.controllers.alarms_many(rows, its.per_day, its.known, budget)
-        self.controllers.step_many(rows, alarms, np.full(len(rows), BUDGET_PER_BAR))
+        self.controllers.step_many(rows, alarms, np.full(len(rows), BUDGET_PER_BAR), writes)
+        writes.commit()
         return its.known, its.score, its.per_day, alarms
 
     def replace(self, symbol):
