@@ -21,7 +21,7 @@ from detectors.judging.robust_tails import (
 from detectors.judging.surprise import Contribution
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
-from detectors.table import Flags, Floats, Ints, Rows, Writes, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Writes, enlarged, some
 
 OFTEN = 3.5 * STEP
 """The bar of a controller from which its test alarms often: four runs of alarms in short order. The
@@ -167,8 +167,10 @@ class Scorers:
         self._begins = np.cumsum([0, *widths[:-1]])
         self._detector_of = np.repeat(np.arange(len(widths)), widths)
         explainable = [(i, d) for i, d in enumerate(self.detectors) if d.explained is not never]
-        self._may_be_explained = [i for i, _ in explainable]
         self._explained_by = [detector.explained for _, detector in explainable]
+        # The columns of each of them.
+        ends = np.cumsum(widths).tolist()
+        self._explainable = [slice(ends[i] - widths[i], ends[i]) for i, _ in explainable]
         self._unknown = [None] * len(self.detectors)
         self.model = RobustTails(statistics, bar_seconds, warmup_bars)
         self.model.remove_row(0)  # the first symbol takes it
@@ -212,19 +214,19 @@ class Scorers:
         """
         values = np.array([its.values for its in measured], dtype=np.float64)
         given = np.array([[x is not None for x in its.features] for its in measured])
-        explained = np.zeros_like(given)
-        explained[:, self._may_be_explained] = [its.explained for its in measured]
         budgets, last, writes = self.budgets[rows], self.numbers[rows], Writes()
         budgets_per_bar = budgets * self.bar_seconds / DAY_SECONDS
         behind = (last >= 0) & (last < numbers - 1)
-        if behind.any():
+        if some(behind):
             # Not a part of the step: the time before the bar passes once, whether it fails or not.
             late, before = rows[behind], numbers[behind] - 1
             self.controllers.skip_many(late, before - last[behind], budgets_per_bar[behind])
             self.numbers[late] = before
-        judgements = self.model.step_many(values, rows, given[:, self._detector_of], writes)
-        matters = judgements.matters & ~explained[:, self._detector_of]
-        judgements = judgements._replace(matters=matters)
+        judgements = self.model.step_many(values, rows, given.take(self._detector_of, 1), writes)
+        matters = judgements.matters
+        explained = np.array([its.explained for its in measured], dtype=np.bool_)
+        for place, columns in enumerate(self._explainable):
+            matters[:, columns] &= ~explained[:, place : place + 1]
         known, per_day = judgements.known, judgements.per_day
         alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
         highest = self.controllers.step_many(rows, alarms, budgets_per_bar, writes)
@@ -233,7 +235,7 @@ class Scorers:
         least = np.minimum.reduceat(p_values, self._begins, axis=1)
         judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
         often = None
-        if alarms.any():
+        if some(alarms):
             often = alarms & (self.controllers.bar[rows] < OFTEN) & (highest >= OFTEN)
         writes.commit()
         return Scored(judgements, judged, None if often is None else alarms, often)

@@ -15,7 +15,6 @@ from detectors.incidents.market_effect import MarketNow
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.market_data.bar import (
-    NEAR_BAND,
     Bar,
     book_state,
     spread_of,
@@ -226,7 +225,7 @@ class SymbolMonitor:
             amounts(flow),
             open_bar.last_quantity,
             spread_of(closed),
-            closed.depth[NEAR_BAND] if closed is not None and not paused else math.nan,
+            closed.near_depth if closed is not None and not paused else math.nan,
             paused,
         )
         return Ended(

@@ -30,6 +30,11 @@ def enlarged(array: NDArray[_Any], shape: Sequence[int], fill: Any = 0) -> NDArr
     return larger
 
 
+def some(flags: Flags) -> bool:
+    """Whether any flag is set: a fraction of the cost of ``any`` for a few flags."""
+    return bool(np.count_nonzero(flags))
+
+
 def at(rows: Rows) -> Rows | slice:
     """Return an index of rows. Of one row it is a slice: NumPy then copies nothing."""
     if len(rows) != 1:

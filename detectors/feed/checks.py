@@ -286,9 +286,9 @@ class Feed:
         self._set_due()
 
     def _set_due(self) -> None:
-        state, rate = self.state, self._rate()
+        state = self.state
         self.due_ns = LATEST_NS
-        if state.bars >= LEARNED_BARS and rate > 0.0:
+        if state.bars >= LEARNED_BARS and (rate := self._rate()) > 0.0:
             seconds = max(self._limits.symbol_silent_seconds, SILENT / rate)
             self.due_ns = state.last_bar_ns + int(min(seconds, HALTED_NS / 1e9) * 1e9)
 
@@ -313,6 +313,9 @@ class Feed:
         """
         state = self.state
         bids, asks = book.bids.prices, book.asks.prices
+        sound = bids and asks and bids[-1] < -asks[-1]
+        if sound and not (state.crossed or state.empty or state.partial_book.found):
+            return []
         crossed = book.crossed and not (trading.presumed_auction or trading.undecided)
         empty = (not bids and flow.near_traded_bid > 0.0) or (
             not asks and flow.near_traded_ask > 0.0

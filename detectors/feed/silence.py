@@ -163,11 +163,14 @@ class Silences:
         self, before: Floats, after: Floats, seen: Floats, others: Floats, elapsed: Ints
     ) -> None:
         """Learn the rates of the streams with events."""
-        idle = before[:, _IDLE]
-        idle = np.stack((idle[:, 0] + elapsed[:, None], idle[:, 1] + others), axis=1)
-        factors = self._powers.of(idle[:, 0].astype(np.intp)).swapaxes(1, 2)
+        idle = before[:, _IDLE].copy()
+        idle[:, 0] += elapsed[:, None]
+        idle[:, 1] += others
         has_events = (seen != 0.0)[:, None, :]
         after[:, _IDLE] = np.where(has_events, 0.0, idle)
+        # The power of a stream without events is not used.
+        exponents = np.where(has_events[:, 0], idle[:, 0], 0.0).astype(np.intp)
+        factors = self._powers.of(exponents).swapaxes(1, 2)
         for which, events in ((_OWN, seen), (_OTHERS, idle[:, 1])):
             rates = before[:, which]
             after[:, which] = np.where(has_events, rates * factors + events[:, None, :], rates)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, Singles, Writes, at, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Singles, Writes, at, enlarged, some
 
 Kind = Literal["plain", "net", "count", "long_count"]
 """What a statistic is. ``plain``: in units of its own noise already. ``net``: a difference of
@@ -135,11 +135,11 @@ class Baselines:
         if not len(learns):
             return
         place = at(rows)
-        given = given[:, learns]
+        given = given.take(learns, axis=1)
         bars = self._bars[place] + given
         writes.put(self._bars, place, bars)
         sampled = given & (bars % SAMPLE_BARS == 0)
-        if not sampled.any():
+        if not some(sampled):
             return
         places, columns = np.nonzero(sampled)
         taken = bars[places, columns] // SAMPLE_BARS
@@ -147,7 +147,7 @@ class Baselines:
         samples = values[places, learns[columns]].astype(np.float32)
         writes.put(self._samples, (numbers, columns, (taken - 1) % MOST_SAMPLES), samples)
         due = (taken < 10 * REFRESH_SAMPLES) | (taken % REFRESH_SAMPLES == 0)
-        if due.any():
+        if some(due):
             self._estimate(numbers[due], columns[due], taken[due], samples[due], writes)
 
     def _estimate(

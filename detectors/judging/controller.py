@@ -9,7 +9,7 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, Writes, at, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Writes, at, enlarged, some
 
 STEP = 0.5
 """By how much an alarm raises the bar: the next alarm must be three times as rare. It is small
@@ -117,7 +117,7 @@ class Controllers:
         each row.
         """
         alarms = judged & (per_day < budget_per_day[:, None])  # else the evidence is below any bar
-        if not alarms.any():
+        if not some(alarms):
             return alarms
         for i, column in zip(*(its.tolist() for its in np.nonzero(alarms)), strict=True):
             row = rows[i]
@@ -149,7 +149,7 @@ class Controllers:
         place = at(rows)
         bar, quiet = self.bar[place], self._quiet[place]
         begun = alarms
-        if alarms.any():
+        if some(alarms):
             begun = alarms & ((quiet < 0) | (quiet >= self.quiet_bars))
             writes.put(self._entered, place, np.where(begun, bar, self._entered[place]))
             bar = np.where(begun, bar + STEP, bar)

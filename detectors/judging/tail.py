@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, Singles, Writes, at, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Singles, Writes, at, enlarged, some
 
 DAY_SECONDS = 86_400.0
 
@@ -186,7 +186,7 @@ class Tails:
         np.maximum(share, 0.0, out=share)
         per_day = np.multiply(blocks, 1.0 - TAIL_BEGINS * share)
         in_tail = values > start
-        if in_tail.any():
+        if some(in_tail):
             places, columns = np.nonzero(in_tail)
             numbers = rows[places]
             excesses = (values - start)[places, columns] / self.scale[numbers, columns]
@@ -215,7 +215,7 @@ class Tails:
         top = np.where(learns, np.maximum(before, values), before)
         bars = self._bars[place] + learns
         closed = learns & (bars >= self._block_bars[place])
-        if closed.any():
+        if some(closed):
             places, columns = np.nonzero(closed)
             self._close(rows[places], columns, top[places, columns].astype(np.float32), writes)
             top[closed], bars[closed] = 0.0, 0
@@ -240,12 +240,11 @@ class Tails:
         # Neighbouring blocks merge while they are short.
         short = (count >= 2 * LEAST_BLOCKS) & (2 * length <= self._longest)
         for i in np.flatnonzero(short):
-            ordered = np.roll(maxima[i, : count[i]], -oldest[i])
-            half = len(ordered) // 2
-            merged = np.maximum(ordered[: 2 * half : 2], ordered[1 : 2 * half : 2])
+            half = int(count[i]) // 2  # in order: the ring is not full
+            merged = np.maximum(maxima[i, : 2 * half : 2], maxima[i, 1 : 2 * half : 2])
             maxima[i, :half] = merged
             writes.put(self._maxima, (rows[i], columns[i], slice(half)), merged)
-            count[i], oldest[i], length[i] = half, 0, 2 * length[i]
+            count[i], length[i] = half, 2 * length[i]
         writes.put(self._count, pairs, count)
         writes.put(self._oldest, pairs, oldest)
         writes.put(self._block_bars, pairs, length)

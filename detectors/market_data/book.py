@@ -9,8 +9,7 @@ reports it.
 from bisect import bisect_left, insort
 from collections.abc import Container
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
-from operator import mul
+from itertools import islice, pairwise
 
 from msgspec import Struct
 
@@ -105,13 +104,22 @@ class BookSide:
             limits = [self.sign * mid * (1.0 - self.sign * band / 1e4) for band in bands_bps]
         else:
             limits = [self.sign * mid - band * tick * ALMOST_TICKS for band in bands_bps]
-        prices, levels = self.prices, self.levels
-        first = bisect_left(prices, limits[-1])
-        inside = [self.sign * signed for signed in reversed(prices[first:])]
-        quantities = [levels[price].quantity for price in inside]
-        amounts = quantities if tick is not None else map(mul, inside, quantities)
-        totals = [0.0, *accumulate(amounts)]
-        return [totals[len(prices) - bisect_left(prices, limit, first)] for limit in limits]
+        # A walk from the touch: few levels are within the bands.
+        sign, levels = self.sign, self.levels
+        depths: list[float] = []
+        wanted = iter(limits)
+        limit, total = next(wanted), 0.0
+        for signed in reversed(self.prices):
+            while signed < limit:
+                depths.append(total)
+                if len(depths) == len(limits):
+                    return depths
+                limit = next(wanted)
+            price = sign * signed
+            quantity = levels[price].quantity
+            total += quantity if tick is not None else price * quantity
+        depths += [total] * (len(limits) - len(depths))
+        return depths
 
 
 class Book:

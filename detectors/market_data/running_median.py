@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, Writes, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Writes, enlarged, some
 
 SAMPLES_KEPT = 360
 SAMPLES_BETWEEN = 30
@@ -60,8 +60,9 @@ class RunningMedians:
         """Add a sample of each row; one that is not positive is none. Return the new medians."""
         value = self.value[rows]
         is_sample: Flags = samples > 0.0
-        if not is_sample.all():
-            if is_sample.any():
+        count = np.count_nonzero(is_sample)
+        if count < len(samples):
+            if count:
                 value[is_sample] = self.learn_many(rows[is_sample], samples[is_sample], writes)
             return value
         sampled = self._sampled[rows]
@@ -70,9 +71,9 @@ class RunningMedians:
         sampled += 1
         writes.put(self._sampled, rows, sampled)
         due = (sampled <= SAMPLES_BETWEEN) | (sampled % SAMPLES_BETWEEN == 0)
-        if due.any():
-            count = np.minimum(sampled[due], SAMPLES_KEPT)
-            value[due] = self._estimate(rows[due], count, places[due], samples[due])
+        if some(due):
+            kept = np.minimum(sampled[due], SAMPLES_KEPT)
+            value[due] = self._estimate(rows[due], kept, places[due], samples[due])
             writes.put(self.value, rows, value)
         return value
 

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from detectors.market_data.flow import places_of
-from detectors.table import Floats, Ints, Rows, Writes, at, enlarged
+from detectors.table import Floats, Ints, Rows, Writes, at, enlarged, some
 
 NET_SECONDS = (3, 20, 60)
 YOUNG_SECONDS = (2, 30)
@@ -89,24 +89,28 @@ class WindowsState(Struct):
     usual: Usual = Usual()
 
 
-_OF_BAR = places_of(
-    "orders",
-    "cancels",
-    "trades",
-    "young_cancels",
-    "habitual_orders",
-    "leverage_excess",
-    "leveraged_orders",
-    "near_maximum_orders",
+_OF_BAR: Rows = np.array(
+    places_of(
+        "orders",
+        "cancels",
+        "trades",
+        "young_cancels",
+        "habitual_orders",
+        "leverage_excess",
+        "leveraged_orders",
+        "near_maximum_orders",
+    )
 )
-_OF_MINUTE = places_of(
-    "orders",
-    "trades",
-    "habitual_orders",
-    "leverage_excess",
-    "leverage_excess_squares",
-    "leveraged_orders",
-    "near_maximum_orders",
+_OF_MINUTE: Rows = np.array(
+    places_of(
+        "orders",
+        "trades",
+        "habitual_orders",
+        "leverage_excess",
+        "leverage_excess_squares",
+        "leveraged_orders",
+        "near_maximum_orders",
+    )
 )
 """The places of the numbers of a bar and of a minute among the amounts of a flow."""
 
@@ -140,7 +144,8 @@ class Windows:
 
     __slots__ = (
         "_amounts", "_bars", "_length", "_minute", "_minutes", "_minutes_kept", "_newest",
-        "_oldest_minute", "_per_second", "_rounded", "_steps", "_width_places", "_widths", "usual",
+        "_newest_first", "_oldest_minute", "_per_second", "_places", "_rounded", "_steps",
+        "_widths", "usual",
     )  # fmt: skip
 
     def __init__(self, bar_seconds: float) -> None:
@@ -150,8 +155,17 @@ class Windows:
         self._widths = [self._width(seconds) for _, seconds in _SUMS]
         # Each width and the next shorter one differ by a step.
         widths = sorted({*self._widths})
-        self._steps = [0, *widths[:-1]]
-        self._width_places = [widths.index(width) for width in self._widths]
+        self._steps: Rows = np.array([0, *widths[:-1]])
+        # The places of the sums among those of all amounts over all widths.
+        self._places: Rows = np.array(
+            [
+                amount * len(widths) + widths.index(width)
+                for amount, width in zip(self._amounts, self._widths, strict=True)
+            ]
+        )
+        # For each place of the newest bar, the places of all, the newest first.
+        ages = np.arange(self._length)
+        self._newest_first: Rows = (ages[:, None] - ages) % self._length
         self._rounded = [
             (column, width)
             for column, (amount, width) in enumerate(zip(self._amounts, self._widths, strict=True))
@@ -211,20 +225,20 @@ class Windows:
             The sums, and what is usual, a row for each of ``rows``; see `recent`.
         """
         place = at(rows)
-        order = np.arange(number, number - self._length, -1) % self._length  # the newest first
-        newest_first = self._bars[place][:, :, order]
+        order = self._newest_first[number % self._length]
+        newest_first = self._bars[place].take(order, axis=2)
         passed = number - self._newest[place]
-        if passed.max() > 1:
+        if some(passed > 1):
             # The bars without events since the last one: what is in their place is older.
             newest_first *= (np.arange(self._length) >= passed[:, None])[:, None, :]
             writes.put(self._bars, (rows[:, None], slice(None), order), newest_first.swapaxes(1, 2))
-        bar = flows[:, _OF_BAR]
+        bar = flows.take(_OF_BAR, axis=1)
         newest_first[:, :, 0] = bar
         writes.put(self._bars, (place, slice(None), order[0]), bar)
         writes.put(self._newest, place, number)
-        usual = self._add_to_minute(rows, number, flows[:, _OF_MINUTE], writes)
+        usual = self._add_to_minute(rows, number, flows.take(_OF_MINUTE, axis=1), writes)
         steps = np.add.reduceat(newest_first, self._steps, axis=2)
-        sums: Floats = steps.cumsum(axis=2)[:, self._amounts, self._width_places]
+        sums: Floats = steps.cumsum(axis=2).reshape(len(rows), -1).take(self._places, axis=1)
         for column, width in self._rounded:
             # No count: it is rounded, and the order of addition matters. The oldest first.
             excess = newest_first[:, _EXCESS, width - 1 :: -1]
@@ -238,7 +252,7 @@ class Windows:
         kept, oldest = self._minutes_kept[rows], self._oldest_minute[rows]
         last = (oldest + kept - 1) % MINUTES_KEPT
         goes_on = (kept > 0) & (self._minute[rows, last] == minute)
-        if goes_on.all():
+        if np.count_nonzero(goes_on) == len(rows):
             writes.put(self._minutes, (rows, last), self._minutes[rows, last] + added)
             return usual
         on = (rows[goes_on], last[goes_on])

@@ -49,6 +49,27 @@ class SetAside:
         except Exception as error:  # noqa: BLE001 - the other symbols continue
             self.add(symbol, error)
 
+    def each(
+        self,
+        monitors: Mapping[str, SymbolMonitor],
+        items: Mapping[str, _Item],
+        step: Callable[[SymbolMonitor, _Item], _Result],
+    ) -> dict[str, _Result]:
+        """Call ``step`` with the monitor and the item of each symbol; return the results by symbol.
+
+        Symbols without a monitor are left out, and symbols that fail are set aside.
+        """
+        results: dict[str, _Result] = {}
+        for symbol, item in items.items():
+            monitor = monitors.get(symbol)
+            if monitor is None:  # it was set aside a moment ago
+                continue
+            try:
+                results[symbol] = step(monitor, item)
+            except Exception as error:  # noqa: BLE001 - the other symbols continue
+                self.add(symbol, error)
+        return results
+
     def at_once(
         self, step: Callable[[Sequence[_Item]], Sequence[_Result]], items: Mapping[str, _Item]
     ) -> dict[str, _Result]:

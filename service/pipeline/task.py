@@ -9,9 +9,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import TypeVar
 
-from detectors.closing import Closing, Columns, Ended
+from detectors.closing import Closing, Columns
 from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Event
@@ -35,7 +34,7 @@ MINUTE_NS = 60_000_000_000
 
 NOT_WATCHED = "it is not watched: its detection failed"
 
-_T = TypeVar("_T")
+_Delays = Mapping[str, float]
 _ts_event = attrgetter("ts_event")
 
 
@@ -255,29 +254,31 @@ class PartitionTask:
             delays = self._arrivals.take(bar_end)
             # Symbols that return in this bar were silent until its start.
             self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
-            end_bar, measure = SymbolMonitor.end_bar, SymbolMonitor.measure
-            ended: dict[str, Ended] = {}
-            closings: dict[str, Closing] = {}
-            for symbol in symbols:
-                self._contain(symbol, self._note, end_bar, ended, bar_end, delays)
-            for symbol, summed in self.aside.at_once(self._columns.sum_up, ended).items():
-                self._unsaved.setdefault(symbol, before)
-                self._contain(symbol, self._note, measure, closings, ended[symbol], summed)
-            for symbol, verdict in self.aside.at_once(self._columns.judge, closings).items():
-                self._contain(symbol, self._conclude, closings[symbol], verdict, output)
+            self._close_bar(bar_end, dict.fromkeys(symbols, delays), before, output)
             self._check_silence(self.monitors, bar_end, before, output)
         self._resolve_all(until_ns, before, output)
+
+    def _close_bar(
+        self, bar_end: int, delays: Mapping[str, _Delays], before: Position, output: Output
+    ) -> None:
+        """Close the bar of the symbols that ``delays`` names, with the record delays of each."""
+        each = partial(self.aside.each, self.monitors)
+        ended = each(delays, lambda its, of_it: its.end_bar(bar_end, of_it))
+        summed = self.aside.at_once(self._columns.sum_up, ended)
+        for symbol in summed:
+            self._unsaved.setdefault(symbol, before)
+        closings = each(summed, lambda its, sums: its.measure(ended[its.symbol], sums))
+        verdicts = self.aside.at_once(self._columns.judge, closings)
+        each(
+            verdicts,
+            lambda its, verdict: self._conclude(its, closings[its.symbol], verdict, output),
+        )
 
     def _resolve_all(self, until_ns: int, before: Position, output: Output) -> None:
         """Resolve the incidents whose quiet time is over, in the order of their ends."""
         with_incident = self.emission.with_incident
         for symbol in sorted(with_incident, key=lambda s: self.monitors[s].resolves_ns):
             self._contain(symbol, self._resolve, until_ns, before, output)
-
-    def _note(
-        self, monitor: SymbolMonitor, step: Callable[..., _T], to: dict[str, _T], *given: object
-    ) -> None:
-        to[monitor.symbol] = step(monitor, *given)
 
     def _conclude(
         self, monitor: SymbolMonitor, closing: Closing, verdict: Verdict | None, output: Output
