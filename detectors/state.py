@@ -219,5 +219,4 @@ def _revive_book(book: Book, state: SymbolState) -> None:
 
 
 def _revive_side(side: BookSide, levels: list[tuple[float, Level]]) -> None:
-    side.levels = dict(levels)
-    side.prices = sorted(side.sign * price for price in side.levels)
+    side.restore(dict(levels))
