@@ -51,7 +51,13 @@ def parameters(settings: Settings) -> Parameters:
             fills=settings.quantities.fills,
         ),
         calendar=calendar(settings),
+        summarises_books=watches_risk(settings),
     )
+
+
+def watches_risk(settings: Settings) -> bool:
+    """Whether the risk of liquidations is computed: it needs positions, and signals of books."""
+    return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
 
 
 def feed_limits(feed: FeedSettings) -> FeedLimits:

@@ -174,6 +174,13 @@ class MarketSettings(Struct, frozen=True, forbid_unknown_fields=True):
     window_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
 
 
+class RiskSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The risk of liquidations, computed from the positions stream."""
+
+    enabled: bool = True
+    max_positions: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 1_000_000
+
+
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Limits for memory and for metric labels."""
 
@@ -284,6 +291,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     feed: FeedSettings = field(default_factory=FeedSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
+    risk: RiskSettings = field(default_factory=RiskSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
