@@ -11,6 +11,7 @@ from detectors.incidents.suppression import Override, Suppression, Window
 from detectors.market_data.quantities import QuantityMeaning
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
+from detectors.risk_watch.monitor import RiskMonitor
 from detectors.venue.calendar import Calendar, Expiry, Session
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
@@ -58,6 +59,11 @@ def parameters(settings: Settings) -> Parameters:
 def watches_risk(settings: Settings) -> bool:
     """Whether the risk of liquidations is computed: it needs positions, and signals of books."""
     return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
+
+
+def risk_monitor(settings: Settings) -> RiskMonitor:
+    """Return the monitor of the risk of liquidations."""
+    return RiskMonitor(settings.risk.max_positions)
 
 
 def feed_limits(feed: FeedSettings) -> FeedLimits:
