@@ -1,19 +1,16 @@
 """How near a side of a symbol is to a run of liquidations, at one moment."""
 
-import math
-from bisect import bisect_left
 from functools import cached_property
 
 import numpy as np
 
 from detectors.risk.coarse import coarsened, representatives
+from detectors.risk.drawn_runs import drawn_distances
 from detectors.risk.draws import impact_draws
-from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import Forced, forced_of
 from detectors.risk.ladder import Ladder, Side, rungs
-from detectors.risk.quantiles import Quantiles
+from detectors.risk.quantiles import Quantiles, probability, quantiles
 from detectors.risk.reduction import Reduction
-from detectors.risk.runs import distance, runs_of
 from detectors.risk.venue_margins import Backed, LadderEnds, symbol_ladders
 from detectors.risk_watch.flow_history import FlowHistory
 from detectors.risk_watch.forced_flow import ForcedFlow
@@ -36,9 +33,6 @@ _FINE_KNOTS = 2_000
 """With fewer knots the forced notional is used as it is."""
 
 _SEED = 2
-
-RULE = Reduction("full")
-"""Whole positions are closed: an upper bound while the venue's own rule is not known."""
 
 
 class Whale:
@@ -85,6 +79,8 @@ class Assessment:
         Both ends of the ladder, and what is known of the market.
     forced
         Forced notional by move.
+    rule
+        How the venue closes positions.
     open_interest
         At the mark price, in the quote currency.
     slopes
@@ -97,6 +93,7 @@ class Assessment:
         side: Side,
         ts_event: int,
         ends: LadderEnds,
+        rule: Reduction,
         open_interest: float,
         slopes: Floats,
     ) -> None:
@@ -104,6 +101,7 @@ class Assessment:
         self.side = side
         self.ts_event = ts_event
         self.ends = ends
+        self.rule = rule
         self.open_interest = open_interest
         self.slopes = slopes
 
@@ -115,39 +113,27 @@ class Assessment:
     @cached_property
     def forced(self) -> Forced:
         """Forced notional by move; a large ladder to half a basis point."""
-        forced = forced_of(self.ladder, RULE)
+        forced = forced_of(self.ladder, self.rule)
         return coarsened(forced) if len(forced.move) > _FINE_KNOTS else forced
 
-    def distance(self, slope: float, ratio: float = CASCADE_RATIO) -> float:
-        """Return the least shock whose run forces a share of the open interest."""
-        runs = runs_of(self.forced, flow_impact(slope))
-        return distance(runs, ratio * self.open_interest)
+    @cached_property
+    def drawn(self) -> Floats:
+        """The distance of a cascade as a ratio, for each draw; empty while impact is unknown."""
+        return drawn_distances(self.forced, self.slopes, CASCADE_RATIO * self.open_interest)
 
     @cached_property
     def probability(self) -> float:
-        """The share of draws in which a cascade is near; 0 while the impact is unknown.
-
-        A larger impact is never further away, so that a few draws decide for all.
-        """
-        slopes = self.slopes.tolist()
-        if not slopes or self.ladder.notional.sum() < CASCADE_RATIO * self.open_interest:
+        """The share of draws in which a cascade is near; 0 while the impact is unknown."""
+        if not len(self.slopes):
             return 0.0
-        if not self._is_near(slopes[-1]):
-            return 0.0
-        first = bisect_left(slopes, True, key=self._is_near)
-        return (len(slopes) - first) / len(slopes)
+        if self.ladder.notional.sum() < CASCADE_RATIO * self.open_interest:
+            return 0.0  # whatever the impact
+        return probability(self.drawn, at_most=NEAR_RATIO)
 
-    def _is_near(self, slope: float) -> bool:
-        return self.distance(slope) <= NEAR_RATIO
-
-    @cached_property
+    @property
     def distances(self) -> Quantiles | None:
         """The distance of a cascade as a ratio; None while the impact is unknown."""
-        count = len(self.slopes)
-        if not count:
-            return None
-        places = (count - math.ceil(share * count) for share in (0.1, 0.5, 0.9))
-        return Quantiles(*(self.distance(float(self.slopes[place])) for place in places))
+        return quantiles(self.drawn) if len(self.slopes) else None
 
     def whale(self, holdings: Holdings) -> Whale | None:
         """Return the largest account that a move of 1 % would liquidate."""
@@ -184,4 +170,6 @@ def assess(
             return None
     ends = symbol_ladders(holdings.positions, backed, symbol, market, side, open_interest)
     slopes = learned.impact_slopes(side) if learned is not None else np.zeros(0)
-    return Assessment(symbol, side, ts_event, ends, open_interest * market.mark, slopes)
+    return Assessment(
+        symbol, side, ts_event, ends, holdings.rule, open_interest * market.mark, slopes
+    )

@@ -17,7 +17,6 @@ from detectors.risk.outcome import Outcome
 from detectors.risk_watch.assessment import (
     CASCADE_RATIO,
     NEAR_RATIO,
-    RULE,
     Assessment,
     Learned,
     Whale,
@@ -163,7 +162,7 @@ def _facts(its: Assessment, learned: Learned | None, holdings: Holdings) -> Fact
     middle = its.slopes[len(its.slopes) // 2 : len(its.slopes) // 2 + 1]
     fund = holdings.fund(its.symbol)
     wanted = CASCADE_RATIO * its.open_interest
-    outcomes = drawn_outcomes(its.ladder, RULE, its.forced, middle, wanted, fund or 0.0)
+    outcomes = drawn_outcomes(its.ladder, its.rule, its.forced, middle, wanted, fund or 0.0)
     slope = learned.flow.slope if learned is not None else math.nan
     withdrawn = learned is not None and learned.withdrawals.going_on
     usual = learned.flow.p99_minute_move if learned is not None else math.nan

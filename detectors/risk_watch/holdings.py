@@ -10,6 +10,7 @@ from detectors.market_data.risk_events import Account, Insurance
 from detectors.risk.contract import Contract
 from detectors.risk.marks import MarkRule
 from detectors.risk.positions import Positions
+from detectors.risk.reduction import Reduction, checked
 from detectors.risk.tiers import Tiers, tiers_of
 from detectors.risk.venue_margins import Market
 
@@ -72,6 +73,9 @@ class Holdings:
         The largest number of open positions. Above it the smallest notionals are dropped, one
         sixty-fourth of the limit at once. Accounts without a position are bounded likewise.
 
+    rule
+        How the venue closes positions.
+
     Attributes
     ----------
     positions
@@ -87,11 +91,12 @@ class Holdings:
 
     __slots__ = (
         "evicted_positions", "funds", "max_positions", "positions", "refused_accounts",
-        "refused_margins", "terms",
+        "refused_margins", "rule", "terms",
     )  # fmt: skip
 
-    def __init__(self, max_positions: int) -> None:
+    def __init__(self, max_positions: int, rule: Reduction) -> None:
         self.max_positions = max_positions
+        self.rule = checked(rule)
         self.positions = Positions()
         self.terms: dict[str, Terms] = {}
         self.funds: dict[str, float] = {}

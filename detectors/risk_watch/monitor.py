@@ -7,6 +7,7 @@ from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account, Insurance, Liquidation
 from detectors.risk.ladder import Side
+from detectors.risk.reduction import Reduction
 from detectors.risk.venue_margins import backed_positions
 from detectors.risk_watch.assessment import Assessment, Learned, assess
 from detectors.risk_watch.cascade import Cascade
@@ -21,6 +22,9 @@ SPAN_NS = SPAN_SECONDS * SECOND_NS
 
 RECORD_NS = 10 * SECOND_NS
 """A side's record is published in this interval, and with each alert."""
+
+WHOLE = Reduction("full")
+"""Whole positions are closed: an upper bound where the venue's own rule is not known."""
 
 RiskInput = Position | Margin | Reference | Account | Insurance | Liquidation
 
@@ -40,8 +44,10 @@ class RiskMonitor:
 
     Parameters
     ----------
-    max_positions
+    max_positions, rule
         See `Holdings`.
+    with_records
+        Whether records are wanted; without them the output has alerts only.
 
     Attributes
     ----------
@@ -59,8 +65,15 @@ class RiskMonitor:
         The end of the last closed second; 0 before the first event.
     """
 
-    def __init__(self, max_positions: int = 1_000_000) -> None:
-        self.holdings = Holdings(max_positions)
+    def __init__(
+        self,
+        max_positions: int = 1_000_000,
+        rule: Reduction = WHOLE,
+        *,
+        with_records: bool = True,
+    ) -> None:
+        self._with_records = with_records
+        self.holdings = Holdings(max_positions, rule)
         self.learned: dict[str, Learned] = {}
         self.books: dict[str, BookSummary] = {}
         self.assessments: dict[str, dict[Side, Assessment]] = {}
@@ -124,6 +137,7 @@ class RiskMonitor:
         self._learn(ts_event)
         if self._changed:
             self._assess(ts_event)
+        self._unpublished |= self._changed
         for symbol, cascade in self.cascades.items():
             if cascade.watched or symbol in self._changed:
                 sides = self.assessments.get(symbol, {})
@@ -131,7 +145,6 @@ class RiskMonitor:
                 if alerts:
                     output.alerts += alerts
                     self._publish(symbol, ts_event, output)
-        self._unpublished |= self._changed
         self._changed = {}
         if ts_event % RECORD_NS == 0:
             for symbol in list(self._unpublished):
@@ -172,6 +185,8 @@ class RiskMonitor:
 
     def _publish(self, symbol: str, ts_event: int, output: RiskOutput) -> None:
         self._unpublished.pop(symbol, None)
+        if not self._with_records:
+            return
         learned, book = self.learned.get(symbol), self.books.get(symbol)
         for its in self.assessments.get(symbol, {}).values():
             output.records.append(risk_record(its, ts_event, self.holdings, learned, book))

@@ -15,7 +15,7 @@ from detectors.risk.ladder import rungs
 from detectors.risk.outcome import Outcome
 from detectors.risk.quantiles import Quantiles, quantiles
 from detectors.risk.root_impact import root_impact
-from detectors.risk_watch.assessment import RULE, Assessment, Learned
+from detectors.risk_watch.assessment import Assessment, Learned
 from detectors.risk_watch.flow_history import SPAN_SECONDS, FlowHistory
 from detectors.risk_watch.holdings import Holdings, Terms
 from detectors.risk_watch.records import (
@@ -95,7 +95,7 @@ def _run(its: Assessment, drawn: Drawn, share: float, flow: FlowHistory, fund: f
     distances = quantiles(drawn.distance[share])
     places = np.linspace(0, len(its.slopes) - 1, OUTCOMES).round().astype(np.int64)
     outcomes = drawn_outcomes(
-        its.ladder, RULE, its.forced, its.slopes[places], share * its.open_interest, fund or 0.0
+        its.ladder, its.rule, its.forced, its.slopes[places], share * its.open_interest, fund or 0.0
     )
     slope, sigma, flow_p99 = flow.slope, flow.sigma_60s, flow.p99_minute_flow
     multiples = hits = None
@@ -127,7 +127,7 @@ def _of(outcomes: Sequence[Outcome], values: Sequence[float]) -> Interval | None
 
 
 def _band(its: Assessment, terms: Terms) -> PriceBand | None:
-    band = nearest_band(its.ladder, RULE, its.open_interest)
+    band = nearest_band(its.ladder, its.rule, its.open_interest)
     if band is None:
         return None
     seconds: tuple[float | None, float | None] = (None, None)
@@ -171,7 +171,9 @@ def _impact(its: Assessment, learned: Learned, book: BookSummary | None) -> Impa
 
 def _assumptions(its: Assessment, holdings: Holdings, terms: Terms, *, reported: bool) -> list[str]:
     """Return what was assumed where the venue's streams do not say."""
-    found = ["linear_contract", "whole_positions_are_closed", "mark_follows_fully"]
+    found = ["linear_contract", "mark_follows_fully"]
+    if its.rule.kind == "full":
+        found.append("whole_positions_are_closed")
     if its.ends.assumed_ratio > 0.0:
         found.append("margin_of_some_positions")
     if not reported:

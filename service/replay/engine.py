@@ -179,7 +179,7 @@ def _risk_replay(directory: Path, settings: Settings, wanted: Path | None) -> Ri
     """Return the watch over the risk of positions; None without positions, or if it is off."""
     watched = watches_risk(settings)
     if watched and "positions" in _paths(directory):
-        return RiskReplay(directory, settings)
+        return RiskReplay(directory, settings, with_records=wanted is not None)
     if wanted is not None:
         why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
         raise OperatorError(f"--risk: {why}; the risk of liquidations needs positions")

@@ -21,10 +21,12 @@ class RiskReplay:
         The directory of the streams.
     settings
         The settings.
+    with_records
+        Whether the records are wanted, beside the alerts.
     """
 
-    def __init__(self, directory: Path, settings: Settings) -> None:
-        self.monitor: RiskMonitor = risk_monitor(settings)
+    def __init__(self, directory: Path, settings: Settings, *, with_records: bool) -> None:
+        self.monitor: RiskMonitor = risk_monitor(settings, with_records=with_records)
         self._events = risk_events(directory, settings)
         self._next = next(self._events, None)
 

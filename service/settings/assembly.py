@@ -11,6 +11,7 @@ from detectors.incidents.suppression import Override, Suppression, Window
 from detectors.market_data.quantities import QuantityMeaning
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
+from detectors.risk.reduction import Reduction
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.venue.calendar import Calendar, Expiry, Session
 from service.pipeline.output import Tally
@@ -61,9 +62,11 @@ def watches_risk(settings: Settings) -> bool:
     return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
 
 
-def risk_monitor(settings: Settings) -> RiskMonitor:
+def risk_monitor(settings: Settings, *, with_records: bool) -> RiskMonitor:
     """Return the monitor of the risk of liquidations."""
-    return RiskMonitor(settings.risk.max_positions)
+    risk = settings.risk
+    rule = Reduction(risk.reduction, step_ratio=risk.step_ratio, whole_below=risk.whole_below)
+    return RiskMonitor(risk.max_positions, rule, with_records=with_records)
 
 
 def feed_limits(feed: FeedSettings) -> FeedLimits:

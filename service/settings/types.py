@@ -178,6 +178,9 @@ class RiskSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The risk of liquidations, computed from the positions stream."""
 
     enabled: bool = True
+    reduction: Literal["full", "sufficient", "steps"] = "full"
+    step_ratio: Annotated[float, Meta(gt=0, le=1)] = 0.2
+    whole_below: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
     max_positions: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 1_000_000
 
 
