@@ -1,4 +1,9 @@
-"""The recent flow of a symbol, and what it says about its price: impact, volatility, volume."""
+"""The recent flow of a symbol, and what it says about its price: impact, volatility, volume.
+
+Ordinary flow is informed: traders buy while the index rises. Forced flow is not, and does not move
+the index. So the impact is learned from the return over that of the index, where the venue
+publishes one; with the plain return, it would be too large by what the flow only followed.
+"""
 
 import math
 from collections import deque
@@ -26,6 +31,8 @@ LEAST_MINUTES = 10
 FORCED_RATIO = 0.5
 """A span in which more of the net flow is forced teaches nothing about ordinary flow."""
 
+_LARGEST = 1.0
+
 _SEED = 1
 """The same draws each time: what changes is then the market, not the luck of the draw."""
 
@@ -35,8 +42,8 @@ class FlowHistory:
 
     Attributes
     ----------
-    mid
-        The last mid price; NaN before the first bar.
+    mid, index
+        The last mid price and index price; NaN while unknown.
     slope
         Move per unit of ordinary aggressor notional; NaN while unknown.
     sigma_60s
@@ -44,12 +51,13 @@ class FlowHistory:
     """
 
     __slots__ = (
-        "_flow", "_flows", "_forced", "_mids", "_minute_flow", "_minute_flows", "_minute_moves",
-        "_slopes", "_spans", "_traded", "_traded_spans", "mid", "sigma_60s", "slope",
+        "_flow", "_flows", "_forced", "_level", "_mids", "_minute_flow", "_minute_flows",
+        "_minute_moves", "_slopes", "_spans", "_traded", "_traded_spans", "index", "mid",
+        "sigma_60s", "slope",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.mid = math.nan
+        self.mid = self.index = self._level = math.nan
         self._flow = self._forced = self._traded = self._minute_flow = 0.0
         self._mids: deque[float] = deque(maxlen=SPANS + 1)
         # Return, and flow; a span with mostly forced flow is left out of both.
@@ -66,6 +74,7 @@ class FlowHistory:
         if math.isnan(self.mid):
             self.mid = summary.mid
             self._mids.append(summary.mid)
+            self._level = self.level
             return
         self.mid = summary.mid
         self._flow += summary.bought - summary.sold
@@ -78,7 +87,10 @@ class FlowHistory:
             return
         flow, forced = self._flow, self._forced
         if abs(forced) <= FORCED_RATIO * abs(flow):
-            self._flows.append((math.log(self.mid / self._mids[-1]), flow))
+            moved = self.level - self._level
+            # An index that comes or goes is no return.
+            self._flows.append((moved if abs(moved) < _LARGEST else 0.0, flow))
+        self._level = self.level
         self._mids.append(self.mid)
         self._traded_spans.append(self._traded)
         self._minute_flow += flow
@@ -89,6 +101,11 @@ class FlowHistory:
             self._minute_flows.append(abs(self._minute_flow))
             self._minute_flow = 0.0
         self._learn()
+
+    @property
+    def level(self) -> float:
+        """The logarithm of the mid price over the index, or of the mid price without an index."""
+        return math.log(self.mid) - (0.0 if math.isnan(self.index) else math.log(self.index))
 
     @property
     def minute_return(self) -> float:

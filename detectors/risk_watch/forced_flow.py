@@ -16,13 +16,17 @@ LEAST_SIGMAS = 3.0
 
 
 class _Episode(Struct):
-    """An episode: amounts count against the side that is closed; a sale of longs is positive."""
+    """An episode: amounts count against the side that is closed; a sale of longs is positive.
+
+    ``furthest`` is the largest move so far, without what the other flow explains.
+    """
 
     sign: float
     slope: float
     mid: float
     forced: float = 0.0
     other: float = 0.0
+    furthest: float = 0.0
     seconds: int = 0
     quiet: int = 0
 
@@ -45,38 +49,45 @@ class ForcedFlow:
         self.factor: LogNormal = FACTOR_PRIOR
         self._episode: _Episode | None = None
 
-    def add(self, summary: BookSummary | None, mid: float, slope: float, sigma_60s: float) -> None:
+    def add(
+        self,
+        summary: BookSummary | None,
+        before: float,
+        now: float,
+        slope: float,
+        sigma_60s: float,
+    ) -> None:
         """Let a second pass.
 
         Parameters
         ----------
         summary
             Of the bar that ended; None if there was none.
-        mid
-            The mid price before it.
+        before, now
+            The mid price before and after it; NaN while unknown. The index follows a fall that
+            lasts, so the whole move counts.
         slope, sigma_60s
             Of ordinary flow; NaN while unknown.
         """
         sold = summary.forced_sold - summary.forced_bought if summary is not None else 0.0
         episode = self._episode
         if episode is None:
-            if sold == 0.0 or not slope > 0.0 or math.isnan(mid):
+            if sold == 0.0 or not slope > 0.0 or math.isnan(before):
                 return
-            episode = self._episode = _Episode(math.copysign(1.0, sold), slope, mid)
+            episode = self._episode = _Episode(math.copysign(1.0, sold), slope, before)
         episode.seconds += 1
         episode.quiet = 0 if sold * episode.sign > 0.0 else episode.quiet + 1
         if summary is not None:
             net = summary.sold - summary.bought
             episode.forced += episode.sign * sold
             episode.other += episode.sign * (net - sold)
+        moved = episode.sign * math.log(episode.mid / now) - episode.slope * episode.other
+        episode.furthest = max(episode.furthest, moved)
         if episode.quiet >= QUIET_SECONDS:
             self._episode = None
-            now = summary.mid if summary is not None else mid
-            self._learn(episode, now, sigma_60s)
+            self._learn(episode, sigma_60s)
 
-    def _learn(self, episode: _Episode, mid: float, sigma_60s: float) -> None:
+    def _learn(self, episode: _Episode, sigma_60s: float) -> None:
         predicted = episode.slope * episode.forced
-        if not predicted >= LEAST_SIGMAS * sigma_60s * math.sqrt(episode.seconds / 60.0):
-            return
-        realised = episode.sign * math.log(episode.mid / mid) - episode.slope * episode.other
-        self.factor = factor_learned(self.factor, predicted, realised)
+        if predicted >= LEAST_SIGMAS * sigma_60s * math.sqrt(episode.seconds / 60.0):
+            self.factor = factor_learned(self.factor, predicted, episode.furthest)

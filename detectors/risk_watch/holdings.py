@@ -28,8 +28,8 @@ class Terms(Struct):
 
     Attributes
     ----------
-    mark
-        Mark price in the quote currency.
+    mark, index
+        Mark and index price in the quote currency.
     open_interest
         In the unit of the quantities.
     tiers
@@ -45,6 +45,7 @@ class Terms(Struct):
     """
 
     mark: float = math.nan
+    index: float = math.nan
     open_interest: float = math.nan
     tiers: Tiers | None = None
     initial_rate: float = math.nan
@@ -144,6 +145,8 @@ class Holdings:
         terms = self.of(reference.symbol)
         if reference.mark_price is not None:
             terms.mark = reference.mark_price
+        if reference.index_price is not None:
+            terms.index = reference.index_price
         if reference.open_interest is not None:
             terms.open_interest = reference.open_interest
 

@@ -158,10 +158,12 @@ class RiskMonitor:
         for symbol, its in self.learned.items():
             summary = summaries.get(symbol)
             flow = its.flow
-            its.forced.add(summary, flow.mid, flow.slope, flow.sigma_60s)
+            before = flow.mid
+            flow.index = self.holdings.of(symbol).index
             if summary is not None:
                 flow.add(summary)
                 its.withdrawals.add(summary)
+            its.forced.add(summary, before, flow.mid, flow.slope, flow.sigma_60s)
             if ts_event % SPAN_NS == 0:
                 flow.close_span()
                 its.withdrawals.close_span(sigmas_of(flow.minute_return, flow.sigma_60s))

@@ -172,6 +172,8 @@ def _impact(its: Assessment, learned: Learned, book: BookSummary | None) -> Impa
 def _assumptions(its: Assessment, holdings: Holdings, terms: Terms, *, reported: bool) -> list[str]:
     """Return what was assumed where the venue's streams do not say."""
     found = ["linear_contract", "mark_follows_fully"]
+    if math.isnan(terms.index):
+        found.append("impact_includes_information")
     if its.rule.kind == "full":
         found.append("whole_positions_are_closed")
     if its.ends.assumed_ratio > 0.0:

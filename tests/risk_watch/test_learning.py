@@ -1,6 +1,7 @@
 """What is learned of flow, depth and forced sales is what was put in."""
 
 import math
+import random
 
 import pytest
 
@@ -60,10 +61,10 @@ def test_other_flow_is_taken_out_of_what_a_forced_sale_moved():
     mid = 100.0
     for _ in range(20):
         now = mid * math.exp(-1e-6 * (2.0 * 1_000.0 + 500.0))
-        forced.add(summary(now, sold=1_500.0, forced_sold=1_000.0), mid, 1e-6, 1e-4)
+        forced.add(summary(now, sold=1_500.0, forced_sold=1_000.0), mid, now, 1e-6, 1e-4)
         mid = now
     for _ in range(10):
-        forced.add(None, mid, 1e-6, 1e-4)
+        forced.add(None, mid, mid, 1e-6, 1e-4)
     assert forced.factor.median == pytest.approx(1.5 * (2.0 / 1.5) ** 0.2, rel=1e-3)
 
 
@@ -119,3 +120,31 @@ def test_the_minutes_of_a_day_are_bounded():
         flow.close_span()
     assert len(flow._minute_moves) == 1_440
     assert flow.p99_minute_flow == 6.0
+
+
+def test_flow_that_follows_the_index_is_no_impact():
+    """Traders who buy because the index rises do not move the price over it."""
+
+    def slope(*, with_index):
+        flow, draws, mid, index = FlowHistory(), random.Random(1), 100.0, 100.0
+        for _ in range(60):
+            news, noise = draws.gauss(0.0, 1e-3), draws.gauss(0.0, 300.0)
+            net = 1e6 * news + noise
+            index *= math.exp(news)
+            mid *= math.exp(news + 1e-7 * net)
+            flow.index = index if with_index else math.nan
+            flow.add(summary(mid, bought=max(net, 0.0), sold=max(-net, 0.0)))
+            flow.close_span()
+        return flow.slope
+
+    assert slope(with_index=True) == pytest.approx(1e-7, rel=0.01)
+    assert slope(with_index=False) > 5e-7
+
+
+def test_an_index_that_appears_is_no_return():
+    flow = FlowHistory()
+    for number in range(2 * LEAST_SPANS):
+        flow.index = 50_000.0 if number > LEAST_SPANS else math.nan
+        flow.add(summary(sold=1_000.0))
+        flow.close_span()
+    assert flow.slope == 0.0
