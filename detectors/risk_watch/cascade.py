@@ -91,12 +91,7 @@ class Cascade:
         holdings: Holdings,
     ) -> list[Alert]:
         """Return the alerts of a second that ends at ``ts_event``."""
-        for side in _MOVES:
-            its = sides.get(side)
-            if its is None or its.probability < ENTER:
-                self._near_since.pop(side, None)
-            else:
-                self._near_since.setdefault(side, ts_event)
+        self.note(ts_event, sides)
         if self.alert is not None:
             return self._continue(ts_event, sides, learned, holdings)
         held = [
@@ -106,6 +101,19 @@ class Cascade:
             return []
         facts = _facts(max(held, key=_probability), learned, holdings)
         return [self._tell(facts, ts_event, "critical" if facts.severe else "warning", "opened")]
+
+    def note(self, ts_event: int, sides: dict[Side, Assessment]) -> None:
+        """Note since when each side is near a cascade."""
+        for side in _MOVES:
+            its = sides.get(side)
+            if its is None or its.probability < ENTER:
+                self._near_since.pop(side, None)
+            else:
+                self._near_since.setdefault(side, ts_event)
+
+    def resume(self, alert: Alert) -> None:
+        """Continue an incident from its last published alert."""
+        self.alert, self._told = alert, None
 
     def _continue(
         self,
@@ -124,6 +132,7 @@ class Cascade:
         if not due and alert.severity == "critical":
             return []
         facts = _facts(nearest, learned, holdings)
+        self._told = told = told or facts  # an incident that was resumed has just been told
         if facts.severe and alert.severity != "critical":
             return [self._tell(facts, ts_event, "critical", "severity")]
         if due and (change := _change(told, facts)) is not None:
@@ -179,10 +188,8 @@ def _facts(its: Assessment, learned: Learned | None, holdings: Holdings) -> Fact
     )
 
 
-def _change(told: Facts | None, now: Facts) -> Literal["better", "worse"] | None:
+def _change(told: Facts, now: Facts) -> Literal["better", "worse"] | None:
     """Return how an incident has changed materially since it was told; None if it has not."""
-    if told is None:
-        return "worse"
     if now.its.side != told.its.side:
         return "worse"
     # A distance of next to nothing does not halve for ever.

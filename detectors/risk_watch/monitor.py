@@ -1,12 +1,19 @@
 """Follows the risk of liquidations of a venue in event time."""
 
+import math
+from collections.abc import Iterable
+from operator import attrgetter
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
+from detectors.incidents.kind import CASCADE
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account, Insurance, Liquidation
 from detectors.risk.ladder import Side
+from detectors.risk.log_normal import LogNormal
 from detectors.risk.reduction import Reduction
 from detectors.risk.venue_margins import backed_positions
 from detectors.risk_watch.assessment import Assessment, Learned, assess
@@ -27,6 +34,9 @@ WHOLE = Reduction("full")
 """Whole positions are closed: an upper bound where the venue's own rule is not known."""
 
 RiskInput = Position | Margin | Reference | Account | Insurance | Liquidation
+
+
+_ts_event = attrgetter("ts_event")
 
 
 class RiskOutput(Struct):
@@ -83,6 +93,10 @@ class RiskMonitor:
         # The symbols whose record is due at the end of the interval.
         self._unpublished: dict[str, None] = {}
         self.closed_ns = 0
+        # What another monitor published before, see `resume`.
+        self._published_ns = 0
+        self._resumed: dict[str, Alert] = {}
+        self._factors: dict[str, LogNormal] = {}
 
     def take(self, event: RiskInput) -> RiskOutput:
         """Take an event, and return what the seconds before it give."""
@@ -107,8 +121,48 @@ class RiskMonitor:
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> RiskOutput:
         """Take the summary of the bar that ends at ``ends_at``; return what is before it."""
         output = self.close_until(ends_at - 1)
-        self._summaries[symbol] = summary
+        before = self._summaries.get(symbol)
+        self._summaries[symbol] = summary if before is None else joined(before, summary)
         return output
+
+    def resume(self, records: Iterable[RiskRecord], alerts: Iterable[Alert]) -> None:
+        """Continue where another monitor stopped: withhold all output up to what it published.
+
+        Parameters
+        ----------
+        records, alerts
+            What was published last, in any order; other alerts than those of `cascade` do not
+            matter. The incidents that are open by them stay open, and what was learned of forced
+            flow is kept.
+        """
+        last: dict[str, Alert] = {}
+        for alert in sorted(alerts, key=_ts_event):
+            if alert.detector == CASCADE:
+                last[alert.symbol] = alert
+        newest: dict[str, RiskRecord] = {}
+        for record in sorted(records, key=_ts_event):
+            newest[record.symbol] = record
+        told = [its.ts_event for its in last.values()], [its.ts_event for its in newest.values()]
+        self._published_ns = max(0, *told[0], *told[1])
+        self._resumed = {its.symbol: its for its in last.values() if its.status == "firing"}
+        self._factors = {
+            symbol: LogNormal(
+                math.log(its.impact.forced_factor),
+                its.impact.forced_deviation,
+                its.impact.forced_events,
+            )
+            for symbol, its in newest.items()
+            if its.impact is not None
+        }
+
+    def _go_live(self) -> None:
+        """Take over what was published before: nothing is withheld from now on."""
+        for symbol, alert in self._resumed.items():
+            self.cascades.setdefault(symbol, Cascade(symbol)).resume(alert)
+        for symbol, factor in self._factors.items():
+            self.learned.setdefault(symbol, Learned()).forced.factor = factor
+        self._resumed, self._factors = {}, {}
+        self._unpublished = {}
 
     def close_until(self, ts_event: int) -> RiskOutput:
         """Close the seconds that end at ``ts_event`` or before."""
@@ -138,15 +192,21 @@ class RiskMonitor:
         if self._changed:
             self._assess(ts_event)
         self._unpublished |= self._changed
+        withheld = ts_event <= self._published_ns
+        if not withheld and (self._resumed or self._factors):
+            self._go_live()
+            self._unpublished |= self._changed
         for symbol, cascade in self.cascades.items():
-            if cascade.watched or symbol in self._changed:
+            if withheld:
+                cascade.note(ts_event, self.assessments.get(symbol, {}))
+            elif cascade.watched or symbol in self._changed:
                 sides = self.assessments.get(symbol, {})
                 alerts = cascade.step(ts_event, sides, self.learned.get(symbol), self.holdings)
                 if alerts:
                     output.alerts += alerts
                     self._publish(symbol, ts_event, output)
         self._changed = {}
-        if ts_event % RECORD_NS == 0:
+        if ts_event % RECORD_NS == 0 and not withheld:
             for symbol in list(self._unpublished):
                 self._publish(symbol, ts_event, output)
 
@@ -192,3 +252,14 @@ class RiskMonitor:
         learned, book = self.learned.get(symbol), self.books.get(symbol)
         for its in self.assessments.get(symbol, {}).values():
             output.records.append(risk_record(its, ts_event, self.holdings, learned, book))
+
+
+def joined(before: BookSummary, after: BookSummary) -> BookSummary:
+    """Return two summaries of one symbol as one: the later book, and the flow of both."""
+    return replace(
+        after,
+        bought=before.bought + after.bought,
+        sold=before.sold + after.sold,
+        forced_bought=before.forced_bought + after.forced_bought,
+        forced_sold=before.forced_sold + after.forced_sold,
+    )

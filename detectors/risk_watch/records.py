@@ -106,6 +106,7 @@ class Impact(Struct, frozen=True):
     root_bps: float | None
     slope_bps_per_million: float
     forced_factor: float
+    forced_deviation: float
     forced_events: float
     withdrawal: bool
     surviving_ratio: float

@@ -162,6 +162,7 @@ def _impact(its: Assessment, learned: Learned, book: BookSummary | None) -> Impa
         root_bps=rooted,
         slope_bps_per_million=1e10 * flow.slope,
         forced_factor=factor.median,
+        forced_deviation=factor.deviation,
         forced_events=factor.events,
         withdrawal=learned.withdrawals.going_on,
         surviving_ratio=1.0 / withdrawn.median,

@@ -104,6 +104,7 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
     snapshots: Topic = "foreshock.snapshots"
     feedback: OptionalTopic = "foreshock.feedback"
     journal: OptionalTopic = "foreshock.journal"
+    risk: OptionalTopic = "foreshock.risk"
 
 
 class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):

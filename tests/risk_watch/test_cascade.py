@@ -6,16 +6,16 @@ import pytest
 
 from detectors.market_data.risk_events import Insurance
 from detectors.risk_watch.cascade import HOLD_NS, UPDATE_NS
-from tests.risk_watch.venue import BEGIN, SECOND, Venue, crowd, margin, position, reference
-
-
-def near(move=0.008, total=900.0, accounts=20):
-    """A venue whose longs are liquidated around a fall of ``move``; its impact is known."""
-    venue = Venue(slope=2e-6, flow=100.0)
-    venue.take(margin(), reference(), position("s", -1_000.0, 0.5))
-    venue.run(300)
-    venue.take(*crowd(total, move, accounts, at=venue.now))
-    return venue
+from tests.risk_watch.venue import (
+    BEGIN,
+    SECOND,
+    Venue,
+    crowd,
+    margin,
+    near,
+    position,
+    reference,
+)
 
 
 def test_it_opens_after_a_minute_and_says_how_far_and_how_much():

@@ -86,3 +86,12 @@ def crowd(total, move, accounts=20, symbol="X", at=BEGIN, prefix=""):
         position(f"{prefix}{n}", total / accounts, move * (1 + 0.01 * n), symbol, at)
         for n in range(accounts)
     ]
+
+
+def near(move=0.008, total=900.0, accounts=20):
+    """A venue whose longs are liquidated around a fall of ``move``; its impact is known."""
+    venue = Venue(slope=2e-6, flow=100.0)
+    venue.take(margin(), reference(), position("s", -1_000.0, 0.5))
+    venue.run(300)
+    venue.take(*crowd(total, move, accounts, at=venue.now))
+    return venue

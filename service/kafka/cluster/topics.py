@@ -30,6 +30,7 @@ _OUTPUT_CONFIGS: Mapping[str, Mapping[str, str]] = {
     "deadletters": {"cleanup.policy": "delete", "retention.ms": str(14 * _DAY_MS)},
     "snapshots": _COMPACTED,
     "feedback": _COMPACTED,
+    "risk": _COMPACTED,
     "journal": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
 }
 
@@ -38,6 +39,9 @@ _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
     # The published records are read back when a partition is restored.
     "alerts": ("READ", "WRITE"),
     "snapshots": ("READ", "WRITE"),
+    # The owner of partition 0 computes the risk of liquidations from them, and repeats nothing.
+    "signals": ("READ", "WRITE"),
+    "risk": ("READ", "WRITE"),
     # Operators judge with the command or on the console; every instance reads all judgements.
     "feedback": ("READ", "WRITE"),
 }
