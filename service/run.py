@@ -275,6 +275,7 @@ class Service:
             deliveries=self._notifier.deliveries,
             venue_alerts=self._venue.open_alerts() if self._venue is not None else {},
             market_watched=self._venue is not None and self._venue.market.watching,
+            risk_wanted=self._venue is not None and self._venue.risk.wanted,
             risk=self._venue.risk.monitor if self._venue is not None else None,
             unread=session.partition_counts.unread if session is not None else {},
             market_wide_symbols=self._venue.market.symbols if self._venue is not None else 0,

@@ -22,7 +22,6 @@ from service.metric_families import PREFIX, counter, gauge, single
 from service.outputs.alert_queue import DELAY_BUCKETS_SECONDS, DeliveryCounters
 from service.outputs.publisher import Published
 from service.pipeline.snapshots import Problem
-from service.settings.assembly import watches_risk
 from service.settings.types import Settings
 from service.web.budget_metrics import budget
 from service.web.feed_metrics import feeds
@@ -93,7 +92,7 @@ class ForeshockCollector(Collector):
             "Failures of the market-wide watch; it is retried.",
             view.counters.market_failures,
         )
-        if watches_risk(self._settings):
+        if view.risk_wanted:
             yield from risk(
                 view.risk,
                 view.counters.risk_failures,

@@ -37,6 +37,8 @@ class View(Struct):
         Whether this process watches for market-wide incidents.
     venue_alerts
         Open alerts of the market as a whole, and of the risk of liquidations.
+    risk_wanted
+        Whether the settings and the topics allow to watch the risk of liquidations.
     risk
         The monitor of the risk of liquidations; None if another process watches it.
     market_wide_symbols
@@ -61,6 +63,7 @@ class View(Struct):
     budget_per_day: float = 1.0
     market_watched: bool = False
     venue_alerts: Mapping[int, list[Alert] | None] = {}
+    risk_wanted: bool = False
     risk: RiskMonitor | None = None
     market_wide_symbols: int = 0
     stuck: Mapping[int, str] = {}

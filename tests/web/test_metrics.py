@@ -86,6 +86,7 @@ def lively_view() -> View:
         connected=True,
         deliveries={"http://alertmanager:9093": delivery},
         unread={"market.orders": 1},
+        risk_wanted=True,
         risk=risk.monitor,
     )
 
