@@ -142,8 +142,8 @@ class RiskMonitor:
         newest: dict[str, RiskRecord] = {}
         for record in sorted(records, key=_ts_event):
             newest[record.symbol] = record
-        told = [its.ts_event for its in last.values()], [its.ts_event for its in newest.values()]
-        self._published_ns = max(0, *told[0], *told[1])
+        alerted = [its.ts_event for its in last.values()]
+        self._published_ns = max([0, *alerted, *(its.ts_event for its in newest.values())])
         self._resumed = {its.symbol: its for its in last.values() if its.status == "firing"}
         self._factors = {
             symbol: LogNormal(

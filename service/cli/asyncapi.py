@@ -14,6 +14,7 @@ from msgspec import Struct
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import KillSwitch
+from detectors.risk_watch.records import RiskRecord
 from service import __version__
 from service.kafka.cluster.topics import RequiredTopic, wanted_topics
 from service.outputs.journal import JournalEntry
@@ -37,8 +38,13 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "killswitch": KillSwitch,
     "feedback": Feedback,
     "journal": JournalEntry,
+    "risk": RiskRecord,
 }
-_KEYS = {"feedback": "the alert_id, UTF-8", "journal": "the instance, UTF-8"}
+_KEYS = {
+    "feedback": "the alert_id, UTF-8",
+    "journal": "the instance, UTF-8",
+    "risk": "the symbol and the side, UTF-8, as in BTC-PERP|long",
+}
 _SUMMARIES = {
     "alerts": "One record each time an incident opens, changes materially, escalates or resolves. "
     "At least once: the same alert_id, status, severity and update are the same alert.",
@@ -51,6 +57,8 @@ _SUMMARIES = {
     "`foreshock feedback` or on the console, and other programs may. Every instance reads it.",
     "journal": "When the service ran, and with which settings: one record at each start, change of "
     "the settings and stop, and every five minutes.",
+    "risk": "Compacted: the last record of a symbol and side says how near it is to a run of "
+    "liquidations. One record every ten seconds in which something changed, and with each alert.",
     "orders": "New orders, and replacements of resting orders. All orders except market orders "
     "have a price.",
     "cancels": "Cancels of resting orders.",

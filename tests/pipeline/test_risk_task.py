@@ -86,7 +86,7 @@ def test_any_chunking_gives_the_output_of_the_monitor(history, cuts):
     assert records == [its for its in history.output.records if its.ts_event <= history.now]
 
 
-@pytest.mark.parametrize("seconds", [30, 365, 425, 455, 500, 545, 590])
+@pytest.mark.parametrize("seconds", [0, 30, 365, 425, 455, 500, 545, 590])
 def test_who_takes_over_repeats_nothing_and_leaves_nothing_out(history, seconds):
     stopped = BEGIN + seconds * SECOND
     told = [its for its in history.output.alerts if its.ts_event <= stopped]
