@@ -83,6 +83,8 @@ class Holdings:
         The open positions.
     terms
         The terms of each symbol.
+    has_cross
+        Whether there has ever been a position in cross margin.
     funds
         The balance of each insurance fund, in the quote currency.
     evicted_positions, refused_accounts, refused_margins
@@ -91,7 +93,7 @@ class Holdings:
     """
 
     __slots__ = (
-        "evicted_positions", "funds", "max_positions", "positions", "refused_accounts",
+        "evicted_positions", "funds", "has_cross", "max_positions", "positions", "refused_accounts",
         "refused_margins", "rule", "terms",
     )  # fmt: skip
 
@@ -100,6 +102,7 @@ class Holdings:
         self.rule = checked(rule)
         self.positions = Positions()
         self.terms: dict[str, Terms] = {}
+        self.has_cross = False
         self.funds: dict[str, float] = {}
         self.evicted_positions = self.refused_accounts = self.refused_margins = 0
 
@@ -124,8 +127,9 @@ class Holdings:
             entry_price=position.entry_price,
             margin=math.nan if position.margin is None else position.margin,
             leverage=math.nan if position.leverage is None else position.leverage,
-            cross=position.margin_mode in ("cross", "portfolio"),
+            cross=is_cross(position),
         )
+        self.has_cross |= is_cross(position)
         if len(self.positions) > self.max_positions:
             self._evict()
 
@@ -222,6 +226,11 @@ class Holdings:
             symbol = positions.symbols.name(int(positions.symbol[row]))
             positions.put(account, symbol, quantity=0.0, entry_price=1.0)
         self.evicted_positions += count
+
+
+def is_cross(position: Position) -> bool:
+    """Whether the collateral of the account backs a position; portfolio margin counts as that."""
+    return position.margin_mode in ("cross", "portfolio")
 
 
 def _numbers(positions: Positions) -> range:

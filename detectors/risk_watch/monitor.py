@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from operator import attrgetter
+from zlib import crc32
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from detectors.risk.venue_margins import backed_positions
 from detectors.risk_watch.assessment import Assessment, Learned, assess
 from detectors.risk_watch.cascade import Cascade
 from detectors.risk_watch.flow_history import SPAN_SECONDS, SPANS
-from detectors.risk_watch.holdings import Holdings
+from detectors.risk_watch.holdings import Holdings, is_cross
 from detectors.risk_watch.records import RiskRecord
 from detectors.risk_watch.report import risk_record
 from detectors.risk_watch.withdrawals import SIDES, sigmas_of
@@ -27,8 +28,9 @@ from detectors.risk_watch.withdrawals import SIDES, sigmas_of
 SECOND_NS = 1_000_000_000
 SPAN_NS = SPAN_SECONDS * SECOND_NS
 
-RECORD_NS = 10 * SECOND_NS
-"""A side's record is published in this interval, and with each alert."""
+RECORD_SECONDS = 10
+"""A symbol's records are published in this interval, and with each alert. Each symbol has a second
+of its own in it, so that the work is spread."""
 
 WHOLE = Reduction("full")
 """Whole positions are closed: an upper bound where the venue's own rule is not known."""
@@ -104,10 +106,11 @@ class RiskMonitor:
         holdings = self.holdings
         if isinstance(event, Position):
             holdings.put_position(event)
-            self._touch(event.symbol, cross=event.margin_mode in ("cross", "portfolio"))
+            self._touch(event.symbol, cross=is_cross(event))
         elif isinstance(event, Reference):
             holdings.put_reference(event)
-            self._touch(event.symbol)
+            # What an account loses in one symbol, it lacks in the others.
+            self._touch(event.symbol, cross=holdings.has_cross)
         elif isinstance(event, Margin):
             holdings.put_margin(event)
             self._touch(event.symbol)
@@ -206,8 +209,9 @@ class RiskMonitor:
                     output.alerts += alerts
                     self._publish(symbol, ts_event, output)
         self._changed = {}
-        if ts_event % RECORD_NS == 0 and not withheld:
-            for symbol in list(self._unpublished):
+        if not withheld:
+            second = ts_event // SECOND_NS % RECORD_SECONDS
+            for symbol in [its for its in self._unpublished if record_second(its) == second]:
                 self._publish(symbol, ts_event, output)
 
     def _learn(self, ts_event: int) -> None:
@@ -252,6 +256,15 @@ class RiskMonitor:
         learned, book = self.learned.get(symbol), self.books.get(symbol)
         for its in self.assessments.get(symbol, {}).values():
             output.records.append(risk_record(its, ts_event, self.holdings, learned, book))
+
+
+def record_second(symbol: str) -> int:
+    """Return the second of each interval in which the records of a symbol are published.
+
+    >>> record_second("BTC-PERP"), record_second("ETH-PERP")
+    (9, 7)
+    """
+    return crc32(symbol.encode()) % RECORD_SECONDS
 
 
 def joined(before: BookSummary, after: BookSummary) -> BookSummary:
