@@ -1,6 +1,9 @@
 """The events that only the risk of positions needs: accounts, liquidations, the insurance fund.
 
-Conventions are those of `detectors.market_data.events`. The events of accounts belong to no symbol.
+Conventions are those of `detectors.market_data.events`, but for ``sequence``: it orders the events
+of one stream that share a ``ts_event``, and is not part of the numbering of a symbol. An account
+belongs to no symbol. The step of a liquidation is called ``phase`` on the wire as well: ``kind`` is
+the stream of an event.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -23,10 +26,13 @@ Cause = Literal["fee", "loss", "topup", "withdrawal"]
 
 
 class Account(Struct, frozen=True, kw_only=True, gc=False):
-    """The state of an account after a change.
+    """The state of an account after a change, in the settlement currency.
 
-    ``collateral_value`` is what the account holds beside its positions; ``equity`` includes their
-    profit and may be negative. ``haircut_value`` is the part of the collateral that does not count.
+    ``collateral_value`` is what the account holds beside its positions and beside the margins of
+    isolated ones; it is negative if realised losses exceed it. ``equity`` includes the unrealised
+    profit of its cross positions and may be negative. ``maintenance_requirement`` is the sum over
+    those positions. ``haircut_value`` is the part of the collateral that does not count as margin.
+    Accounts with the same ``linked_group`` belong to one owner.
     """
 
     kind: ClassVar[Kind] = Kind.ACCOUNT
@@ -46,7 +52,14 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
 class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
     """A step of the liquidation of an account's position.
 
-    ``mark_price`` and ``index_price`` are those that the venue used for its decision.
+    ``phase`` is the step: the ``start`` of the liquidation, a ``slice`` of the position that was
+    sold or bought, a ``takeover`` of the position by the venue, or the ``end``. The records of one
+    liquidation share its ``liquidation_id``. ``mark_price`` and ``index_price`` are those that the
+    venue used for its decision: at the start, those of the trigger. ``equity_before`` and
+    ``maintenance_before`` are those of the position, or of the account with cross margin.
+    ``bankruptcy_price`` is the mark price at which nothing is left. ``insurance_delta`` is what the
+    insurance fund gained (or lost, if negative) with this step, ``collateral_returned`` what the
+    account kept at the end. Quantities are unsigned.
     """
 
     kind: ClassVar[Kind] = Kind.LIQUIDATION
@@ -75,7 +88,10 @@ class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Insurance(Struct, frozen=True, kw_only=True, gc=False):
-    """The balance of the insurance fund of a symbol, or of the whole venue (symbol ``*``)."""
+    """The balance of the insurance fund of a symbol, or of the whole venue (symbol ``*``).
+
+    ``delta`` is the change that led to ``balance``, and ``cause`` its reason.
+    """
 
     kind: ClassVar[Kind] = Kind.INSURANCE
 

@@ -1,7 +1,8 @@
 """The risk of liquidations of the venue, by the process that owns partition number 0.
 
 It needs the positions of all partitions, and of the books only their summaries. So it reads
-positions, margins, references and signals of all partitions without a group, aligned in event time.
+positions, margins, references, accounts, liquidations, insurance funds and signals of all
+partitions without a group, aligned in event time.
 A process that takes over reads the last day of the positions and the last half hour of the
 references and signals, and withholds what the topics of risk and alerts show as published.
 
@@ -20,7 +21,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from detectors.incidents.alerts import Alert
-from detectors.risk_watch.monitor import RiskInput, RiskMonitor, RiskOutput
+from detectors.risk_watch.monitor import RiskMonitor, RiskOutput
 from detectors.risk_watch.records import RiskRecord
 from service.cancellation import close
 from service.kafka.clients import Clients
@@ -29,12 +30,14 @@ from service.kafka.idleness import BrokerAnswer, Idleness
 from service.kafka.market_watch import POLL_SECONDS, WATCH_PARTITION
 from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
+from service.kafka.refusals import Refusals
 from service.kafka.session import Session
 from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Output, Watcher, opens_or_escalates
+from service.pipeline.rejection import Rejection
 from service.pipeline.risk_task import RiskTask, SignalBook
-from service.pipeline.wire import Decoder
-from service.settings.assembly import decoders, risk_monitor, watches_risk
+from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS, Decoder, RiskInput
+from service.settings.assembly import risk_decoders, risk_monitor, watches_risk
 from service.settings.types import Settings
 
 RISK_KEY = -2
@@ -54,8 +57,8 @@ IDLE_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 MOST_RECORDS = 5_000
 
-LONG = ("positions", "margins")
-RECENT = ("references", "signals")
+LONG = ("positions", "margins", "accounts", "insurance")
+RECENT = ("references", "liquidations", "signals")
 
 log = structlog.get_logger("foreshock.risk")
 
@@ -89,9 +92,7 @@ class RiskWatch:
         self._connect = connect
         self._waits = waits
         self._watcher = watcher
-        self._topics = {
-            stream: topics[stream] for stream in (*LONG, "references") if stream in topics
-        }
+        self._topics = {stream: topics[stream] for stream in RISK_INPUTS if stream in topics}
         self._topics["signals"] = settings.outputs.signals
         self._task: RiskTask | None = None
 
@@ -146,6 +147,7 @@ class RiskWatch:
         reader = self._connect()
         try:
             await reader.start()
+            await self._find()
             streams = await self._partitions()
             settings = self._settings
             task = RiskTask(
@@ -157,7 +159,8 @@ class RiskWatch:
             task.resume(*await self._published(reader))
             ends = await self._seek(reader, streams, task)
             inputs = {tp: _name(stream, tp) for tp, stream in streams.items()}
-            decode = decoders(settings, {its: None for its in self._topics if its != "signals"})
+            decode = risk_decoders(settings)
+            live = dict(ends)
             idleness = Idleness(inputs, task.aligner)
             log.info(
                 "the watch over the risk of liquidations reads", topics=[*self._topics.values()]
@@ -169,7 +172,9 @@ class RiskWatch:
                     timeout_ms=round(POLL_SECONDS * 1e3), max_records=MOST_RECORDS
                 )
                 for tp, records in batches.items():
-                    _feed(task, tp, streams[tp], records, decode)
+                    rejections = _feed(task, tp, streams[tp], records, decode)
+                    if streams[tp] in RISK_STREAMS:
+                        await self._refuse(tp, records, rejections, live[tp])
                 for tp, name in inputs.items():
                     read, position = task.aligner.read(name), await reader.position(tp)
                     if position > read:  # offsets without a record
@@ -187,6 +192,28 @@ class RiskWatch:
                 await asyncio.sleep(0.0)  # the partitions first, also while there is much to read
         finally:
             await close("the reader of positions", reader.stop)
+
+    async def _find(self) -> None:
+        """Find which of the streams that no session reads exist in the cluster."""
+        existing = await self._clients.admin.list_topics()
+        for stream in RISK_STREAMS:
+            topic = getattr(self._settings.topics, stream)
+            if topic and topic in existing:
+                self._topics[stream] = topic
+
+    async def _refuse(
+        self,
+        tp: TopicPartition,
+        records: Sequence[Any],
+        rejections: Sequence[Rejection],
+        first: int,
+    ) -> None:
+        """Send dead letters of a topic that no session reads, but not of what was read again."""
+        new = [its for its in rejections if records[its.index].offset >= first]
+        for its in new:
+            self._counters.dead_letters[tp.topic, its.reason] += 1
+        refusals = Refusals(self._clients.publisher, self._counters, self._topics)
+        await refusals.refuse(tp, records, new)
 
     async def _partitions(self) -> dict[TopicPartition, str]:
         """Return the stream of each topic partition to read."""
@@ -279,17 +306,18 @@ def _feed(
     tp: TopicPartition,
     stream: str,
     records: Sequence[Any],
-    decode: Mapping[str, Decoder],
-) -> None:
-    """Decode records and give them to the task; the sessions send the dead letters."""
+    decode: Mapping[str, Decoder[RiskInput]],
+) -> list[Rejection]:
+    """Decode records and give them to the task; return what is no event."""
     events: list[RiskInput | SignalBook]
+    rejections: list[Rejection] = []
     if stream == "signals":
         events = [*_decoded(records, _signals)]
     else:
         now_ns = time.time_ns()
         arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
         decoded = decode[stream].decode([record.value for record in records], arrived_ms)
-        events = [its for its in decoded.events if isinstance(its, RiskInput)]
+        events, rejections = [*decoded.events], decoded.rejections
     task.feed(
         _name(stream, tp),
         tp.partition,
@@ -297,6 +325,7 @@ def _feed(
         first_offset=records[0].offset,
         next_offset=records[-1].offset + 1,
     )
+    return rejections
 
 
 def _decoded(records: Sequence[Any], decoder: Any) -> Iterator[Any]:

@@ -92,6 +92,9 @@ class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
     margins: OptionalTopic = "market.margins"
     positions: OptionalTopic = "market.positions"
     statuses: OptionalTopic = "market.statuses"
+    accounts: OptionalTopic = "market.accounts"
+    liquidations: OptionalTopic = "market.liquidations"
+    insurance: OptionalTopic = "market.insurance"
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +120,9 @@ class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
     margins: dict[str, str] = field(default_factory=dict)
     positions: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
+    liquidations: dict[str, str] = field(default_factory=dict)
+    insurance: dict[str, str] = field(default_factory=dict)
 
 
 class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):

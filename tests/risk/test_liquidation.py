@@ -13,6 +13,7 @@ from detectors.risk.joint import CrossPositions, joint_distances, slack
 from detectors.risk.liquidation import backing, bankruptcy_prices, liquidation_prices
 from detectors.risk.tiers import maintenance, tiers_of
 from service.exchange.venue.ledger import Holding
+from service.exchange.venue.margins import flat
 
 NAN = math.nan
 
@@ -70,7 +71,7 @@ def test_the_simulated_exchange_has_the_same_price(data):
     price = data.draw(st.floats(10, 1000))
     holding = Holding("a", float(leverage), margined=True)
     holding.trade(lots, price, 0.01)
-    expected = holding.liquidation_price(0.005, 0.01)
+    expected = holding.liquidation_price(flat(0.005), 0.01)
     ours = liquidation_prices(
         Contract(tiers_of([0.005])), one(lots * 0.01), one(holding.entry), one(holding.margin)
     )[0]

@@ -14,9 +14,14 @@ from detectors.risk.liquidation import bankruptcy_prices, liquidation_prices
 from detectors.risk.reduction import Reduction
 from detectors.risk.tiers import tiers_of
 from service.exchange.venue.contracts import contracts
+from service.exchange.venue.desk import STEP_SHARE, WHOLE_BELOW_ORDERS, Desk
+from service.exchange.venue.insurance import InsuranceFund
 from service.exchange.venue.ledger import Holding
-from service.exchange.venue.liquidation import STEP_SHARE, WHOLE_BELOW_ORDERS, RiskEngine
+from service.exchange.venue.liquidation import RiskEngine, isolated_equity
+from service.exchange.venue.margins import flat
 from service.exchange.venue.matching import BUY
+from service.exchange.venue.publication import Clock, Publication
+from service.exchange.venue.records import LiquidationRecords
 
 CONTRACT = contracts(1)[0]
 LOT = CONTRACT.lot_size
@@ -29,14 +34,17 @@ class BottomlessMarket:
     """Takes every forced sale at the mark price, so that the sales do not move it."""
 
     def __init__(self):
-        self.contract, self.lot_size = CONTRACT, LOT
+        self.contract, self.lot_size, self.symbol = CONTRACT, LOT, CONTRACT.symbol
+        self.schedule = flat(CONTRACT.maintenance_margin_rate)
         self.mark = CONTRACT.price
         self.changed = {}
-        self.clock = self.meter = self
-        self.now = 0
+        self.clock = Clock(0)
+        self.publication = Publication(CONTRACT, self.clock)
+        self.meter = self
         self.sold = {}
 
-    def take(self, holding, side, lots, *, reduce_only, liquidation):
+    def take(self, holding, side, lots, *, limit, reduce_only, liquidation):
+        assert limit is None
         assert reduce_only
         assert liquidation
         holding.trade(lots if side == BUY else -lots, self.mark, LOT)
@@ -81,7 +89,15 @@ def ladders(holdings):
 def liquidate(holdings, path):
     """Let the engine check each mark price of the path, and finish its steps before the next."""
     market, waiting = BottomlessMarket(), deque()
-    engine = RiskEngine(market, lambda _, call, holding: waiting.append((call, holding)), Random(1))
+    desk = Desk(
+        market,
+        InsuranceFund(market.clock),
+        LiquidationRecords(market),
+        lambda holding: isolated_equity(market, holding),
+    )
+    engine = RiskEngine(
+        market, lambda _, call, holding: waiting.append((call, holding)), Random(1), desk
+    )
     market.changed.update(dict.fromkeys(holdings))
     for mark in path:
         market.mark = mark
