@@ -1,5 +1,6 @@
 """The summary of a bar adds up to its trades and to the orders of its book."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from detectors.counts import Counts
 from detectors.market_data.book_summary import DEPTH_BPS
 from detectors.market_data.events import EARLIEST_NS, Late, Order, Trade
 from detectors.parameters import Parameters
-from detectors.state import capture, revive
+from detectors.state import SymbolState, capture, revive
 from detectors.symbol import SymbolMonitor
 
 SECOND = 1_000_000_000
@@ -91,7 +92,9 @@ def test_a_late_trade_is_not_in_the_sums_of_the_bar():
 def test_a_restored_monitor_continues_the_sums_of_the_open_bar():
     watched = monitor()
     watched.apply(trade(1, "sell", 3.0, liquidation=True))
-    state = capture(watched, BEGIN + SECOND)
+    # A snapshot is encoded before the monitor goes on.
+    encoded = msgspec.msgpack.encode(capture(watched, BEGIN + SECOND))
+    state = msgspec.msgpack.decode(encoded, type=SymbolState)
     again = revive("X", state, WATCHED, CATALOGUE, Counts())
     for each in (watched, again):
         each.apply(trade(2, "sell", 1.0))
