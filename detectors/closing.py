@@ -13,6 +13,7 @@ from detectors.feed.silence import Silences
 from detectors.incidents.alerts import Alert
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar, BookState
+from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.columns import BarFlow, MarketColumns, Sums
 from detectors.parameters import Parameters, effective_tests
 from detectors.scorer import Measured, Reading, Scorers, Verdict
@@ -139,7 +140,8 @@ class Signal(Struct, frozen=True):
     ``stress_ratio`` is 0 for an ordinary bar and 1 for an alarm, unless the statistic alarmed
     before: then its controller asks for more. It is the place of the most surprising reading
     between the two, in log probability; None while every detector is warming up. ``inputs`` holds
-    the current findings about the symbol's feed.
+    the current findings about the symbol's feed. ``book`` is the summary of its book and flow; None
+    unless the risk of positions is watched.
     """
 
     symbol: str
@@ -147,6 +149,7 @@ class Signal(Struct, frozen=True):
     stress_ratio: float | None
     detectors: dict[str, Reading]
     inputs: list[str] = []
+    book: BookSummary | None = None
 
 
 def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> float:

@@ -22,6 +22,7 @@ from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.account_sums import SignedAmount
 from detectors.market_data.bar import BookState
 from detectors.market_data.book import Book, BookSide, Level, RestingOrder, bands_of
+from detectors.market_data.book_summary import Aggressors
 from detectors.market_data.depth_baseline import DepthState
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.flow import Flow
@@ -84,6 +85,7 @@ class SymbolState(Struct):
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
     ledger: dict[str, LedgerEntry] = {}
+    aggressors: Aggressors = field(default_factory=Aggressors)
 
 
 def capture(
@@ -131,6 +133,7 @@ def capture(
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
         ledger=monitor.ledger.entries,
+        aggressors=bar.aggressors,
     )
 
 
@@ -199,6 +202,7 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
     monitor.large.states_accounts = state.states_accounts
     monitor.large.layers.sums, monitor.large.spoofs.sums = state.layers, state.spoofs
     bar.early = state.early
+    bar.aggressors = state.aggressors
     if bar.quantities is not None:
         bar.quantities.state = state.quantities
 

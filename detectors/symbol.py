@@ -134,7 +134,7 @@ class SymbolMonitor:
             self.feed,
             self.trading,
             counts,
-            parameters.quantities,
+            parameters,
         )
         self._handlers = self.open_bar.handlers
 
@@ -291,11 +291,12 @@ class SymbolMonitor:
                 *self._end_at_expiry(ends_at),
             ]
             self.ledger.note(self.incidents.open, readings, self.scorers)
+        summary = self.open_bar.summary(bar.closed)
         self.book.bands = bands_of(closing.median_spread)
         self.open_bar.begin(bar.closed, closing.median_size)
         budget, bar_seconds = self.parameters.false_alarms_per_day, self.parameters.bar_seconds
         stress = stress_ratio(min(p_values), budget, bar_seconds) if p_values else None
-        self.signal = Signal(self.symbol, ends_at, stress, readings, inputs)
+        self.signal = Signal(self.symbol, ends_at, stress, readings, inputs, summary)
         return self.signal, alerts
 
     def _market(self, bar: Bar) -> MarketNow:

@@ -105,6 +105,8 @@ def _expected(info: inspect.Type) -> str:  # noqa: PLR0911 - one return per kind
             return f"text of {low or 0} to {high} characters"
         case inspect.BoolType():
             return "true or false"
+        case inspect.VarTupleType(min_length=low):
+            return f"a list of {low} or more objects" if low else "a list of objects"
         case inspect.CustomType():
             return "a secret text"
         case _:
@@ -117,6 +119,8 @@ def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
         low = f" above {_number(info.gt)}"
     elif info.ge is not None:
         low = f" from {_number(info.ge)}"
+    if info.lt is not None:
+        return f"{low} and below {_number(info.lt)}" if low else f" below {_number(info.lt)}"
     if info.le is None:
         return low
     return (

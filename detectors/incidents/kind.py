@@ -10,8 +10,11 @@ DRIFT = "drift"
 FEED_INTEGRITY = "feed_integrity"
 """The detector name of incidents that report faults of a symbol's feed."""
 
-Kind = Literal["alarm", "change", "feed"]
-"""An alarm, a lasting change of a market, or a fault of a feed."""
+CASCADE = "cascade"
+"""The detector name of incidents that report how near a run of liquidations is."""
+
+Kind = Literal["alarm", "change", "feed", "risk"]
+"""An alarm, a lasting change of a market, a fault of a feed, or the state of its positions."""
 
 
 def of_market(detector: str) -> bool:
@@ -28,9 +31,15 @@ def of_market(detector: str) -> bool:
 def kind(detector: str, severity: Severity) -> Kind:
     """Return the kind of incident that an alert reports.
 
+    Only alarms count against the false-alarm budget: the state of the positions is no judgement.
+
     >>> kind("thin_book", "critical"), kind("drift", "info"), kind("feed_integrity", "warning")
     ('alarm', 'change', 'feed')
+    >>> kind("cascade", "warning")
+    'risk'
     """
+    if detector == CASCADE:
+        return "risk"
     if not of_market(detector):
         return "feed"
     return "change" if severity == "info" else "alarm"

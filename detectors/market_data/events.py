@@ -33,6 +33,7 @@ Positive = Annotated[float, Meta(ge=MIN_NUMBER, le=MAX_NUMBER)]
 Leverage = Annotated[float, Meta(gt=0, le=10_000)]
 Rate = Annotated[float, Meta(ge=-100, le=100)]
 Side = Literal["buy", "sell"]
+MarkMethod = Literal["ema_premium", "sma", "ema_price", "median", "last"]
 
 
 class Kind(enum.IntEnum):
@@ -46,6 +47,9 @@ class Kind(enum.IntEnum):
     POSITION = 5
     STATUS = 6
     LATE = 7
+    ACCOUNT = 8
+    LIQUIDATION = 9
+    INSURANCE = 10
 
 
 class Order(Struct, frozen=True, kw_only=True, gc=False):
@@ -112,8 +116,28 @@ class Reference(Struct, frozen=True, kw_only=True, gc=False):
     open_interest: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
 
 
+class Tier(Struct, frozen=True, kw_only=True, gc=False):
+    """The margin rates of the part of a position's notional up to ``up_to_notional``.
+
+    The part begins at the bound of the tier before it. None in ``up_to_notional``: the last tier,
+    without an upper bound. The rates are ratios to the notional of this part.
+    """
+
+    up_to_notional: Positive | None = None
+    initial_rate: Annotated[float, Meta(gt=0, le=1)] | None = None
+    maintenance_rate: Annotated[float, Meta(gt=0, lt=1)]
+
+
 class Margin(Struct, frozen=True, kw_only=True, gc=False):
-    """The venue's margin parameters for a symbol, as ratios to notional."""
+    """The venue's margin parameters for a symbol, as ratios to notional.
+
+    ``tiers`` are in ascending order and replace the single rates where they are given: a position
+    pays the rate of each tier for its part of the notional, as with income tax. ``announced_at``
+    and ``effective_at`` say when a change became known and when it takes effect; without
+    ``effective_at`` it takes effect at once.
+    ``mark_method`` says how the mark price follows the market within ``mark_window_ns``;
+    ``mark_clamp`` is its largest distance from the index, as a ratio.
+    """
 
     kind: ClassVar[Kind] = Kind.MARGIN
 
@@ -124,10 +148,23 @@ class Margin(Struct, frozen=True, kw_only=True, gc=False):
     maintenance_margin_rate: Rate | None = None
     max_leverage: Leverage | None = None
     mark_window_ns: Annotated[int, Meta(ge=0, le=LATEST_NS)] | None = None
+    announced_at: Nanoseconds | None = None
+    effective_at: Nanoseconds | None = None
+    tiers: Annotated[tuple[Tier, ...], Meta(min_length=1)] | None = None
+    reason: Name | None = None
+    rule_version: Name | None = None
+    mark_method: MarkMethod | None = None
+    mark_clamp: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 class Position(Struct, frozen=True, kw_only=True, gc=False):
-    """An account's position after a change. ``quantity`` is signed; long is positive."""
+    """An account's position after a change. ``quantity`` is signed; long is positive.
+
+    ``margin`` is the collateral of an isolated position without its unrealised profit; it is
+    negative if the position has lost more than was put up for it. It is absent or 0 for a cross
+    position, which the account's collateral backs. ``funding_index`` is the venue's cumulative
+    funding per unit that the position has settled.
+    """
 
     kind: ClassVar[Kind] = Kind.POSITION
 
@@ -138,7 +175,9 @@ class Position(Struct, frozen=True, kw_only=True, gc=False):
     quantity: Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
     entry_price: Positive
     leverage: Leverage | None = None
-    margin: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
+    margin: Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)] | None = None
+    margin_mode: Literal["cross", "isolated", "portfolio"] | None = None
+    funding_index: Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)] | None = None
     liquidation_price: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
 
 

@@ -58,7 +58,7 @@ def port(text: str) -> int:
 
 def scenario_table() -> str:
     """The scenarios and what they do, a line each."""
-    return "".join(f"  {name:<18}{entry.description}\n" for name, entry in SCENARIOS.items())
+    return "".join(f"  {name:<20}{entry.description}\n" for name, entry in SCENARIOS.items())
 
 
 def alert_id(text: str) -> str:

@@ -96,6 +96,12 @@ examples:
         type=Path,
         help="write one HTML file with plots, incidents and their evidence",
     )
+    command.add_argument(
+        "--risk",
+        metavar="FILE",
+        type=Path,
+        help="write how near each symbol and side is to a run of liquidations, as NDJSON",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     add_config(command)
 

@@ -14,13 +14,14 @@ from msgspec import Struct
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kill_switch import KillSwitch
+from detectors.risk_watch.records import RiskRecord
 from service import __version__
 from service.kafka.cluster.topics import RequiredTopic, wanted_topics
 from service.outputs.journal import JournalEntry
 from service.pipeline.feedback import Feedback
 from service.pipeline.rejection import Reason
 from service.pipeline.snapshots import Header
-from service.pipeline.wire import STREAMS, event_class
+from service.pipeline.wire import ALL_STREAMS, RISK_STREAMS, event_class
 from service.settings.types import Settings
 
 BINDING = "0.5.0"
@@ -37,8 +38,15 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "killswitch": KillSwitch,
     "feedback": Feedback,
     "journal": JournalEntry,
+    "risk": RiskRecord,
 }
-_KEYS = {"feedback": "the alert_id, UTF-8", "journal": "the instance, UTF-8"}
+_KEYS = {
+    "feedback": "the alert_id, UTF-8",
+    "journal": "the instance, UTF-8",
+    "accounts": "the account, UTF-8",
+    "insurance": "the symbol, or * for the fund of the whole venue, UTF-8",
+    "risk": "the symbol and the side, UTF-8, as in BTC-PERP|long",
+}
 _SUMMARIES = {
     "alerts": "One record each time an incident opens, changes materially, escalates or resolves. "
     "At least once: the same alert_id, status, severity and update are the same alert.",
@@ -51,6 +59,8 @@ _SUMMARIES = {
     "`foreshock feedback` or on the console, and other programs may. Every instance reads it.",
     "journal": "When the service ran, and with which settings: one record at each start, change of "
     "the settings and stop, and every five minutes.",
+    "risk": "Compacted: the last record of a symbol and side says how near it is to a run of "
+    "liquidations. One record every ten seconds in which something changed, and with each alert.",
     "orders": "New orders, and replacements of resting orders. All orders except market orders "
     "have a price.",
     "cancels": "Cancels of resting orders.",
@@ -59,6 +69,9 @@ _SUMMARIES = {
     "margins": "The venue's margin parameters.",
     "positions": "Positions of accounts after a change.",
     "statuses": "Trading states of symbols. A symbol is judged only while it is open.",
+    "accounts": "Collateral, equity and margin mode of accounts after a change.",
+    "liquidations": "Steps of the liquidation of positions, with the mark price of the decision.",
+    "insurance": "Balances of the insurance funds after a change.",
 }
 _DEAD_LETTER_HEADERS: dict[str, Any] = {
     "foreshock.topic": {"type": "string", "description": "topic of the original record"},
@@ -102,14 +115,15 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
     wire = settings.wire
     events = {
         name: event_class(name, getattr(wire.fields, name), wire.time_unit)
-        for name in STREAMS
+        for name in ALL_STREAMS
         if name in topics
     }
     outputs = {name: kind for name, kind in _OUTPUTS.items() if name in topics}
     _, schemas = msgspec.json.schema_components(
         [*outputs.values(), Header], ref_template="#/components/schemas/{name}"
     )
-    schemas |= {STREAMS[name].__name__: _lenient(name, event) for name, event in events.items()}
+    for name, event in events.items():
+        schemas |= _lenient(name, event)
     for name, schema in schemas.items():
         schemas[name] = {**schema, "description": " ".join(schema["description"].split())}
     return {
@@ -117,9 +131,10 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "Foreshock",
             "version": __version__,
-            "description": "The topics that Foreshock reads and writes. All topics have the same "
-            "number of partitions. A symbol has the same partition number in each topic. Times are "
-            "whole nanoseconds since 1970, UTC, unless stated otherwise.",
+            "description": "The topics that Foreshock reads and writes. All topics but accounts, "
+            "liquidations and insurance have the same number of partitions. A symbol has the same "
+            "partition number in each topic. Times are whole nanoseconds since 1970, UTC, unless "
+            "stated otherwise.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -135,7 +150,7 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
         },
         "components": {
             "messages": {
-                **{name: _message(name, STREAMS[name]) for name in events},
+                **{name: _message(name, ALL_STREAMS[name]) for name in events},
                 **{name: _message(name, kind) for name, kind in outputs.items()},
                 "deadletters": _dead_letter(),
                 "snapshots": _snapshot(),
@@ -166,7 +181,9 @@ def _channel(name: str, topic: RequiredTopic) -> dict[str, Any]:
     }
     if topic.is_input and not topic.is_required:
         channel["description"] = (
-            'Optional. Without it, the detectors that need it report "no_input".'
+            "Optional. Only the risk of positions needs it. Any number of partitions."
+            if name in RISK_STREAMS
+            else 'Optional. Without it, the detectors that need it report "no_input".'
         )
     if name == "snapshots":
         channel["description"] = "Internal to Foreshock; the format changes between versions."
@@ -230,12 +247,15 @@ def _snapshot() -> dict[str, Any]:
 
 
 def _lenient(stream: str, event: type[Struct]) -> dict[str, Any]:
-    """Return the schema of an input event: a number may also be a text that contains it."""
-    _, components = msgspec.json.schema_components([event])
-    (schema,) = components.values()
-    properties = {name: _or_text(field) for name, field in schema["properties"].items()}
-    # A class with mapped field names has no docstring.
-    return {**schema, "description": STREAMS[stream].__doc__ or "", "properties": properties}
+    """Return the schemas of an input event: a number may also be a text that contains it."""
+    _, components = msgspec.json.schema_components(
+        [event], ref_template="#/components/schemas/{name}"
+    )
+    for name, schema in components.items():
+        schema["properties"] = {key: _or_text(its) for key, its in schema["properties"].items()}
+        if name == event.__name__:  # a class with mapped field names has no docstring
+            schema["description"] = ALL_STREAMS[stream].__doc__ or ""
+    return components
 
 
 def _or_text(schema: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def replay(arguments: argparse.Namespace) -> int:
         signals=arguments.signals,
         summary=arguments.summary,
         report=arguments.report,
+        risk=arguments.risk,
         quiet=arguments.quiet,
     )
 

@@ -8,6 +8,7 @@ from service.cli import argument_types as types
 from service.cli import commands
 from service.cli.argument_parts import add_command, add_scenario
 from service.exchange.scenarios.catalogue import SCENARIOS
+from service.scorecard.matrix import POSITIONS
 
 if TYPE_CHECKING:
     from service.cli.argument_parts import Subcommands
@@ -113,8 +114,8 @@ examples:
         "--scenarios",
         metavar="NAMES",
         type=types.scenario_names,
-        default=list(SCENARIOS),
-        help="scenarios, separated by commas (default: all)",
+        default=[name for name in SCENARIOS if name not in POSITIONS],
+        help="scenarios, separated by commas (default: all but those of the risk of positions)",
     )
     command.add_argument(
         "--seeds",

@@ -18,11 +18,12 @@ from confluent_kafka import Producer
 from msgspec import Struct
 
 from detectors.market_data.events import Event
+from detectors.market_data.risk_events import Account, RiskEvent
 from service.demo.plan import SYMBOLS
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import scenario
-from service.exchange.simulation import simulate
-from service.replay.files import without_nulls
+from service.exchange.simulation import simulate_with_risk
+from service.replay.files import STREAM_NAMES, without_nulls
 from service.settings.types import TopicSettings
 
 TICK_SECONDS = 0.05
@@ -54,6 +55,8 @@ class Task(Struct):
 class Progress(Struct):
     """Progress of the exchange: Kafka has all events before ``market_ns``, ``produced`` records.
 
+    ``produced`` is the number of records of the symbols' streams: those that are processed.
+
     ``cascades`` are those that have begun since the last report.
     """
 
@@ -69,14 +72,14 @@ class Lookahead:
     Parameters
     ----------
     stream
-        The output of `simulate`.
+        The output of `simulate_with_risk`.
     start_ns
         Its start.
     """
 
-    def __init__(self, stream: Iterator[Event | Truth], start_ns: int) -> None:
+    def __init__(self, stream: Iterator[Event | RiskEvent | Truth], start_ns: int) -> None:
         self._stream = stream
-        self._events: deque[Event] = deque()
+        self._events: deque[Event | RiskEvent] = deque()
         self._cascades: deque[Truth] = deque()
         self.until_ns = start_ns
         self.ended = False
@@ -97,7 +100,7 @@ class Lookahead:
                 elif item.kind == "cascade":
                     self._cascades.append(item)
 
-    def events(self, until_ns: int) -> Iterator[Event]:
+    def events(self, until_ns: int) -> Iterator[Event | RiskEvent]:
         """Remove and yield the events before a market time."""
         events = self._events
         while events and events[0].ts_event < until_ns:
@@ -122,7 +125,7 @@ def produce(task: Task, commands: int, reports: int) -> None:
         File descriptors: input of processed-record counts, output of progress reports.
     """
     end_ns = task.start_ns + int(task.market_seconds * 1e9)
-    stream = simulate(
+    stream = simulate_with_risk(
         scenario(task.scenario),
         seed=task.seed,
         symbols=SYMBOLS,
@@ -142,7 +145,7 @@ def produce(task: Task, commands: int, reports: int) -> None:
     while processed < 0:
         lookahead.advance(task.start_ns, time.monotonic() + TICK_SECONDS)
         processed = _read_processed(commands, TICK_SECONDS, processed)
-    topics = list(msgspec.structs.asdict(task.topics).values())
+    topics = {kind: getattr(task.topics, name) for kind, name in STREAM_NAMES.items()}
     encode = msgspec.json.Encoder().encode
     tick = next_report = time.monotonic()
     clock_ns = task.start_ns
@@ -153,10 +156,9 @@ def produce(task: Task, commands: int, reports: int) -> None:
         done = lookahead.ended and clock_ns >= end_ns
         now_ns = clock_ns if lookahead.ended else min(clock_ns, lookahead.until_ns)
         for event in lookahead.events(end_ns + 1 if done else now_ns):
-            producer.produce(
-                topics[event.kind], without_nulls(encode(event)), event.symbol.encode()
-            )
-            produced += 1
+            key = event.account if isinstance(event, Account) else event.symbol
+            producer.produce(topics[event.kind], without_nulls(encode(event)), key.encode())
+            produced += not isinstance(event, RiskEvent)
         # Flush all topics up to now before producing later events, so no event is late.
         if producer.flush(_FLUSH_SECONDS):
             raise TimeoutError("the embedded broker did not accept all records in time")

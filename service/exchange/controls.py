@@ -51,6 +51,11 @@ class Controls:
         Share of the published events that never arrive.
     lost_cancels, lost_trades
         Share of the cancels and of the trades that never arrive.
+    cross_leverage
+        Above zero, the cross-margin accounts that are long withdraw what they have beyond this
+        leverage. Only the first of their symbols counts.
+    margin_scale
+        Multiplies the contract's margin rates; the venue announces a change before it applies it.
     auction, halted, expired
         Above zero, the contract is in a call auction, is halted, or has expired.
     stale
@@ -58,10 +63,10 @@ class Controls:
     """
 
     __slots__ = (
-        "activity", "auction", "bids", "depth", "eager_flow", "eager_share", "excitement",
-        "expired", "halted", "haste", "layering", "leverage", "lost", "lost_cancels",
-        "lost_trades", "makers", "requotes", "sell_flow", "spoofing", "spread", "stale",
-        "stuffing", "volatility",
+        "activity", "auction", "bids", "cross_leverage", "depth", "eager_flow", "eager_share",
+        "excitement", "expired", "halted", "haste", "layering", "leverage", "lost", "lost_cancels",
+        "lost_trades", "makers", "margin_scale", "requotes", "sell_flow", "spoofing", "spread",
+        "stale", "stuffing", "volatility",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -85,6 +90,8 @@ class Controls:
         self.lost_cancels = 0.0
         self.lost_trades = 0.0
         self.stale = 0.0
+        self.cross_leverage = 0.0
+        self.margin_scale = 1.0
         self.auction = 0.0
         self.halted = 0.0
         self.expired = 0.0

@@ -3,19 +3,27 @@
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappush
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.exchange.controls import ControlPath, Controls, Episode
 from service.exchange.measures import CascadeMeter, Truth, WithdrawalMeter
 from service.exchange.participants.abuse import Manipulator
 from service.exchange.participants.makers import Maker, deploy, deploy_bids
 from service.exchange.participants.population import Population
+from service.exchange.participants.stops import Stops
 from service.exchange.participants.traders import Crowd
+from service.exchange.structure import Structure
+from service.exchange.venue.backstop import Backstop
 from service.exchange.venue.contracts import Contract
+from service.exchange.venue.desk import Desk
 from service.exchange.venue.fundamentals import Fundamental
+from service.exchange.venue.insurance import InsuranceFund
 from service.exchange.venue.ledger import Holding
-from service.exchange.venue.liquidation import RiskEngine
-from service.exchange.venue.venue import Clock, Market
+from service.exchange.venue.liquidation import RiskEngine, isolated_equity
+from service.exchange.venue.margins import MarginSchedule, tiered
+from service.exchange.venue.publication import Clock
+from service.exchange.venue.records import LiquidationRecords
+from service.exchange.venue.venue import Market
 
 MAKER_LEVERAGE = 3.0
 MANIPULATOR_LEVERAGE = 5.0
@@ -30,6 +38,10 @@ USUAL_SECONDS = 900.0
 
 LEAST_NEAR = 0.2
 """Impact is computed with at least this share of the calm near depth."""
+
+NOTICE_SECONDS = 30.0
+"""Time from the announcement of other margin rates to their effect. Venues that raise margins in
+stress announce it minutes to hours before; a shorter notice is the harder case."""
 
 SLICE_DEPTHS = 0.1
 """Size of one order of the urgent seller, in near depths."""
@@ -54,6 +66,14 @@ class Scheduler:
         heappush(self.heap, (due, self._entries, call, argument))
 
 
+class Shared(NamedTuple):
+    """What the markets of a venue share: rules, fund, and the name of the fund's account."""
+
+    structure: Structure
+    fund: InsuranceFund
+    fund_account: str
+
+
 class Floor:
     """One symbol: its market, its participants, and a scenario's effects on them."""
 
@@ -66,6 +86,7 @@ class Floor:
         makers: Sequence[str],
         accounts: list[str],
         episodes: Sequence[Episode],
+        shared: Shared,
     ) -> None:
         self.rng = rng = Random(f"{seed}/{contract.symbol}")
         self.scheduler = scheduler
@@ -77,7 +98,29 @@ class Floor:
         self.path = ControlPath(
             self.controls, [ramp for episode in episodes for ramp in episode.ramps]
         )
-        self.risk = RiskEngine(market, scheduler.after, rng)
+        structure = shared.structure
+        if structure.tiered:
+            market.schedule = tiered(
+                contract.maintenance_margin_rate,
+                contract.initial_margin_rate,
+                contract.median_notional,
+            )
+        self.cross: list[Holding] = []
+        records = LiquidationRecords(market)
+        self.backstop = (
+            Backstop(market, shared.fund, records, shared.fund_account, self.holdings, self._equity)
+            if structure.takeover
+            else None
+        )
+        self.desk = Desk(
+            market,
+            shared.fund,
+            records,
+            self._equity,
+            structure.liquidation_fee,
+            self.backstop,
+        )
+        self.risk = RiskEngine(market, scheduler.after, rng, self.desk)
         self.makers = [
             Maker(
                 market,
@@ -98,6 +141,12 @@ class Floor:
             accounts[:-1],
             scheduler.after,
             rng,
+            structure,
+        )
+        self.stops = (
+            Stops(market, self.crowd.holdings, structure.stop_share, Random(f"{seed}/stops"))
+            if structure.stop_share > 0
+            else None
         )
         self.manipulator = Manipulator(
             market,
@@ -112,6 +161,9 @@ class Floor:
         self._fast_variance = self._slow_variance = 0.0
         self._last_fair = market.mid()
         self._unsold_lots = 0.0
+        self._margins = market.schedule
+        self._margin_scale = 1.0
+        self._below_new_margin: dict[str, None] = {}
         self._published = 0
 
     def open(self) -> None:
@@ -128,6 +180,8 @@ class Floor:
         market, controls = self.market, self.controls
         self.path.follow(elapsed)
         market.enter(controls.state)
+        if controls.margin_scale != self._margin_scale:
+            self._announce_margin(controls.margin_scale)
         deploy(self.makers, controls.makers, self.scheduler.after, self.rng)
         deploy_bids(self.makers, controls.bids, self.scheduler.after, self.rng)
         mid = market.mid()
@@ -143,7 +197,11 @@ class Floor:
         self.crowd.seek_value(self.fundamental.worth, seconds)
         self._sell(seconds)
         self.manipulator.act(seconds)
+        if self.stops is not None:
+            self.stops.act(seconds)
         self.risk.check()
+        if self.backstop is not None:
+            self.backstop.act(seconds)
         if int(elapsed + 1e-6) > self._published:
             self._published = int(elapsed + 1e-6)
             market.measure_depth()
@@ -172,6 +230,8 @@ class Floor:
                 self.crowd.raised.clear()
             elif parameters & {"layering", "spoofing", "stuffing"}:
                 accounts = (self.manipulator.holding.account,)
+            elif "margin_scale" in parameters:
+                accounts = tuple(self._below_new_margin)
             yield Truth(
                 kind=episode.kind,
                 symbol=self.market.symbol,
@@ -180,6 +240,44 @@ class Floor:
                 strength=episode.strength,
                 accounts=accounts,
             )
+
+    def holdings(self) -> Iterator[Holding]:
+        """Every holding of the market but that of the fund."""
+        for maker in self.makers:
+            yield maker.holding
+        yield from self.crowd.holdings
+        yield from self.crowd.unleveraged
+        yield self.manipulator.holding
+        yield from self.cross
+
+    def _equity(self, holding: Holding) -> float:
+        if holding.pool is not None:
+            return holding.pool.equity()
+        return isolated_equity(self.market, holding)
+
+    def _announce_margin(self, scale: float) -> None:
+        self._margin_scale = scale
+        due = self.scheduler.clock.now + int(NOTICE_SECONDS * 1e9)
+        schedule = self._margins.scaled(scale)
+        self.market.announce_margin(schedule, effective_at=due, reason="volatility")
+        self.scheduler.after(NOTICE_SECONDS, self._apply_margin, schedule)
+
+    def _apply_margin(self, schedule: MarginSchedule) -> None:
+        """Apply other margin rates: every liquidation price moves at once."""
+        market = self.market
+        before, market.schedule = market.schedule, schedule
+        for holding in self.holdings():
+            if not holding.margined or not holding.lots:
+                continue
+            if holding.pool is None:
+                notional = abs(holding.lots) * market.lot_size * market.mark
+                equity = holding.equity(market.mark, market.lot_size)
+                if before.maintenance(notional) <= equity < schedule.maintenance(notional):
+                    self._below_new_margin[holding.account] = None
+            if holding.schedule is not None:
+                holding.schedule = schedule
+            holding.version += 1
+            market.publish_position(holding)
 
     def _seed_book(self, _: None) -> None:
         self.market.measure_depth()

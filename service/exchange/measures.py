@@ -4,6 +4,10 @@ from collections import deque
 
 import msgspec
 
+MEASURED = ("cascade", "makers_left", "forced", "contagion")
+"""The kinds of ground truth that the meters measure: spontaneous events of the market. All others
+are injected."""
+
 WINDOW_NS = 60_000_000_000
 MIN_ACCOUNTS = 5
 MIN_TRADED_SHARE = 0.25
@@ -21,7 +25,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes
     ----------
     kind
-        The scenario that injected it. "cascade" and "makers_left" are measured, never injected.
+        The scenario that injected it, or one of `MEASURED`.
     symbol
         The symbol that it affects.
     starts_at, ends_at
@@ -37,6 +41,14 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Cascades: notional liquidated from onset to end, in the quote currency.
     liquidation_steps
         Cascades: the number of liquidation steps.
+    parent_symbol
+        The symbol whose price caused it. ``forced``: it cost the account most slack in the minutes
+        before. ``contagion``: it had a cascade first.
+    parent_alone
+        ``forced``: whether the account would have stayed above maintenance without the parent's
+        price move.
+    channel
+        ``contagion``: ``shared_accounts`` or ``co_movement``.
     """
 
     kind: str
@@ -48,6 +60,9 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak_drawdown_ratio: float | None = None
     liquidated_notional: float | None = None
     liquidation_steps: int | None = None
+    parent_symbol: str | None = None
+    parent_alone: bool | None = None
+    channel: str | None = None
 
 
 class WithdrawalMeter:

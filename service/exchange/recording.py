@@ -9,7 +9,7 @@ import msgspec
 
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import Scenario
-from service.exchange.simulation import START_NS, simulate
+from service.exchange.simulation import START_NS, simulate_with_risk
 from service.replay.files import EventWriter
 
 TRUTH_FILE = "truth.ndjson"
@@ -45,7 +45,7 @@ def simulate_to_directory(
     out
         Output directory. It is created if it does not exist, and must not hold streams yet.
     scenario, seed, symbols, start_ns, events_per_second
-        As for `simulate`.
+        As for `simulate_with_risk`.
     duration_seconds
         Duration in market time.
     compression
@@ -66,7 +66,7 @@ def simulate_to_directory(
         raise ValueError(f"duration is {duration_seconds} s; it must be positive")
     started = time.monotonic()
     duration_ns = int(duration_seconds * 1e9)
-    events = simulate(
+    events = simulate_with_risk(
         scenario,
         seed=seed,
         symbols=symbols,

@@ -1,24 +1,24 @@
 """The simulated exchange: participants and venue under one clock, as a lazy stream of events."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from heapq import heappop
 from random import Random
+from typing import cast
 
 from detectors.market_data.events import Event
-from service.exchange.floor import Floor, Scheduler
+from detectors.market_data.risk_events import RiskEvent
+from service.exchange.floor import Scheduler
+from service.exchange.floors import Floors
 from service.exchange.measures import Truth
 from service.exchange.participants.population import Population, population
-from service.exchange.participants.traders import UNLEVERAGED_ACCOUNTS
 from service.exchange.scenarios.catalogue import Scenario
 from service.exchange.scenarios.feeds import FeedFaults
 from service.exchange.venue.contracts import Contract, contracts
-from service.exchange.venue.venue import Clock
+from service.exchange.venue.publication import Clock
 
 START_NS = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z: the default start of a simulation."""
-
-ACCOUNTS = 2_000
-"""Accounts of the whole venue. Each contract is traded by some of them."""
 
 _SECOND = 1_000_000_000
 
@@ -55,16 +55,48 @@ def simulate(
     ValueError
         If the activity, the symbols or the scenario's symbols are out of range.
     """
+    listed, participants = _checked(scenario, symbols, events_per_second)
+    clock = Clock(start_ns)
+    return cast(
+        "Iterator[Event | Truth]", _run(scenario, seed, listed, participants, clock, duration_ns)
+    )
+
+
+def simulate_with_risk(
+    scenario: Scenario,
+    *,
+    seed: int,
+    symbols: int | Sequence[str] = 4,
+    start_ns: int = START_NS,
+    duration_ns: int,
+    events_per_second: float = 30.0,
+) -> Iterator[Event | RiskEvent | Truth]:
+    """Run the exchange as `simulate` does; yield accounts, liquidations and insurance as well.
+
+    All other events are the same as without them.
+    """
+    listed, participants = _checked(scenario, symbols, events_per_second)
+    clock = Clock(start_ns, with_risk=True)
+    return _run(scenario, seed, listed, participants, clock, duration_ns)
+
+
+def _checked(
+    scenario: Scenario, symbols: int | Sequence[str], events_per_second: float
+) -> tuple[list[Contract], Population]:
     listed = contracts(symbols)
     participants = population(events_per_second)
-    for episode in scenario.episodes:
-        for position in episode.symbols or ():
+    depth = scenario.structure.depth
+    participants = replace(participants, size_scale=participants.size_scale * depth)
+    cross = scenario.structure.cross
+    acted_on = [episode.symbols or () for episode in scenario.episodes]
+    for positions in (*acted_on, cross.symbols if cross is not None else ()):
+        for position in positions:
             if not 0 <= position < len(listed):
                 raise ValueError(
                     f"scenario {scenario.name} acts on symbol position {position}; "
                     f"there are only {len(listed)} symbols"
                 )
-    return _run(scenario, seed, listed, participants, start_ns, duration_ns)
+    return listed, participants
 
 
 def _run(
@@ -72,33 +104,14 @@ def _run(
     seed: int,
     listed: list[Contract],
     participants: Population,
-    start_ns: int,
+    clock: Clock,
     duration_ns: int,
-) -> Iterator[Event | Truth]:
-    clock = Clock(start_ns)
+) -> Iterator[Event | RiskEvent | Truth]:
+    start_ns = clock.now
     scheduler = Scheduler(clock)
     rng = Random(f"{seed}/everywhere")
-    names = [f"{number:08x}" for number in rng.sample(range(2**32), ACCOUNTS)]
-    floors = [
-        Floor(
-            contract,
-            participants,
-            scheduler,
-            f"{seed}",
-            names[: participants.makers],
-            rng.sample(
-                names[participants.makers :], participants.traders + UNLEVERAGED_ACCOUNTS + 1
-            ),
-            [
-                episode
-                for episode in scenario.episodes
-                if episode.symbols is None or position in episode.symbols
-            ],
-        )
-        for position, contract in enumerate(listed)
-    ]
-    for floor in floors:
-        floor.open()
+    floors = Floors(scenario, seed, listed, participants, scheduler, rng)
+    floors.open()
     yield from clock.published
     clock.published.clear()
     step = min(max(0.15 / participants.pace, 0.05), 1.0)
@@ -107,11 +120,8 @@ def _run(
     end_ns = start_ns + duration_ns
 
     def pulse(count: int) -> None:
-        elapsed = count * step
-        common = rng.gauss(0.0, 1.0)
-        for floor in floors:
-            floor.pulse(elapsed, step, common)
-            known.extend(floor.truths(elapsed, start_ns, final=False))
+        known.extend(floors.pulse(count * step, step, rng.gauss(0.0, 1.0)))
+        for floor in floors.floors:
             feed_faults.update(floor.market.symbol, floor.controls)
         due = start_ns + int((count + 1) * step * _SECOND) - clock.now
         scheduler.after(due / _SECOND, pulse, count + 1)
@@ -130,5 +140,4 @@ def _run(
             yield from known
             known.clear()
     clock.now = max(clock.now, end_ns)
-    for floor in floors:
-        yield from floor.truths(duration_ns / _SECOND, start_ns, final=True)
+    yield from floors.last_truths(duration_ns / _SECOND)

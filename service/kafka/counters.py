@@ -21,6 +21,7 @@ class ConsumerCounters(Struct):
     commits: int = 0
     rebalances: int = 0
     market_failures: int = 0
+    risk_failures: int = 0
     feedback_refused: Counter[str] = field(default_factory=Counter)
     feedback_failures: int = 0
     last_poll_at: float = 0.0

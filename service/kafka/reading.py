@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from detectors.market_data.events import Event
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
@@ -65,7 +66,7 @@ class InputReader:
         clients: Clients,
         counters: ConsumerCounters,
         partitions: Mapping[int, Partition],
-        decoders: Mapping[str, Decoder],
+        decoders: Mapping[str, Decoder[Event]],
         refusals: Refusals,
     ) -> None:
         self._decoders = decoders

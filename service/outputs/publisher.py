@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
+from detectors.risk_watch.records import RiskRecord
 from service.outputs.journal import JournalEntry
 from service.pipeline.dead_letters import ROOMS, DeadLetter
 from service.pipeline.feedback import Feedback
@@ -43,6 +44,7 @@ class Published(Struct):
     signals: int = 0
     dead_letters: int = 0
     snapshots: int = 0
+    risk_records: int = 0
     errors: int = 0
     dead_letter_size: int = 0
 
@@ -149,6 +151,13 @@ class Publisher:
         """Delete snapshots."""
         for key in keys:
             await self._send(self._outputs.snapshots, partition, key, None)
+
+    async def risk(self, partition: int, record: RiskRecord) -> None:
+        """Send how near one side of a symbol is to a run of liquidations."""
+        if self._outputs.risk:
+            key = f"{record.symbol}|{record.side}".encode()
+            await self._send(self._outputs.risk, partition, key, _encode(record))
+            self._published.risk_records += 1
 
     async def feedback(self, feedback: Feedback) -> None:
         """Send what an operator judged, and wait for the acknowledgement. Raises KafkaError.

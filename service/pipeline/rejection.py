@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, inspect
 
-from detectors.market_data.events import EARLIEST_NS, LATEST_NS, Event
+from detectors.market_data.events import EARLIEST_NS, LATEST_NS
 from service.describe import expected, shown_safely
 
 Reason = Literal[
@@ -27,6 +27,8 @@ Reason = Literal[
     "unknown_order_type",
     "unknown_state",
     "unknown_verdict",
+    "unknown_value",
+    "unordered_tiers",
     "wrong_key",
     "too_old",
     "in_the_future",
@@ -43,6 +45,7 @@ PRICES: Mapping[str, tuple[str, ...]] = {
     "trades": ("price",),
     "references": ("mark_price", "index_price"),
     "positions": ("entry_price", "liquidation_price"),
+    "liquidations": ("price", "mark_price", "index_price", "bankruptcy_price"),
 }
 """The prices of each stream. They are positive, unless the symbol is one of
 ``instruments.allow_nonpositive_prices``."""
@@ -59,7 +62,10 @@ _UNKNOWN: Mapping[str, Reason] = {
     "state": "unknown_state",
     "verdict": "unknown_verdict",
 }
+"""The reasons for an unknown name in these fields; in the other fields it is ``unknown_value``."""
+
 _AT = " - at `$."
+_ITEM = re.compile(r"(?P<field>.+?)\[(?P<number>\d+)\](?:\.(?P<name>.+))?")
 _MISSING = re.compile(r"missing required field `(?P<field>.+)`")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _AROUND = 20  # bytes of context on either side of where the JSON breaks
@@ -90,7 +96,7 @@ class Explainer:
 
     def __init__(
         self,
-        event: type[Event] | type[Struct],
+        event: type[Struct],
         fields: Mapping[str, str],
         time_unit: TimeUnit,
         max_ahead_seconds: int,
@@ -101,6 +107,7 @@ class Explainer:
         self._time_field = fields.get("ts_event", "ts_event")
         self._symbol_field = fields.get("symbol", "symbol")
         self._types = {f.encode_name: f.type for f in msgspec.structs.fields(event)}
+        self._items = {name: item for name, of in self._types.items() if (item := item_type(of))}
 
     def explain(self, value: bytes, error: Exception, arrived_ns: int) -> tuple[Reason, str]:
         """Return the reason and the sentence for a record whose decoding raised ``error``."""
@@ -121,6 +128,8 @@ class Explainer:
     def _explain_field(
         self, value: bytes, field: str, complaint: str, arrived_ns: int
     ) -> tuple[Reason, str]:
+        if (at := _ITEM.fullmatch(field)) and at["field"] in self._items:
+            return self._explain_item(value, at, complaint)
         raw = _raw_field(value, field)
         reason = self._reason(field, complaint, raw)
         if reason == "missing_field":
@@ -136,6 +145,30 @@ class Explainer:
             sentence += f"; {_NONPOSITIVE}"
         return reason, sentence
 
+    def _explain_item(self, value: bytes, at: re.Match[str], complaint: str) -> tuple[Reason, str]:
+        """Explain a complaint about an item of a list: which item, and which field of it."""
+        field, number, name = at["field"], int(at["number"]), at["name"]
+        item = _raw_item(_raw_field(value, field), number)
+        place = f"{self._name(field)}[{number}]"
+        types = {f.encode_name: f.type for f in msgspec.structs.fields(self._items[field])}
+        if missing := _MISSING.search(complaint):
+            name = missing["field"]
+            return "missing_field", f"{place}.{name} is missing; it must be {expected(types[name])}"
+        if name is None:
+            return "wrong_type", f"{place} is {_text(item)}; it must be an object"
+        raw = _raw_field(item, name)
+        must_be = f"it must be {expected(types[name])}"
+        if raw == b"null":
+            return "missing_field", f"{place}.{name} is missing; {must_be}"
+        reason: Reason = "wrong_type" if "got `" in complaint else "out_of_range"
+        return reason, f"{place}.{name} is {_text(raw)}; {must_be}"
+
+    def unordered(self, field: str, sentence: str) -> str:
+        """Return the sentence for tiers that break a rule, see ``tiers_problem``."""
+        name, _, rest = field.partition("[")
+        theirs = {ours: its for its, ours in self._own_names.items()}.get(name, name)
+        return f"{self._name(theirs)}[{rest} {sentence}"
+
     def nonpositive(self, field: str, price: float) -> str:
         """Return the sentence for a refused price; ``field`` is Foreshock's name."""
         theirs = {ours: name for name, ours in self._own_names.items()}.get(field, field)
@@ -145,10 +178,14 @@ class Explainer:
         """Return the sentence for an absent or null field; ``field`` is the venue's name."""
         return f"{self._name(field)} is missing; {self._expectation(field)}"
 
-    def unprintable(self, symbol: str) -> str:
-        """Return the sentence for a symbol with characters that cannot be displayed."""
+    def unprintable(self, field: str, name: str) -> str:
+        """Return the sentence for a name with characters that cannot be displayed.
+
+        ``field`` is the venue's name of the field, a symbol or an account.
+        """
+        what = "an account" if self._own_names.get(field, field) == "account" else "a symbol"
         return (
-            f"{self._name(self._symbol_field)} is {shown_safely(symbol)}; a symbol must not have "
+            f"{self._name(field)} is {shown_safely(name)}; {what} must not have "
             "control characters, invisible characters, or characters that change the text direction"
         )
 
@@ -190,7 +227,7 @@ class Explainer:
         if raw == b"null":
             return "missing_field"
         if complaint.startswith("Invalid enum value"):
-            return _UNKNOWN[own_name]
+            return _UNKNOWN.get(own_name, "unknown_value")
         if "got `" in complaint:
             return "wrong_type"
         if "of length" in complaint:
@@ -198,6 +235,29 @@ class Explainer:
         if own_name == "ts_event":
             return "too_old" if ">=" in complaint else "in_the_future"
         return "out_of_range"
+
+
+def item_type(annotation: Any) -> type[Struct] | None:
+    """Return the class of the items of a list of objects, also of an optional one; else None.
+
+    >>> item_type(tuple[Rejection, ...] | None), item_type(int)
+    (<class 'service.pipeline.rejection.Rejection'>, None)
+    """
+    info = inspect.type_info(annotation)
+    options = info.types if isinstance(info, inspect.UnionType) else (info,)
+    for option in options:
+        if isinstance(option, inspect.VarTupleType):
+            item = option.item_type
+            return item.cls if isinstance(item, inspect.StructType) else None
+    return None
+
+
+def _raw_item(value: bytes, number: int) -> bytes:
+    """Return the JSON text of an item of a list."""
+    try:
+        return bytes(msgspec.json.decode(value, type=list[msgspec.Raw])[number])
+    except (msgspec.MsgspecError, IndexError):
+        return b"?"
 
 
 def _malformed(value: bytes, message: str) -> str:

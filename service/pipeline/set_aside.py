@@ -131,13 +131,13 @@ class SetAside:
         why = self._reasons.get(symbol, "an exception")
         return Rejection(index, "set_aside", f"symbol {symbol} is set aside until a restart: {why}")
 
-    def filter(self, decoded: Decoded, records: int) -> Decoded:
+    def filter(self, decoded: Decoded[Event], records: int) -> Decoded[Event]:
         """Return a batch of ``records`` records without events of symbols set aside."""
         if not any(event.symbol in self._reasons for event in decoded.events):
             return decoded
         rejected = {rejection.index for rejection in decoded.rejections}
         places = [index for index in range(records) if index not in rejected]
-        kept = Decoded([], list(decoded.rejections))
+        kept: Decoded[Event] = Decoded([], list(decoded.rejections))
         for index, event in zip(places, decoded.events, strict=True):
             if event.symbol in self._reasons:
                 kept.rejections.append(self.rejection(event.symbol, index))

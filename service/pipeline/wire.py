@@ -5,9 +5,9 @@ rules that the types cannot express. Only if one of these finds a fault, records
 one to find the invalid ones.
 """
 
-from collections.abc import Mapping, Sequence
-from operator import gt
-from typing import Annotated, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, gt
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -28,7 +28,9 @@ from detectors.market_data.events import (
     Status,
     Trade,
 )
+from detectors.market_data.risk_events import Account, Insurance, Liquidation, RiskEvent
 from service.pipeline.log_time import log_time_ns
+from service.pipeline.margin_tiers import tiers_problem
 from service.pipeline.rejection import (
     MAX_AHEAD_SECONDS,
     NANOSECONDS,
@@ -50,43 +52,67 @@ STREAMS: Mapping[str, type[Event]] = {
 }
 """The streams of events by name, in the order of ``detectors.market_data.events.Kind``."""
 
+RISK_STREAMS: Mapping[str, type[RiskEvent]] = {
+    "accounts": Account,
+    "liquidations": Liquidation,
+    "insurance": Insurance,
+}
+"""The streams that only the risk of positions needs. Their topics need not be co-partitioned."""
+
+RISK_INPUTS = ("references", "margins", "positions", *RISK_STREAMS)
+"""All streams that the risk of positions needs."""
+
+RiskInput = Reference | Margin | Position | RiskEvent
+"""An event of one of the streams of `RISK_INPUTS`."""
+
+ALL_STREAMS: Mapping[str, type[Event] | type[RiskEvent]] = {**STREAMS, **RISK_STREAMS}
+"""Every stream by name."""
+
 _PART = 64  # records that are decoded one by one because one of them is invalid
 REQUIRED_STREAMS = ("orders", "cancels", "trades")
 """The streams without which nothing can be watched. The others improve the detectors that use
 them."""
 
 _Price = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
-_TIMES = ("ts_event", "until")
+_TIMES = ("ts_event", "until", "announced_at", "effective_at")
 """The fields that are in the venue's unit of time."""
+
+_MARKET_IS_A_NAME = ("accounts", "insurance")
+"""The streams in which `MARKET` is a name like others, or stands for the whole venue."""
+
+_MAY_BE_ZERO = ("liquidation_price", "bankruptcy_price")
+"""The prices that are 0 if no price is low enough."""
 
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+E = TypeVar("E")
 
-class Decoded(Struct):
+
+class Decoded(Struct, Generic[E]):
     """The content of a batch.
 
     ``events`` are in the order of their records. ``rejections`` are in ascending order of their
     index in the batch; their records have no event.
     """
 
-    events: list[Event]
+    events: list[E]
     rejections: list[Rejection]
 
 
-class Decoder:
-    """Decodes the records of one stream; reused for every batch.
+class Decoder(Generic[E]):
+    """Decodes the records of one stream; reused for every batch. ``E`` is the type of its events.
 
     Parameters
     ----------
     stream
-        A key of ``STREAMS``.
+        A key of ``ALL_STREAMS``.
     fields
         Foreshock's field names to the venue's names, for those that differ. Events of a mapped
         stream are instances of a subclass of the event's class. They have the same fields and the
         same ``kind``, but they compare unequal to events of the class itself, and encode under
         other names.
     time_unit
-        The unit of ``ts_event`` in the records. Events always carry nanoseconds.
+        The unit of the times in the records. Events always carry nanoseconds.
     max_record_bytes
         Longer records are refused.
     nonpositive_prices
@@ -125,17 +151,24 @@ class Decoder:
         # Not strict, because prices may be decimal strings. This mode also accepts the strings
         # "true", "false" and "null", and 0 and 1, in place of a boolean or null. The bounds of
         # detectors.market_data.events refuse numbers that are not finite.
-        self._decode = msgspec.json.Decoder(event, strict=False).decode
+        decoder = msgspec.json.Decoder(event, strict=False)
+        self._decode = cast("Callable[[bytes], Any]", decoder.decode)
         self._explainer = Explainer(event, fields, time_unit, max_ahead_seconds)
         self._nonpositive_prices = nonpositive_prices
         self._prices = PRICES.get(stream, ()) if nonpositive_prices else ()
         self._is_orders = stream == "orders"
+        self._is_margins = stream == "margins"
+        own_name = "account" if stream == "accounts" else "symbol"
+        self._name_of = attrgetter(own_name)
+        self._name_field = fields.get(own_name, own_name)
+        self._market_is_a_name = stream in _MARKET_IS_A_NAME
+        self._more_times = [name for name in _TIMES[1:] if name in event.__struct_fields__]
         self._price = fields.get("price", "price")
         self._max_ahead_ns = max_ahead_seconds * 1_000_000_000
         self._scale = NANOSECONDS[time_unit]
         self._max_record_bytes = max_record_bytes
 
-    def decode(self, values: Sequence[bytes | None], arrived_ms: Sequence[int]) -> Decoded:
+    def decode(self, values: Sequence[bytes | None], arrived_ms: Sequence[int]) -> Decoded[E]:
         """Return the events and the rejections of a batch of record values.
 
         Parameters
@@ -156,8 +189,9 @@ class Decoder:
         if self._scale != 1:
             for event in decoded.events:
                 msgspec.structs.force_setattr(event, "ts_event", event.ts_event * self._scale)
-                if isinstance(event, Status) and event.until is not None:
-                    msgspec.structs.force_setattr(event, "until", event.until * self._scale)
+                for name in self._more_times:
+                    if (time := getattr(event, name)) is not None:
+                        msgspec.structs.force_setattr(event, name, time * self._scale)
         return decoded
 
     def _latest(self, arrived_ms: int) -> int:
@@ -166,7 +200,7 @@ class Decoder:
 
     def _decode_whole(
         self, values: Sequence[bytes | None], arrived_ms: Sequence[int]
-    ) -> list[Event] | None:
+    ) -> list[Any] | None:
         """Return the events, or None if any record is invalid."""
         decode = self._decode
         present = cast("Sequence[bytes]", values)  # None raises TypeError in decode
@@ -181,17 +215,21 @@ class Decoder:
             map(gt, times, map(self._latest, arrived_ms))
         ):
             return None
-        unpriced = self._is_orders and _any_unpriced(cast("list[Order]", events))
-        if unpriced or (self._prices and any(map(self._refused_price, events))):
+        unfit = (self._is_orders and _any_unpriced(events)) or (
+            self._is_margins and any(map(_tiers_problem, events))
+        )
+        if unfit or (self._prices and any(map(self._refused_price, events))):
             return None
-        symbols = {event.symbol for event in events}
-        if MARKET in symbols or not all(map(str.isprintable, symbols)):
+        names = set(map(self._name_of, events))
+        if not all(map(str.isprintable, names)):
             return None
-        return events
+        return None if MARKET in names and not self._market_is_a_name else events
 
-    def _decode_parts(self, values: Sequence[bytes | None], arrived_ms: Sequence[int]) -> Decoded:
+    def _decode_parts(
+        self, values: Sequence[bytes | None], arrived_ms: Sequence[int]
+    ) -> Decoded[E]:
         """Decode the parts of a batch: valid parts as a whole, other parts record by record."""
-        decoded = Decoded([], [])
+        decoded: Decoded[E] = Decoded([], [])
         for start in range(0, len(values), _PART):
             part = values[start : start + _PART]
             if (events := self._decode_whole(part, arrived_ms[start : start + _PART])) is not None:
@@ -207,7 +245,7 @@ class Decoder:
 
     def _decode_one(  # noqa: PLR0911 - one return per reason
         self, value: bytes | None, arrived_ms: int
-    ) -> Event | tuple[Reason, str]:
+    ) -> Any | tuple[Reason, str]:
         arrived_ns = arrived_ms * 1_000_000
         if value is None or not value.strip():
             return "empty", "the record has no value; an event is one JSON object"
@@ -226,21 +264,24 @@ class Decoder:
             return "out_of_range", self._explainer.nonpositive(*refused)
         if isinstance(event, Order) and _any_unpriced([event]):
             return "missing_field", self._explainer.missing(self._price)
-        if not event.symbol.isprintable():
-            return "not_printable", self._explainer.unprintable(event.symbol)
-        if event.symbol == MARKET:
-            return "reserved_symbol", self._explainer.reserved(event.symbol)
+        if isinstance(event, Margin) and (problem := _tiers_problem(event)):
+            return "unordered_tiers", self._explainer.unordered(*problem)
+        name: str = self._name_of(event)
+        if not name.isprintable():
+            return "not_printable", self._explainer.unprintable(self._name_field, name)
+        if name == MARKET and not self._market_is_a_name:
+            return "reserved_symbol", self._explainer.reserved(name)
         return event
 
-    def _refused_price(self, event: Event) -> tuple[str, float] | None:
+    def _refused_price(self, event: Any) -> tuple[str, float] | None:
         """Return the field and the value of a price that the symbol of the event cannot have."""
         for field in self._prices:
             price = getattr(event, field)
             if (
                 price is not None
                 and price < MIN_NUMBER
-                and not (field == "liquidation_price" and price == 0.0)
-                and not applies(self._nonpositive_prices, event.symbol)
+                and not (field in _MAY_BE_ZERO and price == 0.0)
+                and not applies(self._nonpositive_prices, self._name_of(event))
             ):
                 return field, price
         return None
@@ -251,6 +292,10 @@ def _any_unpriced(orders: list[Order]) -> bool:
     return bool([order for order in orders if order.price is None and order.type != "market"])
 
 
+def _tiers_problem(margin: Margin) -> tuple[str, str] | None:
+    return tiers_problem(margin.tiers) if margin.tiers is not None else None
+
+
 def event_class(
     stream: str,
     fields: Mapping[str, str],
@@ -258,9 +303,9 @@ def event_class(
     *,
     any_price: bool = False,
     zero_cancels: bool = False,
-) -> type[Event]:
+) -> type[Event] | type[RiskEvent]:
     """Return the class to decode into: the event's, or a subclass with other names and bounds."""
-    event, scale = STREAMS[stream], NANOSECONDS[time_unit]
+    event, scale = ALL_STREAMS[stream], NANOSECONDS[time_unit]
     if not fields and scale == 1 and not any_price and not zero_cancels:
         return event
     definitions: list[Any] = []
@@ -270,6 +315,8 @@ def event_class(
             # Rounded up: a time before the bound must not pass.
             earliest = -(-EARLIEST_NS // scale)
             annotation = Annotated[int, Meta(ge=earliest, le=LATEST_NS // scale)]
+            if not field.required:
+                annotation = annotation | None
         if any_price and field.name in PRICES.get(stream, ()):
             annotation = _Price if field.required else _Price | None
         if zero_cancels and field.name == "quantity":

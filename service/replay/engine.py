@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -24,11 +24,12 @@ from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
 from service.replay.files import BatchReader, stream_path
+from service.replay.risk import RiskReplay
 from service.report.collect import Collected
 from service.report.page import page as report_page
 from service.report.sections import About
 from service.report.summary import Summary, misfit_lines, quantity_misfits, table
-from service.settings.assembly import decoders, market_monitor, partition_task
+from service.settings.assembly import decoders, market_monitor, partition_task, watches_risk
 from service.settings.types import Settings
 
 _FOR_EVER_NS = LATEST_NS
@@ -115,6 +116,7 @@ def replay(
     signals: Path | None,
     summary: Path | None,
     report: Path | None = None,
+    risk: Path | None = None,
     quiet: bool,
 ) -> int:
     """Replay a directory, write the requested files, and print the summary.
@@ -128,6 +130,7 @@ def replay(
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, _paths(directory), Tally())
     market = market_monitor(settings)
+    watch = _risk_replay(directory, settings, risk)
     encode = msgspec.json.Encoder().encode_lines
     began = time.perf_counter()
     try:
@@ -137,8 +140,11 @@ def replay(
             alert_file = _open("--alerts", alerts, stack)
             signal_file = _open("--signals", signals, stack)
             summary_file = _open("--summary", summary, stack)
+            risk_file = _open("--risk", risk, stack)
             progress = stack.enter_context(_progress(console))
-            for output in outputs(directory, settings, task, result, progress):
+            for output in _with_risk(
+                outputs(directory, settings, task, result, progress), watch, risk_file
+            ):
                 output.alerts = list(_with_market_alerts(output.alerts, market, task))
                 for alert in output.alerts:
                     severities[alert.alert_id] = (alert.detector, alert.severity)
@@ -167,6 +173,36 @@ def replay(
     if not quiet:
         Console().print(table(result), *misfit_lines(result), sep="\n")
     return 0
+
+
+def _risk_replay(directory: Path, settings: Settings, wanted: Path | None) -> RiskReplay | None:
+    """Return the watch over the risk of positions; None without positions, or if it is off."""
+    watched = watches_risk(settings)
+    if watched and "positions" in _paths(directory):
+        return RiskReplay(directory, settings, with_records=wanted is not None)
+    if wanted is not None:
+        why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
+        raise OperatorError(f"--risk: {why}; the risk of liquidations needs positions")
+    return None
+
+
+def _with_risk(
+    steps: Iterable[Output], watch: RiskReplay | None, file: OutputFile | None
+) -> Iterator[Output]:
+    """Add the alerts about positions to the output of each step, and write the records of risk."""
+    encode = msgspec.json.Encoder().encode_lines
+    for output in steps:
+        if watch is not None:
+            found = watch.take(output.signals)
+            output.alerts += found.alerts
+            if file is not None and found.records:
+                file.write(encode(found.records))
+        yield output
+    if watch is not None:
+        found = watch.finish()
+        if file is not None and found.records:
+            file.write(encode(found.records))
+        yield Output(alerts=found.alerts)
 
 
 def _with_market_alerts(

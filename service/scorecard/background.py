@@ -80,7 +80,7 @@ def recorded_events(directory: Path) -> Iterator[Event]:
 
 
 def _decoded(path: Path, stream: str) -> Iterator[Event]:
-    decoder = Decoder(stream, {}, "ns", MAX_LINE_BYTES)
+    decoder: Decoder[Event] = Decoder(stream, {}, "ns", MAX_LINE_BYTES)
     read = 0
     try:
         for lines in read_batches(path):

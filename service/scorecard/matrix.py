@@ -60,6 +60,19 @@ REGIMES = ("activity_regime",)
 """Lasting, ordinary changes. Alarms are false here too, and after a while the rate must be within
 the budget."""
 
+POSITIONS = (
+    "cross_cascade",
+    "maker_cascade",
+    "insured_stress",
+    "exhausted_fund",
+    "deep_open_interest",
+    "far_leverage",
+    "stop_run",
+    "margin_raise",
+)
+"""The scenarios of the risk of positions. The detectors of order flow are not judged on them; a
+scorecard of order flow leaves them out unless they are named."""
+
 FEEDS = ("sequence_gap", "frozen_cancels", "ghost_orders", "stale_references", "blind_cascade")
 """The scenarios that must raise a feed incident, not a market alarm."""
 

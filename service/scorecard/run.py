@@ -20,7 +20,7 @@ from service.output_files import writing
 from service.scorecard import score
 from service.scorecard.budgets import realised
 from service.scorecard.feeds import feed_false, feed_found
-from service.scorecard.matrix import Purpose, trials
+from service.scorecard.matrix import POSITIONS, Purpose, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
 from service.scorecard.trial import run
@@ -64,7 +64,7 @@ def scorecard(
         false_alarms_per_day=false_alarms_per_day,
     )
     outcomes = run_all(partial(run, baselines=baselines), planned, jobs)
-    all_scenarios = set(scenarios) == set(SCENARIOS) - {"calm"}
+    all_scenarios = set(scenarios) == set(SCENARIOS) - {"calm", *POSITIONS}
     chosen = "" if all_scenarios else f" --scenarios {','.join(scenarios) or 'calm'}"
     rates = ",".join(f"{activity:g}" for activity in activities)
     options = (

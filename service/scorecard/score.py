@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from service.exchange.measures import MEASURED
 from service.scorecard.matrix import FEEDS, FROM_THE_BEGINNING, MUST_ALARM
 from service.scorecard.statistics import Interval, quantile, rate, share
 from service.scorecard.trial import Alarm, Outcome
@@ -29,10 +30,6 @@ INCIDENTS = "foreshock"
 """The service as a whole: the incidents that it publishes, except drifts."""
 
 DRIFT = "drift"
-
-
-MEASURED = ("cascade", "makers_left")
-"""Spontaneous events of the market. An alarm for them is correct."""
 
 RECOVERY_NS = 120 * SECOND
 """For this long after a spontaneous event the market is still affected."""

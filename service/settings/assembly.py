@@ -1,20 +1,23 @@
 """Builds the components from the settings. Only this module maps settings to components."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Any, get_args
 
 from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppression import Override, Suppression, Window
+from detectors.market_data.events import Event
 from detectors.market_data.quantities import QuantityMeaning
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
+from detectors.risk.reduction import Reduction
+from detectors.risk_watch.monitor import RiskMonitor
 from detectors.venue.calendar import Calendar, Expiry, Session
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
-from service.pipeline.wire import STREAMS, Decoder
+from service.pipeline.wire import RISK_INPUTS, STREAMS, Decoder, RiskInput
 from service.settings.time_zones import utc_offsets
 from service.settings.types import CalendarSettings, FeedSettings, MaintenanceSettings, Settings
 from service.settings.values import Day
@@ -29,7 +32,19 @@ def input_topics(settings: Settings, existing: Container[str]) -> dict[str, str]
     The service does not read an optional topic that is not in ``existing``; the detectors that
     need it report no input.
     """
-    topics = {stream: getattr(settings.topics, stream) for stream in STREAMS}
+    return _topics(settings, STREAMS, existing)
+
+
+def risk_topics(settings: Settings, existing: Container[str]) -> dict[str, str]:
+    """Return the topic of each stream that the risk of positions needs and that exists.
+
+    All of their partitions are read, in any number: these topics need not be co-partitioned.
+    """
+    return _topics(settings, RISK_INPUTS, existing)
+
+
+def _topics(settings: Settings, streams: Iterable[str], existing: Container[str]) -> dict[str, str]:
+    topics = {stream: getattr(settings.topics, stream) for stream in streams}
     return {stream: topic for stream, topic in topics.items() if topic and topic in existing}
 
 
@@ -51,7 +66,20 @@ def parameters(settings: Settings) -> Parameters:
             fills=settings.quantities.fills,
         ),
         calendar=calendar(settings),
+        summarises_books=watches_risk(settings),
     )
+
+
+def watches_risk(settings: Settings) -> bool:
+    """Whether the risk of liquidations is computed: it needs positions, and signals of books."""
+    return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
+
+
+def risk_monitor(settings: Settings, *, with_records: bool) -> RiskMonitor:
+    """Return the monitor of the risk of liquidations."""
+    risk = settings.risk
+    rule = Reduction(risk.reduction, step_ratio=risk.step_ratio, whole_below=risk.whole_below)
+    return RiskMonitor(risk.max_positions, rule, with_records=with_records)
 
 
 def feed_limits(feed: FeedSettings) -> FeedLimits:
@@ -167,17 +195,23 @@ def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
         reconfigure(monitor, task.parameters)
 
 
-def decoders(settings: Settings, streams: Mapping[str, object]) -> dict[str, Decoder]:
-    """Create a decoder for each stream, with its field mapping."""
-    return {
-        stream: Decoder(
-            stream,
-            getattr(settings.wire.fields, stream),
-            settings.wire.time_unit,
-            settings.wire.max_record_bytes,
-            settings.wire.max_ahead_seconds,
-            settings.instruments.allow_nonpositive_prices,
-            zero_cancels=settings.quantities.cancels == "left",
-        )
-        for stream in streams
-    }
+def decoders(settings: Settings, streams: Iterable[str]) -> dict[str, Decoder[Event]]:
+    """Create a decoder for each stream of the symbols, with its field mapping."""
+    return {stream: _decoder(settings, stream) for stream in streams}
+
+
+def risk_decoders(settings: Settings) -> dict[str, Decoder[RiskInput]]:
+    """Create a decoder for each stream that the risk of positions needs, with its field mapping."""
+    return {stream: _decoder(settings, stream) for stream in RISK_INPUTS}
+
+
+def _decoder(settings: Settings, stream: str) -> Decoder[Any]:
+    return Decoder(
+        stream,
+        getattr(settings.wire.fields, stream),
+        settings.wire.time_unit,
+        settings.wire.max_record_bytes,
+        settings.wire.max_ahead_seconds,
+        settings.instruments.allow_nonpositive_prices,
+        zero_cancels=settings.quantities.cancels == "left",
+    )

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from service.describe import expected, shortened, shown
 from service.errors import ConfigurationError
-from service.pipeline.wire import STREAMS
+from service.pipeline.wire import ALL_STREAMS
 from service.settings.entries import ENTRY_TYPES, entries_as_toml, read_entries
 from service.settings.kafka_security import contradictions
 from service.settings.secrets import HIDDEN, Secret, decode_secret, encode_hidden
@@ -88,7 +88,7 @@ def known_settings() -> dict[str, Setting]:
             if entry.type is not FieldSettings:
                 key = f"{section.name}.{entry.name}"
                 found[key] = Setting(key, entry.type, entry.default)
-    for stream, event in STREAMS.items():
+    for stream, event in ALL_STREAMS.items():
         for entry in msgspec.structs.fields(event):
             key = f"{_FIELDS}.{stream}.{entry.name}"
             found[key] = Setting(key, str, None)
@@ -319,7 +319,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             used[topic] = key
     for stream, mapped in msgspec.structs.asdict(settings.wire.fields).items():
         read: dict[str, str] = {}
-        for field in STREAMS[stream].__struct_fields__:
+        for field in ALL_STREAMS[stream].__struct_fields__:
             venue_field = mapped.get(field, field)
             if venue_field in read:
                 both = f"{read[venue_field]} and {field}"

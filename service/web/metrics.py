@@ -13,7 +13,7 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from detectors.catalogue import ALARMING
-from detectors.incidents.kind import DRIFT
+from detectors.incidents.kind import CASCADE, DRIFT
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from service import __version__
 from service.kafka.counters import ConsumerCounters
@@ -26,6 +26,7 @@ from service.settings.types import Settings
 from service.web.budget_metrics import budget
 from service.web.feed_metrics import feeds
 from service.web.market_metrics import LabelledSymbols, market
+from service.web.risk_metrics import risk
 from service.web.view import View
 
 
@@ -91,6 +92,13 @@ class ForeshockCollector(Collector):
             "Failures of the market-wide watch; it is retried.",
             view.counters.market_failures,
         )
+        if view.risk_wanted:
+            yield from risk(
+                view.risk,
+                view.counters.risk_failures,
+                view.published.risk_records,
+                self._settings.limits.labelled_symbols,
+            )
         yield from feeds(view.counters, monitors)
         yield from self._symbols.collect(monitors)
 
@@ -158,7 +166,7 @@ def _counters(counters: ConsumerCounters, feedback_topic: str) -> Iterator[Metri
         {
             kind: counters.incidents[kind]
             for kind in (
-                *product(ALARMING, ("warning", "critical")),
+                *product((*ALARMING, CASCADE), ("warning", "critical")),
                 (DRIFT, "info"),
                 (MARKET_WIDE, "critical"),
             )

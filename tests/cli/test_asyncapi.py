@@ -82,6 +82,10 @@ def test_what_is_decoded_is_what_the_schemas_allow():
         assert stream in STREAMS
         for event in events:
             assert problems(document, stream, json.loads(msgspec.json.encode(event))) == []
+    margin = {"ts_event": 1_700_000_000 * 10**9, "symbol": "S"}
+    tiers = [{"up_to_notional": "5e4", "maintenance_rate": 0.01}, {"maintenance_rate": "0.02"}]
+    assert problems(document, "margins", margin | {"tiers": tiers}) == []
+    assert problems(document, "margins", margin | {"tiers": [{"maintenance_rate": 1}]})
     trade = {"ts_event": 1_700_000_000 * 10**9, "symbol": "S", "trade_id": "1", "side": "buy"}
     assert problems(document, "trades", trade | {"price": "1.50", "quantity": 2}) == []
     for wrong in (

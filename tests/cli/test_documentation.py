@@ -12,7 +12,7 @@ import yaml
 
 from service.cli.arguments import parser
 from service.describe import expected
-from service.pipeline.wire import STREAMS
+from service.pipeline.wire import ALL_STREAMS
 from service.settings.entries import ENTRY_TYPES
 from service.settings.load import known_settings, variable
 from service.settings.types import OutputSettings, Settings, TopicSettings
@@ -87,7 +87,7 @@ def test_every_target_that_is_named_is_in_the_makefile(page: Path):
 def test_every_setting_that_is_named_is_one(page: Path):
     known = known_settings()
     sections = {key.partition(".")[0] for key in known}
-    topics = {f"market.{stream}" for stream in STREAMS}
+    topics = {f"market.{stream}" for stream in ALL_STREAMS}
     for shown in code(page):
         named = re.match(r"([a-z]+)\.([a-z_]+)(?: = .*)?$", shown)
         if named and named[1] in sections and f"{named[1]}.{named[2]}" != "wire.fields":

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.exchange.venue.ledger import Holding
+from service.exchange.venue.margins import flat
 
 LOT = 0.01
 
@@ -20,7 +21,7 @@ def test_at_the_liquidation_price_equity_is_the_maintenance_margin(
     holding = Holding("a", float(leverage), margined=True)
     holding.trade(lots, price, LOT)
     maintenance = 0.005
-    limit = holding.liquidation_price(maintenance, LOT)
+    limit = holding.liquidation_price(flat(maintenance), LOT)
     if limit:
         required = maintenance * abs(lots) * LOT * limit
         assert holding.equity(limit, LOT) == pytest.approx(required, abs=1e-6 * price * abs(lots))
@@ -41,11 +42,11 @@ def test_profit_is_what_was_paid_and_received(trades: list[tuple[int, int]]):
 def test_a_partial_liquidation_brings_the_rest_away_from_maintenance():
     holding = Holding("a", 100.0, margined=True)
     holding.trade(1000, 100.0, LOT)
-    before = holding.liquidation_price(0.005, LOT)
+    before = holding.liquidation_price(flat(0.005), LOT)
     holding.liquidating = True
     holding.trade(-200, before, LOT)
     assert holding.lots == 800
-    assert holding.liquidation_price(0.005, LOT) < before
+    assert holding.liquidation_price(flat(0.005), LOT) < before
 
 
 def test_raising_leverage_takes_collateral_out_and_lowering_it_does_not():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from detectors.market_data.events import Cancel, Event, Order, Reference, Trade
-from service.exchange.measures import CascadeMeter, Truth, WithdrawalMeter
+from service.exchange.measures import MEASURED, CascadeMeter, Truth, WithdrawalMeter
 from service.exchange.scenarios.catalogue import SCENARIOS, scenario
 from service.exchange.simulation import START_NS, simulate
 
@@ -15,13 +15,18 @@ SECOND = 1_000_000_000
 
 
 def run(
-    name: str, seed: int = 1, seconds: int = 1_300, events_per_second: float = 10.0, **how: Any
+    name: str,
+    seed: int = 1,
+    seconds: int = 1_300,
+    events_per_second: float = 10.0,
+    symbols: int = 1,
+    **how: Any,
 ):
     return list(
         simulate(
             scenario(name, **how),
             seed=seed,
-            symbols=1,
+            symbols=symbols,
             duration_ns=seconds * SECOND,
             events_per_second=events_per_second,
         )
@@ -41,11 +46,12 @@ def truths(events: list[Event | Truth]):
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "calm"])
 def test_what_is_provoked_is_labelled_beside_the_stream(name: str):
-    labels = truths(run(name, seconds=300, start_seconds=60, length_seconds=120))
-    provoked = [label for label in labels if label.kind != "cascade"]
+    symbols = max(SCENARIOS[name].symbols or (0,)) + 1
+    labels = truths(run(name, seconds=300, start_seconds=60, length_seconds=120, symbols=symbols))
+    provoked = [label for label in labels if label.kind not in MEASURED]
     assert provoked
     for label in provoked:
-        assert label.symbol == "BTC-PERP"
+        assert label.symbol in ("BTC-PERP", "ETH-PERP")[:symbols]
         assert START_NS + 60 * SECOND <= label.starts_at < label.ends_at
 
 

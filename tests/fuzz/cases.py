@@ -19,7 +19,7 @@ from detectors.market_data.events import (
     Status,
     Trade,
 )
-from service.pipeline.wire import STREAMS
+from service.pipeline.wire import ALL_STREAMS, STREAMS
 
 BEGIN_NS = 1_767_225_600_000_000_000
 NOW_NS = BEGIN_NS + 30 * 86_400_000_000_000
@@ -158,6 +158,7 @@ def _calm(operation: bytes, at: int):
 
 # Wire: a header byte, then records separated by newlines.
 
+WIRE_STREAMS = list(ALL_STREAMS)
 UNITS = ("ns", "us", "ms", "s")
 MAPPINGS: tuple[dict[str, str], ...] = ({}, {"ts_event": "T", "symbol": "sym", "quantity": "q"})
 
@@ -176,17 +177,17 @@ def wire_case(data: bytes) -> WireCase:
     header = data[0] if data else 0
     records = [None if line == b"\0" else line for line in data[1:].split(b"\n")]
     return WireCase(
-        list(STREAMS)[header % KINDS],
-        UNITS[header // KINDS % len(UNITS)],
-        MAPPINGS[header // KINDS // len(UNITS) % len(MAPPINGS)],
+        WIRE_STREAMS[header % len(WIRE_STREAMS)],
+        UNITS[header // len(WIRE_STREAMS) % len(UNITS)],
+        MAPPINGS[header // len(WIRE_STREAMS) // len(UNITS) % len(MAPPINGS)],
         records[:100],
     )
 
 
 def wire_header(stream: str, *, unit: int = 0, mapping: int = 0) -> bytes:
     """The header byte of a wire case."""
-    kind = list(STREAMS).index(stream)
-    return bytes([kind + KINDS * (unit + len(UNITS) * mapping)])
+    kind = WIRE_STREAMS.index(stream)
+    return bytes([kind + len(WIRE_STREAMS) * (unit + len(UNITS) * mapping)])
 
 
 def encoded(event: Event) -> bytes:

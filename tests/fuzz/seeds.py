@@ -4,10 +4,20 @@ import gzip
 import random
 from collections.abc import Iterator
 
+from detectors.market_data.risk_events import Account, Insurance, Liquidation
 from service.pipeline.wire import STREAMS
 from tests.fuzz.cases import CALM, KINDS, NOW_NS, core_case, encoded, wire_header
 
 SEED = 20_260_101
+TIERS = b'[{"up_to_notional":100,"maintenance_rate":0.01},{"maintenance_rate":0.02}]'
+AT = NOW_NS - 10**12
+RISK = {
+    "accounts": Account(ts_event=AT, account="a", equity=-1.0, margin_mode="cross"),
+    "liquidations": Liquidation(
+        ts_event=AT, symbol="S", liquidation_id="1", account="a", phase="slice", mark_price=3.0
+    ),
+    "insurance": Insurance(ts_event=AT, symbol="*", balance=2.0, delta=-1.0, cause="loss"),
+}
 
 
 def core() -> Iterator[bytes]:
@@ -34,6 +44,9 @@ def wire() -> Iterator[bytes]:
         for size in (1, 3, 10):
             yield wire_header(stream) + b"\n".join(records[:size])
         yield wire_header(stream, unit=2, mapping=1) + records[0]
+    yield wire_header("margins") + b'{"ts_event":%d,"symbol":"S","tiers":%s}' % (NOW_NS, TIERS)
+    for stream, event in RISK.items():
+        yield wire_header(stream) + encoded(event)
 
 
 def files() -> Iterator[bytes]:

@@ -158,7 +158,7 @@ async def test_the_console_shows_it(monkeypatch):
     opened = watch().take(STRESS, BUDGET)
     desk.history.take(MARKET_KEY, Output(alerts=opened))
     monkeypatch.setattr(
-        Desk, "view", lambda _: replace(as_it_is, market_alerts={MARKET_KEY: opened})
+        Desk, "view", lambda _: replace(as_it_is, venue_alerts={MARKET_KEY: opened})
     )
     async with (
         served(desk) as url,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.market_data.events import Kind, Order
 from service.pipeline.rejection import TimeUnit
-from service.pipeline.wire import STREAMS, Decoder
+from service.pipeline.wire import ALL_STREAMS, Decoder
 
 NOW = 1_700_000_000_000_000_000  # 2023-11-14
 AHEAD = 60_000_000_000
@@ -25,6 +25,9 @@ RECORDS = {
     "margins": {"max_leverage": 50},
     "positions": {"account": "a1", "quantity": -3, "entry_price": 100},
     "statuses": {"state": "halted", "until": NOW + 1},
+    "accounts": {"account": "a1", "equity": -5},
+    "liquidations": {"liquidation_id": "l1", "account": "a1", "phase": "start", "mark_price": 9},
+    "insurance": {"balance": 12.5, "delta": "-0.5", "cause": "loss"},
 }
 
 
@@ -68,12 +71,15 @@ def refused(value: Any, stream: str = "orders", **options: Any):
     return decoded.rejections[0]
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", ALL_STREAMS)
 def test_every_stream_decodes_into_its_event(stream: str):
     event = accepted(record(stream), stream)
-    assert type(event) is STREAMS[stream]
-    assert (event.ts_event, event.symbol) == (NOW, "BTC-PERP")
-    assert event.kind == list(Kind)[list(STREAMS).index(stream)]
+    assert type(event) is ALL_STREAMS[stream]
+    assert event.ts_event == NOW
+    if stream != "accounts":
+        assert event.symbol == "BTC-PERP"
+    kinds = [kind for kind in Kind if kind is not Kind.LATE]
+    assert event.kind == kinds[list(ALL_STREAMS).index(stream)]
 
 
 @pytest.mark.parametrize(
@@ -249,6 +255,23 @@ def test_bad_input_is_refused_with_its_reason(value: Any, reason: str, words: st
         ("positions", "quantity", "inf", "out_of_range"),
         ("positions", "entry_price", 0, "out_of_range"),
         ("positions", "account", "", "wrong_length"),
+        ("positions", "margin_mode", "shared", "unknown_value"),
+        ("positions", "margin", "-inf", "out_of_range"),
+        ("margins", "mark_method", "twap", "unknown_value"),
+        ("margins", "mark_clamp", 5, "out_of_range"),
+        ("margins", "effective_at", 5, "out_of_range"),
+        ("accounts", "account", None, "missing_field"),
+        ("accounts", "account", "a\u202eb", "not_printable"),
+        ("accounts", "equity", "nan", "out_of_range"),
+        ("accounts", "maintenance_requirement", -1, "out_of_range"),
+        ("accounts", "segment", "whale", "unknown_value"),
+        ("liquidations", "symbol", "*", "reserved_symbol"),
+        ("liquidations", "phase", "stop", "unknown_value"),
+        ("liquidations", "phase", None, "missing_field"),
+        ("liquidations", "quantity_filled", -1, "out_of_range"),
+        ("liquidations", "mark_price", 0, "out_of_range"),
+        ("insurance", "balance", -1, "out_of_range"),
+        ("insurance", "cause", "theft", "unknown_value"),
     ],
 )
 def test_the_other_streams_refuse_alike(stream: str, field: str, value: Any, reason: str):
@@ -295,7 +318,7 @@ def test_a_bad_record_costs_only_itself():
         | st.just(record()),
         max_size=8,
     ),
-    st.sampled_from(sorted(STREAMS)),
+    st.sampled_from(sorted(ALL_STREAMS)),
     st.sampled_from(["ns", "us", "ms", "s"]),
     st.sampled_from([{}, {"symbol": "sym", "ts_event": "T"}]),
 )
@@ -389,6 +412,132 @@ def test_both_times_of_a_status_are_in_the_venues_unit():
         record("statuses", ts_event=NOW // 10**6, until=NOW), "statuses", time_unit="ms"
     )
     assert rejection.reason == "out_of_range"
+
+
+def test_a_fund_may_be_that_of_the_whole_venue_and_an_account_may_have_any_name():
+    assert accepted(record("insurance", symbol="*"), "insurance").symbol == "*"
+    assert accepted(record("accounts", account="*"), "accounts").account == "*"
+
+
+def test_a_position_may_have_lost_more_than_its_margin():
+    position = accepted(record("positions", margin=-12.5, margin_mode="isolated"), "positions")
+    assert position.margin == -12.5
+
+
+def test_the_step_of_a_liquidation_may_have_the_venues_name():
+    value = record("liquidations", without=["phase"], kind="slice")
+    event = accepted(value, "liquidations", fields={"phase": "kind"})
+    assert (event.phase, event.kind) == ("slice", Kind.LIQUIDATION)
+
+
+def test_the_times_of_a_change_of_margins_are_in_the_venues_unit():
+    now_ms = NOW // 10**6
+    value = record("margins", ts_event=now_ms, announced_at=now_ms - 1, effective_at=now_ms + 10**9)
+    margin = accepted(value, "margins", time_unit="ms")
+    assert (margin.announced_at, margin.effective_at) == (NOW - 10**6, NOW + 10**15)
+    unknown = record("margins", ts_event=now_ms, announced_at=None)
+    assert accepted(unknown, "margins", time_unit="ms").announced_at is None
+
+
+TIERS = [
+    {"up_to_notional": 50_000, "initial_rate": 0.01, "maintenance_rate": "0.005"},
+    {"up_to_notional": 250_000, "maintenance_rate": 0.01},
+    {"maintenance_rate": 0.025},
+]
+
+
+def tiers(number: int, **changes: Any):
+    """The record of a margin whose tier of this number is changed."""
+    changed = [dict(tier) for tier in TIERS]
+    changed[number] |= changes
+    return record("margins", tiers=changed)
+
+
+def test_tiers_decode_in_their_order():
+    margin = accepted(record("margins", tiers=TIERS), "margins")
+    assert [tier.up_to_notional for tier in margin.tiers] == [50_000, 250_000, None]
+    assert [tier.maintenance_rate for tier in margin.tiers] == [0.005, 0.01, 0.025]
+    flat = tiers(1, maintenance_rate=0.005, initial_rate=0.01)
+    assert accepted(flat, "margins").tiers[1].initial_rate == 0.01
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "sentence"),
+    [
+        (
+            tiers(1, up_to_notional=50_000),
+            "unordered_tiers",
+            "tiers[1].up_to_notional is 50000; it must be above that of the tier before it, 50000",
+        ),
+        (
+            tiers(0, up_to_notional=None),
+            "unordered_tiers",
+            "tiers[0].up_to_notional is missing; only the last tier may have no bound",
+        ),
+        (
+            tiers(1, maintenance_rate=0.4),
+            "unordered_tiers",
+            (
+                "tiers[2].maintenance_rate is 0.025; it must be at least that of the tier before "
+                "it, 0.4"
+            ),
+        ),
+        (
+            tiers(1, initial_rate=0.009),
+            "unordered_tiers",
+            "tiers[1].initial_rate is 0.009; it must be at least the maintenance rate, 0.01",
+        ),
+        (
+            tiers(0, initial_rate=0.5).replace(
+                b'"maintenance_rate": 0.025', b'"maintenance_rate": 0.025, "initial_rate": 0.1'
+            ),
+            "unordered_tiers",
+            "tiers[2].initial_rate is 0.1; it must be at least that of the tiers before it, 0.5",
+        ),
+        (
+            tiers(1, maintenance_rate=1.5),
+            "out_of_range",
+            "tiers[1].maintenance_rate is 1.5; it must be a number above 0 and below 1",
+        ),
+        (
+            tiers(2, maintenance_rate=None),
+            "missing_field",
+            "tiers[2].maintenance_rate is missing; it must be a number above 0 and below 1",
+        ),
+        (
+            record("margins", tiers=[{"up_to_notional": 5}]),
+            "missing_field",
+            "tiers[0].maintenance_rate is missing; it must be a number above 0 and below 1",
+        ),
+        (
+            tiers(0, up_to_notional="much"),
+            "wrong_type",
+            'tiers[0].up_to_notional is "much"; it must be a number from 1e-30 to 1e+15',
+        ),
+        (record("margins", tiers=[7]), "wrong_type", "tiers[0] is 7; it must be an object"),
+        (
+            record("margins", tiers=[]),
+            "wrong_length",
+            "tiers is []; it must be a list of 1 or more objects",
+        ),
+        (
+            record("margins", tiers={}),
+            "wrong_type",
+            "tiers is {}; it must be a list of 1 or more objects",
+        ),
+    ],
+)
+def test_tiers_that_break_a_rule_are_refused_by_tier_and_field(
+    value: bytes, reason: str, sentence: str
+):
+    rejection = refused(value, "margins")
+    assert (rejection.reason, rejection.detail) == (reason, sentence)
+
+
+def test_refused_tiers_are_named_as_the_venue_names_them():
+    value = record("margins", without=["tiers"], brackets=[*TIERS, {"maintenance_rate": 0.001}])
+    rejection = refused(value, "margins", fields={"tiers": "brackets"})
+    assert rejection.detail.startswith("brackets (tiers)[2].up_to_notional is missing")
 
 
 def test_an_unknown_trading_state_is_refused_with_the_known_ones():

@@ -17,6 +17,7 @@ from service.scorecard.matrix import (
     FEEDS,
     MUST_ALARM,
     MUST_NOT_ALARM,
+    POSITIONS,
     REGIMES,
     Trial,
     trials,
@@ -169,8 +170,9 @@ def test_only_what_is_about_the_first_minutes_is_judged_from_the_first_event_on(
 def test_every_scenario_is_either_to_be_told_of_or_not_and_fits_its_trial():
     told, quiet = {*MUST_ALARM, *FEEDS}, {*MUST_NOT_ALARM, *REGIMES}
     assert not told & quiet
-    assert told | quiet | {"calm"} == set(SCENARIOS)
-    for name in told | quiet:
+    assert not (told | quiet) & set(POSITIONS)
+    assert told | quiet | {"calm", *POSITIONS} == set(SCENARIOS)
+    for name in told | quiet | set(POSITIONS):
         trial = Trial(name, 1)
         (*_, last) = scenario(name, start_seconds=trial.start_seconds).episodes
         assert last.end_seconds + 300 <= trial.seconds

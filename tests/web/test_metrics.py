@@ -34,6 +34,7 @@ from service.web.server import Health, HttpServer, start_http
 from service.web.view import View
 from tests.kafka_server import unavailable
 from tests.pipeline.events import SECOND, by_stream, market
+from tests.risk_watch.venue import near
 from tests.web.metrics_page import exposed, queries, specified
 
 TOPICS = {stream: f"market.{stream}" for stream in ("orders", "cancels", "trades")}
@@ -72,6 +73,9 @@ def lively_view() -> View:
     assert task.advance().alerts, "the market must make alarms to test"
     counters.dead_letters = Counter({("market.orders", "not_json"): 2})
     counters.records_lost["market.trades"] = 7
+    risk = near()
+    risk.run(62)
+    assert risk.output.alerts, "a cascade must be near to test"
     published = Published(alerts={"firing": 3, "resolved": 2})
     delivery = DeliveryCounters(sent=1, up=True)
     return View(
@@ -82,6 +86,8 @@ def lively_view() -> View:
         connected=True,
         deliveries={"http://alertmanager:9093": delivery},
         unread={"market.orders": 1},
+        risk_wanted=True,
+        risk=risk.monitor,
     )
 
 

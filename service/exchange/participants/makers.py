@@ -51,6 +51,18 @@ and shrink sizes in proportion. They pull their quotes above the exit (drawn for
 after a loss of this share of the notional of their inventory limit. In the crash of 10 October 2025
 spreads widened first, then depth disappeared."""
 
+HEDGE_FROM = 0.3
+HEDGE_SHARE = 0.8
+HEDGE_SLICE = 0.08
+"""Makers that are funded across symbols sell in the others what they hold in one: this share of an
+inventory beyond this part of its limit, in orders of this many near depths. Correlated contracts
+hedge each other (Avellaneda & Stoikov's reservation price, for a portfolio). Numbers chosen."""
+
+CROSS_IMPACT = 0.4
+"""Makers that quote in several symbols move their quotes in one by this share of the premium that
+trades have caused in the others: prices of correlated contracts react to each other's order flow
+(Benzaquen, Mastromatteo, Eisler & Bouchaud 2017). Number chosen."""
+
 PAUSE_SECONDS = (15.0, 45.0)
 RETURN_SECONDS = 90.0
 """The pause of a maker that pulled its quotes, and the time constant of its return to full size."""
@@ -68,9 +80,9 @@ class Maker:
         rng: Random,
     ) -> None:
         contract = market.contract
-        self._market = market
+        self.market = market
         self._controls = controls
-        self._holding = holding
+        self.holding = holding
         self._rng = rng
         self._levels = LEVELS[participants.levels]
         self._mean_wait = participants.makers * RENEWED / participants.maker_orders
@@ -99,6 +111,19 @@ class Maker:
         self.withdrawn = False
         self.without_bids = False
         self.stress = 1.0
+        self.partners: list[Maker] = []
+        self._hedged_lots = 0
+
+    @property
+    def inventory(self) -> float:
+        """Inventory without hedges, as a share of its limit; it may exceed 1 in size."""
+        return (self.holding.lots - self._hedged_lots) / self._limit
+
+    def retreat(self, until: int) -> None:
+        """Pull all quotes until a time, because of a loss in another symbol."""
+        if until > self._paused_until:
+            self._pull()
+            self._paused_until = self._returned_at = until
 
     def withdraw(self, _: None = None) -> None:
         """Cancel every quote, and place none until `come_back`."""
@@ -108,7 +133,7 @@ class Maker:
     def come_back(self) -> None:
         """Quote again, with small sizes at first."""
         self.withdrawn = False
-        self._returned_at = self._market.clock.now
+        self._returned_at = self.market.clock.now
 
     def withdraw_bids(self, _: None = None) -> None:
         """Cancel every bid, and quote none until `without_bids` is False again."""
@@ -120,7 +145,7 @@ class Maker:
 
         The mean of both sides.
         """
-        now = self._market.clock.now
+        now = self.market.clock.now
         if self.withdrawn or now < self._paused_until:
             return 0.0
         sides = 0.5 if self.without_bids else 1.0
@@ -138,16 +163,21 @@ class Maker:
         """Renew quotes; return the seconds until the maker acts again."""
         if self._wait_left <= 0.0:
             self._wait_left = self._mean_wait * self._rng.uniform(0.5, 1.5)
-            now = self._market.clock.now
+            now = self.market.clock.now
             if not self.withdrawn and now >= self._paused_until:
-                if self._must_pull():
+                lost = self._has_lost()
+                if lost or self.stress > self._stress_exit:
                     self._pull()
                     pause = self._rng.uniform(*PAUSE_SECONDS)
                     self._paused_until = self._returned_at = now + int(pause * 1e9)
+                    for partner in self.partners if lost else ():
+                        partner.retreat(self._paused_until)
                 else:
                     self._renew(now)
+            if self.partners:
+                self._hedge()
         controls = self._controls
-        speed = controls.activity * controls.requotes * self._market.liveliness
+        speed = controls.activity * controls.requotes * self.market.liveliness
         if self._wait_left > RECHECK_SECONDS * speed:
             self._wait_left -= RECHECK_SECONDS * speed
             return RECHECK_SECONDS
@@ -155,28 +185,50 @@ class Maker:
         self._wait_left = 0.0
         return wait
 
-    def _must_pull(self) -> bool:
-        holding, market = self._holding, self._market
+    def _has_lost(self) -> bool:
+        """Whether it has lost too much since its best result, or since the last such loss."""
+        holding, market = self.holding, self.market
         profit = holding.cash + holding.lots * market.lot_size * market.mid()
         self._peak = max(self._peak, profit)
         if profit < self._peak - LOSS_EXIT * self._capital:
             self._peak = profit  # this loss is handled; measure the next one from here
             return True
-        return self.stress > self._stress_exit
+        return False
+
+    def _fair(self) -> float:
+        """The market's fair price, moved by what trades have done to the partners' markets."""
+        if not self.partners:
+            return self.market.fair()
+        beliefs = [partner.market.belief for partner in self.partners]
+        return self.market.fair() * (1 + CROSS_IMPACT * sum(beliefs) / len(beliefs))
+
+    def _hedge(self) -> None:
+        """Trade towards the hedge of what this maker holds in other symbols."""
+        excess = 0.0
+        for partner in self.partners:
+            inventory = min(max(partner.inventory, -1.0), 1.0)
+            excess += max(abs(inventory) - HEDGE_FROM, 0.0) * (1 if inventory > 0 else -1)
+        wanted = -HEDGE_SHARE * min(max(excess, -1.0), 1.0) * self._limit
+        missing = int(wanted) - self._hedged_lots
+        slice_lots = max(int(HEDGE_SLICE * self.market.near_lots), 1)
+        if abs(missing) < slice_lots:
+            return
+        side = BUY if missing > 0 else SELL
+        self._hedged_lots += side * self.market.take(self.holding, side, slice_lots)
 
     def _pull(self, slots: Iterable[int] | None = None) -> None:
         for slot in range(len(self._quotes)) if slots is None else slots:
             order = self._quotes[slot]
             if order is not None and order.lots:
-                self._market.cancel(order)
+                self.market.cancel(order)
             self._quotes[slot] = None
 
     def _renew(self, now: int) -> None:
-        market, controls, quotes, rng = self._market, self._controls, self._quotes, self._rng
+        market, controls, quotes, rng = self.market, self._controls, self._quotes, self._rng
         strain = max(self.stress - STRESS_TOLERANCE, 0.0)
-        inventory = min(max(self._holding.lots / self._limit, -1.0), 1.0)
+        inventory = min(max(self.inventory, -1.0), 1.0)
         half = self._half * controls.spread * (1 + STRESS_WIDENING * strain)
-        fair = market.fair() * (
+        fair = self._fair() * (
             1 - INVENTORY_SKEW * inventory * self._half + 0.3 * half * rng.gauss(0.0, 1.0)
         )
         base = self._base * controls.depth * self._size_share(now)
@@ -215,7 +267,7 @@ class Maker:
 
     def _snipe(self, fair: float, half: float) -> None:
         """Take an order on the wrong side of fair, if the distance exceeds the cost."""
-        market, scale = self._market, self._market.ticks_per_unit
+        market, scale = self.market, self.market.ticks_per_unit
         bid, ask = market.book.best_bid(), market.book.best_ask()
         margin = SNIPE_HALF_SPREADS * half
         if bid is not None and bid > fair * (1 + margin) * scale:
@@ -225,11 +277,11 @@ class Maker:
         else:
             return
         lots = int(self._base * self._rng.uniform(0.5, 2.0))
-        if lots and self._holding.lots * side < self._limit:
-            market.take(self._holding, side, lots, limit=limit)
+        if lots and self.holding.lots * side < self._limit:
+            market.take(self.holding, side, lots, limit=limit)
 
     def _replace(self, slot: int, side: int, ticks: int, lots: int) -> None:
-        market = self._market
+        market = self.market
         order = self._quotes[slot]
         if order is not None and order.lots:
             market.cancel(order)
@@ -245,7 +297,7 @@ class Maker:
             bid = market.book.best_bid()
             ticks = ticks if bid is None else max(ticks, bid + 1)
         if ticks > 0:
-            self._quotes[slot] = market.place(self._holding, side, ticks, lots)
+            self._quotes[slot] = market.place(self.holding, side, ticks, lots)
 
 
 def deploy(

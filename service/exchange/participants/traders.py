@@ -7,6 +7,7 @@ from typing import Any
 
 from service.exchange.controls import Controls
 from service.exchange.participants.population import RECHECK_SECONDS, Population
+from service.exchange.structure import Structure
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.matching import BUY, SELL, RestingOrder
 from service.exchange.venue.venue import Market
@@ -68,9 +69,6 @@ Samadi & Tuzun 2017) place limit orders once the price is over one per cent from
 POSITION_SPREAD = 1.2
 """Standard deviation of the logarithm of the initial position sizes: few accounts hold most."""
 
-CALM_LEVERAGE_CEILING = 0.6
-"""Maximum leverage of accounts that are not eager, as a share of the contract's maximum."""
-
 EAGER_BUYS = 0.65
 """Share of buys among the limit orders of eager accounts."""
 
@@ -89,8 +87,10 @@ class Crowd:
         accounts: list[str],
         schedule: Schedule,
         rng: Random,
+        structure: Structure,
     ) -> None:
         self._market = market
+        self._structure = structure
         self._controls = controls
         self._people = participants
         self._schedule = schedule
@@ -111,13 +111,16 @@ class Crowd:
         self.unleveraged = [
             Holding(name, 1.0, margined=True) for name in accounts[:UNLEVERAGED_ACCOUNTS]
         ]
+        for holding in self.holdings:
+            holding.spare = structure.spare_margin
+            holding.schedule = market.schedule if structure.tiered else None
         self.eager: list[Holding] = []
         self.raised: dict[str, None] = {}
 
     def open_positions(self) -> None:
         """Give the accounts their initial positions; longs and shorts balance."""
         market, rng = self._market, self._rng
-        goal = OPEN_INTEREST_DEPTHS * self._near_lots
+        goal = OPEN_INTEREST_DEPTHS * self._near_lots * self._structure.open_interest
         half = len(self.holdings) // 2
         for side, group in ((BUY, self.holdings[:half]), (SELL, self.holdings[half : 2 * half])):
             weights = [rng.lognormvariate(0.0, POSITION_SPREAD) for _ in group]
@@ -213,7 +216,8 @@ class Crowd:
     def _leverage(self) -> float:
         # BitMEX 2019: weighted mean leverage 22 to 30 of at most 100; 80 % of positions at about
         # 50 or less. Here: a beta distribution with mean 0.22, truncated.
-        share = min(self._rng.betavariate(1.0, 3.5), CALM_LEVERAGE_CEILING)
+        least, largest = self._structure.leverage_range
+        share = min(max(self._rng.betavariate(1.0, 3.5), least), largest)
         return float(max(round(share * self._market.contract.max_leverage), 1))
 
     def _taker_side(self) -> int:

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.exchange.controls import Episode
-from service.exchange.scenarios import crises, feeds, sessions, stress
+from service.exchange.scenarios import crises, feeds, positions, sessions, stress
 from service.exchange.scenarios.stress import SHOCK_SECONDS, Symbols
+from service.exchange.structure import USUAL, Structure
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A named list of episodes. `description` is one line for people."""
+    """A named list of episodes. `description` is one line for people.
+
+    ``structure`` is what the venue and its participants are like, from the start.
+    """
 
     name: str
     description: str
     episodes: tuple[Episode, ...] = ()
+    structure: Structure = USUAL
 
 
 Build = Callable[[float, float, float, Symbols], tuple[Episode, ...]]
@@ -38,6 +43,7 @@ class Entry:
     start_seconds: float = 900.0
     length_seconds: float = 120.0
     symbols: Symbols = (0,)
+    structure: Structure = USUAL
 
 
 SCENARIOS: dict[str, Entry] = {
@@ -207,6 +213,61 @@ SCENARIOS: dict[str, Entry] = {
     "expiry": Entry(
         "some symbols expire at the same moment", sessions.expiry, length_seconds=300.0
     ),
+    "cross_cascade": Entry(
+        "a cascade jumps to a second symbol through accounts that hold both on one collateral",
+        positions.cross_cascade,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        symbols=(0, 1),
+        structure=positions.SHARED_ACCOUNTS,
+    ),
+    "maker_cascade": Entry(
+        "a cascade is followed by another symbol's, because the same makers quote in both",
+        positions.maker_cascade,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        symbols=(0, 1),
+        structure=positions.SHARED_MAKERS,
+    ),
+    "insured_stress": Entry(
+        "a few accounts go bankrupt, and the insurance fund bears it; no cascade",
+        positions.insured_stress,
+        start_seconds=840.0,
+        length_seconds=480.0,
+        structure=positions.INSURED,
+    ),
+    "exhausted_fund": Entry(
+        "a cascade whose losses exceed the insurance fund: automatic deleveraging",
+        positions.exhausted_fund,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        structure=positions.SMALL_FUND,
+    ),
+    "deep_open_interest": Entry(
+        "a large open interest of accounts with little leverage; an ordinary sale",
+        positions.deep_open_interest,
+        length_seconds=SHOCK_SECONDS,
+        structure=positions.DEEP,
+    ),
+    "far_leverage": Entry(
+        "high leverage settings with ample collateral; an ordinary sale",
+        positions.far_leverage,
+        length_seconds=SHOCK_SECONDS,
+        structure=positions.FAR,
+    ),
+    "stop_run": Entry(
+        "a sale triggers stop orders of accounts with little leverage; no liquidations",
+        positions.stop_run,
+        length_seconds=SHOCK_SECONDS,
+        structure=positions.STOPS,
+    ),
+    "margin_raise": Entry(
+        "the venue raises its margins while volatility is high",
+        positions.margin_raise,
+        start_seconds=840.0,
+        length_seconds=900.0,
+        structure=positions.RAISED,
+    ),
 }
 """Every scenario by name. Append new ones at the end: a scorecard's seeds depend on the position.
 """
@@ -255,6 +316,6 @@ def scenario(
             f"strength is {strength} and length is {length}; both must be positive, "
             f"and start, {start}, must not be negative"
         )
-    positions = entry.symbols if symbols == "usual" else symbols
-    episodes = entry.build(strength, start, length, positions)
-    return Scenario(name, entry.description, episodes)
+    acted_on = entry.symbols if symbols == "usual" else symbols
+    episodes = entry.build(strength, start, length, acted_on)
+    return Scenario(name, entry.description, episodes, entry.structure)

@@ -4,12 +4,13 @@ The market itself continues unchanged. Every function has the parameters of thos
 `service.exchange.scenarios.stress`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 from msgspec.structs import replace
 
 from detectors.market_data.events import Event, Kind, Reference
+from detectors.market_data.risk_events import RiskEvent
 from service.exchange.controls import Controls, Episode, Ramp
 from service.exchange.scenarios.stress import Symbols, cascade
 
@@ -97,12 +98,15 @@ class FeedFaults:
         if not controls.stale:
             self._frozen.pop(symbol, None)
 
-    def apply(self, published: Sequence[Event]) -> Iterator[Event] | Sequence[Event]:
-        """The events that arrive, as they arrive."""
+    def apply(self, published: Sequence[Event | RiskEvent]) -> Iterable[Event | RiskEvent]:
+        """The events that arrive, as they arrive. Those of the risk engine always do."""
         return self._apply_faults(published) if self._faults else published
 
-    def _apply_faults(self, published: Sequence[Event]) -> Iterator[Event]:
+    def _apply_faults(self, published: Sequence[Event | RiskEvent]) -> Iterator[Event | RiskEvent]:
         for event in published:
+            if isinstance(event, RiskEvent):
+                yield event
+                continue
             controls = self._faults.get(event.symbol)
             if controls is None or self._arrives(_losses(controls).get(event.kind, controls.lost)):
                 yield self._repeat_prices(event) if controls and controls.stale else event

@@ -1,49 +1,39 @@
 """The venue's risk engine for one contract: it closes positions below the maintenance margin.
 
-The liquidation price of a position is constant until the position changes. Two heaps find the
-positions that a move of the mark price has reached, without a scan of the others.
+The liquidation price of a position with isolated margin is constant until the position changes. Two
+heaps find the positions that a move of the mark price has reached, without a scan of the others.
 """
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from random import Random
 
+from service.exchange.venue.desk import RETRY_SECONDS, STEP_DELAY_SECONDS, Desk
 from service.exchange.venue.ledger import Holding
-from service.exchange.venue.matching import BUY, SELL
+from service.exchange.venue.records import Closing
 from service.exchange.venue.venue import Market
-
-STEP_SHARE = 0.2
-"""A step closes this share of the position's size when it fell below maintenance (Hyperliquid sends
-20 % of a large position at a time)."""
-
-WHOLE_BELOW_ORDERS = 10.0
-"""A position smaller than this many median orders is closed in one step."""
-
-STEP_DELAY_SECONDS = 0.4
-RETRY_SECONDS = 3.0
-"""Mean time between two steps of one account, in which the venue recomputes its margin. It is
-longer after a step that found no counterparty."""
 
 Schedule = Callable[[float, Callable[[Holding], None], Holding], None]
 """Calls a function with its argument after this many seconds."""
 
 
-class RiskEngine:
-    """Monitors the margined holdings of one market."""
+def isolated_equity(market: Market, holding: Holding) -> float:
+    """What backs a position with isolated margin; what is left of it once it is closed."""
+    return holding.equity(market.mark, market.lot_size) if holding.lots else holding.residue
 
-    def __init__(self, market: Market, schedule: Schedule, rng: Random) -> None:
+
+class RiskEngine:
+    """Monitors the holdings with isolated margin of one market."""
+
+    def __init__(self, market: Market, schedule: Schedule, rng: Random, desk: Desk) -> None:
         self._market = market
         self._schedule = schedule
         self._rng = rng
+        self._desk = desk
         self._entries = 0
         self._longs: list[tuple[float, int, int, Holding]] = []
         self._shorts: list[tuple[float, int, int, Holding]] = []
-        contract = market.contract
-        self._maintenance = contract.maintenance_margin_rate
-        self._whole_lots = int(
-            WHOLE_BELOW_ORDERS * contract.median_notional / contract.price * contract.lots_per_unit
-        )
-        self._step_lots: dict[Holding, int] = {}
+        self._closings: dict[Holding, Closing] = {}
 
     def check(self) -> None:
         """Start to close every position that the mark price has brought below maintenance."""
@@ -61,7 +51,7 @@ class RiskEngine:
             self._start(heappop(shorts))
 
     def _push(self, holding: Holding) -> None:
-        price = holding.liquidation_price(self._maintenance, self._market.lot_size)
+        price = holding.liquidation_price(self._market.schedule, self._market.lot_size)
         if not price:
             return
         self._entries += 1
@@ -79,32 +69,22 @@ class RiskEngine:
         if version != holding.version or holding.liquidating:
             return
         holding.liquidating = True
-        held = abs(holding.lots)
-        self._step_lots[holding] = (
-            held if held <= self._whole_lots else max(int(held * STEP_SHARE), 1)
-        )
+        self._closings[holding] = self._desk.opened(holding)
         self._step(holding)
 
     def _step(self, holding: Holding) -> None:
         market = self._market
         mark, lot_size = market.mark, market.lot_size
-        required = self._maintenance * abs(holding.lots) * lot_size * mark
-        if not holding.lots or holding.equity(mark, lot_size) >= required:
+        equity = holding.equity(mark, lot_size)
+        required = market.schedule.maintenance(abs(holding.lots) * lot_size * mark)
+        closing = self._closings[holding]
+        if not holding.lots or equity >= required:
             holding.liquidating = False
-            del self._step_lots[holding]
+            del self._closings[holding]
+            self._desk.end(holding, closing, holding.residue)
+            holding.residue = 0.0
             self._push(holding)
             return
-        side = SELL if holding.lots > 0 else BUY
-        lots = min(self._step_lots[holding], abs(holding.lots))
-        traded = market.take(holding, side, lots, reduce_only=True, liquidation=True)
-        if traded:
-            market.meter.liquidated(
-                market.clock.now,
-                holding.account,
-                side,
-                traded * lot_size * mark,
-                mark,
-                market.open_notional(),
-            )
-        delay = STEP_DELAY_SECONDS if traded else RETRY_SECONDS
+        closed = self._desk.step(holding, closing, equity, required)
+        delay = STEP_DELAY_SECONDS if closed else RETRY_SECONDS
         self._schedule(delay * self._rng.uniform(0.5, 1.5), self._step, holding)

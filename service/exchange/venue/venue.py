@@ -1,24 +1,12 @@
 """One contract's market on the simulated venue. Input: orders. Output: published events."""
 
-from detectors.market_data.events import (
-    Cancel,
-    Event,
-    Margin,
-    Order,
-    Position,
-    Reference,
-    Side,
-    Status,
-    Trade,
-)
 from service.exchange.controls import State
 from service.exchange.measures import CascadeMeter
 from service.exchange.venue.contracts import Contract
 from service.exchange.venue.ledger import Holding
+from service.exchange.venue.margins import MarginSchedule, flat
 from service.exchange.venue.matching import BUY, SELL, Fill, OrderBook, RestingOrder
-
-MESSAGE_GAP_NS = 1_000
-"""Time between two messages of the venue. An order and its trades share one time."""
+from service.exchange.venue.publication import MESSAGE_GAP_NS, Clock, Publication
 
 PRICE_BAND = 0.05
 """Maximum distance of a market order's price from the mark price; venues protect takers this way.
@@ -48,18 +36,6 @@ IMPACT_CEILING = 2.0
 is linear in flow over depth (Cont, Kukanov & Stoikov 2014); about half of the immediate impact
 persists (Bouchaud, Farmer & Lillo 2009). One order moves the price by at most twice that."""
 
-_SIDE: dict[int, Side] = {BUY: "buy", SELL: "sell"}
-
-
-class Clock:
-    """The venue's time, and the published events that are not yielded yet."""
-
-    __slots__ = ("now", "published")
-
-    def __init__(self, now: int) -> None:
-        self.now = now
-        self.published: list[Event] = []
-
 
 class Market:
     """One contract's book, prices and positions.
@@ -75,11 +51,13 @@ class Market:
         impact stays finite in an empty book.
     liveliness
         Current activity of all participants, relative to the average.
+    schedule
+        The margin that positions need.
     state
         The trading state. In an auction orders rest and nothing trades. In a halt no orders are
         accepted. An expired contract publishes nothing.
     changed
-        Margined holdings that traded since the risk engine's last check.
+        Holdings with isolated margin that traded since the risk engine's last check.
     """
 
     def __init__(self, contract: Contract, clock: Clock, meter: CascadeMeter) -> None:
@@ -88,7 +66,8 @@ class Market:
         self.clock = clock
         self.meter = meter
         self.book = OrderBook()
-        self.sequence = 0
+        self.publication = Publication(contract, clock)
+        self.schedule = flat(contract.maintenance_margin_rate, contract.initial_margin_rate)
         self.lot_size = contract.lot_size
         self.ticks_per_unit = contract.ticks_per_unit
         self.index = contract.price
@@ -126,11 +105,7 @@ class Market:
             return
         if self.state == "auction":
             self._end_auction()
-        self.clock.now += MESSAGE_GAP_NS
-        self.sequence += 1
-        self.clock.published.append(
-            Status(ts_event=self.clock.now, sequence=self.sequence, symbol=self.symbol, state=state)
-        )
+        self.publication.status(state)
         self.state = state
 
     def place(
@@ -139,7 +114,7 @@ class Market:
         """Enter a limit order. The part that does not trade at once rests and is returned."""
         if self.state not in ("open", "auction"):
             return None
-        order_id = self._publish_order(holding, side, lots, ticks, reduce_only)
+        order_id = self.publication.order(holding, side, lots, ticks, reduce_only)
         remaining = lots
         if self.state == "open":
             remaining -= self._execute(holding, order_id, side, lots, ticks, liquidation=False)
@@ -170,7 +145,7 @@ class Market:
             self._until_auction += [order] if order is not None else []
         if self.state != "open":
             return 0
-        order_id = self._publish_order(holding, side, lots, None, reduce_only)
+        order_id = self.publication.order(holding, side, lots, None, reduce_only)
         if limit is None:
             limit = int(self.mark * (1 + side * PRICE_BAND) * self.ticks_per_unit)
         return self._execute(holding, order_id, side, lots, limit, liquidation=liquidation)
@@ -178,7 +153,7 @@ class Market:
     def cancel(self, order: RestingOrder) -> None:
         """Cancel the rest of a resting order."""
         if self.state != "expired":
-            self._publish_cancel(order)
+            self.publication.cancel(order)
         self.book.cancel(order)
 
     def set_leverage(self, holding: Holding, leverage: float) -> None:
@@ -190,59 +165,37 @@ class Market:
 
     def publish_position(self, holding: Holding) -> None:
         """Publish a margined account's position, and mark it for the risk engine."""
-        self.changed[holding] = None
+        if holding.pool is None:
+            self.changed[holding] = None
         if self.state == "expired":
             return
-        self.sequence += 1
-        price = holding.liquidation_price(self.contract.maintenance_margin_rate, self.lot_size)
-        self.clock.published.append(
-            Position(
-                ts_event=self.clock.now,
-                sequence=self.sequence,
-                symbol=self.symbol,
-                account=holding.account,
-                quantity=holding.lots / self.contract.lots_per_unit,
-                entry_price=round(holding.entry, 8) if holding.lots else self.mark,
-                leverage=holding.leverage,
-                margin=round(max(holding.margin, 0.0), 4),
-                liquidation_price=round(price, 8),
-            )
-        )
+        backing = None if holding.pool is None else holding.pool.backing(holding)
+        price = holding.liquidation_price(self.schedule, self.lot_size, backing)
+        self.publication.position(holding, self.mark, price)
 
     def publish_margin(self) -> None:
-        """Publish the contract's margin parameters."""
-        self.sequence += 1
-        self.clock.published.append(
-            Margin(
-                ts_event=self.clock.now,
-                sequence=self.sequence,
-                symbol=self.symbol,
-                initial_margin_rate=self.contract.initial_margin_rate,
-                maintenance_margin_rate=self.contract.maintenance_margin_rate,
-                max_leverage=self.contract.max_leverage,
-                mark_window_ns=int(MARK_WINDOW_SECONDS * 1e9),
-            )
+        """Publish the contract's present margin parameters."""
+        self.announce_margin(self.schedule)
+
+    def announce_margin(
+        self,
+        schedule: MarginSchedule,
+        *,
+        effective_at: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Publish margin parameters that take effect at ``effective_at``; None: they hold now."""
+        self.publication.margin(
+            schedule, MARK_WINDOW_SECONDS, PREMIUM_CAP, effective_at=effective_at, reason=reason
         )
 
     def publish_reference(self) -> None:
         """Publish index, mark, funding rate and open interest."""
         if self.state == "expired":
             return
-        self.clock.now += MESSAGE_GAP_NS
-        self.sequence += 1
         average = self._funding_premium
         clamped = min(max(INTEREST_RATE - average, -FUNDING_CLAMP), FUNDING_CLAMP)
-        self.clock.published.append(
-            Reference(
-                ts_event=self.clock.now,
-                sequence=self.sequence,
-                symbol=self.symbol,
-                mark_price=float(f"{self.mark:.8g}"),
-                index_price=float(f"{self.index:.8g}"),
-                funding_rate=round(average + clamped, 8),
-                open_interest=self.open_lots / self.contract.lots_per_unit,
-            )
-        )
+        self.publication.reference(self.mark, self.index, average + clamped, self.open_lots)
 
     def update_prices(self, index: float, seconds: float) -> None:
         """Set the new index, and update the premium averages over ``seconds``."""
@@ -263,48 +216,12 @@ class Market:
         asks = self.book.depth(SELL, int(middle + width) + 1)
         self.near_lots = max((bids + asks) / 2, self.least_near_lots)
 
-    def _publish_order(
-        self, holding: Holding, side: int, lots: int, ticks: int | None, reduce_only: bool | None
-    ) -> str:
-        self.clock.now += MESSAGE_GAP_NS
-        self.sequence += 1
-        order_id = str(self.sequence)
-        self.clock.published.append(
-            Order(
-                ts_event=self.clock.now,
-                sequence=self.sequence,
-                symbol=self.symbol,
-                order_id=order_id,
-                account=holding.account,
-                side=_SIDE[side],
-                price=None if ticks is None else ticks / self.ticks_per_unit,
-                quantity=lots / self.contract.lots_per_unit,
-                leverage=holding.leverage,
-                type="market" if ticks is None else None,
-                reduce_only=reduce_only,
-            )
-        )
-        return order_id
-
-    def _publish_cancel(self, order: RestingOrder) -> None:
-        self.clock.now += MESSAGE_GAP_NS
-        self.sequence += 1
-        self.clock.published.append(
-            Cancel(
-                ts_event=self.clock.now,
-                sequence=self.sequence,
-                symbol=self.symbol,
-                order_id=order.order_id,
-                account=order.holding.account,
-            )
-        )
-
     def _execute(
         self, taker: Holding, order_id: str, side: int, lots: int, limit: int, *, liquidation: bool
     ) -> int:
         fills, expired = self.book.match(taker, side, lots, limit)
         for order in expired:
-            self._publish_cancel(order)
+            self.publication.cancel(order)
             order.lots = 0
         if not fills:
             return 0
@@ -337,6 +254,16 @@ class Market:
             if holding.margined:
                 self.publish_position(holding)
 
+    def transfer(self, giver: Holding, receiver: Holding, lots: int, price: float) -> None:
+        """Move signed ``lots`` of a position between accounts, off the book, at ``price``."""
+        longs = max(giver.lots, 0) + max(receiver.lots, 0)
+        giver.trade(-lots, price, self.lot_size)
+        receiver.trade(lots, price, self.lot_size)
+        self.open_lots += max(giver.lots, 0) + max(receiver.lots, 0) - longs
+        for holding in (giver, receiver):
+            if holding.margined:
+                self.publish_position(holding)
+
     def _settle(
         self, taker: Holding, order_id: str, side: int, fill: Fill, *, liquidation: bool
     ) -> None:
@@ -347,20 +274,4 @@ class Market:
         maker.trade(-side * fill.lots, price, self.lot_size)
         self.open_lots += max(taker.lots, 0) + max(maker.lots, 0) - longs
         self.meter.traded(self.clock.now, fill.lots * self.lot_size * price)
-        self.sequence += 1
-        self.clock.published.append(
-            Trade(
-                ts_event=self.clock.now,
-                sequence=self.sequence,
-                symbol=self.symbol,
-                trade_id=str(self.sequence),
-                price=price,
-                quantity=fill.lots / self.contract.lots_per_unit,
-                side=_SIDE[side],
-                maker_order_id=fill.maker.order_id,
-                taker_order_id=order_id,
-                maker_account=maker.account,
-                taker_account=taker.account,
-                liquidation=True if liquidation else None,
-            )
-        )
+        self.publication.trade(taker, order_id, side, fill, liquidation=liquidation)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from service.pipeline.wire import REQUIRED_STREAMS
+from service.pipeline.wire import REQUIRED_STREAMS, RISK_STREAMS
 from service.settings.types import Settings
 
 DEFAULT_PARTITIONS = 12
@@ -30,6 +30,7 @@ _OUTPUT_CONFIGS: Mapping[str, Mapping[str, str]] = {
     "deadletters": {"cleanup.policy": "delete", "retention.ms": str(14 * _DAY_MS)},
     "snapshots": _COMPACTED,
     "feedback": _COMPACTED,
+    "risk": _COMPACTED,
     "journal": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
 }
 
@@ -38,6 +39,9 @@ _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
     # The published records are read back when a partition is restored.
     "alerts": ("READ", "WRITE"),
     "snapshots": ("READ", "WRITE"),
+    # The owner of partition 0 computes the risk of liquidations from them, and repeats nothing.
+    "signals": ("READ", "WRITE"),
+    "risk": ("READ", "WRITE"),
     # Operators judge with the command or on the console; every instance reads all judgements.
     "feedback": ("READ", "WRITE"),
 }
@@ -47,6 +51,7 @@ class RequiredTopic(Struct, frozen=True):
     """A topic that the settings name: the key of its setting, and the configuration of a new topic.
 
     ``operations`` are the operations that access control lists must allow the service.
+    ``is_copartitioned``: the topic must have as many partitions as the other such topics.
     """
 
     key: str
@@ -55,6 +60,7 @@ class RequiredTopic(Struct, frozen=True):
     is_required: bool
     configs: Mapping[str, str]
     operations: tuple[str, ...]
+    is_copartitioned: bool = True
 
 
 class Topic(Struct, frozen=True):
@@ -101,6 +107,7 @@ def wanted_topics(settings: Settings) -> list[RequiredTopic]:
             is_required=key in REQUIRED_STREAMS,
             configs={},
             operations=("READ",),
+            is_copartitioned=key not in RISK_STREAMS,
         )
         for key, name in msgspec.structs.asdict(settings.topics).items()
     ]
@@ -139,7 +146,11 @@ def examine(
         for topic in wanted
         if topic.name not in topics and permissions.topics.get(topic.name) is None
     )
-    inputs = [topics[topic.name] for topic in wanted if topic.is_input and topic.name in topics]
+    inputs = [
+        topics[topic.name]
+        for topic in wanted
+        if topic.is_input and topic.is_copartitioned and topic.name in topics
+    ]
     outputs = [topic for topic in wanted if not topic.is_input and topic.name in topics]
     counts = {topic.partitions for topic in inputs}
     partitions = counts.pop() if len(counts) == 1 else None

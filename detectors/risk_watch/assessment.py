@@ -1,0 +1,175 @@
+"""How near a side of a symbol is to a run of liquidations, at one moment."""
+
+from functools import cached_property
+
+import numpy as np
+
+from detectors.risk.coarse import coarsened, representatives
+from detectors.risk.drawn_runs import drawn_distances
+from detectors.risk.draws import impact_draws
+from detectors.risk.forced import Forced, forced_of
+from detectors.risk.ladder import Ladder, Side, rungs
+from detectors.risk.quantiles import Quantiles, probability, quantiles
+from detectors.risk.reduction import Reduction
+from detectors.risk.venue_margins import Backed, LadderEnds, symbol_ladders
+from detectors.risk_watch.flow_history import FlowHistory
+from detectors.risk_watch.forced_flow import ForcedFlow
+from detectors.risk_watch.holdings import Holdings
+from detectors.risk_watch.withdrawals import Withdrawals
+from detectors.table import Floats
+
+CASCADE_RATIO = 0.4
+"""A run over this share of the open interest is a cascade."""
+
+NEAR_RATIO = 0.0085
+"""A cascade that a move of so much would set off is near."""
+
+WHALE_BPS = 100.0
+
+REPRESENTATIVES = 25
+"""How many draws stand for all, see `coarse.representatives`."""
+
+_FINE_KNOTS = 2_000
+"""With fewer knots the forced notional is used as it is."""
+
+_SEED = 2
+
+
+class Whale:
+    """One account that a move of 1 % would liquidate, and its share of the open interest."""
+
+    __slots__ = ("account", "ratio")
+
+    def __init__(self, account: str, ratio: float) -> None:
+        self.account = account
+        self.ratio = ratio
+
+
+class Learned:
+    """What is learned of one symbol's flow and depth."""
+
+    __slots__ = ("flow", "forced", "withdrawals")
+
+    def __init__(self) -> None:
+        self.flow = FlowHistory()
+        self.withdrawals = Withdrawals()
+        self.forced = ForcedFlow()
+
+    def impact_slopes(self, side: Side) -> Floats:
+        """Return the move per unit of forced notional, rising; empty while it is unknown."""
+        slopes = self.flow.slopes
+        if not len(slopes):
+            return slopes
+        drawn = impact_draws(slopes, self.forced.factor, self.withdrawals.factor(side), _SEED)
+        return representatives(drawn, REPRESENTATIVES)
+
+
+class Assessment:
+    """One side of a symbol at the end of a second.
+
+    What is costly is computed when it is asked for.
+
+    Attributes
+    ----------
+    symbol, side, ts_event
+        Which side, and when.
+    ladder
+        The positions of the side, at the conservative end.
+    ends
+        Both ends of the ladder, and what is known of the market.
+    forced
+        Forced notional by move.
+    rule
+        How the venue closes positions.
+    open_interest
+        At the mark price, in the quote currency.
+    slopes
+        Move per unit of forced notional: `REPRESENTATIVES` draws, rising; empty while unknown.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        side: Side,
+        ts_event: int,
+        ends: LadderEnds,
+        rule: Reduction,
+        open_interest: float,
+        slopes: Floats,
+    ) -> None:
+        self.symbol = symbol
+        self.side = side
+        self.ts_event = ts_event
+        self.ends = ends
+        self.rule = rule
+        self.open_interest = open_interest
+        self.slopes = slopes
+
+    @property
+    def ladder(self) -> Ladder:
+        """The conservative ladder."""
+        return self.ends.conservative
+
+    @cached_property
+    def forced(self) -> Forced:
+        """Forced notional by move; a large ladder to half a basis point."""
+        forced = forced_of(self.ladder, self.rule)
+        return coarsened(forced) if len(forced.move) > _FINE_KNOTS else forced
+
+    @cached_property
+    def drawn(self) -> Floats:
+        """The distance of a cascade as a ratio, for each draw; empty while impact is unknown."""
+        return drawn_distances(self.forced, self.slopes, CASCADE_RATIO * self.open_interest)
+
+    @cached_property
+    def probability(self) -> float:
+        """The share of draws in which a cascade is near; 0 while the impact is unknown."""
+        if not len(self.slopes):
+            return 0.0
+        if self.ladder.notional.sum() < CASCADE_RATIO * self.open_interest:
+            return 0.0  # whatever the impact
+        return probability(self.drawn, at_most=NEAR_RATIO)
+
+    @property
+    def distances(self) -> Quantiles | None:
+        """The distance of a cascade as a ratio; None while the impact is unknown."""
+        return quantiles(self.drawn) if len(self.slopes) else None
+
+    def whale(self, holdings: Holdings) -> Whale | None:
+        """Return the largest account that a move of 1 % would liquidate."""
+        (rung,) = rungs(self.ladder, (WHALE_BPS,))
+        if not rung.accounts:
+            return None
+        largest = int(np.argmax(self.ladder.notional[: rung.accounts]))
+        account = holdings.positions.accounts.name(int(self.ladder.account[largest]))
+        return Whale(account, rung.largest_ratio * rung.notional / self.open_interest)
+
+
+def assess(
+    holdings: Holdings,
+    backed: Backed,
+    learned: Learned | None,
+    symbol: str,
+    side: Side,
+    ts_event: int,
+) -> Assessment | None:
+    """Return the state of a side of a symbol; None without a mark price, margins or positions."""
+    terms = holdings.of(symbol)
+    market = terms.market
+    open_interest = terms.open_interest
+    if market is None:
+        return None
+    if not open_interest > 0.0:
+        rows = holdings.positions.rows_of(symbol)
+        quantity = holdings.positions.quantity[rows]
+        # Longs and shorts are the same open interest: what is known of the larger side.
+        open_interest = max(
+            float(quantity[quantity > 0.0].sum()), -float(quantity[quantity < 0.0].sum())
+        )
+        if not open_interest > 0.0:
+            return None
+    ends = symbol_ladders(holdings.positions, backed, symbol, market, side, open_interest)
+    slopes = learned.impact_slopes(side) if learned is not None else np.zeros(0)
+    return Assessment(
+        symbol, side, ts_event, ends, holdings.rule, open_interest * market.mark, slopes
+    )

@@ -1,0 +1,278 @@
+"""Follows the risk of liquidations of a venue in event time."""
+
+import math
+from collections.abc import Iterable
+from operator import attrgetter
+from zlib import crc32
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from detectors.incidents.alerts import Alert
+from detectors.incidents.kind import CASCADE
+from detectors.market_data.book_summary import BookSummary
+from detectors.market_data.events import Margin, Position, Reference
+from detectors.market_data.risk_events import Account, Insurance, Liquidation
+from detectors.risk.ladder import Side
+from detectors.risk.log_normal import LogNormal
+from detectors.risk.reduction import Reduction
+from detectors.risk.venue_margins import backed_positions
+from detectors.risk_watch.assessment import Assessment, Learned, assess
+from detectors.risk_watch.cascade import Cascade
+from detectors.risk_watch.flow_history import SPAN_SECONDS, SPANS
+from detectors.risk_watch.holdings import Holdings, is_cross
+from detectors.risk_watch.records import RiskRecord
+from detectors.risk_watch.report import risk_record
+from detectors.risk_watch.withdrawals import SIDES, sigmas_of
+
+SECOND_NS = 1_000_000_000
+SPAN_NS = SPAN_SECONDS * SECOND_NS
+
+RECORD_SECONDS = 10
+"""A symbol's records are published in this interval, and with each alert. Each symbol has a second
+of its own in it, so that the work is spread."""
+
+WHOLE = Reduction("full")
+"""Whole positions are closed: an upper bound where the venue's own rule is not known."""
+
+RiskInput = Position | Margin | Reference | Account | Insurance | Liquidation
+
+
+_ts_event = attrgetter("ts_event")
+
+
+class RiskOutput(Struct):
+    """What the seconds that have ended give, in the order of event time."""
+
+    records: list[RiskRecord] = []
+    alerts: list[Alert] = []
+
+
+class RiskMonitor:
+    """The risk of liquidations of a venue.
+
+    Events and summaries come in the order of event time. A second is closed when something of a
+    later one comes. What is published depends on the events alone.
+
+    Parameters
+    ----------
+    max_positions, rule
+        See `Holdings`.
+    with_records
+        Whether records are wanted; without them the output has alerts only.
+
+    Attributes
+    ----------
+    holdings
+        The positions, accounts and terms.
+    learned
+        What is learned of each symbol's flow and depth.
+    books
+        The last summary of each symbol's book.
+    assessments
+        The state of each symbol and side when it last changed.
+    cascades
+        The incidents of the detector `cascade`.
+    closed_ns
+        The end of the last closed second; 0 before the first event.
+    """
+
+    def __init__(
+        self,
+        max_positions: int = 1_000_000,
+        rule: Reduction = WHOLE,
+        *,
+        with_records: bool = True,
+    ) -> None:
+        self._with_records = with_records
+        self.holdings = Holdings(max_positions, rule)
+        self.learned: dict[str, Learned] = {}
+        self.books: dict[str, BookSummary] = {}
+        self.assessments: dict[str, dict[Side, Assessment]] = {}
+        self.cascades: dict[str, Cascade] = {}
+        self._summaries: dict[str, BookSummary] = {}
+        self._changed: dict[str, None] = {}
+        # The symbols whose record is due at the end of the interval.
+        self._unpublished: dict[str, None] = {}
+        self.closed_ns = 0
+        # What another monitor published before, see `resume`.
+        self._published_ns = 0
+        self._resumed: dict[str, Alert] = {}
+        self._factors: dict[str, LogNormal] = {}
+
+    def take(self, event: RiskInput) -> RiskOutput:
+        """Take an event, and return what the seconds before it give."""
+        output = self.close_until(event.ts_event)
+        holdings = self.holdings
+        if isinstance(event, Position):
+            holdings.put_position(event)
+            self._touch(event.symbol, cross=is_cross(event))
+        elif isinstance(event, Reference):
+            holdings.put_reference(event)
+            # What an account loses in one symbol, it lacks in the others.
+            self._touch(event.symbol, cross=holdings.has_cross)
+        elif isinstance(event, Margin):
+            holdings.put_margin(event)
+            self._touch(event.symbol)
+        elif isinstance(event, Account):
+            holdings.put_account(event)
+            self._touch(None)
+        elif isinstance(event, Insurance):
+            holdings.put_fund(event)
+        return output
+
+    def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> RiskOutput:
+        """Take the summary of the bar that ends at ``ends_at``; return what is before it."""
+        output = self.close_until(ends_at - 1)
+        before = self._summaries.get(symbol)
+        self._summaries[symbol] = summary if before is None else joined(before, summary)
+        return output
+
+    def resume(self, records: Iterable[RiskRecord], alerts: Iterable[Alert]) -> None:
+        """Continue where another monitor stopped: withhold all output up to what it published.
+
+        Parameters
+        ----------
+        records, alerts
+            What was published last, in any order; other alerts than those of `cascade` do not
+            matter. The incidents that are open by them stay open, and what was learned of forced
+            flow is kept.
+        """
+        last: dict[str, Alert] = {}
+        for alert in sorted(alerts, key=_ts_event):
+            if alert.detector == CASCADE:
+                last[alert.symbol] = alert
+        newest: dict[str, RiskRecord] = {}
+        for record in sorted(records, key=_ts_event):
+            newest[record.symbol] = record
+        alerted = [its.ts_event for its in last.values()]
+        self._published_ns = max([0, *alerted, *(its.ts_event for its in newest.values())])
+        self._resumed = {its.symbol: its for its in last.values() if its.status == "firing"}
+        self._factors = {
+            symbol: LogNormal(
+                math.log(its.impact.forced_factor),
+                its.impact.forced_deviation,
+                its.impact.forced_events,
+            )
+            for symbol, its in newest.items()
+            if its.impact is not None
+        }
+
+    def _go_live(self) -> None:
+        """Take over what was published before: nothing is withheld from now on."""
+        for symbol, alert in self._resumed.items():
+            self.cascades.setdefault(symbol, Cascade(symbol)).resume(alert)
+        for symbol, factor in self._factors.items():
+            self.learned.setdefault(symbol, Learned()).forced.factor = factor
+        self._resumed, self._factors = {}, {}
+        self._unpublished = {}
+
+    def close_until(self, ts_event: int) -> RiskOutput:
+        """Close the seconds that end at ``ts_event`` or before."""
+        output = RiskOutput()
+        until = ts_event // SECOND_NS * SECOND_NS
+        if not self.closed_ns:
+            self.closed_ns = until
+        if until - self.closed_ns > 2 * SPANS * SPAN_NS:  # what was learned is gone by then
+            self._close(self.closed_ns + SECOND_NS, output)
+            self.closed_ns = until - SPANS * SPAN_NS
+        while self.closed_ns < until:
+            self.closed_ns += SECOND_NS
+            self._close(self.closed_ns, output)
+        return output
+
+    def _touch(self, symbol: str | None, *, cross: bool = False) -> None:
+        """Note that a symbol has changed; a cross account or None changes all."""
+        if symbol is not None:
+            self._changed[symbol] = None
+        if symbol is None or cross:
+            self._changed |= dict.fromkeys(self.holdings.terms)
+
+    def _close(self, ts_event: int, output: RiskOutput) -> None:
+        for symbol in self.holdings.come_into_force(ts_event):
+            self._touch(symbol)
+        self._learn(ts_event)
+        if self._changed:
+            self._assess(ts_event)
+        self._unpublished |= self._changed
+        withheld = ts_event <= self._published_ns
+        if not withheld and (self._resumed or self._factors):
+            self._go_live()
+            self._unpublished |= self._changed
+        for symbol, cascade in self.cascades.items():
+            if withheld:
+                cascade.note(ts_event, self.assessments.get(symbol, {}))
+            elif cascade.watched or symbol in self._changed:
+                sides = self.assessments.get(symbol, {})
+                alerts = cascade.step(ts_event, sides, self.learned.get(symbol), self.holdings)
+                if alerts:
+                    output.alerts += alerts
+                    self._publish(symbol, ts_event, output)
+        self._changed = {}
+        if not withheld:
+            second = ts_event // SECOND_NS % RECORD_SECONDS
+            for symbol in [its for its in self._unpublished if record_second(its) == second]:
+                self._publish(symbol, ts_event, output)
+
+    def _learn(self, ts_event: int) -> None:
+        summaries = self._summaries
+        for symbol in summaries:
+            if symbol not in self.learned:
+                self.learned[symbol] = Learned()
+        for symbol, its in self.learned.items():
+            summary = summaries.get(symbol)
+            flow = its.flow
+            before = flow.mid
+            flow.index = self.holdings.of(symbol).index
+            if summary is not None:
+                flow.add(summary)
+                its.withdrawals.add(summary)
+            its.forced.add(summary, before, flow.mid, flow.slope, flow.sigma_60s)
+            if ts_event % SPAN_NS == 0:
+                flow.close_span()
+                its.withdrawals.close_span(sigmas_of(flow.minute_return, flow.sigma_60s))
+                self._changed[symbol] = None
+        self.books |= summaries
+        self._summaries = {}
+
+    def _assess(self, ts_event: int) -> None:
+        holdings = self.holdings
+        backed = backed_positions(holdings.positions, holdings.markets())
+        for symbol in self._changed:
+            learned = self.learned.get(symbol)
+            sides = {}
+            for side in SIDES:
+                its = assess(holdings, backed, learned, symbol, side, ts_event)
+                if its is not None:
+                    sides[side] = its
+            self.assessments[symbol] = sides
+            if symbol not in self.cascades:
+                self.cascades[symbol] = Cascade(symbol)
+
+    def _publish(self, symbol: str, ts_event: int, output: RiskOutput) -> None:
+        self._unpublished.pop(symbol, None)
+        if not self._with_records:
+            return
+        learned, book = self.learned.get(symbol), self.books.get(symbol)
+        for its in self.assessments.get(symbol, {}).values():
+            output.records.append(risk_record(its, ts_event, self.holdings, learned, book))
+
+
+def record_second(symbol: str) -> int:
+    """Return the second of each interval in which the records of a symbol are published.
+
+    >>> record_second("BTC-PERP"), record_second("ETH-PERP")
+    (9, 7)
+    """
+    return crc32(symbol.encode()) % RECORD_SECONDS
+
+
+def joined(before: BookSummary, after: BookSummary) -> BookSummary:
+    """Return two summaries of one symbol as one: the later book, and the flow of both."""
+    return replace(
+        after,
+        bought=before.bought + after.bought,
+        sold=before.sold + after.sold,
+        forced_bought=before.forced_bought + after.forced_bought,
+        forced_sold=before.forced_sold + after.forced_sold,
+    )

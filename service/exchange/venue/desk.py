@@ -1,0 +1,156 @@
+"""Executes the steps of liquidations in one market: book, fee, insurance fund, takeover, records.
+
+The engines of isolated and of cross margin decide whom to liquidate and how much; the desk does it.
+"""
+
+from math import ceil, floor
+
+from service.exchange.venue.backstop import Backstop, Equity
+from service.exchange.venue.insurance import InsuranceFund
+from service.exchange.venue.ledger import Holding
+from service.exchange.venue.matching import BUY, SELL
+from service.exchange.venue.records import Closing, LiquidationRecords
+from service.exchange.venue.venue import Market
+
+STEP_SHARE = 0.2
+"""A step closes this share of the position's size when it fell below maintenance (Hyperliquid sends
+20 % of a large position at a time)."""
+
+WHOLE_BELOW_ORDERS = 10.0
+"""A position smaller than this many median orders is closed in one step."""
+
+STEP_DELAY_SECONDS = 0.4
+RETRY_SECONDS = 3.0
+"""Mean time between two steps of one account, in which the venue recomputes its margin. It is
+longer after a step that found no counterparty."""
+
+
+class Desk:
+    """The liquidations of one market.
+
+    Parameters
+    ----------
+    market, fund
+        The market, and the fund that bears losses.
+    equity
+        What backs a position.
+    fee
+        What the fund earns from each step, as a ratio to its notional.
+    backstop
+        Takes over bankrupt positions; None: they are closed through the book.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        fund: InsuranceFund,
+        records: LiquidationRecords,
+        equity: Equity,
+        fee: float = 0.0,
+        backstop: Backstop | None = None,
+    ) -> None:
+        self._market = market
+        self._fund = fund
+        self._records = records
+        self._equity = equity
+        self._fee = fee
+        self._backstop = backstop
+        contract = market.contract
+        self._whole_lots = int(
+            WHOLE_BELOW_ORDERS * contract.median_notional / contract.price * contract.lots_per_unit
+        )
+
+    def opened(self, holding: Holding) -> Closing:
+        """Begin a liquidation: choose its name and the size of its steps."""
+        held = abs(holding.lots)
+        step = held if held <= self._whole_lots else max(int(held * STEP_SHARE), 1)
+        return Closing(self._records.next_id(), step)
+
+    def step(self, holding: Holding, closing: Closing, equity: float, required: float) -> int:
+        """Close one step of a position; return the lots that left it.
+
+        ``equity`` and ``required`` are what backs the position and what it needs, now.
+        """
+        market = self._market
+        price = holding.bankruptcy_price(market.mark, market.lot_size, equity)
+        if not closing.is_published:
+            closing.is_published = True
+            self._records.publish(
+                closing.liquidation_id,
+                holding,
+                "start",
+                requested=abs(holding.lots),
+                equity=equity,
+                maintenance=required,
+                bankruptcy_price=price,
+            )
+        lots = min(closing.step_lots, abs(holding.lots))
+        if self._backstop is not None and equity <= 0:
+            side = SELL if holding.lots > 0 else BUY
+            taken = self._backstop.take_over(holding, lots, price, closing.liquidation_id)
+            closed = taken.taken_over + taken.deleveraged
+            self._measure(holding, side, closed)
+            return closed
+        return self._slice(holding, closing, lots, equity, required)
+
+    def end(self, holding: Holding, closing: Closing, residue: float) -> None:
+        """End a liquidation; ``residue`` is what is left of the collateral of a closed position."""
+        paid = self._fund.pay(-residue, closing.liquidation_id) if residue < 0 else 0.0
+        if closing.is_published:
+            self._records.publish(
+                closing.liquidation_id,
+                holding,
+                "end",
+                insurance_delta=-paid if paid else None,
+                returned=None if holding.lots else max(residue, 0.0),
+            )
+
+    def _slice(
+        self, holding: Holding, closing: Closing, lots: int, equity: float, required: float
+    ) -> int:
+        market = self._market
+        side = SELL if holding.lots > 0 else BUY
+        price = holding.bankruptcy_price(market.mark, market.lot_size, equity)
+        limit = None
+        if self._backstop is not None:  # a loss beyond the collateral is the fund's to take over
+            ticks = price * market.ticks_per_unit
+            limit = max(ceil(ticks - 1e-9), 1) if side == SELL else floor(ticks + 1e-9)
+        cash = holding.cash
+        traded = market.take(holding, side, lots, limit=limit, reduce_only=True, liquidation=True)
+        if not traded:
+            return 0
+        self._measure(holding, side, traded)
+        notional = abs(holding.cash - cash)
+        fee = min(self._fee * notional, max(self._equity(holding), 0.0))
+        if fee:
+            holding.charge(fee)
+            self._fund.earn(fee, closing.liquidation_id)
+            market.publish_position(holding)
+        self._records.publish(
+            closing.liquidation_id,
+            holding,
+            "slice",
+            method="book",
+            order_id=market.publication.last_order_id,
+            requested=lots,
+            filled=traded,
+            price=notional / (traded * market.lot_size),
+            equity=equity,
+            maintenance=required,
+            bankruptcy_price=price,
+            fee=fee,
+            insurance_delta=fee,
+        )
+        return traded
+
+    def _measure(self, holding: Holding, side: int, lots: int) -> None:
+        market = self._market
+        if lots:
+            market.meter.liquidated(
+                market.clock.now,
+                holding.account,
+                side,
+                lots * market.lot_size * market.mark,
+                market.mark,
+                market.open_notional(),
+            )

@@ -1,0 +1,204 @@
+"""What the venue publishes of one symbol: events with the symbol's sequence numbers."""
+
+from detectors.market_data.events import (
+    Cancel,
+    Event,
+    Margin,
+    Order,
+    Position,
+    Reference,
+    Side,
+    Status,
+    Trade,
+)
+from detectors.market_data.risk_events import RiskEvent
+from service.exchange.controls import State
+from service.exchange.venue.contracts import Contract
+from service.exchange.venue.ledger import Holding
+from service.exchange.venue.margins import MarginSchedule
+from service.exchange.venue.matching import BUY, SELL, Fill, RestingOrder
+
+MESSAGE_GAP_NS = 1_000
+"""Time between two messages of the venue. An order and its trades share one time."""
+
+_SIDE: dict[int, Side] = {BUY: "buy", SELL: "sell"}
+
+
+class Clock:
+    """The venue's time, and the published events that are not yielded yet.
+
+    Parameters
+    ----------
+    now
+        The time in nanoseconds since the epoch.
+    with_risk
+        Whether accounts, liquidations and insurance are published as well.
+    """
+
+    __slots__ = ("now", "published", "risk_sequence", "with_risk")
+
+    def __init__(self, now: int, *, with_risk: bool = False) -> None:
+        self.now = now
+        self.published: list[Event | RiskEvent] = []
+        self.with_risk = with_risk
+        self.risk_sequence = 0
+
+    def next_risk_sequence(self) -> int:
+        """The next number of the events of accounts, liquidations and insurance together."""
+        self.risk_sequence += 1
+        return self.risk_sequence
+
+
+class Publication:
+    """The published events of one symbol.
+
+    Attributes
+    ----------
+    sequence
+        The number of events so far; the last sequence number.
+    last_order_id
+        The id of the last order.
+    """
+
+    def __init__(self, contract: Contract, clock: Clock) -> None:
+        self.sequence = 0
+        self.last_order_id = ""
+        self._contract = contract
+        self._symbol = contract.symbol
+        self._clock = clock
+
+    def order(
+        self, holding: Holding, side: int, lots: int, ticks: int | None, reduce_only: bool | None
+    ) -> str:
+        """Publish an order, without ``ticks`` a market order; return its id."""
+        self._clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        order_id = self.last_order_id = str(self.sequence)
+        self._clock.published.append(
+            Order(
+                ts_event=self._clock.now,
+                sequence=self.sequence,
+                symbol=self._symbol,
+                order_id=order_id,
+                account=holding.account,
+                side=_SIDE[side],
+                price=None if ticks is None else ticks / self._contract.ticks_per_unit,
+                quantity=lots / self._contract.lots_per_unit,
+                leverage=holding.leverage,
+                type="market" if ticks is None else None,
+                reduce_only=reduce_only,
+            )
+        )
+        return order_id
+
+    def cancel(self, order: RestingOrder) -> None:
+        """Publish the cancel of the rest of an order."""
+        self._clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        self._clock.published.append(
+            Cancel(
+                ts_event=self._clock.now,
+                sequence=self.sequence,
+                symbol=self._symbol,
+                order_id=order.order_id,
+                account=order.holding.account,
+            )
+        )
+
+    def trade(
+        self, taker: Holding, order_id: str, side: int, fill: Fill, *, liquidation: bool
+    ) -> None:
+        """Publish an execution; ``order_id`` and ``side`` are the taker's."""
+        self.sequence += 1
+        self._clock.published.append(
+            Trade(
+                ts_event=self._clock.now,
+                sequence=self.sequence,
+                symbol=self._symbol,
+                trade_id=str(self.sequence),
+                price=fill.ticks / self._contract.ticks_per_unit,
+                quantity=fill.lots / self._contract.lots_per_unit,
+                side=_SIDE[side],
+                maker_order_id=fill.maker.order_id,
+                taker_order_id=order_id,
+                maker_account=fill.maker.holding.account,
+                taker_account=taker.account,
+                liquidation=True if liquidation else None,
+            )
+        )
+
+    def position(self, holding: Holding, mark: float, liquidation_price: float) -> None:
+        """Publish an account's position after a change."""
+        self.sequence += 1
+        self._clock.published.append(
+            Position(
+                ts_event=self._clock.now,
+                sequence=self.sequence,
+                symbol=self._symbol,
+                account=holding.account,
+                quantity=holding.lots / self._contract.lots_per_unit,
+                entry_price=round(holding.entry, 8) if holding.lots else mark,
+                leverage=holding.leverage,
+                margin=None if holding.pool is not None else round(holding.margin, 4),
+                margin_mode="isolated" if holding.pool is None else "cross",
+                liquidation_price=round(liquidation_price, 8),
+            )
+        )
+
+    def margin(
+        self,
+        schedule: MarginSchedule,
+        mark_window_seconds: float,
+        mark_clamp: float,
+        *,
+        effective_at: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Publish margin parameters; a change is announced now and takes effect later."""
+        self.sequence += 1
+        self._clock.published.append(
+            Margin(
+                ts_event=self._clock.now,
+                sequence=self.sequence,
+                symbol=self._symbol,
+                initial_margin_rate=schedule.initial_rate,
+                maintenance_margin_rate=schedule.maintenance_rate,
+                max_leverage=min(self._contract.max_leverage, round(1 / schedule.initial_rate, 6)),
+                mark_window_ns=int(mark_window_seconds * 1e9),
+                announced_at=None if effective_at is None else self._clock.now,
+                effective_at=effective_at,
+                tiers=schedule.published(),
+                reason=reason,
+                mark_method="ema_premium",
+                mark_clamp=mark_clamp,
+            )
+        )
+
+    def reference(self, mark: float, index: float, funding_rate: float, open_lots: int) -> None:
+        """Publish index, mark, funding rate and open interest."""
+        self._clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        self._clock.published.append(
+            Reference(
+                ts_event=self._clock.now,
+                sequence=self.sequence,
+                symbol=self._symbol,
+                mark_price=float(f"{mark:.8g}"),
+                index_price=float(f"{index:.8g}"),
+                funding_rate=round(funding_rate, 8),
+                open_interest=open_lots / self._contract.lots_per_unit,
+            )
+        )
+
+    def status(self, state: State) -> None:
+        """Publish a trading state."""
+        self._clock.now += MESSAGE_GAP_NS
+        self.sequence += 1
+        self._clock.published.append(
+            Status(
+                ts_event=self._clock.now,
+                sequence=self.sequence,
+                symbol=self._symbol,
+                state=state,
+            )
+        )

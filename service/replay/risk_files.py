@@ -1,0 +1,113 @@
+"""The streams of a directory that the risk of positions needs, as one sequence in event time."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush, merge
+from pathlib import Path
+from typing import NamedTuple
+
+from service.errors import OperatorError
+from service.pipeline.rejection import Rejection
+from service.pipeline.wire import Decoder, RiskInput
+from service.replay.files import BatchReader, stream_path
+from service.settings.assembly import risk_decoders
+from service.settings.types import Settings
+
+Refused = Callable[[str, Rejection], None]
+"""Takes a stream's name and a record that is no event; its index counts the lines of the file,
+without blank ones."""
+
+
+class _Placed(NamedTuple):
+    """An event with the key of its place in the sequence; no two events have the same key."""
+
+    place_ns: int
+    sequence: int
+    kind: int
+    number: int
+    event: RiskInput
+
+
+def risk_files(directory: Path) -> dict[str, Path]:
+    """Return the files of the streams that the risk of positions needs, by stream.
+
+    Raises
+    ------
+    OperatorError
+        If a stream has several files.
+    """
+    try:
+        found = {name: stream_path(directory, name) for name in risk_decoders(Settings())}
+    except ValueError as error:
+        raise OperatorError(str(error)) from error
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def risk_events(
+    directory: Path, settings: Settings, refused: Refused | None = None
+) -> Iterator[RiskInput]:
+    """Yield the references, margins, positions, accounts, liquidations and funds of a directory.
+
+    The order is that of the pipeline: by ``ts_event``, ``sequence``, stream, place in the file. An
+    event that is older than its file's newest by more than ``time.max_disorder_ms`` takes the
+    earliest place that is left. Memory holds a few batches of each file. The same files give the
+    same sequence. Every stream is optional, and so is every file.
+
+    Parameters
+    ----------
+    directory
+        Directory of the streams; each file may be ``.ndjson``, ``.ndjson.gz`` or ``.ndjson.zst``.
+    settings
+        Names of fields, time unit and limits of the records.
+    refused
+        Called with each record that is no event. Such a record stops nothing.
+
+    Raises
+    ------
+    OperatorError
+        If a stream has several files, or a file cannot be read or is damaged.
+    """
+    decoders = risk_decoders(settings)
+    max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
+    streams = [
+        _in_order(_decoded(name, path, decoders[name], settings, refused), max_disorder_ns)
+        for name, path in risk_files(directory).items()
+    ]
+    for placed in merge(*streams):
+        yield placed.event
+
+
+def _decoded(
+    name: str,
+    path: Path,
+    decoder: Decoder[RiskInput],
+    settings: Settings,
+    refused: Refused | None,
+) -> Iterator[RiskInput]:
+    read = 0
+    try:
+        for lines in BatchReader(path, max_line_bytes=settings.wire.max_record_bytes):
+            # A file has no timestamps of its own: none of its events may be after now.
+            now_ms = time.time_ns() // 1_000_000
+            decoded = decoder.decode(lines, [now_ms] * len(lines))
+            if refused is not None:
+                for its in decoded.rejections:
+                    refused(name, Rejection(read + its.index, its.reason, its.detail))
+            read += len(lines)
+            yield from decoded.events
+    except (OSError, RuntimeError) as error:
+        raise OperatorError(str(error)) from error
+
+
+def _in_order(events: Iterable[RiskInput], max_disorder_ns: int) -> Iterator[_Placed]:
+    """Sort the events of one stream, which are out of order by at most ``max_disorder_ns``."""
+    waiting: list[_Placed] = []
+    newest_ns = 0
+    for number, event in enumerate(events):
+        newest_ns = max(newest_ns, event.ts_event)
+        place_ns = max(event.ts_event, newest_ns - max_disorder_ns)
+        heappush(waiting, _Placed(place_ns, event.sequence or 0, event.kind, number, event))
+        while waiting[0].place_ns < newest_ns - max_disorder_ns:
+            yield heappop(waiting)
+    while waiting:
+        yield heappop(waiting)

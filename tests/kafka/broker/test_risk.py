@@ -1,0 +1,90 @@
+"""The risk of liquidations on a real broker: told once, also by one that takes over."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from detectors.risk_watch.records import RiskRecord
+from service.exchange.scenarios.catalogue import scenario
+from tests.kafka.broker.markets import record
+from tests.kafka.broker.rig import STREAMS, Service, Venue, foreshock, repeats, until
+
+pytestmark = pytest.mark.kafka
+
+SECOND = 1_000_000_000
+BUILDING = scenario("leverage_buildup", start_seconds=200, length_seconds=300)
+
+
+async def watching(service: Service) -> None:
+    await service.wait_until("the risk is watched", lambda m: m.total("risk_watched") == 1)
+
+
+async def test_the_records_of_a_service_and_of_its_successor_are_those_of_a_replay(
+    kafka: str, tmp_path: Path
+):
+    directory = tmp_path / "recording"
+    events = record(directory, BUILDING, 2, 560.0, 12.0, streams=STREAMS, seed=3)
+    out = tmp_path / "risk.ndjson"
+    done = foreshock("replay", directory, "--quiet", "--risk", out)
+    assert done.returncode == 0, done.stderr
+    expected = {
+        (its["symbol"], its["side"], its["ts_event"]): its
+        for its in map(json.loads, out.read_text().splitlines())
+    }
+    middle = events[0].ts_event + 300 * SECOND
+    async with Venue(kafka, tmp_path, STREAMS, TIME__IDLE_AFTER_MS="2000") as venue:
+        service = venue.start()
+        await watching(service)
+        await venue.produce([its for its in events if its.ts_event < middle])
+
+        async def published() -> list[dict[str, object]]:
+            return [json.loads(r.value) for r in await venue.records("risk")]
+
+        async def reached(ts_event: int) -> bool:
+            return any(int(str(its["ts_event"])) >= ts_event for its in await published())
+
+        await until(lambda: reached(middle - 30 * SECOND), "records come")
+        service.kill()
+        service = venue.start()
+        await watching(service)
+        await venue.produce([its for its in events if its.ts_event >= middle])
+        last = max(its[2] for its in expected)
+        await until(lambda: reached(last - 20 * SECOND), "the successor goes on")
+        await service.stop()
+        records = await venue.records("risk")
+        alerts = await venue.alerts()
+    assert repeats(alerts) == []
+    found = [json.loads(r.value) for r in records]
+    keys = [(its["symbol"], its["side"], its["ts_event"]) for its in found]
+    assert len(set(keys)) == len(keys)
+    for r, its in zip(records, found, strict=True):
+        assert r.key.decode() == f"{its['symbol']}|{its['side']}"
+        assert set(its) == set(RiskRecord.__struct_fields__)
+    # Both ends of the recording, and no gap: a record every ten seconds.
+    for symbol, side in {key[:2] for key in expected}:
+        times = sorted(at for *key, at in keys if key == [symbol, side])
+        gaps = [after - before for before, after in pairwise(times)]
+        assert max(gaps) <= 20 * SECOND
+    # What depends on the positions alone is what a replay of the files says.
+    common = [its for its in found if (its["symbol"], its["side"], its["ts_event"]) in expected]
+    assert len(common) > 0.8 * len(found)
+    for its in common:
+        replayed = expected[its["symbol"], its["side"], its["ts_event"]]
+        for name in ("mark_price", "open_interest", "coverage_ratio", "rungs"):
+            assert its[name] == replayed[name], name
+
+
+async def test_a_broken_topic_of_risk_does_not_stop_the_partitions(kafka: str, tmp_path: Path):
+    directory = tmp_path / "recording"
+    events = record(directory, BUILDING, 2, 60.0, 12.0, streams=STREAMS, seed=3)
+    async with Venue(kafka, tmp_path, STREAMS, LIMITS__BUFFERED_EVENTS="100") as venue:
+        for topic in ("signals", "risk", "positions"):
+            for value in (b"{", b"{}", b"[]", None):
+                await venue.send(topic, b"BTC-PERP", value)
+        service = venue.start()
+        await watching(service)
+        await venue.produce(events)
+        await service.wait_until("all is read", lambda m: m.total("events_total") > 1_000)
+        await service.stop()
