@@ -21,6 +21,7 @@ The package computes, for one venue and from its true positions:
   distance in standard deviations and as an ordinary sale;
 - ``margin_units``, ``closing``: what is liquidated together, across symbols, and how much of it;
 - ``contagion``: how liquidations spread from symbol to symbol;
+- ``what_if``: what a shock would do under present and under other rules of the venue;
 - ``draws``, ``drawn_runs``, ``quantiles``, ``coarse``: all that with impacts drawn from what is
   known, its 10, 50 and 90 % quantiles, and the same with fewer points.
 

@@ -11,7 +11,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from detectors.risk.contract import profit, quote_notional, settlement_price, settlement_quantity
+from detectors.risk.contract import (
+    Contract,
+    profit,
+    quote_notional,
+    settlement_price,
+    settlement_quantity,
+)
 from detectors.risk.ends import margin_ends
 from detectors.risk.joint import CrossPositions
 from detectors.risk.names import Numbers
@@ -178,26 +184,41 @@ def marked(units: MarginUnits, markets: Sequence[Market], marks: Floats) -> Mark
     >>> at.exposure.round(6).tolist()
     [188.1]
     """
-    count = len(units.held.quantity)
-    result = Marked(*(np.empty(count) for _ in Marked._fields))
+    at = Marked(*(np.empty(len(units.held.quantity)) for _ in Marked._fields))
     for number, market in enumerate(markets):
-        begin, stop = units.first[number], units.first[number + 1]
-        if begin == stop:
-            continue
-        part, contract = slice(begin, stop), market.contract
-        held = units.held.quantity[part]
-        price = marks[number : number + 1]
-        settled = settlement_price(contract, price)
-        cost = np.abs(held) * settled
-        result.cost[part] = cost
-        result.gained[part] = profit(contract, held, units.held.entry_price[part], price)
-        result.required[part] = maintenance(contract.tiers, cost)
-        result.notional[part] = quote_notional(contract, held, float(price[0]))
-        taken = settlement_quantity(contract, held) * settled
-        taken = taken - marginal_rates(contract.tiers, cost) * cost
-        # A fall of the price is a rise of an inverse contract's settlement price.
-        result.exposure[part] = -taken if contract.inverse else taken
-    return result
+        mark_symbol(at, units, number, market.contract, float(marks[number]))
+    return at
+
+
+def mark_symbol(
+    at: Marked, units: MarginUnits, number: int, contract: Contract, mark: float
+) -> None:
+    """Write the positions of one symbol at a mark price into ``at``.
+
+    Parameters
+    ----------
+    at
+        What is written to.
+    units, number, contract
+        The positions, the number of the symbol, and its contract.
+    mark
+        The mark price in the quote currency.
+    """
+    part = slice(units.first[number], units.first[number + 1])
+    held = units.held.quantity[part]
+    if not len(held):
+        return
+    price = np.array([mark])
+    settled = settlement_price(contract, price)
+    cost = np.abs(held) * settled
+    at.cost[part] = cost
+    at.gained[part] = profit(contract, held, units.held.entry_price[part], price)
+    at.required[part] = maintenance(contract.tiers, cost)
+    at.notional[part] = quote_notional(contract, held, mark)
+    taken = settlement_quantity(contract, held) * settled
+    taken = taken - marginal_rates(contract.tiers, cost) * cost
+    # A fall of the price is a rise of an inverse contract's settlement price.
+    at.exposure[part] = -taken if contract.inverse else taken
 
 
 def unit_sums(units: MarginUnits, values: Floats) -> Floats:
