@@ -9,7 +9,7 @@ from detectors.risk.margin_units import MarginUnits, Marked, unit_sums
 from detectors.risk.reduction import Reduction
 from detectors.table import Floats, Ints
 
-_UNITS_AT_ONCE = 2048
+_UNITS_AT_ONCE = 512
 _WHOLE = Reduction()
 
 
@@ -227,12 +227,15 @@ def _by_all_symbols(book: _Book, moves: Floats, betas: Betas) -> _Pairs:
         furthest = np.abs(exposure) * np.abs(against).max(axis=1, initial=0.0)[book.symbol]
         reachable = np.bincount(book.unit, furthest, len(book.slack)) >= book.slack
         candidates = np.flatnonzero(reachable & (book.slack > 0.0) & (book.count > 0))
+        # Those with most positions first: the k-th positions are then those of the first units.
+        candidates = candidates[np.argsort(-book.count[candidates], kind="stable")]
         for begin in range(0, len(candidates), _UNITS_AT_ONCE):
             some = candidates[begin : begin + _UNITS_AT_ONCE]
-            rows, whose = book.rows_of(some)
-            lost = exposure[rows, np.newaxis] * against[book.symbol[rows]]
-            starts = np.flatnonzero(np.diff(whose, prepend=-1))
-            lost = np.add.reduceat(lost, starts, axis=0)
+            lost = np.zeros((len(some), len(moves)))
+            for place in range(book.count[some[0]]):
+                having = some[: np.count_nonzero(book.count[some] > place)]
+                rows = book.order[book.begin[having] + place]
+                lost[: len(rows)] += exposure[rows, np.newaxis] * against[book.symbol[rows]]
             reached, symbol = np.nonzero(lost >= book.slack[some, np.newaxis])
             node.append(2 * symbol + side)
             unit.append(some[reached])
