@@ -15,7 +15,7 @@ from detectors.incidents.market_wide import MARKET
 from detectors.risk.contagion.path import Step
 from detectors.risk_watch.assessment import NEAR_RATIO
 from detectors.risk_watch.holdings import Holdings
-from detectors.risk_watch.spread import LIKELY, Spread
+from detectors.risk_watch.spread import LEAST_STEP_RATIO, LIKELY, Spread
 
 VERSION = 1
 
@@ -174,6 +174,9 @@ def sentence(spread: Spread) -> str:
         f" liquidations of {first} that move it by {far} or more and spread to {told}",
         f". Each unit that is liquidated forces {middle} more ({low} to {high})",
     ]
+    back = _back(spread)
+    if back:
+        parts.insert(2, back)
     if math.isfinite(spread.doubling_seconds):
         parts.append(f", doubling in {max(spread.doubling_seconds, 1.0):.0f} s")
     across = [edge for edge in spread.edges if edge.source // 2 != edge.target // 2]
@@ -186,6 +189,22 @@ def sentence(spread: Spread) -> str:
     if spread.assumed_isolated:
         parts.append(". Cross positions of unknown collateral count as isolated")
     return "".join(parts)
+
+
+def _back(spread: Spread) -> str:
+    """Return that the first symbol on the way would set off the same in the other direction."""
+    first, second = spread.seed, spread.path[0].target
+    gain = float(spread.matrix[second, first])
+    if first // 2 == second // 2 or gain < LEAST_STEP_RATIO:
+        return ""
+    # Half as important as the first: the symbol in which the sale happens decides which is first.
+    if spread.infects[second] < 0.5 * spread.infects[first]:
+        return ""
+    move = "fall" if second % 2 == 0 else "rise"
+    return (
+        f". A {move} of {spread.symbols[second // 2]} would spread to {spread.name(first)}"
+        f" likewise ({gain:.2g})"
+    )
 
 
 def _way(spread: Spread, step: Step) -> str:

@@ -6,20 +6,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from msgspec import Struct
 
+from detectors.risk.contagion.radius import spectral_radius
+from detectors.risk.contagion.triggered import reproduction_matrix, triggered
 from detectors.risk.flow_impact import flow_impact
 from detectors.risk.impact import Impact
 from detectors.risk.ladder import Side
+from detectors.risk.margin_units import margin_units, marked
 from detectors.risk.quantiles import quantiles
 from detectors.risk.what_if.chain import Chain
-from detectors.risk.what_if.compare import VenueState, WhatIf, what_if
+from detectors.risk.what_if.compare import VenueState, WhatIf, changed, what_if
 from detectors.risk.what_if.scenario import Scenario
-from detectors.risk_watch.assessment import Learned
+from detectors.risk_watch.assessment import NEAR_RATIO, Learned
 from detectors.risk_watch.flow_history import SPAN_SECONDS
 from detectors.risk_watch.holdings import WHOLE_VENUE, Holdings
 from detectors.risk_watch.records import RULE_VERSION, Interval, interval
 from detectors.table import Floats
 
 SIDES: tuple[Side, Side] = ("long", "short")
+
+LEAST_COVERAGE = 0.9
+"""With less of a symbol's open interest known no reproduction number is shown."""
 
 QUANTILES = (0.1, 0.5, 0.9)
 """A scenario is computed with these quantiles of the impact of a forced sale, of all symbols at
@@ -59,6 +65,9 @@ class ScenarioOutcome(Struct, frozen=True):
         The sides of which something is closed.
     settled
         Whether the chain has ended within the generations that are computed.
+    radius
+        Notional newly forced per unit that is liquidated in the long run, before the shocks, over
+        moves of 0.85 %; null where less than 90 % of a symbol's open interest is known.
     """
 
     forced: Interval
@@ -70,6 +79,7 @@ class ScenarioOutcome(Struct, frozen=True):
     prices: dict[str, Interval]
     sides: list[SideOutcome]
     settled: bool
+    radius: Interval | None
 
 
 class WhatIfAnswer(Struct, frozen=True, kw_only=True):
@@ -139,15 +149,22 @@ def answer(
             raise ValueError(f"no mark price or no margins of {symbol} are known at that time")
     computed = scenario._replace(halted=scenario.halted | frozenset(unknown))
     slopes = [_slopes(learned.get(symbol)) for symbol in symbols]
-    found = [
-        what_if(_state(holdings, symbols, [by_side[place] for by_side in slopes]), computed)
+    states = [
+        _state(holdings, symbols, [by_side[place] for by_side in slopes])
         for place in range(len(QUANTILES))
     ]
+    found = [what_if(state, computed) for state in states]
     marks = {symbol: holdings.of(symbol).mark for symbol in symbols if symbol not in unknown}
-    after = _outcome(holdings, symbols, [each.after for each in found], unknown)
+    coverage = {symbol: _coverage(holdings, symbol) for symbol in symbols}
+    radii: list[Interval | None] = [None, None]
+    if all(ratio is not None and ratio >= LEAST_COVERAGE for ratio in coverage.values()):
+        lagged = scenario.mark_window_seconds is not None
+        present = Scenario(halted=frozenset(unknown))
+        radii = [_radii(states, each, symbols, lagged=lagged) for each in (present, computed)]
+    after = _outcome(holdings, symbols, [each.after for each in found], unknown, radii[1])
     before = after
     if scenario.changes_rules:
-        before = _outcome(holdings, symbols, [each.before for each in found], unknown)
+        before = _outcome(holdings, symbols, [each.before for each in found], unknown, radii[0])
     without = [s for s, by_side in zip(symbols, slopes, strict=True) if not by_side.any()]
     return WhatIfAnswer(
         ts_event=ts_event,
@@ -160,7 +177,7 @@ def answer(
         before=before,
         after=after,
         marks=marks,
-        coverage_ratio={symbol: _coverage(holdings, symbol) for symbol in symbols},
+        coverage_ratio=coverage,
         insurance_fund=sum(holdings.funds.values()) if holdings.funds else None,
         assumptions=_assumptions(holdings, scenario, found[0], unknown, without),
     )
@@ -191,8 +208,30 @@ def _state(holdings: Holdings, symbols: Sequence[str], slopes: Sequence[Floats])
     )
 
 
+def _radii(
+    states: Sequence[VenueState], scenario: Scenario, symbols: Sequence[str], *, lagged: bool
+) -> Interval:
+    """Return the spectral radius of the reproduction matrix under the rules of a scenario."""
+    radii = []
+    trades = np.repeat([symbol not in scenario.halted for symbol in symbols], 2)
+    for state in states:
+        its = changed(state, scenario, symbols, lagged=lagged)
+        units = margin_units(state.positions, its.markets)
+        at = marked(units, its.markets, np.array([market.mark for market in its.markets]))
+        moves = np.full(len(symbols), NEAR_RATIO)
+        found = triggered(units, at, moves, None, its.rules.reduction, its.rules.allocation)
+        slopes = np.array([each.beyond for both in its.impacts for each in both])
+        slopes *= np.repeat(its.rules.passed_ratio, 2) * trades
+        radii.append(spectral_radius(reproduction_matrix(found, slopes) * trades).value)
+    return _interval(radii)
+
+
 def _outcome(
-    holdings: Holdings, symbols: Sequence[str], chains: Sequence[Chain], unknown: Sequence[str]
+    holdings: Holdings,
+    symbols: Sequence[str],
+    chains: Sequence[Chain],
+    unknown: Sequence[str],
+    radius: Interval | None,
 ) -> ScenarioOutcome:
     middle = chains[len(chains) // 2]
     forced = [each.forced.sum(axis=0) for each in chains]
@@ -228,6 +267,7 @@ def _outcome(
         },
         sides=sides,
         settled=all(each.settled for each in chains),
+        radius=radius,
     )  # fmt: skip
 
 

@@ -162,6 +162,13 @@ def text(answer: WhatIfAnswer) -> str:
     )
 
 
+def _radius(its: Interval) -> str:
+    low, middle, high = (f"{value or 0:.2g}" for value in (its.p10, its.p50, its.p90))
+    return (
+        f"each unit that is liquidated forces {middle} more over moves of 0.85 % ({low} to {high})"
+    )
+
+
 def _price(its: Interval) -> str:
     low, middle, high = (f"{value:.7g}" for value in (its.p10 or 0, its.p50 or 0, its.p90 or 0))
     return middle if low == high else f"{middle} ({low} to {high})"
@@ -169,19 +176,9 @@ def _price(its: Interval) -> str:
 
 def notes(answer: WhatIfAnswer) -> Iterator[str]:
     """Yield what a reader has to know beside the rows."""
-    for name, its in (("before", answer.before), ("after", answer.after)):
-        if answer.before is answer.after and name == "before":
-            continue
-        if its.below_at_once:
-            count = its.below_at_once
-            yield f"{name}: accounts below maintenance before any price moves: {count:,}"
-        if its.beyond_fund is not None:
-            yield (
-                f"{name}: beyond collateral and the insurance fund of "
-                f"{money(answer.insurance_fund)}: {spread(its.beyond_fund)}"
-            )
-        if not its.settled:
-            yield f"{name}: the run goes on after the generations that are computed"
+    if answer.before is not answer.after:
+        yield from _of_outcome("before", answer.before, answer.insurance_fund)
+    yield from _of_outcome("after", answer.after, answer.insurance_fund)
     for symbol, ratio in answer.coverage_ratio.items():
         if ratio is None:
             yield f"{symbol}: the open interest is not known, so neither is the share of it known"
@@ -194,3 +191,17 @@ def notes(answer: WhatIfAnswer) -> Iterator[str]:
         kind, _, symbol = assumption.partition(":")
         told = _ABOUT_SYMBOLS.get(kind, _ASSUMPTIONS.get(kind, assumption)).format(symbol=symbol)
         yield f"assumed: {told}"
+
+
+def _of_outcome(name: str, its: ScenarioOutcome, fund: float | None) -> Iterator[str]:
+    if its.below_at_once:
+        yield f"{name}: accounts below maintenance before any price moves: {its.below_at_once:,}"
+    if its.beyond_fund is not None:
+        yield (
+            f"{name}: beyond collateral and the insurance fund of {money(fund)}: "
+            f"{spread(its.beyond_fund)}"
+        )
+    if its.radius is not None:
+        yield f"{name}: {_radius(its.radius)}"
+    if not its.settled:
+        yield f"{name}: the run goes on after the generations that are computed"

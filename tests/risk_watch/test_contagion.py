@@ -57,6 +57,7 @@ def test_it_opens_after_a_minute_with_the_way_and_how_fast():
     )
     assert "by shared accounts, after " in alert.summary
     assert "doubling in " in alert.summary
+    assert "likewise" not in alert.summary  # the impact of sales of Y is not known
     features = {its.feature: its.value for its in alert.evidence}
     assert features["radius"] > 1
     assert features["elsewhere_ratio"] == pytest.approx(0.5)
@@ -173,3 +174,15 @@ def test_the_lag_is_that_of_the_follower():
     assert together.lag("X", "Y").lag_seconds == 2
     assert together.lag("Y", "X").lag_seconds == -2
     assert together.lag("X", "nobody").correlation == 0
+
+
+def test_a_way_that_leads_back_is_told():
+    venue = shared()
+    learned = venue.monitor.learned
+    learned["Y"] = learned["X"]
+    venue.run(75)
+    (alert,) = spreads(venue)
+    assert "A fall of Y would spread to X longs likewise (" in alert.summary
+    across = [edge for edge in venue.monitor.contagion.spread.edges if edge.source != edge.target]
+    assert across
+    assert "The link that keeps it going across symbols is X longs to Y longs" in alert.summary

@@ -95,6 +95,29 @@ def test_a_raised_maintenance_rate_says_who_is_hit_before_any_price_moves():
     assert found.after.forced.p10 == pytest.approx(10_000)
 
 
+def test_the_reproduction_number_is_that_of_the_rules():
+    crowd = [position(f"a{n}", 100.0, 0.004 + 0.0004 * n) for n in range(10)]
+    short = position("s", -1_000.0, 0.5)
+    its = venue(*crowd, short)
+    whole, half, raised, halted = (
+        asked(its, scenario) for scenario in (
+            Scenario(), Scenario(depth={"*": 2.0}), Scenario(maintenance={"X": 1.6}),
+            Scenario(halted=frozenset({"X"})),
+        )
+    )  # fmt: skip
+    slopes = its.monitor.learned["X"].impact_slopes("long")
+    middle = float(slopes[len(slopes) // 2])
+    assert whole.after.radius.p50 == pytest.approx(middle * 100_000 / 0.0085, rel=0.05)
+    assert whole.after.radius.p10 < whole.after.radius.p50 < whole.after.radius.p90
+    assert half.after.radius.p50 == pytest.approx(0.5 * half.before.radius.p50)
+    assert half.before.radius == whole.after.radius
+    assert halted.after.radius.p90 == 0
+    # Those that the raise itself puts below maintenance are none of a move's.
+    assert raised.after.radius.p50 < raised.before.radius.p50
+    partly = venue(*crowd[:5], short)
+    assert asked(partly, Scenario()).after.radius is None
+
+
 def test_a_mark_window_is_compared_with_the_rule_of_the_venue():
     told = Margin(
         ts_event=BEGIN, symbol="X", maintenance_margin_rate=0.01, initial_margin_rate=0.02,

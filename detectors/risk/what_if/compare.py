@@ -125,9 +125,33 @@ def what_if(state: VenueState, scenario: Scenario) -> WhatIf:
     )
 
 
-def _chain(
-    state: VenueState, units: MarginUnits, scenario: Scenario, symbols: list[str], *, lagged: bool
-) -> Chain:
+class Changed(NamedTuple):
+    """A venue under the rules of a scenario; the fields are those of `VenueState` and `chain`."""
+
+    markets: list[Market]
+    impacts: list[tuple[Impact, Impact]]
+    rules: Rules
+
+
+def changed(
+    state: VenueState, scenario: Scenario, symbols: Sequence[str], *, lagged: bool
+) -> Changed:
+    """Return a venue under the rules of a scenario.
+
+    Parameters
+    ----------
+    state, scenario
+        The venue, and what is different.
+    symbols
+        The names of the symbol numbers.
+    lagged
+        Whether impact goes through the mark rules.
+
+    Raises
+    ------
+    ValueError
+        If a maintenance rate would not stay below 1; the message names the symbol.
+    """
     reduction = state.reduction
     if scenario.step_ratio is not None:
         reduction = reduction._replace(kind="steps", step_ratio=scenario.step_ratio)
@@ -136,8 +160,7 @@ def _chain(
         passed_through(_windowed(rule, window), state.impact_seconds) if lagged else 1.0
         for rule in state.mark_rules
     ])  # fmt: skip
-    return chain(
-        units,
+    return Changed(
         [
             _under(market, symbol, of_symbol(scenario.maintenance, symbol, 1.0))
             for market, symbol in zip(state.markets, symbols, strict=True)
@@ -150,7 +173,6 @@ def _chain(
                 strict=True,
             )
         ],
-        np.array([of_symbol(scenario.shocks, symbol, 0.0) for symbol in symbols]),
         Rules(
             reduction,
             state.allocation,
@@ -158,6 +180,14 @@ def _chain(
             np.array([symbol in scenario.halted for symbol in symbols], np.bool_),
         ),
     )
+
+
+def _chain(
+    state: VenueState, units: MarginUnits, scenario: Scenario, symbols: list[str], *, lagged: bool
+) -> Chain:
+    its = changed(state, scenario, symbols, lagged=lagged)
+    shocks = np.array([of_symbol(scenario.shocks, symbol, 0.0) for symbol in symbols])
+    return chain(units, its.markets, its.impacts, shocks, its.rules)
 
 
 def _under(market: Market, symbol: str, factor: float) -> Market:
