@@ -28,6 +28,10 @@ REACHES = (NEAR_RATIO, 0.02, 0.04, 0.08)
 """How far a run is followed, as ratios: what it forces in other symbols may be further away than
 what sets it off."""
 
+MOST_FOLLOWED = 1_000_000
+"""The largest number of margin units times symbols for which co-movement is followed further than
+the first of `REACHES`: nearly every unit is triggered by nearly every symbol there."""
+
 LIKELY = 0.8
 """A run that is this likely to keep going is followed further."""
 
@@ -130,7 +134,9 @@ def spread_of(
     state = None
     for reach in REACHES:
         moves = np.full(len(symbols), reach)
-        found = triggered(units, at, moves, betas, holdings.rule)
+        many = len(units.account) * len(symbols) > MOST_FOLLOWED
+        follow = None if state is not None and many else betas
+        found = triggered(units, at, moves, follow, holdings.rule)
         further = _State.of(reach, found, slopes)
         if state is not None and further.probability < LIKELY:
             break

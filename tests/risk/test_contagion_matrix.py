@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.risk.closing import closing_shares
+from detectors.risk.contagion import triggered as module
 from detectors.risk.contagion.triggered import Betas, reproduction_matrix, triggered
 from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import forced_of
@@ -183,6 +184,17 @@ def test_what_is_closed_restores_the_account_and_no_less_would(units, allocation
     if allocation == "largest_first":
         order = np.argsort(-notional)
         assert np.all(np.diff(share[order]) <= 1e-12)
+
+
+@given(venues(), moves, betas)
+def test_how_many_are_looked_at_at_once_does_not_matter(units, step, followers):
+    whole = found_in(units, step, followers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_UNITS_AT_ONCE", 2)
+        patch.setattr(module, "_PAIRS_AT_ONCE", 1)
+        parts = found_in(units, step, followers)
+    assert parts.total == pytest.approx(whole.total)
+    assert parts.units.tolist() == whole.units.tolist()
 
 
 def test_what_cannot_be_is_refused_by_name():

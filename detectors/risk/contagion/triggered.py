@@ -1,5 +1,6 @@
 """Which positions a move of one symbol forces out, in it and in every other symbol."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,9 +8,10 @@ import numpy as np
 from detectors.risk.closing import Allocation, closing_shares
 from detectors.risk.margin_units import MarginUnits, Marked, unit_sums
 from detectors.risk.reduction import Reduction
-from detectors.table import Floats, Ints
+from detectors.table import Flags, Floats, Ints
 
 _UNITS_AT_ONCE = 512
+_PAIRS_AT_ONCE = 250_000
 _WHOLE = Reduction()
 
 
@@ -135,11 +137,15 @@ def triggered(
     own = identity.diagonal().copy()
     co_movement, both = np.zeros_like(identity), np.zeros_like(identity)
     if betas is not None:
-        together = _by_all_symbols(book, moves, betas)
-        single = np.bincount(units.held.account, minlength=len(book.slack)) == 1
-        co_movement, one = book.changed(together, alone_pairs, single)
-        both, several = book.changed(together, alone_pairs, ~single)
-        forced_units = one + several
+        single = book.count == 1
+        forced_units = np.zeros_like(forced_units)
+        for together in _by_all_symbols(book, moves, betas):
+            for channel, chosen in ((co_movement, single), (both, ~single)):
+                more, count = book.forced(_of(together, chosen))
+                np.add(channel, more, out=channel)
+                forced_units += count
+        co_movement -= book.forced(_of(alone_pairs, single))[0]
+        both -= book.forced(_of(alone_pairs, ~single))[0]
     shared = identity
     np.fill_diagonal(shared, 0.0)
     return Triggered(np.repeat(moves, 2), own, shared, co_movement, both, forced_units)
@@ -195,13 +201,8 @@ class _Book:
         count = np.bincount(pairs.node, minlength=self.nodes)
         return summed.reshape(self.nodes, self.nodes), count
 
-    def changed(self, pairs: _Pairs, before: _Pairs, chosen: Ints) -> tuple[Floats, Ints]:
-        """Return by how much more is closed than before, of some units, and their number."""
-        now, count = self.forced(_of(pairs, chosen))
-        return now - self.forced(_of(before, chosen))[0], count
 
-
-def _of(pairs: _Pairs, chosen: Ints) -> _Pairs:
+def _of(pairs: _Pairs, chosen: Flags) -> _Pairs:
     kept = chosen[pairs.unit]
     return _Pairs(pairs.node[kept], pairs.unit[kept], pairs.taken[kept])
 
@@ -215,9 +216,9 @@ def _by_one_symbol(book: _Book, moves: Floats) -> _Pairs:
     return _Pairs(node, book.unit[rows].astype(np.int64), taken[rows])
 
 
-def _by_all_symbols(book: _Book, moves: Floats, betas: Betas) -> _Pairs:
-    """Return what a move triggers if the other symbols follow."""
-    node, unit, taken = [], [], []
+def _by_all_symbols(book: _Book, moves: Floats, betas: Betas) -> Iterator[_Pairs]:
+    """Yield what a move triggers if the other symbols follow, some at once: they may be many."""
+    waiting: list[_Pairs] = []
     for side, matrix in enumerate((betas.falls, betas.rises)):
         followed = matrix * moves[:, np.newaxis]
         np.fill_diagonal(followed, moves)
@@ -237,12 +238,16 @@ def _by_all_symbols(book: _Book, moves: Floats, betas: Betas) -> _Pairs:
                 rows = book.order[book.begin[having] + place]
                 lost[: len(rows)] += exposure[rows, np.newaxis] * against[book.symbol[rows]]
             reached, symbol = np.nonzero(lost >= book.slack[some, np.newaxis])
-            node.append(2 * symbol + side)
-            unit.append(some[reached])
-            taken.append(lost[reached, symbol])
-    if not node:
-        return _Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    return _Pairs(np.concatenate(node), np.concatenate(unit), np.concatenate(taken))
+            waiting.append(_Pairs(2 * symbol + side, some[reached], lost[reached, symbol]))
+            if sum(len(pairs.node) for pairs in waiting) > _PAIRS_AT_ONCE:
+                yield _joined(waiting)
+                waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: Sequence[_Pairs]) -> _Pairs:
+    return _Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def reproduction_matrix(found: Triggered, slopes: Floats) -> Floats:
