@@ -112,8 +112,8 @@ class RiskMonitor:
     @property
     def open_alerts(self) -> list[Alert]:
         """The last alert of each open incident."""
-        incidents = (*self.cascades.values(), self.contagion)
-        return [its.alert for its in incidents if its.alert is not None]
+        alerts = [*(its.alert for its in self.cascades.values()), self.contagion.alert]
+        return [alert for alert in alerts if alert is not None]
 
     def take(self, event: RiskInput) -> RiskOutput:
         """Take an event, and return what the seconds before it give."""
@@ -217,26 +217,35 @@ class RiskMonitor:
         if not withheld and (self._resumed or self._factors):
             self._go_live()
             self._unpublished |= self._changed
+        if withheld:
+            self._note(ts_event)
+        else:
+            self._warn(ts_event, output)
+        self._changed = {}
+        if not withheld:
+            second = ts_event // SECOND_NS % RECORD_SECONDS
+            for symbol in [its for its in self._unpublished if record_second(its) == second]:
+                self._publish(symbol, ts_event, output)
+
+    def _note(self, ts_event: int) -> None:
+        """Let the incidents see a second whose output another monitor has published."""
         for symbol, cascade in self.cascades.items():
-            if withheld:
-                cascade.note(ts_event, self.assessments.get(symbol, {}))
-            elif cascade.watched or symbol in self._changed:
+            cascade.note(ts_event, self.assessments.get(symbol, {}))
+        if ts_event % SPAN_NS == 0:
+            spread = spread_of(self.holdings, self.learned, self.together)
+            self.contagion.note(ts_event, spread, self.holdings)
+
+    def _warn(self, ts_event: int, output: RiskOutput) -> None:
+        for symbol, cascade in self.cascades.items():
+            if cascade.watched or symbol in self._changed:
                 sides = self.assessments.get(symbol, {})
                 alerts = cascade.step(ts_event, sides, self.learned.get(symbol), self.holdings)
                 if alerts:
                     output.alerts += alerts
                     self._publish(symbol, ts_event, output)
-        self._changed = {}
         if ts_event % SPAN_NS == 0:
             spread = spread_of(self.holdings, self.learned, self.together)
-            if withheld:
-                self.contagion.note(ts_event, spread, self.holdings)
-            else:
-                output.alerts += self.contagion.step(ts_event, spread, self.holdings)
-        if not withheld:
-            second = ts_event // SECOND_NS % RECORD_SECONDS
-            for symbol in [its for its in self._unpublished if record_second(its) == second]:
-                self._publish(symbol, ts_event, output)
+            output.alerts += self.contagion.step(ts_event, spread, self.holdings)
 
     def _learn(self, ts_event: int) -> None:
         summaries = self._summaries

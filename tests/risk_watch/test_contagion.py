@@ -22,9 +22,10 @@ def cross(account, x, y, spare_ratio, at):
     ]
 
 
-def shared(*, y=100.0, spare=0.005, accounts=9, open_interest=1_000.0, slope=2e-7):
+def shared(*, y=100.0, spare=0.005, accounts=9, open_interest=1_000.0, slope=2e-7, told=()):
     """A venue in which a fall of X closes cross accounts that hold Y as well."""
     venue = Venue(slope=slope, flow=100.0)
+    venue.monitor.resume([], told)
     venue.take(
         margin(), margin("Y"), reference(open_interest=open_interest),
         reference("Y", open_interest=open_interest),
@@ -136,6 +137,33 @@ def test_a_further_symbol_on_the_way_is_told_at_most_once_a_minute():
     assert worse.alert_id == opened.alert_id
     assert worse.opening == opened.summary
     assert "Z longs" in worse.summary
+
+
+def eased(venue):
+    """Half of the accounts get more collateral after a while, and the others still later."""
+    venue.run(80)
+    for begin, stop in ((0, 5), (5, 9)):
+        for number in range(begin, stop):
+            venue.take(Account(ts_event=venue.now, account=f"c{number}", collateral_value=3_000.0))
+        venue.run(80)
+    return venue
+
+
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_a_successor_repeats_nothing_and_keeps_the_incident(known):
+    first = spreads(eased(shared()))
+    assert [alert.status for alert in first] == ["firing", "resolved"]
+    successor = eased(shared(told=first[:known]))
+    assert spreads(successor) == first[known:]
+    assert successor.monitor.open_alerts == [
+        its.alert for its in successor.monitor.cascades.values() if its.alert is not None
+    ]
+
+
+def test_an_open_incident_is_among_the_open_alerts():
+    venue = shared()
+    venue.run(80)
+    assert spreads(venue)[0] in venue.monitor.open_alerts
 
 
 def test_two_runs_give_the_same_alerts():
