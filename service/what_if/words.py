@@ -176,9 +176,10 @@ def _price(its: Interval) -> str:
 
 def notes(answer: WhatIfAnswer) -> Iterator[str]:
     """Yield what a reader has to know beside the rows."""
-    if answer.before is not answer.after:
-        yield from _of_outcome("before", answer.before, answer.insurance_fund)
-    yield from _of_outcome("after", answer.after, answer.insurance_fund)
+    both = answer.before is not answer.after
+    if both:
+        yield from _of_outcome("before: ", answer.before, answer.insurance_fund)
+    yield from _of_outcome("after: " if both else "", answer.after, answer.insurance_fund)
     for symbol, ratio in answer.coverage_ratio.items():
         if ratio is None:
             yield f"{symbol}: the open interest is not known, so neither is the share of it known"
@@ -195,13 +196,13 @@ def notes(answer: WhatIfAnswer) -> Iterator[str]:
 
 def _of_outcome(name: str, its: ScenarioOutcome, fund: float | None) -> Iterator[str]:
     if its.below_at_once:
-        yield f"{name}: accounts below maintenance before any price moves: {its.below_at_once:,}"
+        yield f"{name}accounts below maintenance before any price moves: {its.below_at_once:,}"
     if its.beyond_fund is not None:
         yield (
-            f"{name}: beyond collateral and the insurance fund of {money(fund)}: "
+            f"{name}beyond collateral and the insurance fund of {money(fund)}: "
             f"{spread(its.beyond_fund)}"
         )
     if its.radius is not None:
-        yield f"{name}: {_radius(its.radius)}"
+        yield f"{name}{_radius(its.radius)}"
     if not its.settled:
-        yield f"{name}: the run goes on after the generations that are computed"
+        yield f"{name}the run goes on after the generations that are computed"
