@@ -13,6 +13,12 @@ FEED_INTEGRITY = "feed_integrity"
 CASCADE = "cascade"
 """The detector name of incidents that report how near a run of liquidations is."""
 
+CONTAGION = "contagion"
+"""The detector name of incidents that report how liquidations would spread over the venue."""
+
+OF_POSITIONS = (CASCADE, CONTAGION)
+"""The detector names of incidents that report the state of the positions."""
+
 Kind = Literal["alarm", "change", "feed", "risk"]
 """An alarm, a lasting change of a market, a fault of a feed, or the state of its positions."""
 
@@ -38,7 +44,7 @@ def kind(detector: str, severity: Severity) -> Kind:
     >>> kind("cascade", "warning")
     'risk'
     """
-    if detector == CASCADE:
+    if detector in OF_POSITIONS:
         return "risk"
     if not of_market(detector):
         return "feed"

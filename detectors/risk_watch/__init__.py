@@ -6,6 +6,9 @@
 - ``assessment``: how near each side of a symbol is to a run of liquidations, now;
 - ``records``, ``report``: what is published of it;
 - ``cascade``: the detector that warns of it;
+- ``co_movement``, ``spread``, ``contagion``: how liquidations would spread from symbol to symbol,
+  and the detector that warns of it;
+- ``what_if``: what a scenario would do;
 - ``monitor``: takes the events, and closes once a second of event time.
 
 The arithmetic is that of `detectors.risk`.

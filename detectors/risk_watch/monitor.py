@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
-from detectors.incidents.kind import CASCADE
+from detectors.incidents.kind import CONTAGION, OF_POSITIONS
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account, Insurance, Liquidation
@@ -19,10 +19,13 @@ from detectors.risk.reduction import Reduction
 from detectors.risk.venue_margins import backed_positions
 from detectors.risk_watch.assessment import Assessment, Learned, assess
 from detectors.risk_watch.cascade import Cascade
+from detectors.risk_watch.co_movement import CoMovement
+from detectors.risk_watch.contagion import Contagion
 from detectors.risk_watch.flow_history import SPAN_SECONDS, SPANS
 from detectors.risk_watch.holdings import Holdings, is_cross
 from detectors.risk_watch.records import RiskRecord
 from detectors.risk_watch.report import risk_record
+from detectors.risk_watch.spread import spread_of
 from detectors.risk_watch.withdrawals import SIDES, sigmas_of
 
 SECOND_NS = 1_000_000_000
@@ -73,6 +76,10 @@ class RiskMonitor:
         The state of each symbol and side when it last changed.
     cascades
         The incidents of the detector `cascade`.
+    together
+        How the symbols follow each other.
+    contagion
+        The incident of the detector `contagion`, and the last state that it was shown.
     closed_ns
         The end of the last closed second; 0 before the first event.
     """
@@ -90,6 +97,8 @@ class RiskMonitor:
         self.books: dict[str, BookSummary] = {}
         self.assessments: dict[str, dict[Side, Assessment]] = {}
         self.cascades: dict[str, Cascade] = {}
+        self.together = CoMovement()
+        self.contagion = Contagion()
         self._summaries: dict[str, BookSummary] = {}
         self._changed: dict[str, None] = {}
         # The symbols whose record is due at the end of the interval.
@@ -99,6 +108,12 @@ class RiskMonitor:
         self._published_ns = 0
         self._resumed: dict[str, Alert] = {}
         self._factors: dict[str, LogNormal] = {}
+
+    @property
+    def open_alerts(self) -> list[Alert]:
+        """The last alert of each open incident."""
+        alerts = [*(its.alert for its in self.cascades.values()), self.contagion.alert]
+        return [alert for alert in alerts if alert is not None]
 
     def take(self, event: RiskInput) -> RiskOutput:
         """Take an event, and return what the seconds before it give."""
@@ -134,13 +149,13 @@ class RiskMonitor:
         Parameters
         ----------
         records, alerts
-            What was published last, in any order; other alerts than those of `cascade` do not
+            What was published last, in any order; other alerts than those about positions do not
             matter. The incidents that are open by them stay open, and what was learned of forced
             flow is kept.
         """
         last: dict[str, Alert] = {}
         for alert in sorted(alerts, key=_ts_event):
-            if alert.detector == CASCADE:
+            if alert.detector in OF_POSITIONS:
                 last[alert.symbol] = alert
         newest: dict[str, RiskRecord] = {}
         for record in sorted(records, key=_ts_event):
@@ -161,6 +176,9 @@ class RiskMonitor:
     def _go_live(self) -> None:
         """Take over what was published before: nothing is withheld from now on."""
         for symbol, alert in self._resumed.items():
+            if alert.detector == CONTAGION:
+                self.contagion.resume(alert)
+                continue
             self.cascades.setdefault(symbol, Cascade(symbol)).resume(alert)
         for symbol, factor in self._factors.items():
             self.learned.setdefault(symbol, Learned()).forced.factor = factor
@@ -199,20 +217,35 @@ class RiskMonitor:
         if not withheld and (self._resumed or self._factors):
             self._go_live()
             self._unpublished |= self._changed
-        for symbol, cascade in self.cascades.items():
-            if withheld:
-                cascade.note(ts_event, self.assessments.get(symbol, {}))
-            elif cascade.watched or symbol in self._changed:
-                sides = self.assessments.get(symbol, {})
-                alerts = cascade.step(ts_event, sides, self.learned.get(symbol), self.holdings)
-                if alerts:
-                    output.alerts += alerts
-                    self._publish(symbol, ts_event, output)
+        if withheld:
+            self._note(ts_event)
+        else:
+            self._warn(ts_event, output)
         self._changed = {}
         if not withheld:
             second = ts_event // SECOND_NS % RECORD_SECONDS
             for symbol in [its for its in self._unpublished if record_second(its) == second]:
                 self._publish(symbol, ts_event, output)
+
+    def _note(self, ts_event: int) -> None:
+        """Let the incidents see a second whose output another monitor has published."""
+        for symbol, cascade in self.cascades.items():
+            cascade.note(ts_event, self.assessments.get(symbol, {}))
+        if ts_event % SPAN_NS == 0:
+            spread = spread_of(self.holdings, self.learned, self.together)
+            self.contagion.note(ts_event, spread, self.holdings)
+
+    def _warn(self, ts_event: int, output: RiskOutput) -> None:
+        for symbol, cascade in self.cascades.items():
+            if cascade.watched or symbol in self._changed:
+                sides = self.assessments.get(symbol, {})
+                alerts = cascade.step(ts_event, sides, self.learned.get(symbol), self.holdings)
+                if alerts:
+                    output.alerts += alerts
+                    self._publish(symbol, ts_event, output)
+        if ts_event % SPAN_NS == 0:
+            spread = spread_of(self.holdings, self.learned, self.together)
+            output.alerts += self.contagion.step(ts_event, spread, self.holdings)
 
     def _learn(self, ts_event: int) -> None:
         summaries = self._summaries
@@ -232,6 +265,7 @@ class RiskMonitor:
                 flow.close_span()
                 its.withdrawals.close_span(sigmas_of(flow.minute_return, flow.sigma_60s))
                 self._changed[symbol] = None
+        self.together.add(ts_event, summaries)
         self.books |= summaries
         self._summaries = {}
 

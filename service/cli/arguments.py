@@ -10,6 +10,7 @@ from service.cli import commands
 from service.cli.argument_parts import add_command, add_config, add_scenario
 from service.cli.feedback_arguments import add_feedback, add_review
 from service.cli.market_arguments import add_scorecard, add_simulate
+from service.cli.what_if_arguments import add_what_if
 
 if TYPE_CHECKING:
     from service.cli.argument_parts import Subcommands
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _EPILOG = """start here:
   foreshock demo                 see a warning of a cascade; needs no setup
   foreshock replay DIR           run the detection over recorded days
+  foreshock whatif --help        compute what a shock would do to a recorded venue
   foreshock topics --create      create the Kafka topics
   foreshock run                  watch the topics of the cluster
 
@@ -37,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     subcommands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(subcommands)
     _add_replay(subcommands)
+    add_what_if(subcommands)
     _add_demo(subcommands)
     add_simulate(subcommands)
     add_scorecard(subcommands)

@@ -113,7 +113,7 @@ class RiskWatch:
         monitor = self.monitor
         if monitor is None:
             return {RISK_KEY: None}
-        return {RISK_KEY: [its.alert for its in monitor.cascades.values() if its.alert is not None]}
+        return {RISK_KEY: list(monitor.open_alerts)}
 
     async def run(self) -> None:
         """Run forever; watch whenever the session owns the partition number."""

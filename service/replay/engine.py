@@ -61,7 +61,7 @@ def outputs(
     OperatorError
         If a required stream is missing, or a stream has several files.
     """
-    paths = _paths(directory)
+    paths = stream_paths(directory)
     decode = decoders(settings, paths)
     streams = {name: _Stream(path, settings.wire.max_record_bytes) for name, path in paths.items()}
     bar = progress.add_task("replay", total=sum(s.reader.size for s in streams.values()))
@@ -92,7 +92,14 @@ def outputs(
     summary.rejections = dict(rejections)
 
 
-def _paths(directory: Path) -> dict[str, Path]:
+def stream_paths(directory: Path) -> dict[str, Path]:
+    """Return the file of each stream that is there.
+
+    Raises
+    ------
+    OperatorError
+        If a required stream is missing, or a stream has several files.
+    """
     if not directory.is_dir():
         raise OperatorError(f"{directory} is not a directory; name one with orders.ndjson …")
     try:
@@ -128,7 +135,7 @@ def replay(
     severities: dict[str, tuple[str, Severity]] = {}
     console = Console(stderr=True, quiet=quiet)
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
-    task = partition_task(settings, _paths(directory), Tally())
+    task = partition_task(settings, stream_paths(directory), Tally())
     market = market_monitor(settings)
     watch = _risk_replay(directory, settings, risk)
     encode = msgspec.json.Encoder().encode_lines
@@ -178,7 +185,7 @@ def replay(
 def _risk_replay(directory: Path, settings: Settings, wanted: Path | None) -> RiskReplay | None:
     """Return the watch over the risk of positions; None without positions, or if it is off."""
     watched = watches_risk(settings)
-    if watched and "positions" in _paths(directory):
+    if watched and "positions" in stream_paths(directory):
         return RiskReplay(directory, settings, with_records=wanted is not None)
     if wanted is not None:
         why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
@@ -216,7 +223,7 @@ def _with_market_alerts(
 
 
 def _report(collected: Collected, directory: Path, result: Summary, settings: Settings) -> bytes:
-    files = {path.name: path.stat().st_size for path in _paths(directory).values()}
+    files = {path.name: path.stat().st_size for path in stream_paths(directory).values()}
     about = About(str(directory), result, settings, files)
     return report_page(collected, about).encode()
 

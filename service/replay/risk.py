@@ -40,6 +40,13 @@ class RiskReplay:
                 _add(output, its)
         return output
 
+    def stop_at(self, ts_event: int) -> RiskOutput:
+        """Take what is left up to a moment, the moment included, and close the seconds before."""
+        output = RiskOutput()
+        self._events_before(ts_event + 1, output)
+        _add(output, self.monitor.close_until(ts_event))
+        return output
+
     def finish(self) -> RiskOutput:
         """Take what is left, and close its last second."""
         output = RiskOutput()

@@ -13,6 +13,8 @@ RUN_BY = {
     "run": "tests/kafka/broker/test_outside.py::test_a_log_that_nobody_reads_does_not_stop_it",
     "replay": "tests/pipeline/test_nonpositive_prices.py"
     "::test_a_replay_takes_the_setting_from_the_environment",
+    "whatif": "tests/what_if/test_command.py"
+    "::test_the_first_generation_is_who_the_recorded_liquidation_prices_say",
     "demo": "tests/demo/test_command.py::test_it_ends_by_itself_and_accounts_for_every_event",
     "simulate": "tests/cli/test_cli.py"
     "::test_simulate_writes_streams_and_truth_and_overwrites_nothing",
@@ -29,7 +31,7 @@ RUN_BY = {
 }
 """Subcommand: a test that runs it until it has done what it is for."""
 
-HELPERS = {"run": "start", "demo": "started", "feedback": "judged"}
+HELPERS = {"run": "start", "whatif": "whatif", "demo": "started", "feedback": "judged"}
 """Functions beside those tests that start the subcommand."""
 
 
