@@ -34,6 +34,7 @@ from detectors.open_bar import SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
+from detectors.venue.limits import LimitsState
 from detectors.venue.trading import TradingState
 
 FORMAT = 4
@@ -84,6 +85,7 @@ class SymbolState(Struct):
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
     ledger: dict[str, LedgerEntry] = {}
+    limits: LimitsState = field(default_factory=LimitsState)
 
 
 def capture(
@@ -131,6 +133,7 @@ def capture(
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
         ledger=monitor.ledger.entries,
+        limits=bar.limits,
     )
 
 
@@ -199,6 +202,7 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
     monitor.large.states_accounts = state.states_accounts
     monitor.large.layers.sums, monitor.large.spoofs.sums = state.layers, state.spoofs
     bar.early = state.early
+    bar.limits = state.limits
     if bar.quantities is not None:
         bar.quantities.state = state.quantities
 

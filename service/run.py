@@ -30,14 +30,15 @@ from service.kafka.cluster.placement import report_misplaced
 from service.kafka.cluster.topics import Report
 from service.kafka.copartitioning import CopartitionedAssignor
 from service.kafka.counters import ConsumerCounters
-from service.kafka.feedback_watch import FeedbackWatch
 from service.kafka.market_watch import MarketWatch
 from service.kafka.reading import readable_end
 from service.kafka.session import Session
+from service.kafka.written_watch import WrittenWatch
 from service.outputs.alertmanager import Notifier
 from service.outputs.journal import Journal
 from service.outputs.publisher import Published, Publisher
-from service.pipeline.feedback import Feedback, Judgements
+from service.pipeline.commands import COMMAND, Commands
+from service.pipeline.feedback import FEEDBACK, Feedback, Judgements
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
 from service.settings.types import Settings
@@ -97,7 +98,12 @@ class Service:
         self._market: MarketWatch | None = None
         self._clients: Clients | None = None
         self._judgements = Judgements()
-        self._feedback = FeedbackWatch(settings.outputs.feedback, self._judgements, self._counters)
+        self._commands = Commands()
+        outputs = settings.outputs
+        self._written = [
+            WrittenWatch(FEEDBACK, outputs.feedback, self._judgements.take, self._counters),
+            WrittenWatch(COMMAND, outputs.commands, self._commands.take, self._counters),
+        ]
         self._journal = Journal(settings, f"{socket.gethostname()}-{os.getpid()}")
         self._stopping = asyncio.Event()
         self._verifying: asyncio.Task[Report] | None = None
@@ -225,6 +231,7 @@ class Service:
                 self.history,
                 self._first_partitions,
                 self._judgements,
+                self._commands,
             )
 
             def connect() -> AIOKafkaConsumer:
@@ -237,10 +244,11 @@ class Service:
             market = MarketWatch(
                 self._settings, session, clients, self._counters, connect, waits, self.history
             )
-            await self._feedback.catch_up(reader, admin)
+            for watch in self._written:
+                await watch.catch_up(reader, admin)
             for beside in (
                 market.run(),
-                self._feedback.follow(connect, admin, session.refuse_feedback, waits),
+                *(w.follow(connect, admin, session.refuse_written, waits) for w in self._written),
                 self._journal.keep(publisher.journal),
             ):
                 stack.push_async_callback(cancel_and_wait, asyncio.create_task(beside))

@@ -9,6 +9,7 @@ from service.cli import argument_types as types
 from service.cli import commands
 from service.cli.argument_parts import add_command, add_config, add_scenario
 from service.cli.feedback_arguments import add_feedback, add_review
+from service.cli.killswitch_arguments import add_killswitch
 from service.cli.market_arguments import add_scorecard, add_simulate
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     _add_asyncapi(subcommands)
     add_feedback(subcommands)
     add_review(subcommands)
+    add_killswitch(subcommands)
     return top
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
-from detectors.incidents.kill_switch import KillSwitch
+from detectors.kill_switch.switch import KillSwitch
 from service import __version__
 from service.kafka.cluster.topics import RequiredTopic, wanted_topics
 from service.outputs.journal import JournalEntry

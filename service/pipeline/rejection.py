@@ -27,6 +27,7 @@ Reason = Literal[
     "unknown_order_type",
     "unknown_state",
     "unknown_verdict",
+    "unknown_action",
     "wrong_key",
     "too_old",
     "in_the_future",
@@ -58,6 +59,7 @@ _UNKNOWN: Mapping[str, Reason] = {
     "type": "unknown_order_type",
     "state": "unknown_state",
     "verdict": "unknown_verdict",
+    "action": "unknown_action",
 }
 _AT = " - at `$."
 _MISSING = re.compile(r"missing required field `(?P<field>.+)`")

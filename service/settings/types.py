@@ -104,6 +104,8 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
     snapshots: Topic = "foreshock.snapshots"
     feedback: OptionalTopic = "foreshock.feedback"
     journal: OptionalTopic = "foreshock.journal"
+    commands: OptionalTopic = "foreshock.commands"
+    switchlog: OptionalTopic = "foreshock.switchlog"
 
 
 class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -33,6 +33,7 @@ STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions", 
 REQUIRED = STREAMS[:3]
 OUTPUTS = (
     "alerts", "signals", "killswitch", "deadletters", "snapshots", "feedback", "journal",
+    "commands", "switchlog",
 )  # fmt: skip
 PARTITIONS = 12
 PATIENCE_SECONDS = 180.0

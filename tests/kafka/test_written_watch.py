@@ -1,4 +1,4 @@
-"""Reading the feedback topic: whole before a session, then live, and again after a failure."""
+"""Reading a topic that operators write to: whole before a session, live, after a failure."""
 
 import asyncio
 import itertools
@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from service.kafka.counters import ConsumerCounters
-from service.kafka.feedback_watch import FeedbackWatch
-from service.pipeline.feedback import Feedback, Judgements, encode
+from service.kafka.written_watch import WrittenWatch
+from service.pipeline.feedback import FEEDBACK, Feedback, Judgements, encode
 
 TOPIC = "feedback"
 JUDGED_AT = 1_800_000_000_000_000_000
@@ -92,7 +92,7 @@ class Watched:
         self.judgements = Judgements()
         self.counters = ConsumerCounters()
         self.refused: list[tuple[int, str]] = []
-        self.watch = FeedbackWatch(TOPIC, self.judgements, self.counters)
+        self.watch = WrittenWatch(FEEDBACK, TOPIC, self.judgements.take, self.counters)
 
     async def catch_up(self) -> None:
         await self.watch.catch_up(Reader(self.log), self.log)
@@ -151,7 +151,7 @@ async def test_after_a_failure_it_reads_on_from_where_it_was(its: Watched):
     its.log.failures = 2
     its.log.add(2, verdict(2))
     await its.follow_until(lambda: 2 in its.verdicts())
-    assert its.counters.feedback_failures == 2
+    assert its.counters.written_failures[FEEDBACK] == 2
     assert its.judgements.serial == 2
 
 
@@ -168,6 +168,6 @@ async def test_a_partition_that_is_added_is_read_from_its_beginning(its: Watched
 
 
 async def test_without_a_topic_nothing_is_read():
-    watch = FeedbackWatch("", Judgements(), ConsumerCounters())
+    watch = WrittenWatch(FEEDBACK, "", Judgements().take, ConsumerCounters())
     await watch.catch_up(None, None)
     await watch.follow(None, None, None, lambda: iter(()))
