@@ -17,6 +17,8 @@ OUTPUTS = (
     "snapshots",
     "feedback",
     "journal",
+    "commands",
+    "switchlog",
 )
 
 

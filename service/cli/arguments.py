@@ -91,6 +91,9 @@ examples:
     command.add_argument(
         "--signals", metavar="FILE", type=Path, help="write the scores of each bar as NDJSON"
     )
+    command.add_argument(
+        "--switches", metavar="FILE", type=Path, help="write the kill switches as NDJSON"
+    )
     command.add_argument("--summary", metavar="FILE", type=Path, help="write the table as JSON")
     command.add_argument(
         "--report",

@@ -17,6 +17,7 @@ from detectors.kill_switch.switch import KillSwitch
 from service import __version__
 from service.kafka.cluster.topics import RequiredTopic, wanted_topics
 from service.outputs.journal import JournalEntry
+from service.pipeline.commands import Command
 from service.pipeline.feedback import Feedback
 from service.pipeline.rejection import Reason
 from service.pipeline.snapshots import Header
@@ -35,6 +36,8 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "alerts": Alert,
     "signals": Signal,
     "killswitch": KillSwitch,
+    "switchlog": KillSwitch,
+    "commands": Command,
     "feedback": Feedback,
     "journal": JournalEntry,
 }
@@ -45,8 +48,13 @@ _SUMMARIES = {
     "signals": "One record per symbol and bar with events: each detector's result, and the "
     "features behind it. After a crash some records are sent again, with the same symbol and "
     "ts_event.",
-    "killswitch": "Compacted: the last record of a symbol is its state. The state tripped ends at "
-    "`until`, even if no armed record follows.",
+    "killswitch": "Compacted: the last record of a symbol is its state. It ends at `until`, and "
+    "can be relied on until the latest `valid_until` of its partition: the owner of a partition "
+    "sends heartbeats.",
+    "switchlog": "Every record of every kill switch except heartbeats. Each has the hash of the "
+    "one before it.",
+    "commands": "Commands of operators to kill switches, by `foreshock killswitch` or other "
+    "programs. The owner of the symbol answers with a record on the topic killswitch.",
     "feedback": "Compacted: the last record of an alert is its verdict. Operators write it with "
     "`foreshock feedback` or on the console, and other programs may. Every instance reads it.",
     "journal": "When the service ran, and with which settings: one record at each start, change of "
@@ -109,7 +117,10 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         [*outputs.values(), Header], ref_template="#/components/schemas/{name}"
     )
-    schemas |= {STREAMS[name].__name__: _lenient(name, event) for name, event in events.items()}
+    # As JSON has them: a default may be a tuple.
+    schemas = msgspec.json.decode(msgspec.json.encode(schemas))
+    for name, event in events.items():
+        schemas |= _lenient(name, event)
     for name, schema in schemas.items():
         schemas[name] = {**schema, "description": " ".join(schema["description"].split())}
     return {
@@ -230,12 +241,15 @@ def _snapshot() -> dict[str, Any]:
 
 
 def _lenient(stream: str, event: type[Struct]) -> dict[str, Any]:
-    """Return the schema of an input event: a number may also be a text that contains it."""
-    _, components = msgspec.json.schema_components([event])
-    (schema,) = components.values()
-    properties = {name: _or_text(field) for name, field in schema["properties"].items()}
-    # A class with mapped field names has no docstring.
-    return {**schema, "description": STREAMS[stream].__doc__ or "", "properties": properties}
+    """Return the schemas of an input event: a number may also be a text that contains it."""
+    _, components = msgspec.json.schema_components(
+        [event], ref_template="#/components/schemas/{name}"
+    )
+    for name, schema in components.items():
+        schema["properties"] = {key: _or_text(its) for key, its in schema["properties"].items()}
+        if name == event.__name__:  # a class with mapped field names has no docstring
+            schema["description"] = STREAMS[stream].__doc__ or ""
+    return components
 
 
 def _or_text(schema: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 import orjson
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -32,6 +33,8 @@ from service.settings.assembly import decoders, market_monitor, partition_task
 from service.settings.types import Settings
 
 _FOR_EVER_NS = LATEST_NS
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class _Stream:
@@ -114,6 +117,7 @@ def replay(
     alerts: Path | None,
     signals: Path | None,
     summary: Path | None,
+    switches: Path | None = None,
     report: Path | None = None,
     quiet: bool,
 ) -> int:
@@ -128,7 +132,6 @@ def replay(
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, _paths(directory), Tally())
     market = market_monitor(settings)
-    encode = msgspec.json.Encoder().encode_lines
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
@@ -136,6 +139,7 @@ def replay(
             report_file = _open("--report", report, stack)
             alert_file = _open("--alerts", alerts, stack)
             signal_file = _open("--signals", signals, stack)
+            switch_file = _open("--switches", switches, stack)
             summary_file = _open("--summary", summary, stack)
             progress = stack.enter_context(_progress(console))
             for output in outputs(directory, settings, task, result, progress):
@@ -144,10 +148,9 @@ def replay(
                     severities[alert.alert_id] = (alert.detector, alert.severity)
                 if collected is not None:
                     collected.take(output)
-                if alert_file is not None and output.alerts:
-                    alert_file.write(encode(output.alerts))
-                if signal_file is not None and output.signals:
-                    signal_file.write(encode(output.signals))
+                _write(alert_file, output.alerts)
+                _write(signal_file, output.signals)
+                _write(switch_file, output.switches)
             incidents.update(
                 incident for incident in severities.values() if kind(*incident) == "alarm"
             )
@@ -167,6 +170,12 @@ def replay(
     if not quiet:
         Console().print(table(result), *misfit_lines(result), sep="\n")
     return 0
+
+
+def _write(file: OutputFile | None, records: Sequence[Struct]) -> None:
+    """Append records to a file, if there are any of both, as a line of JSON each."""
+    if file is not None and records:
+        file.write(_encode_lines(records))
 
 
 def _with_market_alerts(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from heapq import nsmallest
 from typing import get_args
 
 from prometheus_client.core import Metric
@@ -14,10 +15,15 @@ from service.pipeline.commands import COMMAND, Action
 from service.web.view import View
 
 
-def kill_switches(view: View) -> Iterator[Metric]:
-    """Yield the metrics of the kill switches of the owned partitions."""
+def kill_switches(view: View, limit: int) -> Iterator[Metric]:
+    """Yield the metrics of the kill switches of the owned partitions.
+
+    At most ``limit`` of them have their own series, the strictest first.
+    """
     states = view.switches
     by_state = Counter(states.values())
+    moved = (pair for pair in states.items() if pair[1] != "armed")
+    strictest = nsmallest(limit, moved, key=lambda pair: (-LEVELS[pair[1]], pair[0]))
     yield gauge(
         "killswitch_symbols",
         "Kill switches by state, that of the venue (symbol *) included.",
@@ -27,7 +33,7 @@ def kill_switches(view: View) -> Iterator[Metric]:
     yield gauge(
         "killswitch_state",
         "1 for the state of each kill switch that is not armed.",
-        {(symbol, state): 1 for symbol, state in sorted(states.items()) if state != "armed"},
+        dict.fromkeys(strictest, 1.0),
         ["symbol", "state"],
     )
     yield gauge(

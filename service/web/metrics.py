@@ -94,7 +94,7 @@ class ForeshockCollector(Collector):
             view.counters.market_failures,
         )
         yield from feeds(view.counters, monitors)
-        yield from kill_switches(view)
+        yield from kill_switches(view, self._settings.limits.labelled_symbols)
         yield from self._symbols.collect(monitors)
 
 
