@@ -312,12 +312,12 @@ class Heartbeat:
         return record.ts_event
 
     def beat(self, now_ns: int) -> KillSwitch | None:
-        """Return a heartbeat if one is due at ``now_ns``."""
-        if now_ns < self.last_ns + HEARTBEAT_NS:
+        """Return a heartbeat if one is due at ``now_ns``, also if time went back."""
+        if self.last_ns <= now_ns < self.last_ns + HEARTBEAT_NS:
             return None
         self.last_ns = now_ns
         record = KillSwitch(
-            *("", "armed", now_ns, None, "the owner of this partition is alive", ""),
+            *("", "armed", now_ns, now_ns + VALID_NS, "the owner of this partition is alive", ""),
             *(now_ns + VALID_NS, now_ns, machine.AUTOMATIC, "heartbeat"),
             *(self._chain.sequence + 1, self._chain.digest),
         )

@@ -25,9 +25,9 @@ def add_killswitch(subcommands: "Subcommands") -> None:
         epilog="""\
 examples:
   foreshock killswitch status
-  foreshock killswitch trip BTC-PERP --reason "index feed is wrong"
-  foreshock killswitch rearm BTC-PERP --reason "index feed repaired" --by ann
-  foreshock killswitch test '*' --reason "monthly drill"
+  foreshock killswitch trip BTC-PERP --reason wrong-index
+  foreshock killswitch rearm BTC-PERP --reason index-repaired --by ann
+  foreshock killswitch test '*' --reason monthly-drill
 """,
     )
     command.add_argument(

@@ -104,7 +104,9 @@ class SwitchRecords:
                     state=answer[-1].state,
                 )
         partition.commanded = self._commands.serial
-        if leads and not partition.task.resuming:
+        # Before the first event, the clock counts only if there is nothing to read.
+        knows_time = aligner.watermark_ns or idle_ns
+        if leads and knows_time and not partition.task.resuming:
             beats = switches.beat(now_ns)
             output.switches += beats
             self._counters.heartbeats += bool(beats)

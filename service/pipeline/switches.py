@@ -22,21 +22,23 @@ HEARTBEAT_KEY = "__heartbeat/"
 
 def conditions_of(monitor: SymbolMonitor, now_ns: int) -> Conditions:
     """Return what a monitor says about its symbol at a moment, without the liquidation ladder."""
-    flow_until_ns = 0
     incident = monitor.incidents.open
+    halted = monitor.trading.phase(now_ns) == "halted"
+    tightened_until_ns = monitor.open_bar.limits.tightened_until_ns
+    if incident is None and not halted and now_ns >= tightened_until_ns and not monitor.feed.active:
+        return CALM
+    flow_until_ns = 0
     if incident is not None and incident.alert.severity == "critical":
         flow_until_ns = monitor.incidents.resolves_ns
         expired_ns = monitor.trading.expired_ns(now_ns)
         if expired_ns is not None:
             flow_until_ns = min(flow_until_ns, expired_ns)
-    tightened_until_ns = monitor.open_bar.limits.tightened_until_ns
-    if monitor.trading.phase(now_ns) == "halted":
+    if halted:
         tightened_until_ns = max(tightened_until_ns, monitor.trading.state.until_ns or LATEST_NS)
-    distrusted_until_ns = monitor.feed.incidents.distrusted_until_ns
     return Conditions(
         flow_until_ns=flow_until_ns,
         tightened_until_ns=tightened_until_ns,
-        distrusted_until_ns=distrusted_until_ns,
+        distrusted_until_ns=monitor.feed.incidents.distrusted_until_ns,
     ).at(now_ns)
 
 

@@ -24,7 +24,7 @@ from service.settings.types import OutputSettings, TopicSettings
 COMMAND = Path(sys.executable).with_name("foreshock")
 SUBCOMMANDS = [
     "run", "replay", "demo", "simulate", "scorecard", "check-config", "topics", "asyncapi",
-    "feedback", "review",
+    "feedback", "review", "killswitch",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from detectors.kill_switch.switch import VALID_NS, first_break
-from detectors.market_data.events import Cancel, Order, Trade
+from detectors.market_data.events import Cancel, Margin, Order, Trade
 from examples.order_gateway import Order as GatewayOrder
 from examples.order_gateway import Switches
 from tests.kafka.broker.rig import REQUIRED, Event, Service, Venue, foreshock, until
@@ -217,6 +217,28 @@ async def test_two_owners_cannot_open_what_one_of_them_has_tripped(kafka: str, t
         began = time.time_ns()
         await command(venue, "rearm")
         await its.open_again(began)
+
+
+async def test_a_venue_that_tightens_its_limits_is_caution_and_its_delay_is_exported(
+    kafka: str, tmp_path: Path
+):
+    streams = (*REQUIRED, "margins")
+    async with Venue(kafka, tmp_path, streams, partitions=1) as venue, desk(venue) as its:
+        service = venue.start()
+        await its.open_again(0)
+        for rate in (0.005, 0.01):
+            at = time.time_ns()
+            margin = Margin(ts_event=at, symbol=SYMBOL, maintenance_margin_rate=rate)
+            value = msgspec.json.encode(margin)
+            await venue.produce([Event("margins", at, SYMBOL.encode(), value)])
+        await its.sees("caution")
+        assert its.switches[1].verdict(SYMBOL).why.endswith("the venue has tightened its limits")
+        await service.wait_until(
+            "the delay is exported", lambda m: m.total("killswitch_delay_seconds_count") == 1
+        )
+        metrics = await service.metrics()
+        assert metrics.total("killswitch_symbols", state="caution") == 1
+        assert metrics.total("killswitch_records_total", cause="heartbeat") > 0
 
 
 async def test_what_cannot_be_commanded_is_told_in_a_sentence(kafka: str, tmp_path: Path):
