@@ -33,12 +33,12 @@ from service.kafka.counters import ConsumerCounters
 from service.kafka.market_watch import MarketWatch
 from service.kafka.reading import readable_end
 from service.kafka.session import Session
-from service.kafka.written_watch import WrittenWatch
+from service.kafka.written_watch import watches
 from service.outputs.alertmanager import Notifier
 from service.outputs.journal import Journal
 from service.outputs.publisher import Published, Publisher
-from service.pipeline.commands import COMMAND, Commands
-from service.pipeline.feedback import FEEDBACK, Feedback, Judgements
+from service.pipeline.feedback import Feedback
+from service.pipeline.switch_inputs import Written
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
 from service.settings.types import Settings
@@ -97,13 +97,8 @@ class Service:
         self._session: Session | None = None
         self._market: MarketWatch | None = None
         self._clients: Clients | None = None
-        self._judgements = Judgements()
-        self._commands = Commands()
-        outputs = settings.outputs
-        self._written = [
-            WrittenWatch(FEEDBACK, outputs.feedback, self._judgements.take, self._counters),
-            WrittenWatch(COMMAND, outputs.commands, self._commands.take, self._counters),
-        ]
+        self._written = Written()
+        self._watches = watches(self._written, settings.outputs, self._counters)
         self._journal = Journal(settings, f"{socket.gethostname()}-{os.getpid()}")
         self._stopping = asyncio.Event()
         self._verifying: asyncio.Task[Report] | None = None
@@ -230,8 +225,7 @@ class Service:
                 self._counters,
                 self.history,
                 self._first_partitions,
-                self._judgements,
-                self._commands,
+                self._written,
             )
 
             def connect() -> AIOKafkaConsumer:
@@ -244,11 +238,11 @@ class Service:
             market = MarketWatch(
                 self._settings, session, clients, self._counters, connect, waits, self.history
             )
-            for watch in self._written:
+            for watch in self._watches:
                 await watch.catch_up(reader, admin)
             for beside in (
                 market.run(),
-                *(w.follow(connect, admin, session.refuse_written, waits) for w in self._written),
+                *(w.follow(connect, admin, session.refuse_written, waits) for w in self._watches),
                 self._journal.keep(publisher.journal),
             ):
                 stack.push_async_callback(cancel_and_wait, asyncio.create_task(beside))
@@ -286,7 +280,7 @@ class Service:
             market_wide_symbols=self._market.symbols if self._market is not None else 0,
             misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,
             stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
-            judgements=self._judgements,
+            judgements=self._written.judgements,
         )
         default = self._settings.detection.false_alarms_per_day
         parameters = [monitor.parameters for monitor in view.monitors]

@@ -55,6 +55,8 @@ class Partition:
         self.judged = 0
         # How many commands of operators its switches were given.
         self.commanded = 0
+        # The state of the ladders that its switches were given.
+        self.laddered = 0
         # The offset that the next record on the kill-switch topic gets if nobody else writes.
         self.next_switch_offset: int | None = None
         self.committed: dict[TopicPartition, int] = {}

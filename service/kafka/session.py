@@ -29,10 +29,9 @@ from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
 from service.kafka.switch_records import SwitchRecords
 from service.kafka.watching.watches import Watches
-from service.pipeline.commands import Commands
-from service.pipeline.feedback import Judgements
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.rejection import Rejection
+from service.pipeline.switch_inputs import Written
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
 
@@ -60,8 +59,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     first_partitions
         The partition count of the input topics when the process started. Partition numbers added
         later are read from their beginning, whatever ``kafka.start`` says.
-    judgements, commands
-        What operators judge and command; the session applies it to the partitions that it owns.
+    written
+        What operators judge, and what moves kill switches; for the partitions that it owns.
 
     Attributes
     ----------
@@ -77,11 +76,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         counters: ConsumerCounters,
         watcher: Watcher | None = None,
         first_partitions: int | None = None,
-        judgements: Judgements | None = None,
-        commands: Commands | None = None,
+        written: Written | None = None,
     ) -> None:
         self._settings = settings
-        self._judgements = judgements or Judgements()
+        self._written = written or Written()
         self._clients = clients
         self._counters = counters
         self._watcher = watcher
@@ -100,9 +98,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         )
         self.watches = Watches(settings.limits, counters.tally)
         self._refusals = Refusals(clients.publisher, counters, topics)
-        self._switches = SwitchRecords(
-            settings.outputs, clients.publisher, commands or Commands(), counters
-        )
+        self._switches = SwitchRecords(settings.outputs, clients.publisher, self._written, counters)
         self.joined = False
         self.progressed = False
         self.partitions: dict[int, Partition] = {}
@@ -203,7 +199,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             async with self._lock:
                 self._raise_failure()
                 for partition in self.partitions.values():
-                    partition.judge(self._judgements)
+                    partition.judge(self._written.judgements)
                 await self._reading.skip_deleted()
                 try:
                     await self._process(records)

@@ -16,8 +16,8 @@ from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
 from service.kafka.read_back import read_back
 from service.outputs.publisher import Publisher
-from service.pipeline.commands import Commands
 from service.pipeline.output import Output
+from service.pipeline.switch_inputs import Written
 from service.settings.types import OutputSettings
 
 log = structlog.get_logger("foreshock.killswitch")
@@ -32,8 +32,8 @@ class SwitchRecords:
         The names of the output topics. Without a kill-switch topic, nothing is done.
     publisher
         Sends the records.
-    commands
-        The commands of operators that were read.
+    written
+        The commands of operators, and the alerts of the liquidation ladder, that were read.
     counters
         The counters to increment.
     """
@@ -42,12 +42,13 @@ class SwitchRecords:
         self,
         outputs: OutputSettings,
         publisher: Publisher,
-        commands: Commands,
+        written: Written,
         counters: ConsumerCounters,
     ) -> None:
         self._topic = outputs.killswitch
         self._publisher = publisher
-        self._commands = commands
+        self._commands = written.commands
+        self._ladders = written.ladders
         self._counters = counters
 
     async def restore(self, partition: Partition, reader: AIOKafkaConsumer) -> None:
@@ -90,6 +91,9 @@ class SwitchRecords:
         idle_ns = partition.idle_ns(time.monotonic())
         now_ns = switches.now_ns(aligner.watermark_ns, idle_ns, time.time_ns())
         output = Output()
+        if partition.laddered != self._ladders.serial:
+            switches.note_ladders(self._ladders.severities)
+            partition.laddered = self._ladders.serial
         for command in self._commands.since(partition.commanded, time.time() * 1e3):
             answer = switches.command(command, now_ns)
             if answer:

@@ -1,7 +1,8 @@
 """Reads a topic that operators write to: every instance reads all of it, before its session and on.
 
-The topics of feedback and of commands are small. They are read without a group: a session begins
-with all records that exist, so that a restart applies the same ones to the restored symbols.
+The topics of feedback and of commands are small, and so are the alerts of a day. They are read
+without a group: a session begins with all records that exist, so that a restart applies the same
+ones to the restored symbols.
 
 A record that is none becomes a dead letter while it is read live, by the instance that owns its
 partition number. The next start finds the record on the topic again, and only logs it: each restart
@@ -9,6 +10,7 @@ would send it once more.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,7 +21,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from service.cancellation import close
 from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
+from service.pipeline.commands import COMMAND
+from service.pipeline.feedback import FEEDBACK
+from service.pipeline.ladders import CASCADE, READ_SECONDS
 from service.pipeline.rejection import Rejection
+from service.pipeline.switch_inputs import Written
+from service.settings.types import OutputSettings
 
 POLL_SECONDS = 0.5
 
@@ -48,13 +55,23 @@ class WrittenWatch:
         Takes the records that have a value.
     counters
         The counters to increment.
+    since_seconds
+        The time span that a session begins with, in seconds; None for all that exists.
     """
 
-    def __init__(self, name: str, topic: str, take: Take, counters: ConsumerCounters) -> None:
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        take: Take,
+        counters: ConsumerCounters,
+        since_seconds: float | None = None,
+    ) -> None:
         self._name = name
         self._topic = topic
         self._take = take
         self._counters = counters
+        self._since_seconds = since_seconds
         self._positions: dict[TopicPartition, int] = {}
 
     async def catch_up(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
@@ -63,7 +80,12 @@ class WrittenWatch:
             return
         tps = await self._partitions(admin)
         ends = await reader.end_offsets(tps)
-        records = await read_back(reader, dict.fromkeys(tps, 0), ends)
+        firsts = dict.fromkeys(tps, 0)
+        if self._since_seconds is not None:
+            since_ms = round((time.time() - self._since_seconds) * 1e3)
+            found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
+            firsts = {tp: first.offset if (first := found.get(tp)) else ends[tp] for tp in tps}
+        records = await read_back(reader, firsts, ends)
         refused = taken = 0
         for tp, batch in records.items():
             present, rejections = self._add(batch)
@@ -140,3 +162,15 @@ class WrittenWatch:
         """
         present = [record for record in records if record.value is not None]
         return present, self._take(present)
+
+
+def watches(
+    written: Written, outputs: OutputSettings, counters: ConsumerCounters
+) -> list[WrittenWatch]:
+    """Return the watches of all that is written for the switches and the verdicts."""
+    since = READ_SECONDS
+    return [
+        WrittenWatch(FEEDBACK, outputs.feedback, written.judgements.take, counters),
+        WrittenWatch(COMMAND, outputs.commands, written.commands.take, counters),
+        WrittenWatch(CASCADE, outputs.alerts, written.ladders.take, counters, since),
+    ]

@@ -125,14 +125,12 @@ class Switches:
         self._lift(output)
         return changed
 
-    def note_ladder(self, symbol: str, severity: Severity | None) -> None:
-        """Set the severity of the symbol's open ``cascade`` alert; None without one."""
-        if severity is None:
-            self._ladders.pop(symbol, None)
-        else:
-            self._ladders[symbol] = severity
-        if symbol in self._switches:
-            self._active[symbol] = None
+    def note_ladders(self, severities: Mapping[str, Severity]) -> None:
+        """Set the severity of the open ``cascade`` alert of each symbol that has one."""
+        for symbol in self._ladders.keys() ^ severities.keys():
+            if symbol in self._switches:
+                self._active[symbol] = None
+        self._ladders = dict(severities)
 
     def rest(self, now_ns: int, output: Output) -> None:
         """Add the transitions that are due although no event arrives."""

@@ -62,6 +62,10 @@ class Reader:
     async def position(self, tp: TopicPartition) -> int:
         return self._positions[tp]
 
+    async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[Any, Any]:
+        """The first record of partition 0 is old, and so is all of partition 1."""
+        return {tp: SimpleNamespace(offset=1) if tp.partition == 0 else None for tp in times}
+
     async def beginning_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(tps, 0)
 
@@ -132,6 +136,18 @@ async def test_what_exists_is_read_before_a_session_and_what_is_none_is_only_log
     await its.catch_up()
     assert its.verdicts() == {1: "false", 4: "true"}
     assert its.refused == []
+
+
+async def test_of_a_long_topic_a_session_begins_with_what_is_recent_only(its: Watched):
+    for number, partition in ((1, 0), (2, 0), (3, 1)):
+        its.log.add(number, verdict(number), partition)
+    recent = WrittenWatch(FEEDBACK, TOPIC, its.judgements.take, its.counters, 60.0)
+    await recent.catch_up(Reader(its.log), its.log)
+    assert its.verdicts() == {2: "true"}
+    its.watch = recent
+    its.log.add(4, verdict(4), partition=1)
+    await its.follow_until(lambda: 4 in its.verdicts())
+    assert sorted(its.verdicts()) == [2, 4]
 
 
 async def test_what_comes_is_read_once_and_what_is_none_is_refused(its: Watched):

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from detectors.catalogue import CATALOGUE
+from detectors.incidents.alerts import firing
 from detectors.incidents.market_wide import MARKET
 from detectors.kill_switch.conditions import Conditions
 from detectors.kill_switch.machine import COOLING_NS
@@ -16,6 +17,7 @@ from detectors.venue.limits import TIGHTENED_NS, LimitsState, take
 from service.pipeline.commands import VALID_SECONDS, Command, Commands
 from service.pipeline.commands import decode as decode_command
 from service.pipeline.commands import encode as encode_command
+from service.pipeline.ladders import Ladders
 from service.pipeline.output import Output, PublishedUntil, Tally
 from service.pipeline.rejection import Rejection
 from service.pipeline.switches import HEARTBEAT_KEY, Switches, conditions_of, key_of
@@ -121,7 +123,7 @@ def test_the_flow_trips_only_with_the_venues_limits_or_the_ladder_beside_it():
     unchanged = Run().feed([*EVENTS, *margins(0.005, 0.0051, 0.004)])
     assert unchanged.moves() == ["reduce_only"]
     laddered = Run()
-    laddered.task.switches.note_ladder("AAA", "warning")
+    laddered.task.switches.note_ladders({"AAA": "warning"})
     laddered.feed(EVENTS)
     assert laddered.moves() == ["caution", "tripped"]
     reason = next(r.reason for r in laddered.records if r.state == "tripped")
@@ -130,15 +132,44 @@ def test_the_flow_trips_only_with_the_venues_limits_or_the_ladder_beside_it():
 
 def test_a_ladder_that_is_over_no_longer_counts():
     run = Run()
-    run.task.switches.note_ladder("BBB", "critical")
+    run.task.switches.note_ladders({"BBB": "critical"})
     run.feed(EVENTS[: len(EVENTS) // 4])
     assert run.moves("BBB") == ["reduce_only"]
-    run.task.switches.note_ladder("BBB", None)
+    run.task.switches.note_ladders({})
     run.feed(EVENTS[len(EVENTS) // 4 :])
     assert run.moves("BBB") == ["reduce_only"]
     output = Output()
     run.task.switches.rest(EVENTS[-1].ts_event + COOLING_NS, output)
     assert [r.state for r in output.switches if r.symbol == "BBB"] == ["armed"]
+
+
+def alert_record(alert_id, severity, status="firing", detector="cascade"):
+    alert = firing(
+        *("AAA", detector, 1, severity, BEGIN, BEGIN),
+        score=1.0,
+        p_value=None,
+        evidence=[],
+        summary="a fall of 0.8 % would do it",
+        inputs=[],
+    )
+    alert = msgspec.structs.replace(alert, alert_id=alert_id, status=status)
+    return SimpleNamespace(key=b"AAA", value=msgspec.json.encode(alert), timestamp=0)
+
+
+def test_the_ladder_is_the_gravest_open_cascade_alert_of_a_symbol():
+    ladders = Ladders()
+    assert ladders.severities == {}
+    ladders.take([alert_record("1", "warning"), alert_record("2", "critical")])
+    assert ladders.severities == {"AAA": "critical"}
+    ladders.take([alert_record("2", "critical", "resolved")])
+    assert ladders.severities == {"AAA": "warning"}
+    serial = ladders.serial
+    other = [alert_record("3", "critical", detector="thin_book")]
+    foreign = [SimpleNamespace(key=b"", value=b"cascade?", timestamp=0)]
+    assert ladders.take([*other, *foreign]) == []
+    assert ladders.serial == serial
+    ladders.take([alert_record("1", "warning", "resolved")])
+    assert ladders.severities == {}
 
 
 def test_a_halt_of_the_venue_is_caution_until_it_is_over():

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from detectors.incidents.alerts import firing
 from detectors.kill_switch.switch import VALID_NS, first_break
 from detectors.market_data.events import Cancel, Margin, Order, Trade
 from examples.order_gateway import Order as GatewayOrder
@@ -219,7 +220,7 @@ async def test_two_owners_cannot_open_what_one_of_them_has_tripped(kafka: str, t
         await its.open_again(began)
 
 
-async def test_a_venue_that_tightens_its_limits_is_caution_and_its_delay_is_exported(
+async def test_two_families_trip_it_one_does_not_and_the_delay_is_exported(
     kafka: str, tmp_path: Path
 ):
     streams = (*REQUIRED, "margins")
@@ -239,6 +240,28 @@ async def test_a_venue_that_tightens_its_limits_is_caution_and_its_delay_is_expo
         metrics = await service.metrics()
         assert metrics.total("killswitch_symbols", state="caution") == 1
         assert metrics.total("killswitch_records_total", cause="heartbeat") > 0
+
+        # A second family that agrees: the liquidation ladder, wherever its watch runs.
+        cascade = firing(
+            *(SYMBOL, "cascade", 1, "critical", at, at),
+            score=1.0,
+            p_value=None,
+            evidence=[],
+            summary="a fall of 0.8 % would do it",
+            inputs=[],
+        )
+        await venue.send("alerts", SYMBOL.encode(), msgspec.json.encode(cascade))
+        await its.sees("tripped")
+        tripped_ns = time.time_ns()
+        assert "the liquidation ladder is critical and the venue has tightened" in (
+            its.switches[1].verdict(SYMBOL).why
+        )
+        service.kill()
+        service = venue.start()
+        await service.wait_until("it is back", lambda m: m.total("assigned_partitions") == 1)
+        await service.wait_until("it says so", lambda m: m.total("killswitch_state"))
+        assert its.between(tripped_ns, time.time_ns()) == []
+        assert its.state() <= {"tripped", "reduce_only"}
 
 
 async def test_what_cannot_be_commanded_is_told_in_a_sentence(kafka: str, tmp_path: Path):
