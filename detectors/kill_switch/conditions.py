@@ -9,6 +9,9 @@ from msgspec import Struct
 
 from detectors.kill_switch.table import LEVELS
 
+NEVER_NS = 2**63 - 1
+"""The end of evidence that does not end by itself, such as a halt without an end."""
+
 
 class Conditions(Struct, frozen=True):
     """The evidence about a symbol. Times are nanoseconds of event time; 0: it does not hold.
@@ -46,7 +49,7 @@ class Conditions(Struct, frozen=True):
     def next_end_ns(self) -> int:
         """When the first of the evidence ends by itself; 0 if none does."""
         ends = (self.flow_until_ns, self.tightened_until_ns, self.distrusted_until_ns)
-        return min((end for end in ends if end), default=0)
+        return min((end for end in ends if 0 < end < NEVER_NS), default=0)
 
 
 CALM = Conditions()

@@ -6,7 +6,7 @@ import msgspec
 
 from detectors.incidents.alerts import Severity
 from detectors.incidents.market_wide import MARKET
-from detectors.kill_switch.conditions import CALM, Conditions
+from detectors.kill_switch.conditions import CALM, NEVER_NS, Conditions
 from detectors.kill_switch.machine import manual_only
 from detectors.kill_switch.switch import Heartbeat, KillSwitch, Switch, SwitchState
 from detectors.kill_switch.table import State
@@ -34,7 +34,7 @@ def conditions_of(monitor: SymbolMonitor, now_ns: int) -> Conditions:
         if expired_ns is not None:
             flow_until_ns = min(flow_until_ns, expired_ns)
     if halted:
-        tightened_until_ns = max(tightened_until_ns, monitor.trading.state.until_ns or LATEST_NS)
+        tightened_until_ns = max(tightened_until_ns, monitor.trading.state.until_ns or NEVER_NS)
     return Conditions(
         flow_until_ns=flow_until_ns,
         tightened_until_ns=tightened_until_ns,

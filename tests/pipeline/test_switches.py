@@ -183,6 +183,16 @@ def test_a_halt_of_the_venue_is_caution_until_it_is_over():
     assert run.task.switches.state("BBB") == "armed"
 
 
+def test_a_halt_without_an_end_never_ends_by_itself():
+    halted = Status(ts_event=BEGIN + 100 * SECOND + 1, symbol="BBB", state="halted")
+    run = Run().feed([*EVENTS, halted])
+    output = Output()
+    run.task.switches.rest(2**64, output)
+    assert run.moves("BBB") == ["caution"]
+    assert [r for r in output.switches if r.symbol == "BBB"] == []
+    assert run.task.switches.state("BBB") == "caution"
+
+
 def test_findings_of_the_feed_are_caution_and_keep_the_flow_from_tripping_anything():
     # From then on trades of AAA are missing: the feed is frozen.
     cut = [
