@@ -12,6 +12,7 @@ import time
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from detectors.market_data.events import EARLIEST_NS
 from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
 from service.kafka.read_back import read_back
@@ -109,7 +110,7 @@ class SwitchRecords:
                 )
         partition.commanded = self._commands.serial
         # Before the first event, the clock counts only if there is nothing to read.
-        knows_time = aligner.watermark_ns or idle_ns
+        knows_time = idle_ns > 0 or aligner.watermark_ns >= EARLIEST_NS
         if leads and knows_time and not partition.task.resuming:
             beats = switches.beat(now_ns)
             output.switches += beats

@@ -10,7 +10,7 @@ from detectors.kill_switch.conditions import CALM, NEVER_NS, Conditions
 from detectors.kill_switch.machine import manual_only
 from detectors.kill_switch.switch import Heartbeat, KillSwitch, Switch, SwitchState
 from detectors.kill_switch.table import State
-from detectors.market_data.events import LATEST_NS
+from detectors.market_data.events import EARLIEST_NS, LATEST_NS
 from detectors.symbol import SymbolMonitor
 from service.pipeline.commands import Command
 from service.pipeline.output import Output
@@ -151,14 +151,14 @@ class Switches:
         Parameters
         ----------
         watermark_ns
-            The event time up to which everything was read; 0: nothing was ever read.
+            The event time up to which everything was read; before `EARLIEST_NS`: nothing ever was.
         idle_ns
             For how long nothing has been left to read, in nanoseconds; 0: something is.
         clock_ns
             The clock, in nanoseconds since 1970. It is the event time of a partition that never had
             an event. In a silent market it bridges the time in which no owner ran.
         """
-        if not watermark_ns:
+        if watermark_ns < EARLIEST_NS:
             return clock_ns
         now_ns = watermark_ns + idle_ns
         if idle_ns and self._ahead_ns is not None:

@@ -325,6 +325,8 @@ def test_a_partition_without_events_takes_commands_and_gives_heartbeats_by_the_c
     switches = Switches()
     switches.watch_venue()
     assert switches.now_ns(0, 0, BEGIN) == BEGIN
+    # Where all topics are idle and nothing was ever read, the watermark is 1.
+    assert switches.now_ns(1, SECOND, BEGIN) == BEGIN
     started, beat = switches.beat(BEGIN)
     assert (started.symbol, started.cause, beat.cause) == (MARKET, "started", "heartbeat")
     assert key_of(beat, 3) == f"{HEARTBEAT_KEY}3".encode()
