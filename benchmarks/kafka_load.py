@@ -18,6 +18,8 @@ OUTPUTS = (
     "feedback",
     "journal",
     "risk",
+    "commands",
+    "switchlog",
 )
 
 

@@ -30,6 +30,8 @@ from detectors.market_data.large_orders import SHOWN_NS, LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines, LeveragedOrder
 from detectors.market_data.quantities import Quantities
 from detectors.parameters import Parameters
+from detectors.venue import limits
+from detectors.venue.limits import LimitsState
 from detectors.venue.trading import Trading
 
 NEAR_MAXIMUM = 0.8
@@ -78,6 +80,8 @@ class OpenBar:
         The quantity of the bar's last resting order; 0 without one.
     leveraged
         The leveraged orders that are processed when the bar closes.
+    limits
+        The venue's limits, and whether it has tightened them.
     opened
         The state of the book at the start of the bar.
     progress
@@ -102,6 +106,7 @@ class OpenBar:
         "large",
         "last_quantity",
         "leveraged",
+        "limits",
         "opened",
         "progress",
         "quantities",
@@ -132,6 +137,7 @@ class OpenBar:
         self.aggressors = Aggressors()
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
+        self.limits = LimitsState()
         self.opened: BookState | None = None
         self.last_quantity = 0.0
         self._near_low = 0.0
@@ -344,6 +350,7 @@ class OpenBar:
         self._feed.checks.moved(reference)
 
     def _on_margin(self, margin: Margin) -> None:
+        limits.take(self.limits, margin)
         if margin.max_leverage is not None:
             self.progress.high_leverage = NEAR_MAXIMUM * margin.max_leverage
 

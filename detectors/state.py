@@ -35,6 +35,7 @@ from detectors.open_bar import SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
+from detectors.venue.limits import LimitsState
 from detectors.venue.trading import TradingState
 
 FORMAT = 4
@@ -86,6 +87,7 @@ class SymbolState(Struct):
     trading: TradingState = field(default_factory=TradingState)
     ledger: dict[str, LedgerEntry] = {}
     aggressors: Aggressors = field(default_factory=Aggressors)
+    limits: LimitsState = field(default_factory=LimitsState)
 
 
 def capture(
@@ -134,6 +136,7 @@ def capture(
         trading=monitor.trading.state,
         ledger=monitor.ledger.entries,
         aggressors=bar.aggressors,
+        limits=bar.limits,
     )
 
 
@@ -203,6 +206,7 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
     monitor.large.layers.sums, monitor.large.spoofs.sums = state.layers, state.spoofs
     bar.early = state.early
     bar.aggressors = state.aggressors
+    bar.limits = state.limits
     if bar.quantities is not None:
         bar.quantities.state = state.quantities
 

@@ -30,14 +30,15 @@ from service.kafka.cluster.placement import report_misplaced
 from service.kafka.cluster.topics import Report
 from service.kafka.copartitioning import CopartitionedAssignor
 from service.kafka.counters import ConsumerCounters
-from service.kafka.feedback_watch import FeedbackWatch
 from service.kafka.reading import readable_end
 from service.kafka.session import Session
 from service.kafka.venue_watch import VenueWatch
+from service.kafka.written_watch import watches
 from service.outputs.alertmanager import Notifier
 from service.outputs.journal import Journal
 from service.outputs.publisher import Published, Publisher
-from service.pipeline.feedback import Feedback, Judgements
+from service.pipeline.feedback import Feedback
+from service.pipeline.switch_inputs import Written
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
 from service.settings.types import Settings
@@ -96,8 +97,8 @@ class Service:
         self._session: Session | None = None
         self._venue: VenueWatch | None = None
         self._clients: Clients | None = None
-        self._judgements = Judgements()
-        self._feedback = FeedbackWatch(settings.outputs.feedback, self._judgements, self._counters)
+        self._written = Written()
+        self._watches = watches(self._written, settings.outputs, self._counters)
         self._journal = Journal(settings, f"{socket.gethostname()}-{os.getpid()}")
         self._stopping = asyncio.Event()
         self._verifying: asyncio.Task[Report] | None = None
@@ -224,7 +225,7 @@ class Service:
                 self._counters,
                 self.history,
                 self._first_partitions,
-                self._judgements,
+                self._written,
             )
 
             def connect() -> AIOKafkaConsumer:
@@ -238,10 +239,11 @@ class Service:
                 self._settings, topics, session, clients, self._counters, connect, waits,
                 self.history,
             )  # fmt: skip
-            await self._feedback.catch_up(reader, admin)
+            for watch in self._watches:
+                await watch.catch_up(reader, admin)
             for beside in (
                 venue.run(),
-                self._feedback.follow(connect, admin, session.refuse_feedback, waits),
+                *(w.follow(connect, admin, session.refuse_written, waits) for w in self._watches),
                 self._journal.keep(publisher.journal),
             ):
                 stack.push_async_callback(cancel_and_wait, asyncio.create_task(beside))
@@ -281,7 +283,7 @@ class Service:
             market_wide_symbols=self._venue.market.symbols if self._venue is not None else 0,
             misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,
             stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
-            judgements=self._judgements,
+            judgements=self._written.judgements,
         )
         default = self._settings.detection.false_alarms_per_day
         parameters = [monitor.parameters for monitor in view.monitors]

@@ -9,6 +9,7 @@ from service.cli import argument_types as types
 from service.cli import commands
 from service.cli.argument_parts import add_command, add_config, add_scenario
 from service.cli.feedback_arguments import add_feedback, add_review
+from service.cli.killswitch_arguments import add_killswitch
 from service.cli.market_arguments import add_scorecard, add_simulate
 from service.cli.what_if_arguments import add_what_if
 
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_asyncapi(subcommands)
     add_feedback(subcommands)
     add_review(subcommands)
+    add_killswitch(subcommands)
     return top
 
 
@@ -91,6 +93,9 @@ examples:
     command.add_argument("--alerts", metavar="FILE", type=Path, help="write the alerts as NDJSON")
     command.add_argument(
         "--signals", metavar="FILE", type=Path, help="write the scores of each bar as NDJSON"
+    )
+    command.add_argument(
+        "--switches", metavar="FILE", type=Path, help="write the kill switches as NDJSON"
     )
     command.add_argument("--summary", metavar="FILE", type=Path, help="write the table as JSON")
     command.add_argument(

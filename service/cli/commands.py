@@ -49,6 +49,7 @@ def replay(arguments: argparse.Namespace) -> int:
         alerts=arguments.alerts,
         signals=arguments.signals,
         summary=arguments.summary,
+        switches=arguments.switches,
         report=arguments.report,
         risk=arguments.risk,
         quiet=arguments.quiet,

@@ -11,6 +11,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from detectors.incidents.symbol_incidents import Incident, effects
+from detectors.kill_switch.table import State as SwitchState
 from detectors.market_data.bar import NEAR_BAND
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
@@ -72,7 +73,6 @@ class OpenIncident(Struct, frozen=True):
     now: list[tuple[str, str]]
     quiet_seconds: float
     resolves_seconds: float
-    killswitch_tripped: bool
 
 
 class SymbolRow(Struct, frozen=True):
@@ -81,7 +81,7 @@ class SymbolRow(Struct, frozen=True):
     ``stress_ratio`` is the highest stress of the last 30 s; ``spark`` has the highest of every 15 s
     (None: no bar). ``depth_ratio`` is the depth near the mid price relative to its baseline.
     ``learned_ratio`` is the completed share of the warm-up. ``mistrusted`` lists the current
-    findings against its feed.
+    findings against its feed. ``killswitch`` is the state of its kill switch.
     """
 
     symbol: str
@@ -95,6 +95,7 @@ class SymbolRow(Struct, frozen=True):
     incident: OpenIncident | None
     spark: Sequence[float | None]
     mistrusted: list[str]
+    killswitch: SwitchState
 
 
 class Market(Struct, frozen=True):
@@ -160,7 +161,11 @@ def overview(
     now_ns = view.newest_ns
     warmup_bars = SETTLING_BARS + settings.detection.warmup_bars
     listed = nlargest(ROWS, monitors, key=_rank)
-    rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in listed]
+    switches = view.switches
+    rows = [
+        _row(m, history.rings.get(m.symbol), now_ns, warmup_bars, switches.get(m.symbol, "armed"))
+        for m in listed
+    ]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
     levels: dict[str, Level] = {check.name: check.level for check in found}
     incidents = incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS)
@@ -200,7 +205,13 @@ def _steps(stress_ratio: float | None) -> int:
     return round((stress_ratio or 0.0) * 10)
 
 
-def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: int) -> SymbolRow:
+def _row(
+    monitor: SymbolMonitor,
+    ring: Ring | None,
+    now_ns: int,
+    warmup_bars: int,
+    killswitch: SwitchState,
+) -> SymbolRow:
     incident = monitor.incidents.open
     bar, signal = monitor.bar, monitor.signal
     stress = signal.stress_ratio if signal is not None else None
@@ -242,6 +253,7 @@ def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: in
         incident=_open_incident(monitor, incident, now_ns) if incident is not None else None,
         spark=spark,
         mistrusted=monitor.feed.inputs(now_ns),
+        killswitch=killswitch,
     )
 
 
@@ -256,7 +268,6 @@ def _open_incident(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> O
         now=[(name, describe_feature(name, t.feature, t.value, t.expected)) for name, t in tops],
         quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
         resolves_seconds=monitor.incidents.quiet_ns / 1e9,
-        killswitch_tripped=incident.tripped_until_ns > now_ns,
     )
 
 

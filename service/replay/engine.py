@@ -3,12 +3,13 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 import orjson
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -33,6 +34,8 @@ from service.settings.assembly import decoders, market_monitor, partition_task, 
 from service.settings.types import Settings
 
 _FOR_EVER_NS = LATEST_NS
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class _Stream:
@@ -122,6 +125,7 @@ def replay(
     alerts: Path | None,
     signals: Path | None,
     summary: Path | None,
+    switches: Path | None = None,
     report: Path | None = None,
     risk: Path | None = None,
     quiet: bool,
@@ -138,7 +142,6 @@ def replay(
     task = partition_task(settings, stream_paths(directory), Tally())
     market = market_monitor(settings)
     watch = _risk_replay(directory, settings, risk)
-    encode = msgspec.json.Encoder().encode_lines
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
@@ -146,6 +149,7 @@ def replay(
             report_file = _open("--report", report, stack)
             alert_file = _open("--alerts", alerts, stack)
             signal_file = _open("--signals", signals, stack)
+            switch_file = _open("--switches", switches, stack)
             summary_file = _open("--summary", summary, stack)
             risk_file = _open("--risk", risk, stack)
             progress = stack.enter_context(_progress(console))
@@ -157,10 +161,9 @@ def replay(
                     severities[alert.alert_id] = (alert.detector, alert.severity)
                 if collected is not None:
                     collected.take(output)
-                if alert_file is not None and output.alerts:
-                    alert_file.write(encode(output.alerts))
-                if signal_file is not None and output.signals:
-                    signal_file.write(encode(output.signals))
+                _write(alert_file, output.alerts)
+                _write(signal_file, output.signals)
+                _write(switch_file, output.switches)
             incidents.update(
                 incident for incident in severities.values() if kind(*incident) == "alarm"
             )
@@ -197,19 +200,20 @@ def _with_risk(
     steps: Iterable[Output], watch: RiskReplay | None, file: OutputFile | None
 ) -> Iterator[Output]:
     """Add the alerts about positions to the output of each step, and write the records of risk."""
-    encode = msgspec.json.Encoder().encode_lines
     for output in steps:
         if watch is not None:
             found = watch.take(output.signals)
             output.alerts += found.alerts
-            if file is not None and found.records:
-                file.write(encode(found.records))
+            _write(file, found.records)
         yield output
     if watch is not None:
         found = watch.finish()
-        if file is not None and found.records:
-            file.write(encode(found.records))
+        _write(file, found.records)
         yield Output(alerts=found.alerts)
+def _write(file: OutputFile | None, records: Sequence[Struct]) -> None:
+    """Append records to a file, if there are any of both, as a line of JSON each."""
+    if file is not None and records:
+        file.write(_encode_lines(records))
 
 
 def _with_market_alerts(

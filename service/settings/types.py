@@ -108,6 +108,8 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
     feedback: OptionalTopic = "foreshock.feedback"
     journal: OptionalTopic = "foreshock.journal"
     risk: OptionalTopic = "foreshock.risk"
+    commands: OptionalTopic = "foreshock.commands"
+    switchlog: OptionalTopic = "foreshock.switchlog"
 
 
 class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from detectors.incidents.alerts import Alert
+from detectors.kill_switch.table import State
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters
@@ -75,6 +76,15 @@ class View(Struct):
     def monitors(self) -> list[SymbolMonitor]:
         """The monitors of the symbols of all partitions."""
         return [m for p in self.partitions.values() for m in p.task.monitors.values()]
+
+    @property
+    def switches(self) -> dict[str, State]:
+        """The states of the kill switches of all partitions, by symbol."""
+        return {
+            s: state
+            for p in self.partitions.values()
+            for s, state in p.task.switches.states.items()
+        }
 
     @property
     def open_alerts(self) -> dict[int, list[Alert] | None]:

@@ -27,11 +27,19 @@ RUN_BY = {
     "::test_a_verdict_is_credited_once_and_outlives_a_restart",
     "review": "tests/kafka/broker/test_feedback.py"
     "::test_the_console_judges_and_the_review_tells_of_it",
+    "killswitch": "tests/kafka/broker/test_kill_switch.py"
+    "::test_a_death_closes_the_gateways_and_a_trip_outlives_deaths_and_lost_snapshots",
     "asyncapi": "tests/commands/test_subcommands.py::test_asyncapi_prints_a_document_of_the_topics",
 }
 """Subcommand: a test that runs it until it has done what it is for."""
 
-HELPERS = {"run": "start", "whatif": "whatif", "demo": "started", "feedback": "judged"}
+HELPERS = {
+    "run": "start",
+    "whatif": "whatif",
+    "demo": "started",
+    "feedback": "judged",
+    "killswitch": "command",
+}
 """Functions beside those tests that start the subcommand."""
 
 

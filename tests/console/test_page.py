@@ -124,7 +124,7 @@ async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_pat
     headline = seen["cascade"][1].split(". It began at ")[0]
     assert "the mid price has fallen" in headline, "what is the matter now"
     assert "leverage" not in headline
-    assert "the kill switch is tripped" in why
+    assert "the kill switch says reduce_only" in why
     assert "docs/runbook.md#thin_book" in why
     assert title.startswith("▲▲ critical BTC-PERP")
     assert first.startswith("BTC-PERP")

@@ -101,7 +101,7 @@ async def test_a_verdict_is_credited_once_and_outlives_a_restart(
         assert metrics.total("feedback_judged_alerts", verdict="true") == 1
         assert metrics.total("feedback_total") == 0
         assert bars(metrics) == pytest.approx(credited)
-        (line,) = service.log("a record of the feedback topic is no feedback")
+        (line,) = service.log("a record that is no feedback or command is on its topic")
         assert line["reason"] == "unknown_verdict"
 
         await judged(venue, alert["alert_id"], "false")
