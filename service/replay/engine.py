@@ -210,6 +210,8 @@ def _with_risk(
         found = watch.finish()
         _write(file, found.records)
         yield Output(alerts=found.alerts)
+
+
 def _write(file: OutputFile | None, records: Sequence[Struct]) -> None:
     """Append records to a file, if there are any of both, as a line of JSON each."""
     if file is not None and records:
