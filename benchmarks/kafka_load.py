@@ -17,6 +17,7 @@ OUTPUTS = (
     "snapshots",
     "feedback",
     "journal",
+    "risk",
 )
 
 

@@ -139,8 +139,10 @@ class Observations:
             view.readings.popleft()
 
     def alert(self, alert: Alert) -> None:
-        """Record an alert. Alerts of drifts and of feeds are not market incidents."""
+        """Record an alert. Alerts of drifts, of feeds and of positions are no market incidents."""
         alert_kind = kind(alert.detector, alert.severity)
+        if alert_kind == "risk":
+            return
         if alert_kind != "alarm":
             others = self.feeds if alert_kind == "feed" else self.drifts
             others[alert.alert_id] = alert

@@ -122,7 +122,12 @@ def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
     if row.ends_ms is not None and row.ended is not None:
         told.append((row.ends_ms, row.ended))
     said = "<br>".join(f"{moment(at_ms * 1_000_000)} {html(text)}" for at_ms, text in told)
-    label = {"alarm": row.severity, "change": "lasting change", "feed": f"feed, {row.severity}"}
+    label = {
+        "alarm": row.severity,
+        "change": "lasting change",
+        "feed": f"feed, {row.severity}",
+        "risk": f"positions, {row.severity}",
+    }
     causes = "".join(f"<li>{cause.share:.0%} {html(cause.text)}</li>" for cause in row.causes)
     return (
         link,

@@ -28,7 +28,9 @@ def replay(directory, out, *arguments, **settings):
 
 
 def test_the_warning_stands_before_the_first_liquidation_and_ends_after_it(cascade, tmp_path):
-    alerts = replay(cascade, tmp_path / "a", "--alerts", tmp_path / "a")
+    page = tmp_path / "report.html"
+    alerts = replay(cascade, tmp_path / "a", "--alerts", tmp_path / "a", "--report", page)
+    assert "positions, critical" in page.read_text() or "positions, warning" in page.read_text()
     (onset,) = [its.starts_at for its in read_truths(cascade) if its.kind == "cascade"]
     told = [its for its in alerts if its["detector"] == "cascade"]
     opened, resolved = told[0], told[-1]
