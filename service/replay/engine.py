@@ -169,6 +169,9 @@ def replay(
             )
             kinds = Counter(kind(*incident) for incident in severities.values())
             result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
+            of_positions = (its for its in severities.values() if kind(*its) == "risk")
+            counts = Counter(detector for detector, _ in of_positions)
+            result.position_incidents = dict(sorted(counts.items()))
             result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
             result.elapsed_seconds = time.perf_counter() - began
             _tally(result, task, incidents)

@@ -198,6 +198,7 @@ def input_facts(about: About) -> str:
         ("for unknown orders", f"{summary.unknown_orders:,}"),
         ("bars", f"{summary.bars:,}"),
         ("suppressed alarms", suppressed or "none"),
+        ("incidents of positions", f"{sum(summary.position_incidents.values()):,}"),
         ("lasting changes", f"{summary.drifts:,}"),
         ("version", escape(__version__)),
         ("settings", f"fingerprint {settings_hash(settings)}; {_settings(settings)}"),

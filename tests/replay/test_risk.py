@@ -29,7 +29,10 @@ def replay(directory, out, *arguments, **settings):
 
 def test_the_warning_stands_before_the_first_liquidation_and_ends_after_it(cascade, tmp_path):
     page = tmp_path / "report.html"
-    alerts = replay(cascade, tmp_path / "a", "--alerts", tmp_path / "a", "--report", page)
+    counted = tmp_path / "summary"
+    files = "--alerts", tmp_path / "a", "--report", page, "--summary", counted
+    alerts = replay(cascade, tmp_path / "a", *files)
+    assert json.loads(counted.read_text())["position_incidents"] == {"cascade": 1}
     assert "positions, critical" in page.read_text() or "positions, warning" in page.read_text()
     (onset,) = [its.starts_at for its in read_truths(cascade) if its.kind == "cascade"]
     told = [its for its in alerts if its["detector"] == "cascade"]
