@@ -5,31 +5,13 @@ from collections.abc import Iterator, Mapping
 
 from detectors.risk_watch.records import Interval
 from detectors.risk_watch.what_if import ScenarioOutcome, SideOutcome, WhatIfAnswer
+from service.presentation.assumptions import describe_assumption
 from service.report.text import moment
 
 LEAST_COVERAGE_RATIO = 0.9
 
 _ZERO = Interval(0.0, 0.0, 0.0)
 _NOTHING = SideOutcome("", "long", _ZERO, [], _ZERO, _ZERO)
-
-_ASSUMPTIONS = {
-    "linear_contract": "all contracts are linear",
-    "impacts_of_all_symbols_are_high_together": "the impacts of all symbols are high together",
-    "price_stays_moved": "a price does not recover during the run",
-    "whole_positions_are_closed": "whole positions are closed, which is an upper bound",
-    "accounts_are_closed_pro_rata": "of a cross account the same share of each position is closed",
-    "mark_follows_fully": "the mark price follows the book fully",
-    "mark_rule_unknown": "a mark price without a known rule follows the book at once",
-    "margin_of_some_positions": "the margin of some positions follows from their leverage, or from "
-    "the least initial margin",
-    "assumed_isolated": "cross positions of accounts without known collateral count as isolated",
-    "smallest_positions_left_out": "the smallest positions are left out (risk.max_positions)",
-    "no_insurance_fund": "no insurance fund is known",
-}
-_ABOUT_SYMBOLS = {
-    "nothing_moves_in": "no mark price or margins of {symbol} are known: nothing is closed there",
-    "no_impact_known_of": "the impact of sales of {symbol} is not known yet: they move no price",
-}
 
 
 def money(value: float | None) -> str:
@@ -189,9 +171,7 @@ def notes(answer: WhatIfAnswer) -> Iterator[str]:
                 "closed is at least the figure shown"
             )
     for assumption in answer.assumptions:
-        kind, _, symbol = assumption.partition(":")
-        told = _ABOUT_SYMBOLS.get(kind, _ASSUMPTIONS.get(kind, assumption)).format(symbol=symbol)
-        yield f"assumed: {told}"
+        yield f"assumed: {describe_assumption(assumption)}"
 
 
 def _of_outcome(name: str, its: ScenarioOutcome, fund: float | None) -> Iterator[str]:
