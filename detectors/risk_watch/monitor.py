@@ -74,6 +74,8 @@ class RiskMonitor:
         The last summary of each symbol's book.
     assessments
         The state of each symbol and side when it last changed.
+    records
+        The last published record of each symbol and side; empty without ``with_records``.
     cascades
         The incidents of the detector `cascade`.
     together
@@ -91,11 +93,12 @@ class RiskMonitor:
         *,
         with_records: bool = True,
     ) -> None:
-        self._with_records = with_records
+        self.with_records = with_records
         self.holdings = Holdings(max_positions, rule)
         self.learned: dict[str, Learned] = {}
         self.books: dict[str, BookSummary] = {}
         self.assessments: dict[str, dict[Side, Assessment]] = {}
+        self.records: dict[str, dict[Side, RiskRecord]] = {}
         self.cascades: dict[str, Cascade] = {}
         self.together = CoMovement()
         self.contagion = Contagion()
@@ -285,11 +288,14 @@ class RiskMonitor:
 
     def _publish(self, symbol: str, ts_event: int, output: RiskOutput) -> None:
         self._unpublished.pop(symbol, None)
-        if not self._with_records:
+        if not self.with_records:
             return
         learned, book = self.learned.get(symbol), self.books.get(symbol)
-        for its in self.assessments.get(symbol, {}).values():
-            output.records.append(risk_record(its, ts_event, self.holdings, learned, book))
+        self.records[symbol] = records = {
+            side: risk_record(its, ts_event, self.holdings, learned, book)
+            for side, its in self.assessments.get(symbol, {}).items()
+        }
+        output.records += records.values()
 
 
 def record_second(symbol: str) -> int:

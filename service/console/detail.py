@@ -1,4 +1,4 @@
-"""One symbol in detail: its recent bars, the readings of its detectors, and its book."""
+"""One symbol in detail: recent bars, detector readings, book, and the risk of its positions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from detectors.market_data.book import BANDS_SPREADS, BookSide
 from detectors.scorer import Reading
 from detectors.symbol import SymbolMonitor
 from service.console.history import History
+from service.console.risk import RiskView, risk
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
 from service.presentation.series import COLUMNS
@@ -103,6 +104,7 @@ class Detail(Struct, frozen=True):
     incidents: list[IncidentRow]
     detectors: list[DetectorView]
     book: BookView | None
+    risk: RiskView
 
 
 def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[Detail, int]:
@@ -126,6 +128,7 @@ def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[De
         incidents=incident_rows(incidents, SHOWN_INCIDENTS),
         detectors=_detectors(monitor) if monitor is not None else [],
         book=_book(monitor) if monitor is not None else None,
+        risk=risk(view, symbol),
     )
     return shown, newest
 

@@ -36,6 +36,7 @@ TYPES = {
 OWN = (
     "console.css", "icon.svg", "console.js", "elements.js", "feed.js", "link.js", "verdict.js",
     "symbols.js", "incidents.js", "feedback.js", "symbol.js", "why.js", "book.js",
+    "risk.js",
 )  # fmt: skip
 """The console's own files, without the shared ones."""
 

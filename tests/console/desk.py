@@ -10,6 +10,7 @@ from detectors.feed.incidents import FeedIncident
 from detectors.incidents.alerts import Alert
 from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.events import Event
+from detectors.risk_watch.monitor import RiskMonitor
 from service.console.history import History
 from service.console.page import console
 from service.exchange.measures import Truth
@@ -60,6 +61,8 @@ class Desk:
         self.counters = ConsumerCounters()
         self.published = Published()
         self.lags: dict[tuple[str, int], int] = {}
+        self.risk: RiskMonitor | None = None
+        self.risk_wanted = False
         self._steady = 0.0
         self.history = History(clock=lambda: self._steady + self.silence)
         task = partition_task(self.settings, dict.fromkeys(STREAMS), self.counters.tally)
@@ -110,6 +113,8 @@ class Desk:
             self.lags,
             connected=True,
             judgements=self.judgements,
+            risk_wanted=self.risk_wanted,
+            risk=self.risk,
         )
 
     def clock(self) -> float:

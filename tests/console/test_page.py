@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ from tests.chromium import (
 from tests.console import screenshots
 from tests.console.desk import Desk, restarted, served
 from tests.console.screenshots import drawn
+from tests.risk_watch.venue import near, position
 from tests.steps import alert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -308,3 +310,66 @@ async def test_a_judgement_that_is_not_taken_is_told(chrome: Browser):
         await form.get_by_role("button", name="True").click()
         await expect(form).to_contain_text("not judged: 503 Kafka has not taken the judgement")
         await page.close()
+
+
+async def test_the_risk_of_positions_is_a_map_over_the_book_and_a_distance(
+    chrome: Browser, tmp_path: Path
+):
+    desk = quick_desk(symbols=["X"])
+    desk.run_to(5)
+    venue = near(total=850.0)
+    venue.take(position("s", -300.0, 0.5, at=venue.now))
+    venue.run(60, depth=2.5e4)
+    desk.risk, desk.risk_wanted = venue.monitor, True
+    async with served(desk) as url, opened(chrome, url) as page:
+        rows = page.locator("#risk .map tbody tr")
+        await expect(rows).to_have_count(13)
+        shown = [" ".join(text.split()) for text in await rows.all_inner_texts()]
+        # Prices fall down the map; the crowd of 85,000 is gone 1 % below, over 25,000 of bids.
+        assert shown[0].startswith("105.00 +500 bps")
+        assert shown[6] == "100.00 mark price now"
+        assert shown[10] == "99.00 \u2212100 bps 85.0 k 20, largest 5 % 25.0 k ▲ 3.4 \u00d7"
+        assert shown[12] == "95.00 \u2212500 bps 85.0 k 20, largest 5 % \u2013"
+        forced = rows.nth(10).locator("rect.long")
+        assert await forced.get_attribute("width") == "100"
+        depth = rows.nth(10).locator("rect.depth")
+        assert float(await depth.get_attribute("width")) == pytest.approx(100 * 25 / 85, abs=0.01)
+        told = await page.locator("#risk .figures").inner_text()
+        its = venue.last()
+        cascade = next(run for run in its.runs if run.open_interest_ratio == 0.4)
+        assert f"distance\t{cascade.distance_bps.p50:.0f} bps\tno move" in told
+        low, middle, high = (
+            f"{loss / 1e3:.1f} k" for loss in (cascade.loss.p10, cascade.loss.p50, cascade.loss.p90)
+        )
+        assert f"loss beyond collateral\t{middle} ({low} to {high})" in told
+        assert f"accounts\t{cascade.accounts.p50:.0f}\t\u2013" in told
+        sale = f"sale of {cascade.sale_notional.p50 / 1e3:.1f} k"
+        assert f"as an ordinary order\t{sale}\tno purchase" in told
+        assert "85 % of open interest, 20 positions; the others are not counted" in told
+        assert "all contracts are linear" in await page.locator("#risk .assumed").inner_text()
+        for theme in ("dark", "light"):
+            await page.evaluate("(its) => { document.documentElement.dataset.theme = its; }", theme)
+            assert await page.evaluate(CONTRASTS) == []
+            for viewport in (WIDE, PHONE):
+                await page.set_viewport_size(viewport)
+                assert await page.evaluate(OVERFLOW) == []
+                assert await page.evaluate(
+                    "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+                )
+                name = f"risk-{theme}-{viewport['width']}.png"
+                await page.locator("#risk").screenshot(path=tmp_path / name)
+
+
+async def test_it_says_where_the_risk_of_positions_is_not_known(chrome: Browser):
+    desk = quick_desk(symbols=["X"])
+    desk.run_to(5)
+    async with served(desk) as url, opened(chrome, url) as page:
+        note = page.locator("#risk-note")
+        await expect(note).to_contain_text("Not watched: that needs a topic of positions")
+        desk.risk_wanted = True
+        await expect(note).to_contain_text("Another instance watches")
+        desk.risk = near().monitor
+        await page.locator("#look").fill("NOBODY-KNOWS")
+        await page.keyboard.press("Enter")
+        await expect(note).to_contain_text("No open position of this symbol is known")
+        assert await page.locator("#risk table").count() == 0

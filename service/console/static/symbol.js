@@ -1,9 +1,10 @@
-// One symbol in detail: open incidents, plots, detector readings and the book.
+// One symbol in detail: open incidents, plots, the risk of its positions, detector readings and the book.
 
 import { showBook } from "./book.js";
 import { $, marked, setText } from "./elements.js";
 import { clock, foreign, h, label, percent, price, printable } from "./format.js";
 import { draw } from "./plots.js";
+import { showRisk } from "./risk.js";
 import { showWhy } from "./why.js";
 
 const RAISED = 0.9; // of the way to an alarm
@@ -23,6 +24,7 @@ export function showSymbol(detail, row, overview) {
   $("plots").hidden = !hasBars;
   $("inside").hidden = !detail.known;
   if (hasBars) drawPlots(detail);
+  showRisk(detail.risk);
   if (detail.known) {
     showDetectors(detail.detectors);
     showBook(detail.book);
