@@ -114,6 +114,13 @@ def risk(view: View, symbol: str) -> RiskView:
     )
 
 
+def nearest_cascade_bps(monitor: RiskMonitor, symbol: str) -> float | None:
+    """Return the median distance of a cascade, of the nearer side; None if unknown or no move."""
+    runs = (run for record in monitor.records.get(symbol, {}).values() for run in record.runs)
+    distances = [its.distance_bps.p50 for its in runs if its.open_interest_ratio == CASCADE_RATIO]
+    return min((its for its in distances if its is not None), default=None)
+
+
 def _missing(monitor: RiskMonitor, symbol: str) -> str:
     """Return why there is no record of a symbol."""
     terms = monitor.holdings.terms.get(symbol)

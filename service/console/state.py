@@ -17,6 +17,7 @@ from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
 from service.console.health import Check, Level, checks, worst
 from service.console.history import History, Ring
+from service.console.risk import nearest_cascade_bps
 from service.pipeline.feedback import Verdict
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
@@ -81,7 +82,8 @@ class SymbolRow(Struct, frozen=True):
     ``stress_ratio`` is the highest stress of the last 30 s; ``spark`` has the highest of every 15 s
     (None: no bar). ``depth_ratio`` is the depth near the mid price relative to its baseline.
     ``learned_ratio`` is the completed share of the warm-up. ``mistrusted`` lists the current
-    findings against its feed. ``killswitch`` is the state of its kill switch.
+    findings against its feed. ``killswitch`` is the state of its kill switch. ``cascade_bps`` is
+    the median distance of a cascade on the nearer side; None if unknown or no move sets one off.
     """
 
     symbol: str
@@ -96,6 +98,7 @@ class SymbolRow(Struct, frozen=True):
     spark: Sequence[float | None]
     mistrusted: list[str]
     killswitch: SwitchState
+    cascade_bps: float | None
 
 
 class Market(Struct, frozen=True):
@@ -111,7 +114,8 @@ class Overview(Struct, frozen=True):
     """The overview: everything except the detail of one symbol.
 
     ``market_ms`` is the newest event time. ``judging`` is whether incidents can be judged here;
-    ``verdicts`` holds the verdicts on the incidents, by alert id.
+    ``verdicts`` holds the verdicts on the incidents, by alert id. ``risk_watched`` is whether this
+    instance watches the risk of liquidations.
     """
 
     version: str
@@ -125,6 +129,7 @@ class Overview(Struct, frozen=True):
     incidents: list[IncidentRow]
     judging: bool
     verdicts: dict[str, Verdict]
+    risk_watched: bool
     read: int
     events_per_second: float
     partitions: int
@@ -162,8 +167,16 @@ def overview(
     warmup_bars = SETTLING_BARS + settings.detection.warmup_bars
     listed = nlargest(ROWS, monitors, key=_rank)
     switches = view.switches
+    risk = view.risk
     rows = [
-        _row(m, history.rings.get(m.symbol), now_ns, warmup_bars, switches.get(m.symbol, "armed"))
+        _row(
+            m,
+            history.rings.get(m.symbol),
+            now_ns,
+            warmup_bars,
+            switches.get(m.symbol, "armed"),
+            nearest_cascade_bps(risk, m.symbol) if risk is not None else None,
+        )
         for m in listed
     ]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
@@ -185,6 +198,7 @@ def overview(
             for row in incidents
             if (judged := view.judgements.of(row.alert_id)) is not None
         },
+        risk_watched=view.risk is not None,
         read=view.counters.records.total(),
         events_per_second=pace.rate(view.counters.records.total(), time.monotonic()),
         partitions=len(view.partitions),
@@ -211,6 +225,7 @@ def _row(
     now_ns: int,
     warmup_bars: int,
     killswitch: SwitchState,
+    cascade_bps: float | None,
 ) -> SymbolRow:
     incident = monitor.incidents.open
     bar, signal = monitor.bar, monitor.signal
@@ -254,6 +269,7 @@ def _row(
         spark=spark,
         mistrusted=monitor.feed.inputs(now_ns),
         killswitch=killswitch,
+        cascade_bps=cascade_bps,
     )
 
 

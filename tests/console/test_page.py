@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from detectors.incidents.alerts import Evidence
 from service.errors import OperatorError
@@ -38,6 +38,8 @@ HOSTILE = [
     "BTC\nPERP\u202e0001",
     "W" * 64,
 ]
+
+DESK = ViewportSize(width=1600, height=1000)
 
 OVERFLOW = """
 () => [...document.querySelectorAll("section, section *:not(svg *):not(#plots *), body")]
@@ -347,17 +349,22 @@ async def test_the_risk_of_positions_is_a_map_over_the_book_and_a_distance(
         assert f"as an ordinary order\t{sale}\tno purchase" in told
         assert "85 % of open interest, 20 positions; the others are not counted" in told
         assert "all contracts are linear" in await page.locator("#risk .assumed").inner_text()
+        near_cell = page.locator("#symbols tbody .near")
+        await expect(near_cell).to_have_text(f"{cascade.distance_bps.p50:.0f}")
         for theme in ("dark", "light"):
             await page.evaluate("(its) => { document.documentElement.dataset.theme = its; }", theme)
             assert await page.evaluate(CONTRASTS) == []
-            for viewport in (WIDE, PHONE):
+            for viewport in (DESK, WIDE, PHONE):
                 await page.set_viewport_size(viewport)
                 assert await page.evaluate(OVERFLOW) == []
                 assert await page.evaluate(
                     "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
                 )
+                # The table has no room for it on smaller screens.
+                assert await near_cell.is_visible() == (viewport == DESK)
                 name = f"risk-{theme}-{viewport['width']}.png"
                 await page.locator("#risk").screenshot(path=tmp_path / name)
+                await page.screenshot(path=tmp_path / f"page-{name}")
 
 
 async def test_it_says_where_the_risk_of_positions_is_not_known(chrome: Browser):
@@ -366,6 +373,7 @@ async def test_it_says_where_the_risk_of_positions_is_not_known(chrome: Browser)
     async with served(desk) as url, opened(chrome, url) as page:
         note = page.locator("#risk-note")
         await expect(note).to_contain_text("Not watched: that needs a topic of positions")
+        await expect(page.locator("#symbols tbody .near")).to_be_hidden()
         desk.risk_wanted = True
         await expect(note).to_contain_text("Another instance watches")
         desk.risk = near().monitor

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from detectors.market_data.risk_events import Insurance
 from service.console.detail import detail
-from service.console.risk import NO_POSITIONS, risk
+from service.console.risk import NO_POSITIONS, nearest_cascade_bps, risk
 from service.exchange.scenarios.catalogue import scenario
 from service.kafka.risk_watch import RISK_KEY
 from service.presentation.assumptions import ASSUMPTIONS
@@ -39,6 +39,19 @@ def test_the_last_published_record_is_shown_over_the_depth_of_the_side_that_take
     longs, shorts = risk(a_view(risk=venue.monitor), "X").sides
     assert [its.depth for its in longs.rungs] == [1.0, 2.0, 3.0, 4.0, None, None]
     assert shorts.rungs[0].depth == 5.0
+
+
+def test_the_distance_in_the_table_is_that_of_the_nearer_side():
+    venue = near()
+    venue.run(60)
+    distances = [
+        run.distance_bps.p50
+        for side in ("long", "short")
+        for run in venue.last(side).runs
+        if run.open_interest_ratio == 0.4
+    ]
+    assert nearest_cascade_bps(venue.monitor, "X") == min(distances) < max(distances)
+    assert nearest_cascade_bps(venue.monitor, "Y") is None
 
 
 def test_between_two_records_the_last_one_stays():
