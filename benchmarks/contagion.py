@@ -58,15 +58,63 @@ def venue(symbols: int, accounts: int, seed: int) -> tuple[Positions, list[Marke
     return positions, [Market(contract, mark, 0.02) for mark in marks.tolist()]
 
 
-def timed(name: str, work: Callable[[], _Any], repeats: int) -> _Any:
-    """The result of some work; prints the least processor time of its repeats."""
-    least = math.inf
-    for _ in range(repeats):
-        began = time.process_time()
-        result = work()
-        least = min(least, time.process_time() - began)
-    print(f"{name:<34}{1e3 * least:>9.0f} ms")
-    return result
+class Timer:
+    """Times parts in milliseconds of processor time: the least of some repeats."""
+
+    def __init__(self, repeats: int) -> None:
+        self.milliseconds: dict[str, float] = {}
+        self._repeats = repeats
+
+    def timed(self, name: str, work: Callable[[], _Any]) -> _Any:
+        """Return the result of some work."""
+        least = math.inf
+        for _ in range(self._repeats):
+            began = time.process_time()
+            result = work()
+            least = min(least, time.process_time() - began)
+        self.milliseconds[name] = 1e3 * least
+        return result
+
+
+def measure_contagion(
+    symbols: int, accounts: int, move_bps: float = 25.0, repeats: int = 3
+) -> dict[str, float]:
+    """Return the time of each part in milliseconds, and what was computed."""
+    positions, markets = venue(symbols, accounts, seed=1)
+    generator = np.random.default_rng(2)
+    betas = np.clip(generator.normal(0.8, 0.4, (symbols, symbols)), 0, 3)
+    slopes = np.exp(generator.normal(-18.5, 0.5, 2 * symbols))
+    drawn = slopes * np.exp(generator.normal(0, 0.3, (DRAWS, 1)))
+    delays = generator.uniform(1, 20, (2 * symbols, 2 * symbols))
+    marks = np.array([market.mark for market in markets])
+    moves = np.full(symbols, move_bps / 1e4)
+    timer = Timer(repeats)
+    timed = timer.timed
+    units = timed("margin units", lambda: margin_units(positions, markets))
+    at = timed("marked", lambda: marked(units, markets, marks))
+    found = timed(
+        "triggered, with co-movement", lambda: triggered(units, at, moves, Betas(betas, betas))
+    )
+    matrix = timed("matrix", lambda: reproduction_matrix(found, slopes))
+    spectrum = timed("radius and vectors", lambda: spectral_radius(matrix))
+    timed("importance", lambda: importance(matrix, spectrum))
+    timed("dangerous edges", lambda: dangerous_edges(matrix, spectrum))
+    timed("growth", lambda: growth(matrix, delays))
+    timed(f"radius of {DRAWS} draws", lambda: drawn_radius(found, drawn))
+    impact = flow_impact(1e-9)
+    state = VenueState(positions, markets, [(impact, impact)] * symbols, [None] * symbols)
+    scenario = Scenario(
+        {"*": -0.003, "s0": -0.03}, frozenset({"s1"}), {"s2": 1.5}, {"*": 0.4}, 0.1, 60.0
+    )
+    timed("scenario, before and after", lambda: what_if(state, scenario))
+    return {
+        "symbols": symbols,
+        "positions": len(positions),
+        "accounts": accounts,
+        "radius": spectrum.value,
+        "triggered": int(found.units.sum()),
+        **{f"{name} (ms)": taken for name, taken in timer.milliseconds.items()},
+    }
 
 
 def main() -> None:
@@ -76,33 +124,11 @@ def main() -> None:
     parser.add_argument("--move-bps", type=float, default=25.0)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    symbols, repeats = arguments.symbols, arguments.repeats
-    positions, markets = venue(symbols, arguments.accounts, seed=1)
-    generator = np.random.default_rng(2)
-    betas = np.clip(generator.normal(0.8, 0.4, (symbols, symbols)), 0, 3)
-    slopes = np.exp(generator.normal(-18.5, 0.5, 2 * symbols))
-    drawn = slopes * np.exp(generator.normal(0, 0.3, (DRAWS, 1)))
-    delays = generator.uniform(1, 20, (2 * symbols, 2 * symbols))
-    marks = np.array([market.mark for market in markets])
-    moves = np.full(symbols, arguments.move_bps / 1e4)
-    print(f"{symbols} symbols, {len(positions):,} positions of {arguments.accounts:,} accounts")
-    units = timed("margin units", lambda: margin_units(positions, markets), repeats)
-    at = timed("marked", lambda: marked(units, markets, marks), repeats)
-    found = timed("triggered, with co-movement",
-                  lambda: triggered(units, at, moves, Betas(betas, betas)), repeats)  # fmt: skip
-    matrix = timed("matrix", lambda: reproduction_matrix(found, slopes), repeats)
-    spectrum = timed("radius and vectors", lambda: spectral_radius(matrix), repeats)
-    timed("importance", lambda: importance(matrix, spectrum), repeats)
-    timed("dangerous edges", lambda: dangerous_edges(matrix, spectrum), repeats)
-    timed("growth", lambda: growth(matrix, delays), repeats)
-    timed(f"radius of {DRAWS} draws", lambda: drawn_radius(found, drawn), repeats)
-    impact = flow_impact(1e-9)
-    state = VenueState(positions, markets, [(impact, impact)] * symbols, [None] * symbols)
-    scenario = Scenario(
-        {"*": -0.003, "s0": -0.03}, frozenset({"s1"}), {"s2": 1.5}, {"*": 0.4}, 0.1, 60.0
+    cost = measure_contagion(
+        arguments.symbols, arguments.accounts, arguments.move_bps, arguments.repeats
     )
-    timed("scenario, before and after", lambda: what_if(state, scenario), repeats)
-    print(f"spectral radius {spectrum.value:.3g}, {int(found.units.sum()):,} units triggered")
+    for name, value in cost.items():
+        print(f"{name:<34}{value:>12,.3g}" if name == "radius" else f"{name:<34}{value:>12,.0f}")
 
 
 if __name__ == "__main__":

@@ -119,8 +119,10 @@ class Service:
         self._journal.reloaded(settings)
         if self._session is not None:
             await self._session.reconfigure(settings)
-        if self._venue is not None and market_differs:
-            self._venue.market.reconfigure(settings)
+        if self._venue is not None:
+            self._venue.risk.reconfigure(settings)
+            if market_differs:
+                self._venue.market.reconfigure(settings)
 
     async def run(self) -> None:
         """Run until asked to stop. Retry while no broker answers.

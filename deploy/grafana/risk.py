@@ -61,4 +61,32 @@ def risk(board: dashboard.Dashboard) -> dashboard.Dashboard:
                 width=12,
             )
         )
+        .with_panel(
+            lines(
+                "Contagion",
+                "Notional forced in the long run per unit liquidated, over all symbols: the median"
+                " and its 10 and 90 % percentiles. From 1 on it does not end by itself. 0 where"
+                " liquidations force nothing, or their impact is not known.",
+                (
+                    "max by (percentile) (foreshock_risk_contagion_radius) or on () vector(0)",
+                    "p{{percentile}}",
+                ),
+                steps=((None, "transparent"), (1.0, "red")),
+                runbook="foreshockcontagion",
+                width=12,
+            )
+        )
+        .with_panel(
+            lines(
+                "Time in which liquidations would double",
+                "Of a run that keeps itself going: the time to act. Empty where none does.",
+                (
+                    "min(foreshock_risk_contagion_doubling_seconds) or vector(NaN)",
+                    "doubling time",
+                ),
+                unit="s",
+                runbook="contagion",
+                width=12,
+            )
+        )
     )

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from detectors.incidents.alerts import Alert, Evidence, Reason, Severity, firing, resolved
+from detectors.incidents.alerts import Alert, Evidence, Reason, Severity, ended, firing, resolved
 from detectors.incidents.kind import CASCADE as NAME
 from detectors.risk.drawn_runs import drawn_outcomes
 from detectors.risk.ladder import Side
@@ -68,13 +68,16 @@ class Cascade:
     ----------
     alert
         The last alert of the open incident; None without one.
+    suppressed
+        Why an incident that would be open is held back; None if none is.
     """
 
-    __slots__ = ("_near_since", "_told", "alert", "symbol")
+    __slots__ = ("_near_since", "_told", "alert", "suppressed", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.alert: Alert | None = None
+        self.suppressed: str | None = None
         self._told: Facts | None = None
         self._near_since: dict[Side, int] = {}
 
@@ -92,15 +95,32 @@ class Cascade:
     ) -> list[Alert]:
         """Return the alerts of a second that ends at ``ts_event``."""
         self.note(ts_event, sides)
+        self.suppressed = None
         if self.alert is not None:
             return self._continue(ts_event, sides, learned, holdings)
-        held = [
-            sides[side] for side, since in self._near_since.items() if ts_event - since >= HOLD_NS
-        ]
+        held = self._held(ts_event)
         if not held:
             return []
-        facts = _facts(max(held, key=_probability), learned, holdings)
+        facts = _facts(max((sides[side] for side in held), key=_probability), learned, holdings)
         return [self._tell(facts, ts_event, "critical" if facts.severe else "warning", "opened")]
+
+    def hold_back(self, ts_event: int, sides: dict[Side, Assessment], reason: str) -> list[Alert]:
+        """Let no incident be open in a second; return the alert that ends one which is.
+
+        The sides are near a cascade since they were: once nothing holds it back, an incident opens
+        without another minute.
+        """
+        self.note(ts_event, sides)
+        self.suppressed = reason if self._held(ts_event) else None
+        if self.alert is None:
+            return []
+        over = ended(self.alert, ts_event, f"held back, {reason}")
+        self.alert = self._told = None
+        return [over]
+
+    def _held(self, ts_event: int) -> list[Side]:
+        """Return the sides that have been near a cascade for long enough."""
+        return [side for side, since in self._near_since.items() if ts_event - since >= HOLD_NS]
 
     def note(self, ts_event: int, sides: dict[Side, Assessment]) -> None:
         """Note since when each side is near a cascade."""

@@ -44,25 +44,44 @@ class Contagion:
         The last alert of the open incident; None without one.
     spread
         The last state; None if nothing keeps itself going, or is known of it.
+    suppressed
+        Why an incident that would be open is held back; None if none is.
     """
 
-    __slots__ = ("_since", "_told", "alert", "spread")
+    __slots__ = ("_since", "_told", "alert", "spread", "suppressed")
 
     def __init__(self) -> None:
         self.alert: Alert | None = None
         self.spread: Spread | None = None
+        self.suppressed: str | None = None
         self._told: Spread | None = None
         self._since: int | None = None
 
     def step(self, ts_event: int, spread: Spread | None, holdings: Holdings) -> list[Alert]:
         """Return the alerts of a state that is found at ``ts_event``."""
         self.note(ts_event, spread, holdings)
+        self.suppressed = None
         if self.alert is not None:
             covered = spread is not None and _covered(spread, holdings)
             return self._continue(self.alert, ts_event, spread if covered else None)
-        if spread is None or self._since is None or ts_event - self._since < HOLD_NS:
+        if spread is None or not self._held(ts_event):
             return []
         return [self._tell(spread, ts_event, "opened")]
+
+    def hold_back(
+        self, ts_event: int, spread: Spread | None, holdings: Holdings, reason: str
+    ) -> list[Alert]:
+        """Let no incident be open at ``ts_event``; return the alert that ends one which is."""
+        self.note(ts_event, spread, holdings)
+        self.suppressed = reason if self._held(ts_event) else None
+        if self.alert is None:
+            return []
+        over = resolved(self.alert, ts_event, f"Held back, {reason}")
+        self.alert = self._told = None
+        return [over]
+
+    def _held(self, ts_event: int) -> bool:
+        return self._since is not None and ts_event - self._since >= HOLD_NS
 
     def note(self, ts_event: int, spread: Spread | None, holdings: Holdings) -> None:
         """Note since when liquidations would spread."""

@@ -9,7 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
-from detectors.incidents.kind import CONTAGION, OF_POSITIONS
+from detectors.incidents.kind import CASCADE, CONTAGION, OF_POSITIONS
+from detectors.incidents.market_wide import MARKET
+from detectors.incidents.suppression import ReasonKind, Suppression, limits, maintenance_reason
+from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account, Insurance, Liquidation
@@ -34,6 +37,9 @@ SPAN_NS = SPAN_SECONDS * SECOND_NS
 RECORD_SECONDS = 10
 """A symbol's records are published in this interval, and with each alert. Each symbol has a second
 of its own in it, so that the work is spread."""
+
+NEVER = Suppression()
+"""Nothing is held back."""
 
 WHOLE = Reduction("full")
 """Whole positions are closed: an upper bound where the venue's own rule is not known."""
@@ -63,6 +69,11 @@ class RiskMonitor:
         See `Holdings`.
     with_records
         Whether records are wanted; without them the output has alerts only.
+    suppression
+        The maintenance windows, in which incidents are held back; overrides do not matter.
+    suppressed_alarms
+        Counts the seconds in which an incident of `cascade` was held back, and the ten seconds of
+        `contagion`.
 
     Attributes
     ----------
@@ -92,8 +103,12 @@ class RiskMonitor:
         rule: Reduction = WHOLE,
         *,
         with_records: bool = True,
+        suppression: Suppression = NEVER,
+        suppressed_alarms: SuppressedAlarms | None = None,
     ) -> None:
         self.with_records = with_records
+        self.suppression = suppression
+        self.suppressed_alarms = {} if suppressed_alarms is None else suppressed_alarms
         self.holdings = Holdings(max_positions, rule)
         self.learned: dict[str, Learned] = {}
         self.books: dict[str, BookSummary] = {}
@@ -242,13 +257,35 @@ class RiskMonitor:
         for symbol, cascade in self.cascades.items():
             if cascade.watched or symbol in self._changed:
                 sides = self.assessments.get(symbol, {})
-                alerts = cascade.step(ts_event, sides, self.learned.get(symbol), self.holdings)
+                reason = self._maintenance(symbol, CASCADE, ts_event)
+                if reason is None:
+                    alerts = cascade.step(ts_event, sides, self.learned.get(symbol), self.holdings)
+                else:
+                    alerts = cascade.hold_back(ts_event, sides, reason)
+                    self._count(CASCADE, cascade.suppressed)
                 if alerts:
                     output.alerts += alerts
                     self._publish(symbol, ts_event, output)
         if ts_event % SPAN_NS == 0:
             spread = spread_of(self.holdings, self.learned, self.together)
-            output.alerts += self.contagion.step(ts_event, spread, self.holdings)
+            contagion = self.contagion
+            reason = self._maintenance(MARKET, CONTAGION, ts_event)
+            if reason is None:
+                output.alerts += contagion.step(ts_event, spread, self.holdings)
+            else:
+                output.alerts += contagion.hold_back(ts_event, spread, self.holdings, reason)
+                self._count(CONTAGION, contagion.suppressed)
+
+    def _maintenance(self, symbol: str, detector: str, ts_event: int) -> str | None:
+        """Return why a detector's incidents are held back in the second before ``ts_event``."""
+        if not self.suppression.windows:
+            return None
+        return maintenance_reason(limits(self.suppression, symbol, detector), ts_event - SECOND_NS)
+
+    def _count(self, detector: str, suppressed: str | None) -> None:
+        if suppressed is not None:
+            key: tuple[str, ReasonKind] = (detector, "maintenance")
+            self.suppressed_alarms[key] = self.suppressed_alarms.get(key, 0) + 1
 
     def _learn(self, ts_event: int) -> None:
         summaries = self._summaries
@@ -291,10 +328,12 @@ class RiskMonitor:
         if not self.with_records:
             return
         learned, book = self.learned.get(symbol), self.books.get(symbol)
-        self.records[symbol] = records = {
-            side: risk_record(its, ts_event, self.holdings, learned, book)
-            for side, its in self.assessments.get(symbol, {}).items()
-        }
+        cascade = self.cascades.get(symbol)
+        suppressed = cascade.suppressed if cascade is not None else None
+        self.records[symbol] = records = {}
+        for side, its in self.assessments.get(symbol, {}).items():
+            record = risk_record(its, ts_event, self.holdings, learned, book)
+            records[side] = replace(record, suppressed=suppressed)
         output.records += records.values()
 
 

@@ -145,6 +145,8 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
         What the fund holds; null if that is unknown.
     assumptions
         What was assumed where the venue's streams do not say.
+    suppressed
+        Why an incident `cascade` of the symbol that would be open is held back; null if none is.
     """
 
     symbol: str
@@ -166,6 +168,7 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
     insurance_fund: float | None
     assumptions: list[str]
     rule_version: str = RULE_VERSION
+    suppressed: str | None = None
 
 
 def finite(value: float) -> float | None:

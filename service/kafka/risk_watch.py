@@ -37,7 +37,7 @@ from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.rejection import Rejection
 from service.pipeline.risk_task import RiskTask, SignalBook
 from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS, Decoder, RiskInput
-from service.settings.assembly import risk_decoders, risk_monitor, watches_risk
+from service.settings.assembly import risk_decoders, risk_monitor, suppression, watches_risk
 from service.settings.types import Settings
 
 RISK_KEY = -2
@@ -115,6 +115,10 @@ class RiskWatch:
             return {RISK_KEY: None}
         return {RISK_KEY: list(monitor.open_alerts)}
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Apply new maintenance windows from the next poll on; nothing else is reloadable."""
+        self._settings = settings
+
     async def run(self) -> None:
         """Run forever; watch whenever the session owns the partition number."""
         waits = self._waits()
@@ -152,7 +156,11 @@ class RiskWatch:
             settings = self._settings
             task = RiskTask(
                 [_name(stream, tp) for tp, stream in streams.items()],
-                risk_monitor(settings, with_records=bool(settings.outputs.risk)),
+                risk_monitor(
+                    settings,
+                    with_records=bool(settings.outputs.risk),
+                    suppressed_alarms=self._counters.tally.market.suppressed_alarms,
+                ),
                 settings.time.max_disorder_ms * 1_000_000,
                 settings.limits.buffered_events,
             )
@@ -168,6 +176,9 @@ class RiskWatch:
             while WATCH_PARTITION in self._session.partitions and not await self._has_grown(
                 streams
             ):
+                if self._settings is not settings:
+                    settings = self._settings
+                    task.monitor.suppression = suppression(settings)
                 batches = await reader.getmany(
                     timeout_ms=round(POLL_SECONDS * 1e3), max_records=MOST_RECORDS
                 )

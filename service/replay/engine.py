@@ -18,6 +18,7 @@ from detectors.incidents.alerts import Alert, Severity
 from detectors.incidents.kind import kind
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from detectors.incidents.market_wide import MarketMonitor
+from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import LATEST_NS
 from service.errors import OperatorError
 from service.output_files import OutputFile
@@ -141,7 +142,7 @@ def replay(
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, stream_paths(directory), Tally())
     market = market_monitor(settings)
-    watch = _risk_replay(directory, settings, risk)
+    watch = _risk_replay(directory, settings, risk, task.tally.market.suppressed_alarms)
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
@@ -188,11 +189,18 @@ def replay(
     return 0
 
 
-def _risk_replay(directory: Path, settings: Settings, wanted: Path | None) -> RiskReplay | None:
+def _risk_replay(
+    directory: Path, settings: Settings, wanted: Path | None, suppressed_alarms: SuppressedAlarms
+) -> RiskReplay | None:
     """Return the watch over the risk of positions; None without positions, or if it is off."""
     watched = watches_risk(settings)
     if watched and "positions" in stream_paths(directory):
-        return RiskReplay(directory, settings, with_records=wanted is not None)
+        return RiskReplay(
+            directory,
+            settings,
+            with_records=wanted is not None,
+            suppressed_alarms=suppressed_alarms,
+        )
     if wanted is not None:
         why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
         raise OperatorError(f"--risk: {why}; the risk of liquidations needs positions")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from detectors.closing import Signal
+from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.risk_watch.monitor import RiskMonitor, RiskOutput
 from service.replay.risk_files import risk_events
 from service.settings.assembly import risk_monitor
@@ -23,10 +24,21 @@ class RiskReplay:
         The settings.
     with_records
         Whether the records are wanted, beside the alerts.
+    suppressed_alarms
+        Counts the incidents that are held back, see `RiskMonitor`.
     """
 
-    def __init__(self, directory: Path, settings: Settings, *, with_records: bool) -> None:
-        self.monitor: RiskMonitor = risk_monitor(settings, with_records=with_records)
+    def __init__(
+        self,
+        directory: Path,
+        settings: Settings,
+        *,
+        with_records: bool,
+        suppressed_alarms: SuppressedAlarms | None = None,
+    ) -> None:
+        self.monitor: RiskMonitor = risk_monitor(
+            settings, with_records=with_records, suppressed_alarms=suppressed_alarms
+        )
         self._events = risk_events(directory, settings)
         self._next = next(self._events, None)
 

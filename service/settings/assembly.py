@@ -8,6 +8,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppression import Override, Suppression, Window
+from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import Event
 from detectors.market_data.quantities import QuantityMeaning
 from detectors.parameters import Parameters
@@ -75,11 +76,19 @@ def watches_risk(settings: Settings) -> bool:
     return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
 
 
-def risk_monitor(settings: Settings, *, with_records: bool) -> RiskMonitor:
-    """Return the monitor of the risk of liquidations."""
+def risk_monitor(
+    settings: Settings, *, with_records: bool, suppressed_alarms: SuppressedAlarms | None = None
+) -> RiskMonitor:
+    """Return the monitor of the risk of liquidations; it counts into ``suppressed_alarms``."""
     risk = settings.risk
     rule = Reduction(risk.reduction, step_ratio=risk.step_ratio, whole_below=risk.whole_below)
-    return RiskMonitor(risk.max_positions, rule, with_records=with_records)
+    return RiskMonitor(
+        risk.max_positions,
+        rule,
+        with_records=with_records,
+        suppression=suppression(settings),
+        suppressed_alarms=suppressed_alarms,
+    )
 
 
 def feed_limits(feed: FeedSettings) -> FeedLimits:

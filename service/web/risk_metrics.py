@@ -75,6 +75,7 @@ def risk(
         ["symbol", "severity"],
         unit="seconds",
     )
+    yield from _contagion(monitor)
     yield gauge(
         "risk_positions",
         "Open positions in memory.",
@@ -84,6 +85,47 @@ def risk(
         "risk_evicted_positions",
         "Positions dropped at risk.max_positions, the smallest first.",
         monitor.holdings.evicted_positions if monitor is not None else 0,
+    )
+
+
+def _contagion(monitor: RiskMonitor | None) -> Iterator[Metric]:
+    """Yield how liquidations would spread over the venue; no series where nothing would spread."""
+    spread = monitor.contagion.spread if monitor is not None else None
+    alert = monitor.contagion.alert if monitor is not None else None
+    yield gauge(
+        "risk_contagion_radius",
+        "Spectral radius of the contagion matrix, by its percentile over the draws: notional "
+        "forced in the long run per unit liquidated. No series if liquidations force nothing.",
+        dict(zip([("10",), ("50",), ("90",)], spread.radius, strict=True)) if spread else {},
+        ["percentile"],
+    )
+    yield gauge(
+        "risk_contagion_probability_ratio",
+        "Share of draws in which the spectral radius of the contagion matrix is at least 1.",
+        {(): spread.probability} if spread else {},
+        [],
+        unit="ratio",
+    )
+    yield gauge(
+        "risk_contagion_elsewhere_ratio",
+        "Share of what liquidations force in the long run that is in other symbols than the first.",
+        {(): spread.elsewhere_ratio} if spread else {},
+        [],
+        unit="ratio",
+    )
+    yield gauge(
+        "risk_contagion_doubling_seconds",
+        "Time in which forced liquidations would double; no series if they do not grow.",
+        {(): spread.doubling_seconds} if spread and math.isfinite(spread.doubling_seconds) else {},
+        [],
+        unit="seconds",
+    )
+    yield gauge(
+        "risk_contagion_incident_start_timestamp_seconds",
+        "Start of the open incident of contagion, in event time since the Unix epoch.",
+        {(): alert.starts_at / 1e9} if alert is not None else {},
+        [],
+        unit="seconds",
     )
 
 

@@ -151,6 +151,11 @@ def test_the_measurements_on_kafka_work(kafka: str, tmp_path: Path):
 
     with ThreadPoolExecutor(len(ON_KAFKA)) as threads:
         list(threads.map(measure, ON_KAFKA))
+    bench = json.loads((tmp_path / "bench.json").read_bytes())
+    assert bench["risk"]["positions"] > 0
+    assert bench["risk"]["mean_ms_per_second"] > 0
+    assert bench["contagion"]["positions"] > 0
+    assert bench["contagion"]["radius"] > 0
 
 
 @pytest.mark.parametrize("target", GENERATED)

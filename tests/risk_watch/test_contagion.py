@@ -8,34 +8,7 @@ from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.risk_events import Account
 from detectors.risk_watch.co_movement import LEAST_MINUTES, MINUTE_NS, CoMovement
 from detectors.risk_watch.contagion import HOLD_NS
-from tests.risk_watch.venue import BEGIN, SECOND, Venue, margin, position, reference
-
-
-def cross(account, x, y, spare_ratio, at):
-    """A cross account over X and Y whose slack a fall of X by a ratio uses up."""
-    slack = (100.0 * x - 0.01 * 100.0 * x) * spare_ratio
-    required = 0.01 * 100.0 * (abs(x) + abs(y))
-    return [
-        position(account, x, 0.5, at=at, margin=None, margin_mode="cross"),
-        position(account, y, 0.5, symbol="Y", at=at, margin=None, margin_mode="cross"),
-        Account(ts_event=at, account=account, collateral_value=slack + required),
-    ]
-
-
-def shared(*, y=100.0, spare=0.005, accounts=9, open_interest=1_000.0, slope=2e-7, told=()):
-    """A venue in which a fall of X closes cross accounts that hold Y as well."""
-    venue = Venue(slope=slope, flow=100.0)
-    venue.monitor.resume([], told)
-    venue.take(
-        margin(), margin("Y"), reference(open_interest=open_interest),
-        reference("Y", open_interest=open_interest),
-        position("s", -1_000.0, 0.5), position("s", -1_000.0, 0.5, symbol="Y"),
-        position("l", 100.0, 0.5), position("l", 1_000.0 - accounts * y, 0.5, symbol="Y"),
-    )  # fmt: skip
-    venue.run(300)
-    for number in range(accounts):
-        venue.take(*cross(f"c{number}", 100.0, y, spare, venue.now))
-    return venue
+from tests.risk_watch.venue import BEGIN, SECOND, cross, margin, position, reference, shared
 
 
 def spreads(venue):

@@ -5,6 +5,7 @@ import random
 
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
+from detectors.market_data.risk_events import Account
 from detectors.risk_watch.monitor import RiskMonitor, RiskOutput
 
 SECOND = 1_000_000_000
@@ -94,4 +95,31 @@ def near(move=0.008, total=900.0, accounts=20):
     venue.take(margin(), reference(), position("s", -1_000.0, 0.5))
     venue.run(300)
     venue.take(*crowd(total, move, accounts, at=venue.now))
+    return venue
+
+
+def cross(account, x, y, spare_ratio, at):
+    """A cross account over X and Y whose slack a fall of X by a ratio uses up."""
+    slack = (100.0 * x - 0.01 * 100.0 * x) * spare_ratio
+    required = 0.01 * 100.0 * (abs(x) + abs(y))
+    return [
+        position(account, x, 0.5, at=at, margin=None, margin_mode="cross"),
+        position(account, y, 0.5, symbol="Y", at=at, margin=None, margin_mode="cross"),
+        Account(ts_event=at, account=account, collateral_value=slack + required),
+    ]
+
+
+def shared(*, y=100.0, spare=0.005, accounts=9, open_interest=1_000.0, slope=2e-7, told=()):
+    """A venue in which a fall of X closes cross accounts that hold Y as well."""
+    venue = Venue(slope=slope, flow=100.0)
+    venue.monitor.resume([], told)
+    venue.take(
+        margin(), margin("Y"), reference(open_interest=open_interest),
+        reference("Y", open_interest=open_interest),
+        position("s", -1_000.0, 0.5), position("s", -1_000.0, 0.5, symbol="Y"),
+        position("l", 100.0, 0.5), position("l", 1_000.0 - accounts * y, 0.5, symbol="Y"),
+    )  # fmt: skip
+    venue.run(300)
+    for number in range(accounts):
+        venue.take(*cross(f"c{number}", 100.0, y, spare, venue.now))
     return venue

@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detectors.risk_watch.records import RiskRecord
@@ -15,6 +16,18 @@ pytestmark = pytest.mark.kafka
 
 SECOND = 1_000_000_000
 BUILDING = scenario("leverage_buildup", start_seconds=200, length_seconds=300)
+WINDOW = """
+[[maintenance]]
+symbols = ["*"]
+reason = "upgrade"
+from = 2000-01-01T00:00:00Z
+until = 2100-01-01T00:00:00Z
+"""
+WITHOUT = """
+[[overrides]]
+symbols = ["*"]
+min_relative_deviation = 0.0
+"""
 
 
 async def watching(service: Service) -> None:
@@ -88,3 +101,49 @@ async def test_a_broken_topic_of_risk_does_not_stop_the_partitions(kafka: str, t
         await venue.produce(events)
         await service.wait_until("all is read", lambda m: m.total("events_total") > 1_000)
         await service.stop()
+
+
+async def test_a_window_holds_a_cascade_back_until_a_reload_removes_it(kafka: str, tmp_path: Path):
+    directory = tmp_path / "recording"
+    events = record(directory, BUILDING, 2, 560.0, 12.0, streams=STREAMS, seed=3)
+    begin = events[0].ts_event
+    file = tmp_path / "foreshock.toml"
+    file.write_text(WINDOW)
+    settings = {"TIME__IDLE_AFTER_MS": "2000", "RELOAD__WATCH_SECONDS": "0.1", "CONFIG": str(file)}
+    async with Venue(kafka, tmp_path, STREAMS, **settings) as venue:
+
+        async def records() -> list[RiskRecord]:
+            return [
+                msgspec.json.decode(r.value, type=RiskRecord) for r in await venue.records("risk")
+            ]
+
+        async def reached(ts_event: int) -> bool:
+            return any(its.ts_event >= ts_event for its in await records())
+
+        async def produced(first: int, last: int) -> None:
+            """Produce in steps that the signals keep up with: they teach the impact."""
+            for start in range(first, last, 40):
+                since, until_ = begin + start * SECOND, begin + (start + 40) * SECOND
+                await venue.produce([its for its in events if since <= its.ts_event < until_])
+                await until(lambda at=since: reached(at + 15 * SECOND), f"{start} s are watched")
+
+        async def cascades() -> list[dict[str, object]]:
+            return [its for its in await venue.alerts() if its["detector"] == "cascade"]
+
+        async def reloaded() -> bool:
+            return bool(service.log("configuration reloaded"))
+
+        service = venue.start()
+        await watching(service)
+        await produced(0, 520)  # a cascade is near for a minute from about 506 s on
+        await service.wait_until(
+            "it is held back",
+            lambda m: m.total("suppressed_alarms_total", detector="cascade") > 0,
+        )
+        assert await cascades() == []
+        file.write_text(WITHOUT)
+        await until(reloaded, "the window is removed")
+        await produced(520, 560)
+        await until(cascades, "the incident opens")
+        await service.stop()
+        assert {its.suppressed for its in await records()} == {None, "maintenance: upgrade"}
