@@ -78,13 +78,14 @@ def risk(board: dashboard.Dashboard) -> dashboard.Dashboard:
         )
         .with_panel(
             lines(
-                "Time in which liquidations would double",
-                "Of a run that keeps itself going: the time to act. Empty where none does.",
+                "How often a minute liquidations would double",
+                "Of a run that keeps itself going: 60 divided by it is the time to act, in seconds."
+                " 0 where none does.",
                 (
-                    "min(foreshock_risk_contagion_doubling_seconds) or vector(NaN)",
-                    "doubling time",
+                    "60 / min(foreshock_risk_contagion_doubling_seconds) or vector(0)",
+                    "doublings a minute",
                 ),
-                unit="s",
+                unit="short",
                 runbook="contagion",
                 width=12,
             )
