@@ -129,7 +129,12 @@ async def test_the_console_judges_and_the_review_tells_of_it(
         assert await venue.records("feedback") == []
         given = await asyncio.to_thread(post, service, body, Origin=origin)
         assert given == (200, "judged true\n")
-        (line,) = service.log("feedback given")
+
+        async def logged() -> list[dict[str, Any]]:
+            return service.log("feedback given")
+
+        # The log is written beside the answer.
+        (line,) = await until(logged, "the verdict is logged")
         assert (line["alert_id"], line["remote"]) == (alert["alert_id"], "127.0.0.1")
         await service.stop()
 
