@@ -101,9 +101,8 @@ class OneTail:
         self.bars += 1
         if self.bars > BASELINE_BARS:
             score = np.array([[self.model.score_one(x)]])
-            writes = Writes()
-            self.tail.learn_many(FIRST, score, np.array([[True]]), writes)
-            writes.commit()
+            with Writes() as writes:
+                self.tail.learn_many(FIRST, score, np.array([[True]]), writes)
         self.model.learn_one(x)
 
 

@@ -64,11 +64,10 @@ class Columns:
         """Add ended bars of different symbols to what is known of their flow and depth."""
         if not ended:
             return []
-        rows, writes = np.array([its.flow.row for its in ended], dtype=np.intp), Writes()
-        with np.errstate(all="ignore"):
+        rows = np.array([its.flow.row for its in ended], dtype=np.intp)
+        with np.errstate(all="ignore"), Writes() as writes:
             silent = close_streams(self.silences, rows, [its.feed for its in ended], writes)
             sums = self.market.add_many(rows, [its.flow for its in ended], writes)
-        writes.commit()
         return [Summed(*its) for its in zip(sums, silent.tolist(), strict=True)]
 
     def judge(self, closings: Sequence["Closing"]) -> list[Verdict | None]:

@@ -214,7 +214,7 @@ class Scorers:
         """
         values = np.array([its.values for its in measured], dtype=np.float64)
         given = np.array([[x is not None for x in its.features] for its in measured])
-        budgets, last, writes = self.budgets[rows], self.numbers[rows], Writes()
+        budgets, last = self.budgets[rows], self.numbers[rows]
         budgets_per_bar = budgets * self.bar_seconds / DAY_SECONDS
         behind = (last >= 0) & (last < numbers - 1)
         if some(behind):
@@ -222,23 +222,23 @@ class Scorers:
             late, before = rows[behind], numbers[behind] - 1
             self.controllers.skip_many(late, before - last[behind], budgets_per_bar[behind])
             self.numbers[late] = before
-        judgements = self.model.step_many(values, rows, given.take(self._detector_of, 1), writes)
-        matters = judgements.matters
-        explained = np.array([its.explained for its in measured], dtype=np.bool_)
-        for place, columns in enumerate(self._explainable):
-            matters[:, columns] &= ~explained[:, place : place + 1]
-        known, per_day = judgements.known, judgements.per_day
-        alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
-        highest = self.controllers.step_many(rows, alarms, budgets_per_bar, writes)
-        writes.put(self.numbers, rows, numbers)
-        p_values = np.where(known, self._p_values(per_day, matters), np.inf)
-        least = np.minimum.reduceat(p_values, self._begins, axis=1)
-        judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
-        often = None
-        if some(alarms):
-            often = alarms & (self.controllers.bar[rows] < OFTEN) & (highest >= OFTEN)
-        writes.commit()
-        return Scored(judgements, judged, None if often is None else alarms, often)
+        with Writes() as writes:
+            stepped = given.take(self._detector_of, 1)
+            judgements = self.model.step_many(values, rows, stepped, writes)
+            known, per_day, matters = judgements.known, judgements.per_day, judgements.matters
+            explained = np.array([its.explained for its in measured], dtype=np.bool_)
+            for place, columns in enumerate(self._explainable):
+                matters[:, columns] &= ~explained[:, place : place + 1]
+            alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
+            bar = self.controllers.step_many(rows, alarms, budgets_per_bar, writes)
+            writes.put(self.numbers, rows, numbers)
+            p_values = np.where(known, self._p_values(per_day, matters), np.inf)
+            least = np.minimum.reduceat(p_values, self._begins, axis=1)
+            judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
+            if not some(alarms):
+                return Scored(judgements, judged, None, None)
+            often = alarms & (self.controllers.bar[rows] < OFTEN) & (bar >= OFTEN)
+            return Scored(judgements, judged, alarms, often)
 
     def _p_values(self, per_day: Floats, matters: Flags) -> Floats:
         """Return the p-values of judgements: see `Reading`. What does not matter is never rare."""

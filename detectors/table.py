@@ -4,7 +4,7 @@ What happens a bar happens for all rows at once. A row that is given up is used 
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,10 @@ def some(flags: Flags) -> bool:
 
 
 def at(rows: Rows) -> Rows | slice:
-    """Return an index of rows. Of one row it is a slice: NumPy then copies nothing."""
+    """Return an index of rows. Of one row it is a slice, and what it gives is not a copy.
+
+    So change what it gives only by assignment to another array.
+    """
     if len(rows) != 1:
         return rows
     first = int(rows[0])
@@ -44,14 +47,17 @@ def at(rows: Rows) -> Rows | slice:
 
 
 class Writes:
-    """The assignments of a step, made at its end: all of them, or none if the step fails before.
+    """The assignments of a step, made at the end of its block: none of them if the step fails.
 
     Examples
     --------
-    >>> counts, writes = np.zeros(3), Writes()
-    >>> writes.put(counts, 1, 5.0)
-    >>> counts[1], writes.commit(), counts[1]
-    (np.float64(0.0), None, np.float64(5.0))
+    >>> counts = np.zeros(3)
+    >>> with Writes() as writes:
+    ...     writes.put(counts, 1, 5.0)
+    ...     print(counts[1])
+    0.0
+    >>> print(counts[1])
+    5.0
     """
 
     __slots__ = ("_waiting",)
@@ -66,11 +72,14 @@ class Writes:
         """
         self._waiting.append((array, place, value))
 
-    def commit(self) -> None:
-        """Make the assignments, in the order in which they were put."""
-        for array, place, value in self._waiting:
-            array[place] = value
-        self._waiting = []
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Make the assignments in the order in which they were put, unless the step has failed."""
+        if kind is None:
+            for array, place, value in self._waiting:
+                array[place] = value
 
 
 class RowNumbers:

@@ -74,9 +74,8 @@ class Baselines:
     >>> baselines.resize(1)
     >>> first = np.array([0])
     >>> for bar in range(600):
-    ...     writes = Writes()
-    ...     baselines.learn_many(first, np.array([[bar % 3.0]]), np.array([[True]]), writes)
-    ...     writes.commit()
+    ...     with Writes() as writes:
+    ...         baselines.learn_many(first, np.array([[bar % 3.0]]), np.array([[True]]), writes)
     >>> deviation = baselines.deviation_many(first, np.array([[10.0]]))
     >>> round(baselines.usual[0, 0], 1), round(deviation[0, 0], 1)
     (np.float64(0.9), np.float64(6.5))

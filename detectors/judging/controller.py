@@ -74,9 +74,8 @@ class Controllers:
     array([[ True]])
     >>> quiet = np.array([[False]])
     >>> for _ in range(100):
-    ...     writes = Writes()
-    ...     bar = controllers.step_many(first, quiet, budget / 86_400.0, writes)
-    ...     writes.commit()
+    ...     with Writes() as writes:
+    ...         bar = controllers.step_many(first, quiet, budget / 86_400.0, writes)
     >>> controllers.alarms_many(first, np.array([[0.5]]), judged, budget)
     array([[ True]])
     """

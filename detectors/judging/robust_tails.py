@@ -188,13 +188,11 @@ class RobustTails(base.AnomalyDetector):
         stepped
             Which statistics learn this bar; None for all. The others stay as they are.
         """
-        writes = Writes()
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), Writes() as writes:
             scores = self.baselines.score_many(self.baselines.deviation_many(rows, values))
             finite = np.isfinite(values)
             learns = np.ones_like(finite) if stepped is None else stepped
             self._learn(values, rows, learns, finite, scores, writes)
-        writes.commit()
 
     def _learn(
         self,

@@ -82,9 +82,8 @@ class Tails:
     >>> tails.resize(1)
     >>> first = np.array([0])
     >>> for value in noise.exponential(size=7_200):
-    ...     writes = Writes()
-    ...     tails.learn_many(first, np.array([[value]]), np.array([[True]]), writes)
-    ...     writes.commit()
+    ...     with Writes() as writes:
+    ...         tails.learn_many(first, np.array([[value]]), np.array([[True]]), writes)
     >>> per_day = tails.per_day_many(np.array([0, 0]), np.array([[5.0], [30.0]]))
     >>> bool(per_day[0, 0] > 100.0), bool(per_day[1, 0] < 0.01)
     (True, True)
@@ -311,7 +310,6 @@ class Tails:
         self._block_bars[row, column], self._bars[row, column] = state.block_bars, state.bars
         self._top[row, column], self._count[row, column] = state.top, count
         self._maxima[row, column, :count] = maxima
-        writes = Writes()
         one = np.array([row]), np.array([column])
-        self._fit(*one, np.array([count]), self._maxima[one], writes)
-        writes.commit()
+        with Writes() as writes:
+            self._fit(*one, np.array([count]), self._maxima[one], writes)

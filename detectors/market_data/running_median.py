@@ -31,9 +31,8 @@ class RunningMedians:
     >>> medians = RunningMedians()
     >>> medians.resize(1)
     >>> for size in (1.0, 5.0, 3.0):
-    ...     writes = Writes()
-    ...     median = medians.learn_many(np.array([0]), np.array([size]), writes)
-    ...     writes.commit()
+    ...     with Writes() as writes:
+    ...         median = medians.learn_many(np.array([0]), np.array([size]), writes)
     >>> float(median[0])
     3.0
     """

@@ -127,9 +127,8 @@ def test_a_running_median_is_the_median_of_the_last_samples_at_every_thirtieth(s
     medians.resize(2)
     kept, values = ([], []), [0.0, 0.0]
     for pair in samples:
-        writes = Writes()
-        learned = medians.learn_many(np.array([0, 1]), np.array(pair), writes)
-        writes.commit()
+        with Writes() as writes:
+            learned = medians.learn_many(np.array([0, 1]), np.array(pair), writes)
         for row, sample in enumerate(pair):
             if sample <= 0.0:
                 continue

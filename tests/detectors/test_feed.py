@@ -156,9 +156,8 @@ class Alone:
 
     def close_bar(self, ends_at, book, flow, delays):
         ended = self.feed.end_bar(ends_at, 1, book, flow, delays)
-        writes = Writes()
-        (may_be_silent,) = close_streams(self.silences, np.array([0]), [ended], writes).tolist()
-        writes.commit()
+        with Writes() as writes:
+            (may_be_silent,) = close_streams(self.silences, np.array([0]), [ended], writes).tolist()
         return self.feed.findings(ended, may_be_silent=may_be_silent)
 
 

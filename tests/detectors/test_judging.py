@@ -32,9 +32,8 @@ class Tail:
         self.columns.resize(1)
 
     def learn(self, value):
-        writes = Writes()
-        self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
-        writes.commit()
+        with Writes() as writes:
+            self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
 
     def per_day(self, value):
         return float(self.columns.per_day_many(FIRST, np.array([[value]]))[0, 0])
@@ -61,9 +60,8 @@ class Baseline:
         self.columns.resize(1)
 
     def learn(self, value):
-        writes = Writes()
-        self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
-        writes.commit()
+        with Writes() as writes:
+            self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
 
     def learned(self):
         return float(self.columns.usual[0, 0]), float(self.columns.noise[0, 0])
@@ -98,10 +96,10 @@ class Controller:
 
     def step(self, per_day, budget_per_day, budget_per_bar):
         """Let a bar pass; return whether it is an alarm."""
-        budget, writes = np.array([budget_per_day]), Writes()
+        budget = np.array([budget_per_day])
         alarms = self.columns.alarms_many(FIRST, np.array([[per_day]]), YES, budget)
-        self.columns.step_many(FIRST, alarms, np.array([budget_per_bar]), writes)
-        writes.commit()
+        with Writes() as writes:
+            self.columns.step_many(FIRST, alarms, np.array([budget_per_bar]), writes)
         return bool(alarms[0, 0])
 
     def skip(self, bars, budget_per_bar):
@@ -329,12 +327,11 @@ class ColumnStatistics:
 
     def step(self, symbols, values):
         rows = np.array([self.rows[symbol] for symbol in symbols])
-        stepped, writes = np.ones((len(rows), len(KINDS)), bool), Writes()
-        its = self.model.step_many(np.array(values), rows, stepped, writes)
-        budget = np.full(len(rows), BUDGET)
-        alarms = self.controllers.alarms_many(rows, its.per_day, its.known, budget)
-        self.controllers.step_many(rows, alarms, np.full(len(rows), BUDGET_PER_BAR), writes)
-        writes.commit()
+        stepped, budget = np.ones((len(rows), len(KINDS)), bool), np.full(len(rows), BUDGET)
+        with Writes() as writes:
+            its = self.model.step_many(np.array(values), rows, stepped, writes)
+            alarms = self.controllers.alarms_many(rows, its.per_day, its.known, budget)
+            self.controllers.step_many(rows, alarms, np.full(len(rows), BUDGET_PER_BAR), writes)
         return its.known, its.score, its.per_day, alarms
 
     def replace(self, symbol):
