@@ -32,7 +32,8 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
     isolated ones; it is negative if realised losses exceed it. ``equity`` includes the unrealised
     profit of its cross positions and may be negative. ``maintenance_requirement`` is the sum over
     those positions. ``haircut_value`` is the part of the collateral that does not count as margin.
-    Accounts with the same ``linked_group`` belong to one owner.
+    Accounts with the same ``linked_group`` belong to one owner. ``settlement_currency`` is that of
+    the amounts: an account with several currencies has a state in each.
     """
 
     kind: ClassVar[Kind] = Kind.ACCOUNT
@@ -47,6 +48,7 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
     haircut_value: Amount | None = None
     segment: Segment | None = None
     linked_group: Name | None = None
+    settlement_currency: Name | None = None
 
 
 class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
@@ -90,6 +92,7 @@ class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
 class Insurance(Struct, frozen=True, kw_only=True, gc=False):
     """The balance of the insurance fund of a symbol, or of the whole venue (symbol ``*``).
 
+    That of a symbol is in its settlement currency, that of the venue in the quote currency.
     ``delta`` is the change that led to ``balance``, and ``cause`` its reason.
     """
 

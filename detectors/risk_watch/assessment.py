@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from detectors.risk.coarse import coarsened, representatives
+from detectors.risk.contract import quote_notional
 from detectors.risk.drawn_runs import drawn_distances
 from detectors.risk.draws import impact_draws
 from detectors.risk.forced import Forced, forced_of
@@ -141,7 +142,7 @@ class Assessment:
         if not rung.accounts:
             return None
         largest = int(np.argmax(self.ladder.notional[: rung.accounts]))
-        account = holdings.positions.accounts.name(int(self.ladder.account[largest]))
+        account = holdings.owner(int(self.ladder.account[largest]))
         return Whale(account, rung.largest_ratio * rung.notional / self.open_interest)
 
 
@@ -170,6 +171,5 @@ def assess(
             return None
     ends = symbol_ladders(holdings.positions, backed, symbol, market, side, open_interest)
     slopes = learned.impact_slopes(side) if learned is not None else np.zeros(0)
-    return Assessment(
-        symbol, side, ts_event, ends, holdings.rule, open_interest * market.mark, slopes
-    )
+    (notional,) = quote_notional(market.contract, np.array([open_interest]), market.mark).tolist()
+    return Assessment(symbol, side, ts_event, ends, holdings.rule, notional, slopes)

@@ -28,6 +28,7 @@ from detectors.risk_watch.flow_history import SPAN_SECONDS, SPANS
 from detectors.risk_watch.holdings import Holdings, is_cross
 from detectors.risk_watch.records import RiskRecord
 from detectors.risk_watch.report import risk_record
+from detectors.risk_watch.settlement import of_face_values
 from detectors.risk_watch.spread import spread_of
 from detectors.risk_watch.withdrawals import SIDES, sigmas_of
 
@@ -157,6 +158,8 @@ class RiskMonitor:
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> RiskOutput:
         """Take the summary of the bar that ends at ``ends_at``; return what is before it."""
         output = self.close_until(ends_at - 1)
+        if self.holdings.of(symbol).inverse:
+            summary = of_face_values(summary)
         before = self._summaries.get(symbol)
         self._summaries[symbol] = summary if before is None else joined(before, summary)
         return output

@@ -1,6 +1,7 @@
 """What is published of the risk of liquidations, a record for each symbol and side."""
 
 import math
+from typing import Literal
 
 from msgspec import Struct
 
@@ -123,6 +124,9 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
     ----------
     ts_event
         The end of the second, in nanoseconds of event time.
+    contract, settlement_currency
+        Whether the contract settles in its quote or its base currency (``inverse``), and the
+        currency; null while that is unknown.
     open_interest
         At the mark price.
     coverage_ratio
@@ -152,6 +156,8 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
     symbol: str
     side: Side
     ts_event: int
+    contract: Literal["linear", "inverse"]
+    settlement_currency: str | None
     mark_price: float
     open_interest: float
     coverage_ratio: float | None

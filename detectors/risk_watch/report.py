@@ -69,6 +69,8 @@ def risk_record(
         symbol=its.symbol,
         side=its.side,
         ts_event=ts_event,
+        contract="inverse" if its.ladder.contract.inverse else "linear",
+        settlement_currency=terms.settlement_currency,
         mark_price=its.ladder.mark,
         open_interest=its.open_interest,
         coverage_ratio=coverage,
@@ -172,7 +174,9 @@ def _impact(its: Assessment, learned: Learned, book: BookSummary | None) -> Impa
 
 def _assumptions(its: Assessment, holdings: Holdings, terms: Terms, *, reported: bool) -> list[str]:
     """Return what was assumed where the venue's streams do not say."""
-    found = ["linear_contract", "mark_follows_fully"]
+    found = ["mark_follows_fully"]
+    if terms.inverse is None:
+        found.append("linear_contract")
     if math.isnan(terms.index):
         found.append("impact_includes_information")
     if its.rule.kind == "full":
