@@ -10,7 +10,15 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
-from detectors.market_data.events import MAX_NUMBER, Kind, Name, Nanoseconds, Positive, Sequence
+from detectors.market_data.events import (
+    MAX_NUMBER,
+    Kind,
+    Name,
+    Nanoseconds,
+    Positive,
+    Sequence,
+    Side,
+)
 
 Money = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 """An amount in the settlement currency, which may be negative."""
@@ -61,7 +69,8 @@ class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
     ``maintenance_before`` are those of the position, or of the account with cross margin.
     ``bankruptcy_price`` is the mark price at which nothing is left. ``insurance_delta`` is what the
     insurance fund gained (or lost, if negative) with this step, ``collateral_returned`` what the
-    account kept at the end. Quantities are unsigned.
+    account kept at the end. Quantities are unsigned; ``side`` is that of the closing order: a long
+    is closed by ``sell``.
     """
 
     kind: ClassVar[Kind] = Kind.LIQUIDATION
@@ -73,6 +82,7 @@ class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
     account: Name
     phase: Phase
     method: Method | None = None
+    side: Side | None = None
     order_id: Name | None = None
     quantity_requested: Amount | None = None
     quantity_filled: Amount | None = None

@@ -16,6 +16,7 @@ from detectors.risk.venue_margins import Backed, LadderEnds, symbol_ladders
 from detectors.risk_watch.flow_history import FlowHistory
 from detectors.risk_watch.forced_flow import ForcedFlow
 from detectors.risk_watch.holdings import Holdings
+from detectors.risk_watch.liquidation_flow import LiquidationFlow
 from detectors.risk_watch.withdrawals import Withdrawals
 from detectors.table import Floats
 
@@ -49,10 +50,11 @@ class Whale:
 class Learned:
     """What is learned of one symbol's flow and depth."""
 
-    __slots__ = ("flow", "forced", "withdrawals")
+    __slots__ = ("flow", "forced", "liquidations", "withdrawals")
 
     def __init__(self) -> None:
         self.flow = FlowHistory()
+        self.liquidations = LiquidationFlow()
         self.withdrawals = Withdrawals()
         self.forced = ForcedFlow()
 

@@ -155,6 +155,11 @@ class Holdings:
         if len(self.positions) > self.max_positions:
             self._evict()
 
+    def quantity(self, account: str, symbol: str) -> float:
+        """Return the signed quantity that an account holds; 0 without a known position."""
+        key = account_key(account, _currency(symbol, self.of(symbol)))
+        return self.positions.quantity_of(key, symbol)
+
     def put_account(self, account: Account) -> None:
         """Take the state of an account after a change."""
         if account.collateral_value is None:
@@ -170,12 +175,17 @@ class Holdings:
     def put_reference(self, reference: Reference) -> None:
         """Take the prices that the venue has computed."""
         terms = self.of(reference.symbol)
-        if reference.mark_price is not None:
-            terms.mark = reference.mark_price
-        if reference.index_price is not None:
-            terms.index = reference.index_price
+        self.put_prices(reference.symbol, reference.mark_price, reference.index_price)
         if reference.open_interest is not None:
             terms.open_interest = reference.open_interest
+
+    def put_prices(self, symbol: str, mark: float | None, index: float | None) -> None:
+        """Take the mark and the index price of a symbol where they are given."""
+        terms = self.of(symbol)
+        if mark is not None:
+            terms.mark = mark
+        if index is not None:
+            terms.index = index
 
     def put_fund(self, insurance: Insurance) -> None:
         """Take the balance of an insurance fund."""

@@ -26,6 +26,7 @@ from detectors.risk_watch.co_movement import CoMovement
 from detectors.risk_watch.contagion import Contagion
 from detectors.risk_watch.flow_history import SPAN_SECONDS, SPANS
 from detectors.risk_watch.holdings import Holdings, is_cross
+from detectors.risk_watch.liquidation_flow import Forced
 from detectors.risk_watch.records import RiskRecord
 from detectors.risk_watch.report import risk_record
 from detectors.risk_watch.settlement import of_face_values
@@ -96,6 +97,8 @@ class RiskMonitor:
         The incident of the detector `contagion`, and the last state that it was shown.
     closed_ns
         The end of the last closed second; 0 before the first event.
+    liquidated
+        What was liquidated of all symbols since this monitor has published.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class RiskMonitor:
         # The symbols whose record is due at the end of the interval.
         self._unpublished: dict[str, None] = {}
         self.closed_ns = 0
+        self.liquidated = Forced()
         # What another monitor published before, see `resume`.
         self._published_ns = 0
         self._resumed: dict[str, Alert] = {}
@@ -153,7 +157,19 @@ class RiskMonitor:
             self._touch(None)
         elif isinstance(event, Insurance):
             holdings.put_fund(event)
+        else:
+            self._liquidation(event)
         return output
+
+    def _liquidation(self, its: Liquidation) -> None:
+        holdings = self.holdings
+        learned = self.learned.setdefault(its.symbol, Learned())
+        held = holdings.quantity(its.account, its.symbol)
+        inverse = bool(holdings.of(its.symbol).inverse)
+        learned.liquidations.put(its, held, inverse=inverse)
+        if its.ts_event >= self.closed_ns:  # newer than the last reference
+            holdings.put_prices(its.symbol, its.mark_price, its.index_price)
+            self._touch(its.symbol, cross=holdings.has_cross)
 
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> RiskOutput:
         """Take the summary of the bar that ends at ``ends_at``; return what is before it."""
@@ -296,7 +312,10 @@ class RiskMonitor:
             if symbol not in self.learned:
                 self.learned[symbol] = Learned()
         for symbol, its in self.learned.items():
-            summary = summaries.get(symbol)
+            summary = its.liquidations.close_second(ts_event, summaries.get(symbol))
+            forced = its.liquidations.next_second()
+            if ts_event > self._published_ns:
+                self.liquidated.join(forced)
             flow = its.flow
             before = flow.mid
             flow.index = self.holdings.of(symbol).index
@@ -306,6 +325,7 @@ class RiskMonitor:
             its.forced.add(summary, before, flow.mid, flow.slope, flow.sigma_60s)
             if ts_event % SPAN_NS == 0:
                 flow.close_span()
+                its.liquidations.close_span()
                 its.withdrawals.close_span(sigmas_of(flow.minute_return, flow.sigma_60s))
                 self._changed[symbol] = None
         self.together.add(ts_event, summaries)

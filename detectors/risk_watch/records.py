@@ -136,6 +136,9 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
         The share of the known notional whose margin is assumed.
     positions, evicted_positions
         Known positions of the side; positions of the venue that were dropped because of the limit.
+    forced_flow_source, liquidations_15m, liquidated_notional_15m
+        Whether the records of liquidations count or the flags of trades, how many liquidations of
+        the side began in the last quarter of an hour (null by flags), and what was liquidated.
     rungs, band
         The ladder of liquidations.
     impact, runs
@@ -164,6 +167,9 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
     assumed_ratio: float
     positions: int
     evicted_positions: int
+    forced_flow_source: Literal["liquidations", "trades"]
+    liquidations_15m: int | None
+    liquidated_notional_15m: float
     rungs: list[Rung]
     band: PriceBand | None
     impact: Impact | None

@@ -18,6 +18,7 @@ from detectors.risk.root_impact import root_impact
 from detectors.risk_watch.assessment import Assessment, Learned
 from detectors.risk_watch.flow_history import SPAN_SECONDS, FlowHistory
 from detectors.risk_watch.holdings import Holdings, Terms
+from detectors.risk_watch.liquidation_flow import Source
 from detectors.risk_watch.records import (
     Impact,
     Interval,
@@ -65,6 +66,11 @@ def risk_record(
         runs = [_run(its, drawn, share, learned.flow, fund) for share in OPEN_INTEREST_SHARES]
         if coverage is not None and coverage >= LEAST_COVERAGE:
             reproduction = interval(quantiles(drawn.reproduction))
+    source: Source = "trades"
+    liquidated = 0.0, 0
+    if learned is not None:
+        liquidated = learned.liquidations.recent(its.side)
+        source = learned.liquidations.source(ts_event)
     return RiskRecord(
         symbol=its.symbol,
         side=its.side,
@@ -77,6 +83,9 @@ def risk_record(
         assumed_ratio=its.ends.assumed_ratio,
         positions=len(its.ladder.move),
         evicted_positions=holdings.evicted_positions,
+        forced_flow_source=source,
+        liquidations_15m=liquidated[1] if source == "liquidations" else None,
+        liquidated_notional_15m=liquidated[0],
         rungs=[
             Rung(1e4 * rung.move, rung.notional, rung.accounts, rung.largest_ratio,
                  rung.concentration)
