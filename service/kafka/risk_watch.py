@@ -30,7 +30,7 @@ from service.kafka.idleness import BrokerAnswer, Idleness
 from service.kafka.market_watch import POLL_SECONDS, WATCH_PARTITION
 from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
-from service.kafka.refusals import Refusals
+from service.kafka.risk_letters import RiskLetters
 from service.kafka.session import Session
 from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Output, Watcher, opens_or_escalates
@@ -50,6 +50,9 @@ RECENT_SECONDS = 1_800.0
 
 PUBLISHED_SECONDS = 3_600.0
 """How much of the topic of risk is read, to see what was published."""
+
+LETTERS_MARGIN_SECONDS = 3_600.0
+"""How much longer the dead letters are read back than the records that they are of."""
 
 IDLE_SECONDS = 2.0
 """A topic partition without records for so long holds nothing back."""
@@ -165,10 +168,10 @@ class RiskWatch:
                 settings.limits.buffered_events,
             )
             task.resume(*await self._published(reader))
+            letters = await self._letters(reader)
             ends = await self._seek(reader, streams, task)
             inputs = {tp: _name(stream, tp) for tp, stream in streams.items()}
             decode = risk_decoders(settings)
-            live = dict(ends)
             idleness = Idleness(inputs, task.aligner)
             log.info(
                 "the watch over the risk of liquidations reads", topics=[*self._topics.values()]
@@ -185,7 +188,7 @@ class RiskWatch:
                 for tp, records in batches.items():
                     rejections = _feed(task, tp, streams[tp], records, decode)
                     if streams[tp] in RISK_STREAMS:
-                        await self._refuse(tp, records, rejections, live[tp])
+                        await letters.refuse(tp, records, rejections)
                 for tp, name in inputs.items():
                     read, position = task.aligner.read(name), await reader.position(tp)
                     if position > read:  # offsets without a record
@@ -212,19 +215,16 @@ class RiskWatch:
             if topic and topic in existing:
                 self._topics[stream] = topic
 
-    async def _refuse(
-        self,
-        tp: TopicPartition,
-        records: Sequence[Any],
-        rejections: Sequence[Rejection],
-        first: int,
-    ) -> None:
-        """Send dead letters of a topic that no session reads, but not of what was read again."""
-        new = [its for its in rejections if records[its.index].offset >= first]
-        for its in new:
-            self._counters.dead_letters[tp.topic, its.reason] += 1
-        refusals = Refusals(self._clients.publisher, self._counters, self._topics)
-        await refusals.refuse(tp, records, new)
+    async def _letters(self, reader: AIOKafkaConsumer) -> RiskLetters:
+        """Return what sends dead letters, once it knows those of the records read again."""
+        topic = self._settings.outputs.deadletters
+        topics = [self._topics[its] for its in RISK_STREAMS if its in self._topics]
+        letters = RiskLetters(self._clients.publisher, self._counters, topics)
+        tps = await self._numbers(topic)
+        # A dead letter is no older than its record, but for a producer whose clock is ahead.
+        seconds = POSITIONS_SECONDS + LETTERS_MARGIN_SECONDS
+        await letters.begin(reader, await _offsets(reader, tps, seconds))
+        return letters
 
     async def _partitions(self) -> dict[TopicPartition, str]:
         """Return the stream of each topic partition to read."""
@@ -255,10 +255,13 @@ class RiskWatch:
         return records, [*_decoded(await self._last(reader, outputs.alerts, 86_400.0), _alerts)]
 
     async def _last(self, reader: AIOKafkaConsumer, topic: str, seconds: float) -> list[Any]:
-        (described,) = await self._clients.admin.describe_topics([topic])
-        tps = [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
+        tps = await self._numbers(topic)
         read = await read_back(reader, await _offsets(reader, tps, seconds))
         return [record for batch in read.values() for record in batch]
+
+    async def _numbers(self, topic: str) -> list[TopicPartition]:
+        (described,) = await self._clients.admin.describe_topics([topic])
+        return [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
 
     async def _seek(
         self, reader: AIOKafkaConsumer, streams: Mapping[TopicPartition, str], task: RiskTask
