@@ -13,7 +13,8 @@ from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Order, Position, Reference, Tier, Trade
 from detectors.market_data.risk_events import Account, Insurance
 from detectors.risk.tiers import maintenance, tiers_of
-from detectors.risk_watch.monitor import RiskMonitor, RiskOutput
+from detectors.risk_watch.monitor import RiskMonitor
+from detectors.risk_watch.output import RiskOutput
 from service.replay.files import EventWriter
 from tests.kafka.broker.rig import foreshock
 from tests.risk.books import books
