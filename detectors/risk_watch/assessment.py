@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from detectors.risk.coarse import coarsened, representatives
+from detectors.risk.contract import quote_notional
 from detectors.risk.drawn_runs import drawn_distances
 from detectors.risk.draws import impact_draws
 from detectors.risk.forced import Forced, forced_of
@@ -15,6 +16,7 @@ from detectors.risk.venue_margins import Backed, LadderEnds, symbol_ladders
 from detectors.risk_watch.flow_history import FlowHistory
 from detectors.risk_watch.forced_flow import ForcedFlow
 from detectors.risk_watch.holdings import Holdings
+from detectors.risk_watch.liquidation_flow import LiquidationFlow
 from detectors.risk_watch.withdrawals import Withdrawals
 from detectors.table import Floats
 
@@ -48,10 +50,11 @@ class Whale:
 class Learned:
     """What is learned of one symbol's flow and depth."""
 
-    __slots__ = ("flow", "forced", "withdrawals")
+    __slots__ = ("flow", "forced", "liquidations", "withdrawals")
 
     def __init__(self) -> None:
         self.flow = FlowHistory()
+        self.liquidations = LiquidationFlow()
         self.withdrawals = Withdrawals()
         self.forced = ForcedFlow()
 
@@ -141,7 +144,7 @@ class Assessment:
         if not rung.accounts:
             return None
         largest = int(np.argmax(self.ladder.notional[: rung.accounts]))
-        account = holdings.positions.accounts.name(int(self.ladder.account[largest]))
+        account = holdings.owner(int(self.ladder.account[largest]))
         return Whale(account, rung.largest_ratio * rung.notional / self.open_interest)
 
 
@@ -170,6 +173,5 @@ def assess(
             return None
     ends = symbol_ladders(holdings.positions, backed, symbol, market, side, open_interest)
     slopes = learned.impact_slopes(side) if learned is not None else np.zeros(0)
-    return Assessment(
-        symbol, side, ts_event, ends, holdings.rule, open_interest * market.mark, slopes
-    )
+    (notional,) = quote_notional(market.contract, np.array([open_interest]), market.mark).tolist()
+    return Assessment(symbol, side, ts_event, ends, holdings.rule, notional, slopes)

@@ -7,6 +7,7 @@ symbol are from a run over 40 % of its open interest, once that is near for a mi
 import math
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert, Evidence, Reason, Severity, ended, firing, resolved
@@ -61,6 +62,27 @@ class Facts(NamedTuple):
     severe: bool
 
 
+class Told(Struct):
+    """What a change is judged against: the facts that were told last.
+
+    ``notional`` is what the run with the median impact forces; None if no shock sets it off.
+    """
+
+    side: Side
+    distance: float | None
+    notional: float | None
+
+    @staticmethod
+    def of(facts: Facts) -> "Told":
+        """Return what facts tell; a distance of None is infinite."""
+        outcome = facts.outcome
+        return Told(
+            facts.its.side,
+            facts.distance if math.isfinite(facts.distance) else None,
+            outcome.notional if outcome is not None else None,
+        )
+
+
 class Cascade:
     """The incident of one symbol.
 
@@ -70,21 +92,25 @@ class Cascade:
         The last alert of the open incident; None without one.
     suppressed
         Why an incident that would be open is held back; None if none is.
+    told
+        What was told last of the open incident; None without one, or if it is not known.
+    near_since
+        Since when each side is near a cascade.
     """
 
-    __slots__ = ("_near_since", "_told", "alert", "suppressed", "symbol")
+    __slots__ = ("alert", "near_since", "suppressed", "symbol", "told")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.alert: Alert | None = None
         self.suppressed: str | None = None
-        self._told: Facts | None = None
-        self._near_since: dict[Side, int] = {}
+        self.told: Told | None = None
+        self.near_since: dict[Side, int] = {}
 
     @property
     def watched(self) -> bool:
         """Whether time alone may change something."""
-        return self.alert is not None or bool(self._near_since)
+        return self.alert is not None or bool(self.near_since)
 
     def step(
         self,
@@ -115,25 +141,33 @@ class Cascade:
         if self.alert is None:
             return []
         over = ended(self.alert, ts_event, f"held back, {reason}")
-        self.alert = self._told = None
+        self.alert = self.told = None
         return [over]
 
     def _held(self, ts_event: int) -> list[Side]:
         """Return the sides that have been near a cascade for long enough."""
-        return [side for side, since in self._near_since.items() if ts_event - since >= HOLD_NS]
+        return [side for side, since in self.near_since.items() if ts_event - since >= HOLD_NS]
 
     def note(self, ts_event: int, sides: dict[Side, Assessment]) -> None:
         """Note since when each side is near a cascade."""
         for side in _MOVES:
             its = sides.get(side)
             if its is None or its.probability < ENTER:
-                self._near_since.pop(side, None)
+                self.near_since.pop(side, None)
             else:
-                self._near_since.setdefault(side, ts_event)
+                self.near_since.setdefault(side, ts_event)
 
     def resume(self, alert: Alert) -> None:
-        """Continue an incident from its last published alert."""
-        self.alert, self._told = alert, None
+        """Continue an incident from its last published alert, with what is known to be told."""
+        self.alert = alert
+
+    def note_told(
+        self, sides: dict[Side, Assessment], learned: Learned | None, holdings: Holdings
+    ) -> None:
+        """Note that another monitor has told of these sides."""
+        nearest = max(sides.values(), key=_probability, default=None)
+        if nearest is not None and len(nearest.slopes):
+            self.told = Told.of(_facts(nearest, learned, holdings))
 
     def _continue(
         self,
@@ -142,20 +176,20 @@ class Cascade:
         learned: Learned | None,
         holdings: Holdings,
     ) -> list[Alert]:
-        alert, told = self.alert, self._told
+        alert, told = self.alert, self.told
         assert alert is not None
         nearest = max(sides.values(), key=_probability, default=None)
         if nearest is None or nearest.probability < LEAVE:
-            self.alert = self._told = None
+            self.alert = self.told = None
             return [resolved(alert, ts_event, _over(self.symbol, nearest))]
         due = ts_event - alert.ts_event >= UPDATE_NS
         if not due and alert.severity == "critical":
             return []
         facts = _facts(nearest, learned, holdings)
-        self._told = told = told or facts  # an incident that was resumed has just been told
+        self.told = told = told or Told.of(facts)  # what was told is not known
         if facts.severe and alert.severity != "critical":
             return [self._tell(facts, ts_event, "critical", "severity")]
-        if due and (change := _change(told, facts)) is not None:
+        if due and (change := _change(told, Told.of(facts))) is not None:
             return [self._tell(facts, ts_event, alert.severity, change)]
         return []
 
@@ -181,7 +215,7 @@ class Cascade:
             update=before.update + 1 if before is not None and updates else 0,
             opening=before.opening if before is not None else alert.summary,
         )
-        self._told = facts
+        self.told = Told.of(facts)
         return self.alert
 
 
@@ -208,18 +242,18 @@ def _facts(its: Assessment, learned: Learned | None, holdings: Holdings) -> Fact
     )
 
 
-def _change(told: Facts, now: Facts) -> Literal["better", "worse"] | None:
+def _change(told: Told, now: Told) -> Literal["better", "worse"] | None:
     """Return how an incident has changed materially since it was told; None if it has not."""
-    if now.its.side != told.its.side:
+    if now.side != told.side:
         return "worse"
     # A distance of next to nothing does not halve for ever.
     floor = 0.1 * NEAR_RATIO
-    nearer = (told.distance + floor) / (now.distance + floor) if told.distance < math.inf else 1.0
-    forced = (
-        now.outcome.notional if now.outcome else 0.0,
-        told.outcome.notional if told.outcome else 0.0,
-    )
-    more = forced[0] / forced[1] if min(forced) > 0.0 else 1.0
+    nearer = 1.0
+    if told.distance is not None:
+        nearer = (
+            (told.distance + floor) / (now.distance + floor) if now.distance is not None else 0.0
+        )
+    more = now.notional / told.notional if now.notional and told.notional else 1.0
     for ratio in (nearer, more):
         if ratio > 1.0 + MATERIAL_RATIO:
             return "worse"

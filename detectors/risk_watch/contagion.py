@@ -7,6 +7,7 @@ from the positions that are known, once that has held for a minute.
 import math
 from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert, Evidence, Reason, firing, resolved
@@ -35,6 +36,20 @@ LEAST_COVERAGE = 0.9
 _TOLD_STEPS = 3
 
 
+class ToldSpread(Struct):
+    """What a change is judged against: the seed, what it reaches and the radius, as told last."""
+
+    seed: str
+    reached: list[str]
+    radius: float
+
+    @staticmethod
+    def of(spread: Spread) -> "ToldSpread":
+        """Return what a state tells."""
+        reached = [spread.name(step.target) for step in spread.path]
+        return ToldSpread(spread.name(spread.seed), reached, spread.radius.p50)
+
+
 class Contagion:
     """The incident of the venue.
 
@@ -46,16 +61,20 @@ class Contagion:
         The last state; None if nothing keeps itself going, or is known of it.
     suppressed
         Why an incident that would be open is held back; None if none is.
+    since
+        Since when liquidations would spread.
+    told
+        What was told last of the open incident; None without one, or if it is not known.
     """
 
-    __slots__ = ("_since", "_told", "alert", "spread", "suppressed")
+    __slots__ = ("alert", "since", "spread", "suppressed", "told")
 
     def __init__(self) -> None:
         self.alert: Alert | None = None
         self.spread: Spread | None = None
         self.suppressed: str | None = None
-        self._told: Spread | None = None
-        self._since: int | None = None
+        self.told: ToldSpread | None = None
+        self.since: int | None = None
 
     def step(self, ts_event: int, spread: Spread | None, holdings: Holdings) -> list[Alert]:
         """Return the alerts of a state that is found at ``ts_event``."""
@@ -77,11 +96,11 @@ class Contagion:
         if self.alert is None:
             return []
         over = resolved(self.alert, ts_event, f"Held back, {reason}")
-        self.alert = self._told = None
+        self.alert = self.told = None
         return [over]
 
     def _held(self, ts_event: int) -> bool:
-        return self._since is not None and ts_event - self._since >= HOLD_NS
+        return self.since is not None and ts_event - self.since >= HOLD_NS
 
     def note(self, ts_event: int, spread: Spread | None, holdings: Holdings) -> None:
         """Note since when liquidations would spread."""
@@ -94,13 +113,13 @@ class Contagion:
             and _covered(spread, holdings)
         )
         if not spreads:
-            self._since = None
-        elif self._since is None:
-            self._since = ts_event
+            self.since = None
+        elif self.since is None:
+            self.since = ts_event
 
     def resume(self, alert: Alert) -> None:
         """Continue the incident from its last published alert."""
-        self.alert, self._told = alert, None
+        self.alert = alert
 
     def _continue(self, alert: Alert, ts_event: int, spread: Spread | None) -> list[Alert]:
         if (
@@ -109,12 +128,12 @@ class Contagion:
             or spread.elsewhere_ratio < LEAVE_ELSEWHERE_RATIO
             or not spread.path
         ):
-            self.alert = self._told = None
+            self.alert = self.told = None
             return [resolved(alert, ts_event, _over(spread))]
         if ts_event - alert.ts_event < UPDATE_NS:
             return []
-        self._told = self._told or spread  # an incident that was resumed has just been told
-        change = _change(self._told, spread)
+        self.told = self.told or ToldSpread.of(spread)  # what was told is not known
+        change = _change(self.told, ToldSpread.of(spread))
         return [self._tell(spread, ts_event, change)] if change is not None else []
 
     def _tell(self, spread: Spread, ts_event: int, reason: Reason) -> Alert:
@@ -138,7 +157,7 @@ class Contagion:
             update=before.update + 1 if before is not None else 0,
             opening=before.opening if before is not None else alert.summary,
         )
-        self._told = spread
+        self.told = ToldSpread.of(spread)
         return self.alert
 
 
@@ -155,12 +174,11 @@ def _covered(spread: Spread, holdings: Holdings) -> bool:
     return True
 
 
-def _change(told: Spread, now: Spread) -> Literal["better", "worse"] | None:
+def _change(told: ToldSpread, now: ToldSpread) -> Literal["better", "worse"] | None:
     """Return how the state has changed materially since it was told; None if it has not."""
-    before = {told.name(step.target) for step in told.path}
-    reached = {now.name(step.target) for step in now.path}
-    ratio = now.radius.p50 / told.radius.p50
-    if now.name(now.seed) != told.name(told.seed) or reached - before:
+    before, reached = set(told.reached), set(now.reached)
+    ratio = now.radius / told.radius
+    if now.seed != told.seed or reached - before:
         return "worse"
     if ratio > 1.0 + MATERIAL_RATIO:
         return "worse"

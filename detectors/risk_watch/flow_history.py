@@ -7,8 +7,10 @@ publishes one; with the plain return, it would be too large by what the flow onl
 
 import math
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
+from msgspec import Struct
 
 from detectors.market_data.book_summary import BookSummary
 from detectors.risk.draws import slope_draws
@@ -35,6 +37,22 @@ _LARGEST = 1.0
 
 _SEED = 1
 """The same draws each time: what changes is then the market, not the luck of the draw."""
+
+
+class FlowState(Struct):
+    """A `FlowHistory` as it is kept for a successor; columns are float64, byte for byte."""
+
+    mid: float
+    level: float
+    open_span: tuple[float, float, float]
+    minute_flow: float
+    spans: int
+    mids: bytes
+    returns: bytes
+    flows: bytes
+    traded: bytes
+    minute_moves: bytes
+    minute_flows: bytes
 
 
 class FlowHistory:
@@ -144,6 +162,37 @@ class FlowHistory:
             self._slopes = slope_draws(*self._pairs(), _SEED) if known else np.zeros(0)
         return self._slopes
 
+    def state(self) -> FlowState | None:
+        """Return what is known; None before the first bar."""
+        if math.isnan(self.mid):
+            return None
+        returns, flows = self._pairs()
+        return FlowState(
+            self.mid,
+            self._level,
+            (self._flow, self._forced, self._traded),
+            self._minute_flow,
+            self._spans,
+            packed(self._mids),
+            packed(returns),
+            packed(flows),
+            packed(self._traded_spans),
+            packed(self._minute_moves),
+            packed(self._minute_flows),
+        )
+
+    def restore(self, state: FlowState) -> None:
+        """Continue from a state. Raises ValueError if its columns do not fit."""
+        self.mid, self._level = state.mid, state.level
+        self._flow, self._forced, self._traded = state.open_span
+        self._minute_flow, self._spans = state.minute_flow, state.spans
+        self._mids.extend(unpacked(state.mids))
+        self._flows.extend(zip(unpacked(state.returns), unpacked(state.flows), strict=True))
+        self._traded_spans.extend(unpacked(state.traded))
+        self._minute_moves.extend(unpacked(state.minute_moves))
+        self._minute_flows.extend(unpacked(state.minute_flows))
+        self._learn()
+
     def _pairs(self) -> tuple[Floats, Floats]:
         pairs = np.array(self._flows, dtype=np.float64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
@@ -157,6 +206,20 @@ class FlowHistory:
         minutes = before[SPANS_A_MINUTE:] - before[:-SPANS_A_MINUTE]
         known = len(minutes) >= LEAST_SPANS
         self.sigma_60s = math.sqrt(float(np.square(minutes).mean())) if known else math.nan
+
+
+def packed(values: Iterable[float]) -> bytes:
+    """Return floats as bytes.
+
+    >>> unpacked(packed([0.1, -2.0]))
+    [0.1, -2.0]
+    """
+    return np.array([*values], dtype="<f8").tobytes()
+
+
+def unpacked(column: bytes) -> list[float]:
+    """Return the floats of `packed`. Raises ValueError for other bytes."""
+    return [float(value) for value in np.frombuffer(column, dtype="<f8")]
 
 
 def _p99(values: deque[float]) -> float:

@@ -15,7 +15,7 @@ LEAST_SIGMAS = 3.0
 """A smaller predicted move cannot be told from the noise of the price in that time."""
 
 
-class _Episode(Struct):
+class Episode(Struct):
     """An episode: amounts count against the side that is closed; a sale of longs is positive.
 
     ``furthest`` is the largest move so far, without what the other flow explains.
@@ -41,13 +41,15 @@ class ForcedFlow:
     ----------
     factor
         What is known of the factor.
+    episode
+        The episode that is going on.
     """
 
-    __slots__ = ("_episode", "factor")
+    __slots__ = ("episode", "factor")
 
     def __init__(self) -> None:
         self.factor: LogNormal = FACTOR_PRIOR
-        self._episode: _Episode | None = None
+        self.episode: Episode | None = None
 
     def add(
         self,
@@ -70,11 +72,11 @@ class ForcedFlow:
             Of ordinary flow; NaN while unknown.
         """
         sold = summary.forced_sold - summary.forced_bought if summary is not None else 0.0
-        episode = self._episode
+        episode = self.episode
         if episode is None:
             if sold == 0.0 or not slope > 0.0 or math.isnan(before):
                 return
-            episode = self._episode = _Episode(math.copysign(1.0, sold), slope, before)
+            episode = self.episode = Episode(math.copysign(1.0, sold), slope, before)
         episode.seconds += 1
         episode.quiet = 0 if sold * episode.sign > 0.0 else episode.quiet + 1
         if summary is not None:
@@ -84,10 +86,10 @@ class ForcedFlow:
         moved = episode.sign * math.log(episode.mid / now) - episode.slope * episode.other
         episode.furthest = max(episode.furthest, moved)
         if episode.quiet >= QUIET_SECONDS:
-            self._episode = None
+            self.episode = None
             self._learn(episode, sigma_60s)
 
-    def _learn(self, episode: _Episode, sigma_60s: float) -> None:
+    def _learn(self, episode: Episode, sigma_60s: float) -> None:
         predicted = episode.slope * episode.forced
         if predicted >= LEAST_SIGMAS * sigma_60s * math.sqrt(episode.seconds / 60.0):
             self.factor = factor_learned(self.factor, predicted, episode.furthest)

@@ -13,6 +13,7 @@ from detectors.risk.positions import Positions
 from detectors.risk.reduction import Reduction, checked
 from detectors.risk.tiers import Tiers, tiers_of
 from detectors.risk.venue_margins import Market
+from detectors.risk_watch.settlement import account_key, owner_of
 
 WHOLE_VENUE = "*"
 """The symbol of an insurance fund that stands behind all symbols."""
@@ -42,6 +43,10 @@ class Terms(Struct):
         The venue's name for these margins.
     pending
         Announced margins that are not in force yet.
+    inverse
+        Whether the contract settles in the base currency; None while the venue has not said.
+    settlement_currency
+        In which the contract settles.
     """
 
     mark: float = math.nan
@@ -52,13 +57,15 @@ class Terms(Struct):
     mark_rule: MarkRule | None = None
     rule_version: str | None = None
     pending: list[Margin] = []
+    inverse: bool | None = None
+    settlement_currency: str | None = None
 
     @property
     def market(self) -> Market | None:
         """What the arithmetic needs; None while the mark price or the margins are unknown."""
         if self.tiers is None or math.isnan(self.mark):
             return None
-        return Market(Contract(self.tiers), self.mark, self.initial_rate)
+        return Market(Contract(self.tiers, bool(self.inverse)), self.mark, self.initial_rate)
 
 
 _UNKNOWN_TIERS = tiers_of([0.01])
@@ -86,7 +93,7 @@ class Holdings:
     has_cross
         Whether there has ever been a position in cross margin.
     funds
-        The balance of each insurance fund, in the quote currency.
+        The balance of each insurance fund, in the currency in which its symbol settles.
     evicted_positions, refused_accounts, refused_margins
         How many positions were dropped, accounts not taken in above the limit, and margins left out
         because they contradict themselves.
@@ -114,14 +121,29 @@ class Holdings:
         return terms
 
     def fund(self, symbol: str) -> float | None:
-        """Return what the insurance fund of a symbol, or of the venue, holds; None if unknown."""
-        return self.funds.get(symbol, self.funds.get(WHOLE_VENUE))
+        """Return what the insurance fund of a symbol, or of the venue, holds; None if unknown.
+
+        In the quote currency, at the mark price.
+        """
+        own, terms = self.funds.get(symbol), self.terms.get(symbol)
+        if own is None:
+            return self.funds.get(WHOLE_VENUE)
+        if terms is None or not terms.inverse:
+            return own
+        return None if math.isnan(terms.mark) else own * terms.mark
+
+    def all_funds(self) -> float | None:
+        """Return what all insurance funds hold, in the quote currency; None if none is known."""
+        return sum(self.fund(symbol) or 0.0 for symbol in self.funds) if self.funds else None
+
+    def owner(self, number: int) -> str:
+        """Return the name of the account with this number."""
+        return owner_of(self.positions.accounts.name(number))
 
     def put_position(self, position: Position) -> None:
         """Take the state of a position after a change."""
-        self.of(position.symbol)
         self.positions.put(
-            position.account,
+            account_key(position.account, _currency(position.symbol, self.of(position.symbol))),
             position.symbol,
             quantity=position.quantity,
             entry_price=position.entry_price,
@@ -133,26 +155,37 @@ class Holdings:
         if len(self.positions) > self.max_positions:
             self._evict()
 
+    def quantity(self, account: str, symbol: str) -> float:
+        """Return the signed quantity that an account holds; 0 without a known position."""
+        key = account_key(account, _currency(symbol, self.of(symbol)))
+        return self.positions.quantity_of(key, symbol)
+
     def put_account(self, account: Account) -> None:
         """Take the state of an account after a change."""
         if account.collateral_value is None:
             return
         accounts = self.positions.accounts
-        if accounts.find(account.account) is None and len(accounts) >= self.max_positions:
+        key = account_key(account.account, account.settlement_currency)
+        if accounts.find(key) is None and len(accounts) >= self.max_positions:
             self.refused_accounts += 1
             return
         haircut = account.haircut_value or 0.0
-        self.positions.set_collateral(account.account, account.collateral_value - haircut)
+        self.positions.set_collateral(key, account.collateral_value - haircut)
 
     def put_reference(self, reference: Reference) -> None:
         """Take the prices that the venue has computed."""
         terms = self.of(reference.symbol)
-        if reference.mark_price is not None:
-            terms.mark = reference.mark_price
-        if reference.index_price is not None:
-            terms.index = reference.index_price
+        self.put_prices(reference.symbol, reference.mark_price, reference.index_price)
         if reference.open_interest is not None:
             terms.open_interest = reference.open_interest
+
+    def put_prices(self, symbol: str, mark: float | None, index: float | None) -> None:
+        """Take the mark and the index price of a symbol where they are given."""
+        terms = self.of(symbol)
+        if mark is not None:
+            terms.mark = mark
+        if index is not None:
+            terms.index = index
 
     def put_fund(self, insurance: Insurance) -> None:
         """Take the balance of an insurance fund."""
@@ -189,7 +222,8 @@ class Holdings:
         mark = self.terms[symbol].mark
         if math.isnan(mark):
             mark = float(np.median(self.positions.entry_price[rows])) if len(rows) else 1.0
-        return Market(Contract(self.terms[symbol].tiers or _UNKNOWN_TIERS), mark, 1.0)
+        terms = self.terms[symbol]
+        return Market(Contract(terms.tiers or _UNKNOWN_TIERS, bool(terms.inverse)), mark, 1.0)
 
     def _apply(self, terms: Terms, margin: Margin) -> None:
         try:
@@ -197,6 +231,13 @@ class Holdings:
         except ValueError:
             self.refused_margins += 1
             return
+        before = _currency(margin.symbol, terms)
+        if margin.contract is not None:
+            terms.inverse = margin.contract == "inverse"
+        terms.settlement_currency = margin.settlement_currency or terms.settlement_currency
+        after = _currency(margin.symbol, terms)
+        if after != before:
+            self._move(margin.symbol, after)
         terms.tiers = tiers or terms.tiers
         if initial is not None:
             terms.initial_rate = min(initial, 1.0)
@@ -210,14 +251,31 @@ class Holdings:
             )
         terms.rule_version = margin.rule_version or terms.rule_version
 
+    def _move(self, symbol: str, currency: str | None) -> None:
+        """Move the positions of a symbol to the accounts in another currency."""
+        positions = self.positions
+        for row in positions.rows_of(symbol).tolist():
+            key = positions.accounts.name(int(positions.account[row]))
+            its = (
+                float(positions.quantity[row]), float(positions.entry_price[row]),
+                float(positions.margin[row]), float(positions.leverage[row]),
+                bool(positions.cross[row]),
+            )  # fmt: skip
+            positions.put(key, symbol, quantity=0.0, entry_price=1.0)
+            positions.put(
+                account_key(owner_of(key), currency), symbol,
+                quantity=its[0], entry_price=its[1], margin=its[2], leverage=its[3], cross=its[4],
+            )  # fmt: skip
+
     def _evict(self) -> None:
         positions = self.positions
         rows = positions.rows()
-        marks = np.array(
-            [self.terms[name].mark for name in map(positions.symbols.name, _numbers(positions))]
-        )
+        terms = [self.terms[name] for name in map(positions.symbols.name, _numbers(positions))]
+        marks = np.array([its.mark for its in terms])
+        inverse = np.array([bool(its.inverse) for its in terms])
         price = marks[positions.symbol[rows]]
         price = np.where(np.isnan(price), positions.entry_price[rows], price)
+        price[inverse[positions.symbol[rows]]] = 1.0  # a face value is a notional
         notional = np.abs(positions.quantity[rows]) * price
         count = max(1, self.max_positions // _EVICTED_SHARE)
         smallest = rows[np.argsort(notional, kind="stable")[:count]]
@@ -231,6 +289,11 @@ class Holdings:
 def is_cross(position: Position) -> bool:
     """Whether the collateral of the account backs a position; portfolio margin counts as that."""
     return position.margin_mode in ("cross", "portfolio")
+
+
+def _currency(symbol: str, terms: Terms) -> str | None:
+    """Return what separates accounts: an inverse contract of unstated currency stands alone."""
+    return terms.settlement_currency or (symbol if terms.inverse else None)
 
 
 def _numbers(positions: Positions) -> range:

@@ -1,15 +1,12 @@
 """Follows the risk of liquidations of a venue in event time."""
 
-import math
 from collections.abc import Iterable
-from operator import attrgetter
 from zlib import crc32
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from detectors.incidents.alerts import Alert
-from detectors.incidents.kind import CASCADE, CONTAGION, OF_POSITIONS
+from detectors.incidents.kind import CASCADE, CONTAGION
 from detectors.incidents.market_wide import MARKET
 from detectors.incidents.suppression import ReasonKind, Suppression, limits, maintenance_reason
 from detectors.incidents.suppressor import SuppressedAlarms
@@ -17,17 +14,21 @@ from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account, Insurance, Liquidation
 from detectors.risk.ladder import Side
-from detectors.risk.log_normal import LogNormal
 from detectors.risk.reduction import Reduction
 from detectors.risk.venue_margins import backed_positions
 from detectors.risk_watch.assessment import Assessment, Learned, assess
 from detectors.risk_watch.cascade import Cascade
 from detectors.risk_watch.co_movement import CoMovement
-from detectors.risk_watch.contagion import Contagion
+from detectors.risk_watch.contagion import Contagion, ToldSpread
 from detectors.risk_watch.flow_history import SPAN_SECONDS, SPANS
 from detectors.risk_watch.holdings import Holdings, is_cross
+from detectors.risk_watch.liquidation_flow import Forced
+from detectors.risk_watch.memory import Memory, learned_of, memory_is_due, memory_of
+from detectors.risk_watch.output import RiskOutput
+from detectors.risk_watch.predecessor import Predecessor
 from detectors.risk_watch.records import RiskRecord
 from detectors.risk_watch.report import risk_record
+from detectors.risk_watch.settlement import of_face_values
 from detectors.risk_watch.spread import spread_of
 from detectors.risk_watch.withdrawals import SIDES, sigmas_of
 
@@ -45,16 +46,6 @@ WHOLE = Reduction("full")
 """Whole positions are closed: an upper bound where the venue's own rule is not known."""
 
 RiskInput = Position | Margin | Reference | Account | Insurance | Liquidation
-
-
-_ts_event = attrgetter("ts_event")
-
-
-class RiskOutput(Struct):
-    """What the seconds that have ended give, in the order of event time."""
-
-    records: list[RiskRecord] = []
-    alerts: list[Alert] = []
 
 
 class RiskMonitor:
@@ -95,6 +86,8 @@ class RiskMonitor:
         The incident of the detector `contagion`, and the last state that it was shown.
     closed_ns
         The end of the last closed second; 0 before the first event.
+    liquidated
+        What was liquidated of all symbols since this monitor has published.
     """
 
     def __init__(
@@ -122,10 +115,9 @@ class RiskMonitor:
         # The symbols whose record is due at the end of the interval.
         self._unpublished: dict[str, None] = {}
         self.closed_ns = 0
-        # What another monitor published before, see `resume`.
-        self._published_ns = 0
-        self._resumed: dict[str, Alert] = {}
-        self._factors: dict[str, LogNormal] = {}
+        self.liquidated = Forced()
+        self._before = Predecessor()
+        self._withholds = False
 
     @property
     def open_alerts(self) -> list[Alert]:
@@ -152,63 +144,77 @@ class RiskMonitor:
             self._touch(None)
         elif isinstance(event, Insurance):
             holdings.put_fund(event)
+        else:
+            self._liquidation(event)
         return output
+
+    def _liquidation(self, its: Liquidation) -> None:
+        holdings = self.holdings
+        learned = self.learned.setdefault(its.symbol, Learned())
+        held = holdings.quantity(its.account, its.symbol)
+        inverse = bool(holdings.of(its.symbol).inverse)
+        learned.liquidations.put(its, held, inverse=inverse)
+        if its.ts_event >= self.closed_ns:  # newer than the last reference
+            holdings.put_prices(its.symbol, its.mark_price, its.index_price)
+            self._touch(its.symbol, cross=holdings.has_cross)
 
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> RiskOutput:
         """Take the summary of the bar that ends at ``ends_at``; return what is before it."""
         output = self.close_until(ends_at - 1)
+        if self.holdings.of(symbol).inverse:
+            summary = of_face_values(summary)
         before = self._summaries.get(symbol)
         self._summaries[symbol] = summary if before is None else joined(before, summary)
         return output
 
-    def resume(self, records: Iterable[RiskRecord], alerts: Iterable[Alert]) -> None:
+    def resume(
+        self,
+        records: Iterable[RiskRecord],
+        alerts: Iterable[Alert],
+        memories: Iterable[Memory] = (),
+    ) -> None:
         """Continue where another monitor stopped: withhold all output up to what it published.
 
         Parameters
         ----------
-        records, alerts
-            What was published last, in any order; other alerts than those about positions do not
-            matter. The incidents that are open by them stay open, and what was learned of forced
-            flow is kept.
+        records, alerts, memories
+            See `Predecessor`. The incidents that are open by the alerts stay open, and what was
+            learned of the symbols goes on from their memories.
         """
-        last: dict[str, Alert] = {}
-        for alert in sorted(alerts, key=_ts_event):
-            if alert.detector in OF_POSITIONS:
-                last[alert.symbol] = alert
-        newest: dict[str, RiskRecord] = {}
-        for record in sorted(records, key=_ts_event):
-            newest[record.symbol] = record
-        alerted = [its.ts_event for its in last.values()]
-        self._published_ns = max([0, *alerted, *(its.ts_event for its in newest.values())])
-        self._resumed = {its.symbol: its for its in last.values() if its.status == "firing"}
-        self._factors = {
-            symbol: LogNormal(
-                math.log(its.impact.forced_factor),
-                its.impact.forced_deviation,
-                its.impact.forced_events,
-            )
-            for symbol, its in newest.items()
-            if its.impact is not None
-        }
+        before = self._before = Predecessor(records, alerts, memories)
+        self._withholds = True
+        returns = {}
+        for symbol, memory in before.memories.items():
+            if memory.returns is not None:
+                returns[symbol] = memory.returns
+            learned = learned_of(memory)
+            if learned is not None:
+                self.learned[symbol] = learned
+                cascade = self.cascades[symbol] = Cascade(symbol)
+                cascade.near_since, cascade.told = dict(memory.near_since), memory.told
+            elif symbol == MARKET:
+                self.contagion.since = memory.spreads_since
+                self.contagion.told = memory.told_spread
+        self.together.restore(returns)
 
     def _go_live(self) -> None:
         """Take over what was published before: nothing is withheld from now on."""
-        for symbol, alert in self._resumed.items():
+        self._withholds = False
+        for symbol, alert in self._before.alerts.items():
             if alert.detector == CONTAGION:
                 self.contagion.resume(alert)
-                continue
-            self.cascades.setdefault(symbol, Cascade(symbol)).resume(alert)
-        for symbol, factor in self._factors.items():
+            else:
+                self.cascades.setdefault(symbol, Cascade(symbol)).resume(alert)
+        for symbol, factor in self._before.factors.items():
             self.learned.setdefault(symbol, Learned()).forced.factor = factor
-        self._resumed, self._factors = {}, {}
-        self._unpublished = {}
+        self._unpublished = dict(self._changed)
 
     def close_until(self, ts_event: int) -> RiskOutput:
         """Close the seconds that end at ``ts_event`` or before."""
         output = RiskOutput()
         until = ts_event // SECOND_NS * SECOND_NS
         if not self.closed_ns:
-            self.closed_ns = until
+            self.closed_ns = min(until, self._before.oldest_ns or until)
         if until - self.closed_ns > 2 * SPANS * SPAN_NS:  # what was learned is gone by then
             self._close(self.closed_ns + SECOND_NS, output)
             self.closed_ns = until - SPANS * SPAN_NS
@@ -231,10 +237,9 @@ class RiskMonitor:
         if self._changed:
             self._assess(ts_event)
         self._unpublished |= self._changed
-        withheld = ts_event <= self._published_ns
-        if not withheld and (self._resumed or self._factors):
+        withheld = ts_event <= self._before.published_ns
+        if not withheld and self._withholds:
             self._go_live()
-            self._unpublished |= self._changed
         if withheld:
             self._note(ts_event)
         else:
@@ -244,14 +249,37 @@ class RiskMonitor:
             second = ts_event // SECOND_NS % RECORD_SECONDS
             for symbol in [its for its in self._unpublished if record_second(its) == second]:
                 self._publish(symbol, ts_event, output)
+            self._remember(ts_event, output)
+
+    def _remember(self, ts_event: int, output: RiskOutput) -> None:
+        """Give the memories that are due, for a successor."""
+        if not self.with_records:
+            return
+        for symbol, its in self.learned.items():
+            if memory_is_due(symbol, ts_event):
+                cascade = self.cascades.get(symbol)
+                memory = memory_of(symbol, ts_event, its, cascade, self.together)
+                output.memories += [memory] if memory is not None else []
+        if memory_is_due(MARKET, ts_event):
+            its_since, told = self.contagion.since, self.contagion.told
+            output.memories.append(
+                Memory(symbol=MARKET, ts_event=ts_event, spreads_since=its_since, told_spread=told)
+            )
 
     def _note(self, ts_event: int) -> None:
         """Let the incidents see a second whose output another monitor has published."""
+        before, told = self._before, self._before.alerts
         for symbol, cascade in self.cascades.items():
-            cascade.note(ts_event, self.assessments.get(symbol, {}))
-        if ts_event % SPAN_NS == 0:
+            if ts_event > before.until(symbol):
+                sides = self.assessments.get(symbol, {})
+                cascade.note(ts_event, sides)
+                if symbol in told and told[symbol].ts_event == ts_event:
+                    cascade.note_told(sides, self.learned.get(symbol), self.holdings)
+        if ts_event % SPAN_NS == 0 and before.spreads_again(ts_event):
             spread = spread_of(self.holdings, self.learned, self.together)
             self.contagion.note(ts_event, spread, self.holdings)
+            if spread is not None and MARKET in told and told[MARKET].ts_event == ts_event:
+                self.contagion.told = ToldSpread.of(spread)
 
     def _warn(self, ts_event: int, output: RiskOutput) -> None:
         for symbol, cascade in self.cascades.items():
@@ -293,7 +321,14 @@ class RiskMonitor:
             if symbol not in self.learned:
                 self.learned[symbol] = Learned()
         for symbol, its in self.learned.items():
-            summary = summaries.get(symbol)
+            summary = its.liquidations.close_second(ts_event, summaries.get(symbol))
+            forced = its.liquidations.next_second()
+            if ts_event > self._before.published_ns:
+                self.liquidated.join(forced)
+            if ts_event % SPAN_NS == 0:
+                its.liquidations.close_span()
+            if ts_event <= self._before.until(symbol):
+                continue  # it is known already
             flow = its.flow
             before = flow.mid
             flow.index = self.holdings.of(symbol).index

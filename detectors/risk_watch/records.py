@@ -1,6 +1,7 @@
 """What is published of the risk of liquidations, a record for each symbol and side."""
 
 import math
+from typing import Literal
 
 from msgspec import Struct
 
@@ -123,6 +124,9 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
     ----------
     ts_event
         The end of the second, in nanoseconds of event time.
+    contract, settlement_currency
+        Whether the contract settles in its quote or its base currency (``inverse``), and the
+        currency; null while that is unknown.
     open_interest
         At the mark price.
     coverage_ratio
@@ -132,6 +136,9 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
         The share of the known notional whose margin is assumed.
     positions, evicted_positions
         Known positions of the side; positions of the venue that were dropped because of the limit.
+    forced_flow_source, liquidations_15m, liquidated_notional_15m
+        Whether the records of liquidations count or the flags of trades, how many liquidations of
+        the side began in the last quarter of an hour (null by flags), and what was liquidated.
     rungs, band
         The ladder of liquidations.
     impact, runs
@@ -152,12 +159,17 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
     symbol: str
     side: Side
     ts_event: int
+    contract: Literal["linear", "inverse"]
+    settlement_currency: str | None
     mark_price: float
     open_interest: float
     coverage_ratio: float | None
     assumed_ratio: float
     positions: int
     evicted_positions: int
+    forced_flow_source: Literal["liquidations", "trades"]
+    liquidations_15m: int | None
+    liquidated_notional_15m: float
     rungs: list[Rung]
     band: PriceBand | None
     impact: Impact | None

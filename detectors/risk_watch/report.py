@@ -18,6 +18,7 @@ from detectors.risk.root_impact import root_impact
 from detectors.risk_watch.assessment import Assessment, Learned
 from detectors.risk_watch.flow_history import SPAN_SECONDS, FlowHistory
 from detectors.risk_watch.holdings import Holdings, Terms
+from detectors.risk_watch.liquidation_flow import Source
 from detectors.risk_watch.records import (
     Impact,
     Interval,
@@ -65,16 +66,26 @@ def risk_record(
         runs = [_run(its, drawn, share, learned.flow, fund) for share in OPEN_INTEREST_SHARES]
         if coverage is not None and coverage >= LEAST_COVERAGE:
             reproduction = interval(quantiles(drawn.reproduction))
+    source: Source = "trades"
+    liquidated = 0.0, 0
+    if learned is not None:
+        liquidated = learned.liquidations.recent(its.side)
+        source = learned.liquidations.source(ts_event)
     return RiskRecord(
         symbol=its.symbol,
         side=its.side,
         ts_event=ts_event,
+        contract="inverse" if its.ladder.contract.inverse else "linear",
+        settlement_currency=terms.settlement_currency,
         mark_price=its.ladder.mark,
         open_interest=its.open_interest,
         coverage_ratio=coverage,
         assumed_ratio=its.ends.assumed_ratio,
         positions=len(its.ladder.move),
         evicted_positions=holdings.evicted_positions,
+        forced_flow_source=source,
+        liquidations_15m=liquidated[1] if source == "liquidations" else None,
+        liquidated_notional_15m=liquidated[0],
         rungs=[
             Rung(1e4 * rung.move, rung.notional, rung.accounts, rung.largest_ratio,
                  rung.concentration)
@@ -172,7 +183,9 @@ def _impact(its: Assessment, learned: Learned, book: BookSummary | None) -> Impa
 
 def _assumptions(its: Assessment, holdings: Holdings, terms: Terms, *, reported: bool) -> list[str]:
     """Return what was assumed where the venue's streams do not say."""
-    found = ["linear_contract", "mark_follows_fully"]
+    found = ["mark_follows_fully"]
+    if terms.inverse is None:
+        found.append("linear_contract")
     if math.isnan(terms.index):
         found.append("impact_includes_information")
     if its.rule.kind == "full":

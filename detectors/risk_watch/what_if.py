@@ -178,7 +178,7 @@ def answer(
         after=after,
         marks=marks,
         coverage_ratio=coverage,
-        insurance_fund=sum(holdings.funds.values()) if holdings.funds else None,
+        insurance_fund=holdings.all_funds(),
         assumptions=_assumptions(holdings, scenario, found[0], unknown, without),
     )
 
@@ -300,7 +300,9 @@ def _assumptions(
     without: Sequence[str],
 ) -> list[str]:
     """Return what was assumed where the venue's streams do not say."""
-    told = ["linear_contract", "impacts_of_all_symbols_are_high_together", "price_stays_moved"]
+    told = ["impacts_of_all_symbols_are_high_together", "price_stays_moved"]
+    if any(its.inverse is None for its in holdings.terms.values()):
+        told.append("linear_contract")
     kind = "steps" if scenario.step_ratio is not None else holdings.rule.kind
     if kind == "full":
         told.append("whole_positions_are_closed")

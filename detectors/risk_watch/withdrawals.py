@@ -4,13 +4,21 @@ from collections import deque
 from statistics import median
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.market_data.book_summary import DEPTH_BPS, BookSummary
 from detectors.risk.ladder import Side
 from detectors.risk.log_normal import LogNormal
 from detectors.risk.refill import Refill, fitted_refill
 from detectors.risk.survival import Survival, survival_prior, withdrawal, withdrawal_learned
-from detectors.risk_watch.flow_history import SPAN_SECONDS, SPANS, SPANS_A_MINUTE
+from detectors.risk_watch.flow_history import (
+    SPAN_SECONDS,
+    SPANS,
+    SPANS_A_MINUTE,
+    packed,
+    unpacked,
+)
 
 SIGMAS = 6.0
 """A move of so many standard deviations within a minute is a withdrawal event."""
@@ -34,15 +42,27 @@ NOTHING = LogNormal(0.0, 0.0, 1.0)
 SIDES: tuple[Side, Side] = ("long", "short")
 
 
-class _Event:
+class _Event(Struct):
     """A withdrawal that is going on; depths are those of bids and asks."""
 
-    __slots__ = ("depths", "sigmas", "usual")
+    usual: tuple[float, float]
+    sigmas: float = 0.0
+    depths: list[tuple[float, float]] = []
 
-    def __init__(self, usual: tuple[float, float]) -> None:
-        self.usual = usual
-        self.sigmas = 0.0
-        self.depths: list[tuple[float, float]] = []
+
+class WithdrawalState(Struct):
+    """`Withdrawals` as they are kept for a successor."""
+
+    survival: dict[Side, Survival]
+    refill: dict[Side, Refill | None]
+    bids: bytes
+    asks: bytes
+    spreads: bytes
+    sums: list[list[float]]
+    now: int
+    minute: list[tuple[float, float]]
+    forced: tuple[float, float]
+    event: _Event | None
 
 
 class Withdrawals:
@@ -122,6 +142,36 @@ class Withdrawals:
             if (back and not cluster and not moved) or len(event.depths) >= LONGEST_SPANS:
                 self._end(event)
         self._depths.append((bids, asks))
+
+    def state(self) -> WithdrawalState:
+        """Return what is known."""
+        event = self._event
+        if event is not None:  # it goes on
+            event = replace(event, depths=[*event.depths])
+        return WithdrawalState(
+            dict(self.survival),
+            dict(self.refill),
+            packed(bids for bids, _ in self._depths),
+            packed(asks for _, asks in self._depths),
+            packed(self._spreads),
+            self._sums.tolist(),
+            self._now,
+            [*self._minute],
+            (self._forced[0], self._forced[1]),
+            event,
+        )
+
+    def restore(self, state: WithdrawalState) -> None:
+        """Continue from a state. Raises ValueError if its columns do not fit."""
+        self.survival |= state.survival
+        self.refill |= state.refill
+        self._depths.extend(zip(unpacked(state.bids), unpacked(state.asks), strict=True))
+        self._spreads.extend(unpacked(state.spreads))
+        self._sums[:] = state.sums
+        self._now = state.now
+        self._minute.extend(state.minute)
+        self._forced = [*state.forced]
+        self._event = state.event
 
     def _band(self) -> int:
         """Return the nearest distance at which this symbol has a book."""

@@ -68,7 +68,8 @@ _SUMMARIES = {
     "journal": "When the service ran, and with which settings: one record at each start, change of "
     "the settings and stop, and every five minutes.",
     "risk": "Compacted: the last record of a symbol and side says how near it is to a run of "
-    "liquidations. One record every ten seconds in which something changed, and with each alert.",
+    "liquidations. One record every ten seconds in which something changed, and with each alert. "
+    "Leave out records whose key ends in |memory: they are internal, and their format changes.",
     "orders": "New orders, and replacements of resting orders. All orders except market orders "
     "have a price.",
     "cancels": "Cancels of resting orders.",

@@ -13,7 +13,7 @@ retries: they never stop the partitions.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from detectors.incidents.alerts import Alert
-from detectors.risk_watch.monitor import RiskMonitor, RiskOutput
+from detectors.risk_watch.memory import Memory
+from detectors.risk_watch.monitor import RiskMonitor
+from detectors.risk_watch.output import RiskOutput
 from detectors.risk_watch.records import RiskRecord
 from service.cancellation import close
 from service.kafka.clients import Clients
@@ -30,8 +32,9 @@ from service.kafka.idleness import BrokerAnswer, Idleness
 from service.kafka.market_watch import POLL_SECONDS, WATCH_PARTITION
 from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
-from service.kafka.refusals import Refusals
+from service.kafka.risk_letters import RiskLetters
 from service.kafka.session import Session
+from service.outputs.publisher import MEMORY_KEY
 from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.rejection import Rejection
@@ -51,6 +54,9 @@ RECENT_SECONDS = 1_800.0
 PUBLISHED_SECONDS = 3_600.0
 """How much of the topic of risk is read, to see what was published."""
 
+LETTERS_MARGIN_SECONDS = 3_600.0
+"""How much longer the dead letters are read back than the records that they are of."""
+
 IDLE_SECONDS = 2.0
 """A topic partition without records for so long holds nothing back."""
 
@@ -65,6 +71,7 @@ log = structlog.get_logger("foreshock.risk")
 _signals = msgspec.json.Decoder(SignalBook)
 _records = msgspec.json.Decoder(RiskRecord)
 _alerts = msgspec.json.Decoder(Alert)
+_memories = msgspec.json.Decoder(Memory)
 
 
 class RiskWatch:
@@ -165,10 +172,10 @@ class RiskWatch:
                 settings.limits.buffered_events,
             )
             task.resume(*await self._published(reader))
+            letters = await self._letters(reader)
             ends = await self._seek(reader, streams, task)
             inputs = {tp: _name(stream, tp) for tp, stream in streams.items()}
             decode = risk_decoders(settings)
-            live = dict(ends)
             idleness = Idleness(inputs, task.aligner)
             log.info(
                 "the watch over the risk of liquidations reads", topics=[*self._topics.values()]
@@ -185,7 +192,7 @@ class RiskWatch:
                 for tp, records in batches.items():
                     rejections = _feed(task, tp, streams[tp], records, decode)
                     if streams[tp] in RISK_STREAMS:
-                        await self._refuse(tp, records, rejections, live[tp])
+                        await letters.refuse(tp, records, rejections)
                 for tp, name in inputs.items():
                     read, position = task.aligner.read(name), await reader.position(tp)
                     if position > read:  # offsets without a record
@@ -212,19 +219,16 @@ class RiskWatch:
             if topic and topic in existing:
                 self._topics[stream] = topic
 
-    async def _refuse(
-        self,
-        tp: TopicPartition,
-        records: Sequence[Any],
-        rejections: Sequence[Rejection],
-        first: int,
-    ) -> None:
-        """Send dead letters of a topic that no session reads, but not of what was read again."""
-        new = [its for its in rejections if records[its.index].offset >= first]
-        for its in new:
-            self._counters.dead_letters[tp.topic, its.reason] += 1
-        refusals = Refusals(self._clients.publisher, self._counters, self._topics)
-        await refusals.refuse(tp, records, new)
+    async def _letters(self, reader: AIOKafkaConsumer) -> RiskLetters:
+        """Return what sends dead letters, once it knows those of the records read again."""
+        topic = self._settings.outputs.deadletters
+        topics = [self._topics[its] for its in RISK_STREAMS if its in self._topics]
+        letters = RiskLetters(self._clients.publisher, self._counters, topics)
+        tps = await self._numbers(topic)
+        # A dead letter is no older than its record, but for a producer whose clock is ahead.
+        seconds = POSITIONS_SECONDS + LETTERS_MARGIN_SECONDS
+        await letters.begin(reader, await _offsets(reader, tps, seconds))
+        return letters
 
     async def _partitions(self) -> dict[TopicPartition, str]:
         """Return the stream of each topic partition to read."""
@@ -245,20 +249,26 @@ class RiskWatch:
         signals = self._settings.outputs.signals
         return known.get(signals, 0) > counts[signals]
 
-    async def _published(self, reader: AIOKafkaConsumer) -> tuple[list[RiskRecord], list[Alert]]:
-        """Return what was published of risk within the last hour, and the alerts of a day."""
+    async def _published(
+        self, reader: AIOKafkaConsumer
+    ) -> tuple[list[RiskRecord], list[Alert], list[Memory]]:
+        """Return the last hour that was published of risk, and the alerts of the last day."""
         outputs = self._settings.outputs
         records: list[RiskRecord] = []
+        memories: list[Memory] = []
         if outputs.risk:
-            read = await self._last(reader, outputs.risk, PUBLISHED_SECONDS)
-            records = [*_decoded(read, _records)]
-        return records, [*_decoded(await self._last(reader, outputs.alerts, 86_400.0), _alerts)]
+            tps = await self._numbers(outputs.risk)
+            # The last hour in which something was published, however long ago.
+            newest_ms = await _newest_ms(reader, tps)
+            read = await _last(reader, tps, PUBLISHED_SECONDS, newest_ms)
+            memories = [*_decoded((its for its in read if _is_memory(its)), _memories)]
+            records = [*_decoded((its for its in read if not _is_memory(its)), _records)]
+        read = await _last(reader, await self._numbers(outputs.alerts), 86_400.0)
+        return records, [*_decoded(read, _alerts)], memories
 
-    async def _last(self, reader: AIOKafkaConsumer, topic: str, seconds: float) -> list[Any]:
+    async def _numbers(self, topic: str) -> list[TopicPartition]:
         (described,) = await self._clients.admin.describe_topics([topic])
-        tps = [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
-        read = await read_back(reader, await _offsets(reader, tps, seconds))
-        return [record for batch in read.values() for record in batch]
+        return [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
 
     async def _seek(
         self, reader: AIOKafkaConsumer, streams: Mapping[TopicPartition, str], task: RiskTask
@@ -280,7 +290,7 @@ class RiskWatch:
         """Send alerts, then records, each to the partition number of its symbol."""
         publisher = self._clients.publisher
         owner = self._session.partitions.get(WATCH_PARTITION)
-        if owner is None or not (output.alerts or output.records):
+        if owner is None or not (output.alerts or output.records or output.memories):
             return
         for alert in output.alerts:
             its = Output(alerts=[alert])
@@ -292,16 +302,45 @@ class RiskWatch:
                 self._watcher.take(RISK_KEY, its)
         for record in output.records:
             await publisher.risk(task.partitions.get(record.symbol, 0), record)
+        for memory in output.memories:
+            await publisher.remember(task.partitions.get(memory.symbol, 0), memory)
+
+
+async def _last(
+    reader: AIOKafkaConsumer,
+    tps: Sequence[TopicPartition],
+    seconds: float,
+    until_ms: int | None = None,
+) -> list[Any]:
+    read = await read_back(reader, await _offsets(reader, tps, seconds, until_ms))
+    return [record for batch in read.values() for record in batch]
+
+
+async def _newest_ms(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> int | None:
+    """Return the newest timestamp of the last records; None if there is none."""
+    ends = await reader.end_offsets(tps)
+    read = await read_back(reader, {tp: max(0, end - 1) for tp, end in ends.items()})
+    return max((its.timestamp for batch in read.values() for its in batch), default=None)
 
 
 async def _offsets(
-    reader: AIOKafkaConsumer, tps: Sequence[TopicPartition], seconds: float
+    reader: AIOKafkaConsumer,
+    tps: Sequence[TopicPartition],
+    seconds: float,
+    until_ms: int | None = None,
 ) -> dict[TopicPartition, int]:
-    """Return the first offset of each topic partition whose record is not older than this."""
-    since_ms = round((time.time() - seconds) * 1e3)
+    """Return the first offset of each topic partition whose record is not older than this.
+
+    Older than so many seconds before ``until_ms``, or before now.
+    """
+    since_ms = round((until_ms or time.time() * 1e3) - seconds * 1e3)
     ends = await reader.end_offsets(tps)
     found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
     return {tp: first.offset if (first := found.get(tp)) else ends[tp] for tp in tps}
+
+
+def _is_memory(record: Any) -> bool:
+    return record.key is not None and bool(record.key.endswith(MEMORY_KEY))
 
 
 def _name(stream: str, tp: TopicPartition) -> str:
@@ -339,7 +378,7 @@ def _feed(
     return rejections
 
 
-def _decoded(records: Sequence[Any], decoder: Any) -> Iterator[Any]:
+def _decoded(records: Iterable[Any], decoder: Any) -> Iterator[Any]:
     for record in records:
         try:
             yield decoder.decode(record.value or b"")

@@ -22,6 +22,7 @@ from detectors.incidents.alerts import Alert
 from detectors.kill_switch.machine import Cause
 from detectors.kill_switch.switch import KillSwitch
 from detectors.kill_switch.switch import encode as encode_switch
+from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.records import RiskRecord
 from service.outputs.delays import Delays
 from service.outputs.journal import JournalEntry
@@ -35,6 +36,9 @@ from service.settings.types import OutputSettings
 
 MAX_UNACKNOWLEDGED = 10_000
 """The number of sends in flight above which publishing waits for the broker."""
+
+MEMORY_KEY = b"|memory"
+"""How the key of a memory on the topic of risk ends; those of records end with a side."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _encode = msgspec.json.Encoder().encode
@@ -201,6 +205,14 @@ class Publisher:
             key = f"{record.symbol}|{record.side}".encode()
             await self._send(self._outputs.risk, partition, key, _encode(record))
             self._published.risk_records += 1
+
+    async def remember(self, partition: int, memory: Memory) -> None:
+        """Send the memory of a symbol's risk, once all that was sent before is acknowledged."""
+        if self._outputs.risk:
+            if self._unacknowledged:
+                await asyncio.wait([*self._unacknowledged])
+            key = memory.symbol.encode() + MEMORY_KEY
+            await self._send(self._outputs.risk, partition, key, _encode(memory))
 
     async def feedback(self, feedback: Feedback) -> None:
         """Send what an operator judged, and wait for the acknowledgement. Raises KafkaError.

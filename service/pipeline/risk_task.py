@@ -12,7 +12,9 @@ from msgspec import Struct
 from detectors.incidents.alerts import Alert
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Event, Late
-from detectors.risk_watch.monitor import RiskInput, RiskMonitor, RiskOutput
+from detectors.risk_watch.memory import Memory
+from detectors.risk_watch.monitor import RiskInput, RiskMonitor
+from detectors.risk_watch.output import RiskOutput
 from detectors.risk_watch.records import RiskRecord
 from service.pipeline.align import Aligner
 
@@ -61,13 +63,18 @@ class RiskTask:
         self.monitor = monitor
         self.partitions: dict[str, int] = {}
 
-    def resume(self, records: Iterable[RiskRecord], alerts: Iterable[Alert]) -> None:
+    def resume(
+        self,
+        records: Iterable[RiskRecord],
+        alerts: Iterable[Alert],
+        memories: Iterable[Memory] = (),
+    ) -> None:
         """Continue after what was published before, in any order; call this before `feed`.
 
         What comes up to its newest event time is withheld. An incident that is open by its last
-        alert stays open.
+        alert stays open, and what was learned goes on from the memories.
         """
-        self.monitor.resume(records, alerts)
+        self.monitor.resume(records, alerts, memories)
 
     def feed(
         self,
@@ -104,11 +111,9 @@ class RiskTask:
                 more = monitor.summarise(its.symbol, its.ts_event, its.book)
             else:
                 continue
-            output.records += more.records
-            output.alerts += more.alerts
+            output.join(more)
         more = monitor.close_until(self.aligner.watermark_ns)
-        output.records += more.records
-        output.alerts += more.alerts
+        output.join(more)
         return output
 
 

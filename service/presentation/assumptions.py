@@ -1,7 +1,7 @@
 """What was assumed of positions and prices, in words."""
 
 ASSUMPTIONS = {
-    "linear_contract": "all contracts are linear",
+    "linear_contract": "unstated contracts are linear",
     "impacts_of_all_symbols_are_high_together": "the impacts of all symbols are high together",
     "impact_includes_information": "index prices are not known, so the impact of sales includes "
     "what informed traders knew, and may be too large",
@@ -28,8 +28,10 @@ _ABOUT_SYMBOLS = {
 def describe_assumption(assumption: str) -> str:
     """Return an assumption of a record or an answer in words; an unknown one as it is.
 
-    >>> describe_assumption("linear_contract"), describe_assumption("no_impact_known_of:X")
-    ('all contracts are linear', 'the impact of sales of X is not known yet: they move no price')
+    >>> describe_assumption("linear_contract")
+    'unstated contracts are linear'
+    >>> describe_assumption("no_impact_known_of:X")
+    'the impact of sales of X is not known yet: they move no price'
     """
     kind, _, symbol = assumption.partition(":")
     if kind in _ABOUT_SYMBOLS:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from detectors.closing import Signal
 from detectors.incidents.suppressor import SuppressedAlarms
-from detectors.risk_watch.monitor import RiskMonitor, RiskOutput
+from detectors.risk_watch.monitor import RiskMonitor
+from detectors.risk_watch.output import RiskOutput
 from service.replay.risk_files import risk_events
 from service.settings.assembly import risk_monitor
 from service.settings.types import Settings

@@ -8,8 +8,10 @@ from prometheus_client.core import Metric
 
 from detectors.risk.ladder import rungs
 from detectors.risk_watch.assessment import Assessment
+from detectors.risk_watch.liquidation_flow import Forced
 from detectors.risk_watch.monitor import RiskMonitor
-from service.metric_families import counter, gauge
+from detectors.risk_watch.withdrawals import SIDES
+from service.metric_families import counter, gauge, single
 
 _NEAR_BPS = 100.0
 
@@ -76,6 +78,20 @@ def risk(
         unit="seconds",
     )
     yield from _contagion(monitor)
+    liquidated = monitor.liquidated if monitor is not None else Forced()
+    yield counter(
+        "risk_liquidations",
+        "Liquidations that began, by the side of the position; only where the venue publishes "
+        "liquidations.",
+        single({side: liquidated.of(side)[1] for side in SIDES}),
+        ["side"],
+    )
+    yield counter(
+        "risk_liquidated_notional",
+        "Notional that was liquidated, by the side of the position, in the quote currency.",
+        single({side: liquidated.of(side)[0] for side in SIDES}),
+        ["side"],
+    )
     yield gauge(
         "risk_positions",
         "Open positions in memory.",

@@ -348,7 +348,8 @@ async def test_the_risk_of_positions_is_a_map_over_the_book_and_a_distance(
         sale = f"sale of {cascade.sale_notional.p50 / 1e3:.1f} k"
         assert f"as an ordinary order\t{sale}\tno purchase" in told
         assert "85 % of open interest, 20 positions; the others are not counted" in told
-        assert "all contracts are linear" in await page.locator("#risk .assumed").inner_text()
+        assumed = page.locator("#risk .assumed")
+        assert "unstated contracts are linear" in await assumed.inner_text()
         near_cell = page.locator("#symbols tbody .near")
         await expect(near_cell).to_have_text(f"{cascade.distance_bps.p50:.0f}")
         for theme in ("dark", "light"):

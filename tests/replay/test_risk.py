@@ -76,6 +76,29 @@ def test_records_are_the_same_each_time_and_agree_with_the_positions(cascade, tm
     assert record["rungs"][-1]["accounts"] > 10
     assert record["coverage_ratio"] > 0.9
     assert len(record["runs"]) == 3
+    # The venue's liquidations are what its flagged trades are, and say how many they belong to.
+    last = [its for its in records if its["side"] == "long"][-1]
+    since = (last["ts_event"] // (10 * SECOND) - 90) * 10 * SECOND
+    flagged = [
+        its
+        for its in map(json.loads, (cascade / "trades.ndjson").read_text().splitlines())
+        if its.get("liquidation") and its["side"] == "sell"
+        if since <= its["ts_event"] < last["ts_event"]
+    ]
+    sold = sum(its["price"] * its["quantity"] for its in flagged)
+    assert last["forced_flow_source"] == "liquidations"
+    assert last["liquidated_notional_15m"] == pytest.approx(sold)
+    starts = [
+        its
+        for its in map(json.loads, (cascade / "liquidations.ndjson").read_text().splitlines())
+        if its["phase"] == "start" and since <= its["ts_event"] < last["ts_event"]
+    ]
+    # A long has equity above its bankruptcy price, and lacks it below.
+    longs = [
+        (its["mark_price"] > its["bankruptcy_price"]) == (its["equity_before"] > 0.0)
+        for its in starts
+    ]
+    assert last["liquidations_15m"] == sum(longs)
 
 
 def test_records_need_positions(cascade, tmp_path):

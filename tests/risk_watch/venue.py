@@ -6,7 +6,8 @@ import random
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account
-from detectors.risk_watch.monitor import RiskMonitor, RiskOutput
+from detectors.risk_watch.monitor import RiskMonitor
+from detectors.risk_watch.output import RiskOutput
 
 SECOND = 1_000_000_000
 BEGIN = 1_767_225_600_000_000_000

@@ -46,6 +46,8 @@ _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
     # The owner of partition 0 computes the risk of liquidations from them, and repeats nothing.
     "signals": ("READ", "WRITE"),
     "risk": ("READ", "WRITE"),
+    # The same owner sends no second dead letter of a record that it reads again.
+    "deadletters": ("READ", "WRITE"),
     # Operators judge with the command or on the console; every instance reads all judgements.
     "feedback": ("READ", "WRITE"),
     # A new owner continues from the last records.

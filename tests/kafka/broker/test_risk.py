@@ -3,12 +3,17 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from detectors.risk_watch.flow_history import unpacked
+from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.records import RiskRecord
 from service.exchange.scenarios.catalogue import scenario
+from service.outputs.publisher import MEMORY_KEY
 from tests.kafka.broker.markets import record
 from tests.kafka.broker.rig import STREAMS, Service, Venue, foreshock, repeats, until
 
@@ -28,6 +33,22 @@ WITHOUT = """
 symbols = ["*"]
 min_relative_deviation = 0.0
 """
+
+
+def is_memory(record: Any) -> bool:
+    """Whether a record of the topic is what the watch keeps for its successor."""
+    return bool(record.key.endswith(MEMORY_KEY))
+
+
+async def forget(venue: Venue, name: str) -> None:
+    """Delete all records of a topic, as retention does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=venue.kafka)
+    await admin.start()
+    try:
+        ends = await venue.ends(name)
+        await admin.delete_records({tp: RecordsToDelete(end) for tp, end in ends.items()})
+    finally:
+        await admin.close()
 
 
 async def watching(service: Service) -> None:
@@ -50,25 +71,37 @@ async def test_the_records_of_a_service_and_of_its_successor_are_those_of_a_repl
     async with Venue(kafka, tmp_path, STREAMS, TIME__IDLE_AFTER_MS="2000") as venue:
         service = venue.start()
         await watching(service)
-        await venue.produce([its for its in events if its.ts_event < middle])
 
         async def published() -> list[dict[str, object]]:
-            return [json.loads(r.value) for r in await venue.records("risk")]
+            return [json.loads(r.value) for r in await venue.records("risk") if not is_memory(r)]
 
         async def reached(ts_event: int) -> bool:
             return any(int(str(its["ts_event"])) >= ts_event for its in await published())
 
-        await until(lambda: reached(middle - 30 * SECOND), "records come")
+        for since in range(events[0].ts_event, middle, 50 * SECOND):
+            # In steps that the signals keep up with.
+            till = since + 50 * SECOND
+            await venue.produce([its for its in events if since <= its.ts_event < till])
+            await until(lambda at=since: reached(at + 25 * SECOND), "records come")
         service.kill()
+        await forget(venue, "signals")  # what was learned from them is remembered
         service = venue.start()
         await watching(service)
         await venue.produce([its for its in events if its.ts_event >= middle])
         last = max(its[2] for its in expected)
         await until(lambda: reached(last - 20 * SECOND), "the successor goes on")
         await service.stop()
-        records = await venue.records("risk")
+        kept = await venue.records("risk")
         alerts = await venue.alerts()
     assert repeats(alerts) == []
+    records = [r for r in kept if not is_memory(r)]
+    memories = [msgspec.json.decode(r.value, type=Memory) for r in kept if is_memory(r)]
+    times = sorted(its.ts_event for its in memories if its.symbol == "BTC-PERP")
+    assert len(set(times)) == len(times) == 2, times  # one of each owner, and none twice
+    last = max((its for its in memories if its.symbol == "BTC-PERP"), key=lambda m: m.ts_event)
+    # Prices since the beginning, of which the successor saw only what came after the kill.
+    since = (last.ts_event - middle) // (10 * SECOND)
+    assert len(unpacked(last.flow.mids)) > since + 10
     found = [json.loads(r.value) for r in records]
     keys = [(its["symbol"], its["side"], its["ts_event"]) for its in found]
     assert len(set(keys)) == len(keys)
@@ -114,7 +147,9 @@ async def test_a_window_holds_a_cascade_back_until_a_reload_removes_it(kafka: st
 
         async def records() -> list[RiskRecord]:
             return [
-                msgspec.json.decode(r.value, type=RiskRecord) for r in await venue.records("risk")
+                msgspec.json.decode(r.value, type=RiskRecord)
+                for r in await venue.records("risk")
+                if not is_memory(r)
             ]
 
         async def reached(ts_event: int) -> bool:
