@@ -15,7 +15,7 @@ def whatif(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from detectors.risk.what_if.scenario import Scenario
-    from detectors.risk_watch.what_if import answer
+    from detectors.risk_watch.what_if import answer, standing
     from service import logs
     from service.settings.load import load_settings
     from service.what_if.page import page
@@ -35,7 +35,7 @@ def whatif(arguments: argparse.Namespace) -> int:
     at, directory = arguments.at, arguments.directory
     until, monitor = monitor_at(directory, settings, at.ns, after_start=at.after_start)
     try:
-        found = answer(monitor.holdings, monitor.learned, until, scenario)
+        found = answer(standing(monitor.holdings, monitor.learned, until), scenario)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
     if arguments.format == "json":

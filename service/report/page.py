@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from detectors.incidents.kind import kind
 from service.presentation.assets import inlined, plotly_js, shared_text, static_text
 from service.presentation.incidents import GRAVITY
+from service.presentation.phrases import moment
 from service.presentation.series import COLUMNS
 from service.report.collect import Collected, SymbolSummary
 from service.report.envelope import Envelope
@@ -24,7 +25,7 @@ from service.report.sections import (
     symbols_table,
     verdict,
 )
-from service.report.text import html, moment
+from service.report.text import html
 
 PLOTTED = 12
 """Plotted symbols: those with the gravest incidents, then the most stressed ones."""

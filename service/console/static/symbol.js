@@ -5,6 +5,7 @@ import { $, marked, setText } from "./elements.js";
 import { clock, foreign, h, label, percent, price, printable } from "./format.js";
 import { draw } from "./plots.js";
 import { showRisk } from "./risk.js";
+import { showWhatIf } from "./what_if.js";
 import { showWhy } from "./why.js";
 
 const RAISED = 0.9; // of the way to an alarm
@@ -25,6 +26,7 @@ export function showSymbol(detail, row, overview) {
   $("inside").hidden = !detail.known;
   if (hasBars) drawPlots(detail);
   showRisk(detail.risk);
+  showWhatIf(detail.symbol, detail.risk);
   if (detail.known) {
     showDetectors(detail.detectors);
     showBook(detail.book);
