@@ -181,15 +181,13 @@ class RiskMonitor:
         alerted = [its.ts_event for its in last.values()]
         self._published_ns = max([0, *alerted, *(its.ts_event for its in newest.values())])
         self._resumed = {its.symbol: its for its in last.values() if its.status == "firing"}
-        self._factors = {
-            symbol: LogNormal(
-                math.log(its.impact.forced_factor),
-                its.impact.forced_deviation,
-                its.impact.forced_events,
-            )
-            for symbol, its in newest.items()
-            if its.impact is not None
-        }
+        self._factors = _factors(newest.values())
+
+    def adopt(self, records: Iterable[RiskRecord]) -> None:
+        """Take what published records, in any order, say was learned of forced flow."""
+        newest = {its.symbol: its for its in sorted(records, key=_ts_event)}
+        for symbol, factor in _factors(newest.values()).items():
+            self.learned.setdefault(symbol, Learned()).forced.factor = factor
 
     def _go_live(self) -> None:
         """Take over what was published before: nothing is withheld from now on."""
@@ -335,6 +333,19 @@ class RiskMonitor:
             record = risk_record(its, ts_event, self.holdings, learned, book)
             records[side] = replace(record, suppressed=suppressed)
         output.records += records.values()
+
+
+def _factors(records: Iterable[RiskRecord]) -> dict[str, LogNormal]:
+    """Return the factor of forced flow of each symbol by its record."""
+    return {
+        its.symbol: LogNormal(
+            math.log(its.impact.forced_factor),
+            its.impact.forced_deviation,
+            its.impact.forced_events,
+        )
+        for its in records
+        if its.impact is not None
+    }
 
 
 def record_second(symbol: str) -> int:

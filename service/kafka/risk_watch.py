@@ -1,8 +1,5 @@
 """The risk of liquidations of the venue, by the process that owns partition number 0.
 
-It needs the positions of all partitions, and of the books only their summaries. So it reads
-positions, margins, references, accounts, liquidations, insurance funds and signals of all
-partitions without a group, aligned in event time.
 A process that takes over reads the last day of the positions and the last half hour of the
 references and signals, and withholds what the topics of risk and alerts show as published.
 
@@ -28,42 +25,42 @@ from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import BrokerAnswer, Idleness
 from service.kafka.market_watch import POLL_SECONDS, WATCH_PARTITION
-from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
 from service.kafka.refusals import Refusals
+from service.kafka.risk_topics import (
+    MOST_RECORDS,
+    PUBLISHED_SECONDS,
+    decode_inputs,
+    decoded,
+    feed,
+    name_of,
+    new_task,
+    records_since,
+    risk_records,
+    seek,
+    skip_to,
+)
 from service.kafka.session import Session
-from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.rejection import Rejection
-from service.pipeline.risk_task import RiskTask, SignalBook
-from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS, Decoder, RiskInput
-from service.settings.assembly import risk_decoders, risk_monitor, suppression, watches_risk
+from service.pipeline.risk_task import RiskTask
+from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS
+from service.settings.assembly import risk_decoders, suppression, watches_risk
 from service.settings.types import Settings
 
 RISK_KEY = -2
 """The key of these alerts in the Alertmanager notifier and the console; no partition has this
 number."""
 
-POSITIONS_SECONDS = 86_400.0
-RECENT_SECONDS = 1_800.0
-"""How much of the positions and margins is read at the start, and of all else, in seconds."""
-
-PUBLISHED_SECONDS = 3_600.0
-"""How much of the topic of risk is read, to see what was published."""
+ALERTS_SECONDS = 86_400.0
+"""How much of the topic of alerts is read, to see which incidents are open."""
 
 IDLE_SECONDS = 2.0
 """A topic partition without records for so long holds nothing back."""
 
 ANSWER_SECONDS = 5.0
-MOST_RECORDS = 5_000
-
-LONG = ("positions", "margins", "accounts", "insurance")
-RECENT = ("references", "liquidations", "signals")
-
 log = structlog.get_logger("foreshock.risk")
 
-_signals = msgspec.json.Decoder(SignalBook)
-_records = msgspec.json.Decoder(RiskRecord)
 _alerts = msgspec.json.Decoder(Alert)
 
 
@@ -154,19 +151,15 @@ class RiskWatch:
             await self._find()
             streams = await self._partitions()
             settings = self._settings
-            task = RiskTask(
-                [_name(stream, tp) for tp, stream in streams.items()],
-                risk_monitor(
-                    settings,
-                    with_records=bool(settings.outputs.risk),
-                    suppressed_alarms=self._counters.tally.market.suppressed_alarms,
-                ),
-                settings.time.max_disorder_ms * 1_000_000,
-                settings.limits.buffered_events,
+            task = new_task(
+                settings,
+                streams,
+                with_records=bool(settings.outputs.risk),
+                suppressed_alarms=self._counters.tally.market.suppressed_alarms,
             )
             task.resume(*await self._published(reader))
-            ends = await self._seek(reader, streams, task)
-            inputs = {tp: _name(stream, tp) for tp, stream in streams.items()}
+            ends = await seek(reader, streams, task, time.time())
+            inputs = {tp: name_of(stream, tp) for tp, stream in streams.items()}
             decode = risk_decoders(settings)
             live = dict(ends)
             idleness = Idleness(inputs, task.aligner)
@@ -183,13 +176,12 @@ class RiskWatch:
                     timeout_ms=round(POLL_SECONDS * 1e3), max_records=MOST_RECORDS
                 )
                 for tp, records in batches.items():
-                    rejections = _feed(task, tp, streams[tp], records, decode)
+                    events, rejections = decode_inputs(streams[tp], records, decode)
+                    feed(task, tp, streams[tp], records, events)
                     if streams[tp] in RISK_STREAMS:
                         await self._refuse(tp, records, rejections, live[tp])
                 for tp, name in inputs.items():
-                    read, position = task.aligner.read(name), await reader.position(tp)
-                    if position > read:  # offsets without a record
-                        task.aligner.feed(name, (), first_offset=read, next_offset=position)
+                    skip_to(task, name, await reader.position(tp))
                 answers = {
                     tp: BrokerAnswer(readable_end(reader, tp), reader.last_poll_timestamp(tp))
                     for tp in streams
@@ -250,31 +242,14 @@ class RiskWatch:
         outputs = self._settings.outputs
         records: list[RiskRecord] = []
         if outputs.risk:
-            read = await self._last(reader, outputs.risk, PUBLISHED_SECONDS)
-            records = [*_decoded(read, _records)]
-        return records, [*_decoded(await self._last(reader, outputs.alerts, 86_400.0), _alerts)]
+            records = risk_records(await self._last(reader, outputs.risk, PUBLISHED_SECONDS))
+        alerts = await self._last(reader, outputs.alerts, ALERTS_SECONDS)
+        return records, [*decoded(alerts, _alerts)]
 
     async def _last(self, reader: AIOKafkaConsumer, topic: str, seconds: float) -> list[Any]:
         (described,) = await self._clients.admin.describe_topics([topic])
         tps = [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
-        read = await read_back(reader, await _offsets(reader, tps, seconds))
-        return [record for batch in read.values() for record in batch]
-
-    async def _seek(
-        self, reader: AIOKafkaConsumer, streams: Mapping[TopicPartition, str], task: RiskTask
-    ) -> dict[TopicPartition, int]:
-        """Position the reader at what the watch needs; return the present ends."""
-        reader.assign([*streams])
-        firsts: dict[TopicPartition, int] = {}
-        for wanted, seconds in ((LONG, POSITIONS_SECONDS), (RECENT, RECENT_SECONDS)):
-            tps = [tp for tp, stream in streams.items() if stream in wanted]
-            if tps:
-                firsts |= await _offsets(reader, tps, seconds)
-        for tp, first in firsts.items():
-            reader.seek(tp, first)
-            task.aligner.feed(_name(streams[tp], tp), (), first_offset=first, next_offset=first)
-        reader.resume(*streams)
-        return dict(await reader.end_offsets([*streams]))
+        return await records_since(reader, tps, time.time() - seconds)
 
     async def _publish(self, task: RiskTask, output: RiskOutput) -> None:
         """Send alerts, then records, each to the partition number of its symbol."""
@@ -294,54 +269,5 @@ class RiskWatch:
             await publisher.risk(task.partitions.get(record.symbol, 0), record)
 
 
-async def _offsets(
-    reader: AIOKafkaConsumer, tps: Sequence[TopicPartition], seconds: float
-) -> dict[TopicPartition, int]:
-    """Return the first offset of each topic partition whose record is not older than this."""
-    since_ms = round((time.time() - seconds) * 1e3)
-    ends = await reader.end_offsets(tps)
-    found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
-    return {tp: first.offset if (first := found.get(tp)) else ends[tp] for tp in tps}
-
-
-def _name(stream: str, tp: TopicPartition) -> str:
-    return f"{stream}/{tp.partition}"
-
-
 def _positions(task: RiskTask) -> int:
     return len(task.monitor.holdings.positions)
-
-
-def _feed(
-    task: RiskTask,
-    tp: TopicPartition,
-    stream: str,
-    records: Sequence[Any],
-    decode: Mapping[str, Decoder[RiskInput]],
-) -> list[Rejection]:
-    """Decode records and give them to the task; return what is no event."""
-    events: list[RiskInput | SignalBook]
-    rejections: list[Rejection] = []
-    if stream == "signals":
-        events = [*_decoded(records, _signals)]
-    else:
-        now_ns = time.time_ns()
-        arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
-        decoded = decode[stream].decode([record.value for record in records], arrived_ms)
-        events, rejections = [*decoded.events], decoded.rejections
-    task.feed(
-        _name(stream, tp),
-        tp.partition,
-        events,
-        first_offset=records[0].offset,
-        next_offset=records[-1].offset + 1,
-    )
-    return rejections
-
-
-def _decoded(records: Sequence[Any], decoder: Any) -> Iterator[Any]:
-    for record in records:
-        try:
-            yield decoder.decode(record.value or b"")
-        except msgspec.MsgspecError:
-            continue  # not a record of Foreshock

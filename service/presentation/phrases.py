@@ -1,7 +1,5 @@
 """Phrases that describe values to a person."""
 
-from datetime import UTC, datetime
-
 from detectors.catalogue import CATALOGUE
 from detectors.detector import phrase
 from detectors.incidents.kind import CASCADE, FEED_INTEGRITY
@@ -59,13 +57,3 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // rest} {below}"
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
-
-
-def moment(ns: int, *, day: bool = False) -> str:
-    """Format a time as UTC.
-
-    >>> moment(1_800_000_000_000_000_000, day=True)
-    '2027-01-15 08:00:00'
-    """
-    at = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
-    return f"{at:%Y-%m-%d %H:%M:%S}" if day else f"{at:%H:%M:%S}"

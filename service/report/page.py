@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.incidents.kind import kind
+from service.describe import moment
 from service.presentation.assets import inlined, plotly_js, shared_text, static_text
 from service.presentation.incidents import GRAVITY
-from service.presentation.phrases import moment
 from service.presentation.series import COLUMNS
 from service.report.collect import Collected, SymbolSummary
 from service.report.envelope import Envelope

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from service.describe import moment
 from service.presentation.assets import shared_text, static_text
-from service.presentation.phrases import moment
 from service.report.page import hashes
 from service.report.text import facts, html, table
 from service.review.build import ALL, Review, Row
