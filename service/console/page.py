@@ -37,7 +37,7 @@ TYPES = {
 OWN = (
     "console.css", "icon.svg", "console.js", "elements.js", "feed.js", "link.js", "verdict.js",
     "symbols.js", "incidents.js", "feedback.js", "symbol.js", "why.js", "book.js",
-    "risk.js", "what_if.js",
+    "risk.js", "what_if.js", "venue.js",
 )  # fmt: skip
 """The console's own files, without the shared ones."""
 

@@ -1,6 +1,7 @@
 """What the console shows of the risk of positions, in a real browser."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from playwright.async_api import Browser, expect
 
 from tests.chromium import PHONE, WIDE, browser, require_chromium
 from tests.console.browsing import CONTRASTS, DESK, OVERFLOW, opened, quick_desk
-from tests.console.desk import served
-from tests.risk_watch.venue import near, position
+from tests.console.desk import commanded, served
+from tests.risk_watch.venue import near, position, shared
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -135,6 +136,13 @@ async def test_a_scenario_is_asked_for_with_sliders_and_the_keyboard(
         await panel.get_by_label("depth, NOBODY-KNOWS").focus()
         await page.keyboard.press("ArrowLeft")
         await expect(said).to_contain_text("no positions of NOBODY-KNOWS are known")
+        run = panel.get_by_role("button", name="Cascade of longs: -")
+        await run.click()
+        cascade = next(its for its in venue.last().runs if its.open_interest_ratio == 0.4)
+        shock = -math.ceil(cascade.distance_bps.p50 / 10 + 1e-9) / 10
+        await expect(said).to_contain_text(f"X moves by {shock:g} %")
+        await expect(rows.first).to_contain_text(" + ")  # what each generation closes
+        await expect(panel.get_by_role("button", name="Cascade of shorts")).to_be_hidden()
         await panel.get_by_role("button", name="Reset").click()
         await expect(said).to_contain_text("nothing changes")
         for theme in ("dark", "light"):
@@ -145,3 +153,41 @@ async def test_a_scenario_is_asked_for_with_sliders_and_the_keyboard(
                 assert await page.evaluate(OVERFLOW) == []
                 name = f"what-if-{theme}-{viewport['width']}.png"
                 await panel.screenshot(path=tmp_path / name)
+
+
+async def test_the_venue_is_a_graph_with_a_table_beside_it_and_its_kill_switches(
+    chrome: Browser, tmp_path: Path
+):
+    desk = quick_desk(symbols=["X"])
+    desk.run_to(5)
+    venue = shared()
+    venue.run(75)
+    desk.risk, desk.risk_wanted = venue.monitor, True
+    commanded(desk, "X", "trip", "a test of the <gateway>")
+    async with served(desk) as url, opened(chrome, url) as page:
+        line = page.locator("#switch")
+        await expect(line).to_contain_text(
+            "Kill switch: ■ tripped since 08:00:03 UTC: tripped by ann: a test of the <gateway>"
+        )
+        row = page.locator("#switches tbody tr")
+        await expect(row).to_contain_text("a test of the <gateway>")
+        await expect(page.locator("#contagion-note")).to_contain_text("Open incident: A fall of X")
+        graph = page.locator("#contagion-graph svg")
+        names = await graph.locator("text").all_text_contents()
+        assert names[:2] == ["1. X longs", "2. Y longs"]
+        assert await graph.locator("circle.long.path").count() == 2
+        assert await graph.locator("path.way.path").count() == 1
+        spread = venue.monitor.contagion.spread
+        tables = page.locator("#contagion-tables table")
+        told = " ".join((await tables.first.locator("tr.path").inner_text()).split())
+        gain, seconds = float(f"{spread.matrix[0, 2]:.2g}"), spread.path[0].seconds
+        assert told == f"X longs Y longs {gain:g} shared accounts {seconds:.0f} s"
+        assert "X longs 90.0 k first" in " ".join((await tables.nth(1).inner_text()).split())
+        for theme in ("dark", "light"):
+            await page.evaluate("(its) => { document.documentElement.dataset.theme = its; }", theme)
+            assert await page.evaluate(CONTRASTS) == []
+            for viewport in (DESK, WIDE, PHONE):
+                await page.set_viewport_size(viewport)
+                assert await page.evaluate(OVERFLOW) == []
+                name = f"venue-{theme}-{viewport['width']}.png"
+                await page.locator("#venue").screenshot(path=tmp_path / name)

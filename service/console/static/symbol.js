@@ -5,6 +5,7 @@ import { $, marked, setText } from "./elements.js";
 import { clock, foreign, h, label, percent, price, printable } from "./format.js";
 import { draw } from "./plots.js";
 import { showRisk } from "./risk.js";
+import { switchLine } from "./venue.js";
 import { showWhatIf } from "./what_if.js";
 import { showWhy } from "./why.js";
 
@@ -20,6 +21,7 @@ export function showSymbol(detail, row, overview) {
   const text = note(detail, row);
   setText($("detail-note"), text);
   $("detail-note").hidden = !text;
+  showSwitch(detail.killswitch);
   showWhy(detail.incidents, row, overview);
   const hasBars = detail.bars.ts_ms.length > 1;
   $("plots").hidden = !hasBars;
@@ -31,6 +33,14 @@ export function showSymbol(detail, row, overview) {
     showDetectors(detail.detectors);
     showBook(detail.book);
   }
+}
+
+function showSwitch(killswitch) {
+  const line = $("switch");
+  line.hidden = killswitch === null;
+  if (killswitch === null) return;
+  setText(line, switchLine(killswitch));
+  line.className = { armed: "muted", caution: "warning" }[killswitch.state] ?? "critical";
 }
 
 function note(detail, row) {

@@ -4,6 +4,7 @@ import { $, setText } from "./elements.js";
 import { foreign, h, printable } from "./format.js";
 
 const EVERY = "*";
+const MOST = 20; // of a shock, in per cent
 const REST_MS = 300; // a slider that moves on asks once
 const DEPTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2, 3, 4];
 const MAINTENANCES = [0.5, 0.75, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3];
@@ -16,12 +17,14 @@ let shown = null; // the symbol of the page
 let timer = 0;
 let asked = null; // what stops the request that is under way
 
+const signed = (value) => `${value > 0 ? "+" : ""}${value.toFixed(1)} %`;
 const times = (value) => `× ${value}`;
 const untouched = ({ shock, depth, maintenance, halted }) => !shock && depth === 1 && maintenance === 1 && !halted;
 
-export function showWhatIf(symbol, { state }) {
+export function showWhatIf(symbol, { state, sides }) {
   const available = state === "known" || state === "unknown" || state === "unpublished";
   $("what-if").hidden = !available;
+  for (const side of ["long", "short"]) offerRun(side, sides.find((its) => its.side === side)?.cascade);
   if (!available || symbol === shown) return;
   shown = symbol;
   for (const [name, row] of rows) {
@@ -30,6 +33,31 @@ export function showWhatIf(symbol, { state }) {
   add(EVERY);
   add(symbol);
   drawControls();
+}
+
+// A button that asks for the run of liquidations just beyond the distance of a cascade.
+function offerRun(side, cascade) {
+  const bps = cascade?.distance_bps.p50 ?? null;
+  const shock = bps === null ? null : (side === "long" ? -1 : 1) * Math.ceil(bps / 10 + 1e-9) / 10;
+  const button = $(`what-if-${side}`);
+  button.hidden = shock === null || Math.abs(shock) > MOST;
+  button.dataset.shock = shock ?? "";
+  setText(button, `Cascade of ${side}s: ${signed(shock ?? 0)}`);
+}
+
+function askRun({ target }) {
+  forget();
+  rows.get(shown).shock = Number(target.dataset.shock);
+  drawControls();
+  ask();
+}
+
+function forget() {
+  rows.clear();
+  alone.step_ratio = null;
+  alone.mark_window_seconds = null;
+  add(EVERY);
+  add(shown);
 }
 
 function add(symbol) {
@@ -44,8 +72,8 @@ function ofSymbol(symbol, row) {
   const of = symbol === EVERY ? "every other symbol" : printable(symbol);
   return h("fieldset", { "data-symbol": printable(symbol) },
     h("legend", {}, symbol === EVERY ? of : foreign(symbol)),
-    slider("price moves by", of, { min: -20, max: 20, step: 0.1, value: row.shock },
-      (value) => `${value > 0 ? "+" : ""}${value.toFixed(1)} %`, (value) => { row.shock = value; }),
+    slider("price moves by", of, { min: -MOST, max: MOST, step: 0.1, value: row.shock },
+      signed, (value) => { row.shock = value; }),
     steps("depth", of, DEPTHS, row.depth, times, (value) => { row.depth = value; }),
     steps("maintenance", of, MAINTENANCES, row.maintenance, times, (value) => { row.maintenance = value; }),
     symbol === EVERY ? null : halt(of, row));
@@ -150,11 +178,9 @@ $("what-if-add").addEventListener("change", (event) => {
 });
 $("what-if-ask").addEventListener("click", ask);
 $("what-if-reset").addEventListener("click", () => {
-  rows.clear();
-  alone.step_ratio = null;
-  alone.mark_window_seconds = null;
-  add(EVERY);
-  add(shown);
+  forget();
   drawControls();
   ask();
 });
+$("what-if-long").addEventListener("click", askRun);
+$("what-if-short").addEventListener("click", askRun);
