@@ -14,6 +14,11 @@ from detectors.table import Flags, Floats, Ints, enlarged
 
 _FIRST_ROWS = 1024
 
+_COLUMNS = (
+    "_held", "account", "collateral", "cross", "entry_price", "leverage", "margin", "quantity",
+    "symbol",
+)  # fmt: skip
+
 
 class Positions:
     """Positions of many accounts in many symbols.
@@ -54,10 +59,7 @@ class Positions:
     (1, [1])
     """
 
-    __slots__ = (
-        "_free", "_held", "_rows", "_used", "account", "accounts", "collateral", "cross",
-        "entry_price", "leverage", "margin", "quantity", "symbol", "symbols",
-    )  # fmt: skip
+    __slots__ = ("_free", "_rows", "_used", "accounts", "symbols", *_COLUMNS)
 
     def __init__(self) -> None:
         self.accounts = Names()
@@ -79,6 +81,23 @@ class Positions:
     def __len__(self) -> int:
         """Return the number of open positions."""
         return len(self._rows)
+
+    def copy(self) -> "Positions":
+        """Return positions that do not change with these; 0.1 s for a million.
+
+        >>> positions = Positions()
+        >>> positions.put("a", "X", quantity=2.0, entry_price=100.0)
+        >>> before = positions.copy()
+        >>> positions.put("a", "X", quantity=0.0, entry_price=100.0)
+        >>> len(before), len(positions), before.quantity[before.rows_of("X")].tolist()
+        (1, 0, [2.0])
+        """
+        its = Positions()
+        its.accounts, its.symbols = self.accounts.copy(), self.symbols.copy()
+        its._rows, its._free, its._used = self._rows.copy(), self._free.copy(), self._used
+        for name in _COLUMNS:
+            setattr(its, name, getattr(self, name).copy())
+        return its
 
     def put(
         self,

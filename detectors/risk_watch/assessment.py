@@ -1,6 +1,7 @@
 """How near a side of a symbol is to a run of liquidations, at one moment."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from detectors.risk.drawn_runs import drawn_distances
 from detectors.risk.draws import impact_draws
 from detectors.risk.forced import Forced, forced_of
 from detectors.risk.ladder import Ladder, Side, rungs
+from detectors.risk.log_normal import LogNormal
 from detectors.risk.quantiles import Quantiles, probability, quantiles
 from detectors.risk.reduction import Reduction
 from detectors.risk.venue_margins import Backed, LadderEnds, symbol_ladders
@@ -47,6 +49,25 @@ class Whale:
         self.ratio = ratio
 
 
+class ImpactBelief(NamedTuple):
+    """What is known of the impact of forced orders of one side, at one moment.
+
+    ``slopes`` are draws of the move per unit of ordinary flow, empty while it is unknown.
+    ``forced`` and ``withdrawal`` are the factors of forced flow and of withdrawn depth.
+    """
+
+    slopes: Floats
+    forced: LogNormal
+    withdrawal: LogNormal
+
+    def forced_slopes(self) -> Floats:
+        """Return the move per unit of forced notional, rising; empty while it is unknown."""
+        if not len(self.slopes):
+            return self.slopes
+        drawn = impact_draws(self.slopes, self.forced, self.withdrawal, _SEED)
+        return representatives(drawn, REPRESENTATIVES)
+
+
 class Learned:
     """What is learned of one symbol's flow and depth."""
 
@@ -58,13 +79,13 @@ class Learned:
         self.withdrawals = Withdrawals()
         self.forced = ForcedFlow()
 
+    def impact(self, side: Side) -> ImpactBelief:
+        """Return what is known of the impact of forced orders of a side now."""
+        return ImpactBelief(self.flow.slopes, self.forced.factor, self.withdrawals.factor(side))
+
     def impact_slopes(self, side: Side) -> Floats:
         """Return the move per unit of forced notional, rising; empty while it is unknown."""
-        slopes = self.flow.slopes
-        if not len(slopes):
-            return slopes
-        drawn = impact_draws(slopes, self.forced.factor, self.withdrawals.factor(side), _SEED)
-        return representatives(drawn, REPRESENTATIVES)
+        return self.impact(side).forced_slopes()
 
 
 class Assessment:

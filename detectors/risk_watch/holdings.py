@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account, Insurance
@@ -112,6 +113,18 @@ class Holdings:
         self.has_cross = False
         self.funds: dict[str, float] = {}
         self.evicted_positions = self.refused_accounts = self.refused_margins = 0
+
+    def copy(self) -> "Holdings":
+        """Return holdings that do not change with these."""
+        its = Holdings(self.max_positions, self.rule)
+        its.positions = self.positions.copy()
+        its.terms = {
+            symbol: replace(terms, pending=[*terms.pending]) for symbol, terms in self.terms.items()
+        }
+        its.has_cross, its.funds = self.has_cross, self.funds.copy()
+        its.evicted_positions = self.evicted_positions
+        its.refused_accounts, its.refused_margins = self.refused_accounts, self.refused_margins
+        return its
 
     def of(self, symbol: str) -> Terms:
         """Return the terms of a symbol; new ones if it has none."""

@@ -197,8 +197,10 @@ class RiskMonitor:
                 self.contagion.told = memory.told_spread
         self.together.restore(returns)
 
-    def _go_live(self) -> None:
-        """Take over what was published before: nothing is withheld from now on."""
+    def go_live(self) -> None:
+        """Take over what was published before, if not yet: nothing is withheld from now on."""
+        if not self._withholds:
+            return
         self._withholds = False
         for symbol, alert in self._before.alerts.items():
             if alert.detector == CONTAGION:
@@ -238,8 +240,8 @@ class RiskMonitor:
             self._assess(ts_event)
         self._unpublished |= self._changed
         withheld = ts_event <= self._before.published_ns
-        if not withheld and self._withholds:
-            self._go_live()
+        if not withheld:
+            self.go_live()
         if withheld:
             self._note(ts_event)
         else:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -16,7 +17,7 @@ from detectors.risk.quantiles import quantiles
 from detectors.risk.what_if.chain import Chain
 from detectors.risk.what_if.compare import VenueState, WhatIf, changed, what_if
 from detectors.risk.what_if.scenario import Scenario
-from detectors.risk_watch.assessment import NEAR_RATIO, Learned
+from detectors.risk_watch.assessment import NEAR_RATIO, ImpactBelief, Learned
 from detectors.risk_watch.flow_history import SPAN_SECONDS
 from detectors.risk_watch.holdings import WHOLE_VENUE, Holdings
 from detectors.risk_watch.records import RULE_VERSION, Interval, interval
@@ -118,12 +119,26 @@ class WhatIfAnswer(Struct, frozen=True, kw_only=True):
     rule_version: str = RULE_VERSION
 
 
-def answer(
-    holdings: Holdings, learned: Mapping[str, Learned], ts_event: int, scenario: Scenario
-) -> WhatIfAnswer:
-    """Return what a scenario would do.
+class Standing(NamedTuple):
+    """A venue as it stands at one moment.
 
-    Symbols without a mark price or margins stand still: nothing is closed there.
+    Attributes
+    ----------
+    ts_event
+        The moment, in nanoseconds of event time.
+    holdings
+        Positions, accounts and terms.
+    impacts
+        What is known of the impact of forced sales and purchases, by symbol.
+    """
+
+    ts_event: int
+    holdings: Holdings
+    impacts: Mapping[str, tuple[ImpactBelief, ImpactBelief]]
+
+
+def standing(holdings: Holdings, learned: Mapping[str, Learned], ts_event: int) -> Standing:
+    """Return a copy of a venue, which does not change while the venue goes on.
 
     Parameters
     ----------
@@ -131,6 +146,20 @@ def answer(
         Of a `RiskMonitor`.
     ts_event
         The moment that they are of.
+    """
+    impacts = {symbol: (its.impact("long"), its.impact("short")) for symbol, its in learned.items()}
+    return Standing(ts_event, holdings.copy(), impacts)
+
+
+def answer(venue: Standing, scenario: Scenario) -> WhatIfAnswer:
+    """Return what a scenario would do.
+
+    Symbols without a mark price or margins stand still: nothing is closed there.
+
+    Parameters
+    ----------
+    venue
+        The venue, see `standing`.
     scenario
         What happens.
 
@@ -140,6 +169,7 @@ def answer(
         If the scenario names a symbol of which nothing, or not enough, is known, or a number is out
         of range.
     """
+    holdings = venue.holdings
     numbers = range(len(holdings.positions.symbols))
     symbols = [holdings.positions.symbols.name(number) for number in numbers]
     unknown = [symbol for symbol in symbols if holdings.of(symbol).market is None]
@@ -148,7 +178,7 @@ def answer(
         if symbol in named:
             raise ValueError(f"no mark price or no margins of {symbol} are known at that time")
     computed = scenario._replace(halted=scenario.halted | frozenset(unknown))
-    slopes = [_slopes(learned.get(symbol)) for symbol in symbols]
+    slopes = [_slopes(venue.impacts.get(symbol)) for symbol in symbols]
     states = [
         _state(holdings, symbols, [by_side[place] for by_side in slopes])
         for place in range(len(QUANTILES))
@@ -167,7 +197,7 @@ def answer(
         before = _outcome(holdings, symbols, [each.before for each in found], unknown, radii[0])
     without = [s for s, by_side in zip(symbols, slopes, strict=True) if not by_side.any()]
     return WhatIfAnswer(
-        ts_event=ts_event,
+        ts_event=venue.ts_event,
         shocks=dict(scenario.shocks),
         halted=sorted(scenario.halted),
         maintenance=dict(scenario.maintenance),
@@ -183,14 +213,13 @@ def answer(
     )
 
 
-def _slopes(learned: Learned | None) -> Floats:
+def _slopes(impacts: tuple[ImpactBelief, ImpactBelief] | None) -> Floats:
     """Return the move per unit of notional, a row a quantile and a column a side; 0 if unknown."""
     found = np.zeros((len(QUANTILES), len(SIDES)))
-    if learned is not None:
-        for column, side in enumerate(SIDES):
-            slopes = learned.impact_slopes(side)
-            if len(slopes):
-                found[:, column] = quantiles(slopes)
+    for column, its in enumerate(impacts or ()):
+        slopes = its.forced_slopes()
+        if len(slopes):
+            found[:, column] = quantiles(slopes)
     return found
 
 

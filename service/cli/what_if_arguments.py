@@ -120,28 +120,33 @@ def add_what_if(subcommands: "Subcommands") -> None:
         subcommands,
         "whatif",
         commands.whatif,
-        summary="compute what a shock would do to a recorded venue",
-        description="Reads the streams of a directory up to TIME, like `foreshock replay`, and "
-        "computes who would be liquidated if prices moved, generation by generation and across "
-        "symbols: before, under the venue's present rules, and after, with what you change. "
+        summary="compute what a shock would do to a recorded or live venue",
+        description="Reads the streams of a directory up to TIME, like `foreshock replay`, or the "
+        "topics of a service that runs, and computes who would be liquidated if prices moved, "
+        "generation by generation and across symbols: before, "
+        "under the venue's present rules, and after, with what you change. "
         "The result is a computation under stated assumptions, not a forecast.",
         epilog="""\
 examples:
   foreshock whatif --directory day --at +24m --shock BTC-PERP=-3%
   foreshock whatif --directory day --at 2026-01-01T00:24:00Z --shock '*=-3%' --halt ETH-PERP
   foreshock whatif --directory day --at +24m --shock BTC-PERP=-3% --depth '*=x0.4' --step 10%
+  foreshock whatif --kafka --shock BTC-PERP=-3% --maintenance '*=x1.2'
 """,
     )
-    command.add_argument(
-        "--directory", metavar="DIR", type=Path, required=True, help="directory of the streams"
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--directory", metavar="DIR", type=Path, help="directory of the streams")
+    source.add_argument(
+        "--kafka",
+        action="store_true",
+        help="read the topics of the settings; a service must write the topic of signals",
     )
     command.add_argument(
         "--at",
         metavar="TIME",
         type=moment,
-        required=True,
         help="the moment: a time with its offset (UTC without one), or +DURATION after the "
-        "beginning of the streams",
+        "beginning of the streams; with --kafka the end of the topics without it",
     )
     for option, metavar, converter, text in (
         ("--shock", "SYMBOL=MOVE", of_symbol("BTC-PERP=-3%", move),

@@ -79,16 +79,21 @@ class RiskView(Struct, frozen=True):
     assumptions: list[str] = []
 
 
+def unwatched(view: View) -> tuple[State, str]:
+    """Return why this process has no monitor of the risk: the state, and a sentence."""
+    state: State
+    if view.risk_wanted:
+        state = "reading" if RISK_KEY in view.venue_alerts else "elsewhere"
+    else:
+        state = "off" if view.connected else "connecting"
+    return state, _NOTES[state]
+
+
 def risk(view: View, symbol: str) -> RiskView:
     """Return the last published risk of a symbol; nothing is computed anew."""
     monitor = view.risk
-    state: State
     if monitor is None:
-        if view.risk_wanted:
-            state = "reading" if RISK_KEY in view.venue_alerts else "elsewhere"
-        else:
-            state = "off" if view.connected else "connecting"
-        return RiskView(state, _NOTES[state])
+        return RiskView(*unwatched(view))
     records = [*monitor.records.get(symbol, {}).values()]
     if not records:
         if not monitor.with_records:

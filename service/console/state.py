@@ -18,6 +18,7 @@ from service import __version__
 from service.console.health import Check, Level, checks, worst
 from service.console.history import History, Ring
 from service.console.risk import nearest_cascade_bps
+from service.console.venue import VenueView, venue
 from service.pipeline.feedback import Verdict
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
@@ -115,7 +116,7 @@ class Overview(Struct, frozen=True):
 
     ``market_ms`` is the newest event time. ``judging`` is whether incidents can be judged here;
     ``verdicts`` holds the verdicts on the incidents, by alert id. ``risk_watched`` is whether this
-    instance watches the risk of liquidations.
+    instance watches the risk of liquidations. ``venue`` is what concerns the venue as a whole.
     """
 
     version: str
@@ -130,6 +131,7 @@ class Overview(Struct, frozen=True):
     judging: bool
     verdicts: dict[str, Verdict]
     risk_watched: bool
+    venue: VenueView
     read: int
     events_per_second: float
     partitions: int
@@ -199,6 +201,7 @@ def overview(
             if (judged := view.judgements.of(row.alert_id)) is not None
         },
         risk_watched=view.risk is not None,
+        venue=venue(view),
         read=view.counters.records.total(),
         events_per_second=pace.rate(view.counters.records.total(), time.monotonic()),
         partitions=len(view.partitions),

@@ -1,8 +1,5 @@
 """The risk of liquidations of the venue, by the process that owns partition number 0.
 
-It needs the positions of all partitions, and of the books only their summaries. So it reads
-positions, margins, references, accounts, liquidations, insurance funds and signals of all
-partitions without a group, aligned in event time.
 A process that takes over reads the last day of the positions and the last half hour of the
 references and signals, and withholds what the topics of risk and alerts show as published.
 
@@ -13,8 +10,7 @@ retries: they never stop the partitions.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import structlog
@@ -30,48 +26,48 @@ from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import BrokerAnswer, Idleness
 from service.kafka.market_watch import POLL_SECONDS, WATCH_PARTITION
-from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
 from service.kafka.risk_letters import RiskLetters
+from service.kafka.risk_topics import (
+    MOST_RECORDS,
+    POSITIONS_SECONDS,
+    decode_inputs,
+    decoded,
+    feed,
+    name_of,
+    new_task,
+    offsets_since,
+    published,
+    records_since,
+    seek,
+    skip_to,
+)
 from service.kafka.session import Session
-from service.outputs.publisher import MEMORY_KEY
-from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Output, Watcher, opens_or_escalates
-from service.pipeline.rejection import Rejection
-from service.pipeline.risk_task import RiskTask, SignalBook
-from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS, Decoder, RiskInput
-from service.settings.assembly import risk_decoders, risk_monitor, suppression, watches_risk
+from service.pipeline.risk_task import RiskTask
+from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS
+from service.settings.assembly import risk_decoders, suppression, watches_risk
 from service.settings.types import Settings
 
 RISK_KEY = -2
 """The key of these alerts in the Alertmanager notifier and the console; no partition has this
 number."""
 
-POSITIONS_SECONDS = 86_400.0
-RECENT_SECONDS = 1_800.0
-"""How much of the positions and margins is read at the start, and of all else, in seconds."""
-
-PUBLISHED_SECONDS = 3_600.0
-"""How much of the topic of risk is read, to see what was published."""
+ALERTS_SECONDS = 86_400.0
+"""How much of the topic of alerts is read, to see which incidents are open."""
 
 LETTERS_MARGIN_SECONDS = 3_600.0
 """How much longer the dead letters are read back than the records that they are of."""
 
-IDLE_SECONDS = 2.0
-"""A topic partition without records for so long holds nothing back."""
+LONGER_IDLE_SECONDS = 1.5
+"""How much longer than elsewhere a topic partition without records holds the others back: signals
+come after the records that they sum up."""
 
 ANSWER_SECONDS = 5.0
-MOST_RECORDS = 5_000
-
-LONG = ("positions", "margins", "accounts", "insurance")
-RECENT = ("references", "liquidations", "signals")
 
 log = structlog.get_logger("foreshock.risk")
 
-_signals = msgspec.json.Decoder(SignalBook)
-_records = msgspec.json.Decoder(RiskRecord)
 _alerts = msgspec.json.Decoder(Alert)
-_memories = msgspec.json.Decoder(Memory)
 
 
 class RiskWatch:
@@ -161,20 +157,16 @@ class RiskWatch:
             await self._find()
             streams = await self._partitions()
             settings = self._settings
-            task = RiskTask(
-                [_name(stream, tp) for tp, stream in streams.items()],
-                risk_monitor(
-                    settings,
-                    with_records=bool(settings.outputs.risk),
-                    suppressed_alarms=self._counters.tally.market.suppressed_alarms,
-                ),
-                settings.time.max_disorder_ms * 1_000_000,
-                settings.limits.buffered_events,
+            task = new_task(
+                settings,
+                streams,
+                with_records=bool(settings.outputs.risk),
+                suppressed_alarms=self._counters.tally.market.suppressed_alarms,
             )
             task.resume(*await self._published(reader))
             letters = await self._letters(reader)
-            ends = await self._seek(reader, streams, task)
-            inputs = {tp: _name(stream, tp) for tp, stream in streams.items()}
+            ends = await seek(reader, streams, task, time.time())
+            inputs = {tp: name_of(stream, tp) for tp, stream in streams.items()}
             decode = risk_decoders(settings)
             idleness = Idleness(inputs, task.aligner)
             log.info(
@@ -190,18 +182,18 @@ class RiskWatch:
                     timeout_ms=round(POLL_SECONDS * 1e3), max_records=MOST_RECORDS
                 )
                 for tp, records in batches.items():
-                    rejections = _feed(task, tp, streams[tp], records, decode)
+                    events, rejections = decode_inputs(streams[tp], records, decode)
+                    feed(task, tp, streams[tp], records, events)
                     if streams[tp] in RISK_STREAMS:
                         await letters.refuse(tp, records, rejections)
                 for tp, name in inputs.items():
-                    read, position = task.aligner.read(name), await reader.position(tp)
-                    if position > read:  # offsets without a record
-                        task.aligner.feed(name, (), first_offset=read, next_offset=position)
+                    skip_to(task, name, await reader.position(tp))
                 answers = {
                     tp: BrokerAnswer(readable_end(reader, tp), reader.last_poll_timestamp(tp))
                     for tp in streams
                 }
-                idleness.update(answers, IDLE_SECONDS, ANSWER_SECONDS)
+                idle_after = settings.time.idle_after_ms / 1e3 + LONGER_IDLE_SECONDS
+                idleness.update(answers, idle_after, ANSWER_SECONDS)
                 if ends and all(task.aligner.read(inputs[tp]) >= end for tp, end in ends.items()):
                     ends = {}
                     log.info("the risk of liquidations is watched", positions=_positions(task))
@@ -227,7 +219,7 @@ class RiskWatch:
         tps = await self._numbers(topic)
         # A dead letter is no older than its record, but for a producer whose clock is ahead.
         seconds = POSITIONS_SECONDS + LETTERS_MARGIN_SECONDS
-        await letters.begin(reader, await _offsets(reader, tps, seconds))
+        await letters.begin(reader, await offsets_since(reader, tps, time.time() - seconds))
         return letters
 
     async def _partitions(self) -> dict[TopicPartition, str]:
@@ -257,34 +249,14 @@ class RiskWatch:
         records: list[RiskRecord] = []
         memories: list[Memory] = []
         if outputs.risk:
-            tps = await self._numbers(outputs.risk)
-            # The last hour in which something was published, however long ago.
-            newest_ms = await _newest_ms(reader, tps)
-            read = await _last(reader, tps, PUBLISHED_SECONDS, newest_ms)
-            memories = [*_decoded((its for its in read if _is_memory(its)), _memories)]
-            records = [*_decoded((its for its in read if not _is_memory(its)), _records)]
-        read = await _last(reader, await self._numbers(outputs.alerts), 86_400.0)
-        return records, [*_decoded(read, _alerts)], memories
+            records, memories = await published(reader, await self._numbers(outputs.risk))
+        tps = await self._numbers(outputs.alerts)
+        alerts = await records_since(reader, tps, time.time() - ALERTS_SECONDS)
+        return records, [*decoded(alerts, _alerts)], memories
 
     async def _numbers(self, topic: str) -> list[TopicPartition]:
         (described,) = await self._clients.admin.describe_topics([topic])
         return [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
-
-    async def _seek(
-        self, reader: AIOKafkaConsumer, streams: Mapping[TopicPartition, str], task: RiskTask
-    ) -> dict[TopicPartition, int]:
-        """Position the reader at what the watch needs; return the present ends."""
-        reader.assign([*streams])
-        firsts: dict[TopicPartition, int] = {}
-        for wanted, seconds in ((LONG, POSITIONS_SECONDS), (RECENT, RECENT_SECONDS)):
-            tps = [tp for tp, stream in streams.items() if stream in wanted]
-            if tps:
-                firsts |= await _offsets(reader, tps, seconds)
-        for tp, first in firsts.items():
-            reader.seek(tp, first)
-            task.aligner.feed(_name(streams[tp], tp), (), first_offset=first, next_offset=first)
-        reader.resume(*streams)
-        return dict(await reader.end_offsets([*streams]))
 
     async def _publish(self, task: RiskTask, output: RiskOutput) -> None:
         """Send alerts, then records, each to the partition number of its symbol."""
@@ -306,81 +278,5 @@ class RiskWatch:
             await publisher.remember(task.partitions.get(memory.symbol, 0), memory)
 
 
-async def _last(
-    reader: AIOKafkaConsumer,
-    tps: Sequence[TopicPartition],
-    seconds: float,
-    until_ms: int | None = None,
-) -> list[Any]:
-    read = await read_back(reader, await _offsets(reader, tps, seconds, until_ms))
-    return [record for batch in read.values() for record in batch]
-
-
-async def _newest_ms(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> int | None:
-    """Return the newest timestamp of the last records; None if there is none."""
-    ends = await reader.end_offsets(tps)
-    read = await read_back(reader, {tp: max(0, end - 1) for tp, end in ends.items()})
-    return max((its.timestamp for batch in read.values() for its in batch), default=None)
-
-
-async def _offsets(
-    reader: AIOKafkaConsumer,
-    tps: Sequence[TopicPartition],
-    seconds: float,
-    until_ms: int | None = None,
-) -> dict[TopicPartition, int]:
-    """Return the first offset of each topic partition whose record is not older than this.
-
-    Older than so many seconds before ``until_ms``, or before now.
-    """
-    since_ms = round((until_ms or time.time() * 1e3) - seconds * 1e3)
-    ends = await reader.end_offsets(tps)
-    found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
-    return {tp: first.offset if (first := found.get(tp)) else ends[tp] for tp in tps}
-
-
-def _is_memory(record: Any) -> bool:
-    return record.key is not None and bool(record.key.endswith(MEMORY_KEY))
-
-
-def _name(stream: str, tp: TopicPartition) -> str:
-    return f"{stream}/{tp.partition}"
-
-
 def _positions(task: RiskTask) -> int:
     return len(task.monitor.holdings.positions)
-
-
-def _feed(
-    task: RiskTask,
-    tp: TopicPartition,
-    stream: str,
-    records: Sequence[Any],
-    decode: Mapping[str, Decoder[RiskInput]],
-) -> list[Rejection]:
-    """Decode records and give them to the task; return what is no event."""
-    events: list[RiskInput | SignalBook]
-    rejections: list[Rejection] = []
-    if stream == "signals":
-        events = [*_decoded(records, _signals)]
-    else:
-        now_ns = time.time_ns()
-        arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
-        decoded = decode[stream].decode([record.value for record in records], arrived_ms)
-        events, rejections = [*decoded.events], decoded.rejections
-    task.feed(
-        _name(stream, tp),
-        tp.partition,
-        events,
-        first_offset=records[0].offset,
-        next_offset=records[-1].offset + 1,
-    )
-    return rejections
-
-
-def _decoded(records: Iterable[Any], decoder: Any) -> Iterator[Any]:
-    for record in records:
-        try:
-            yield decoder.decode(record.value or b"")
-        except msgspec.MsgspecError:
-            continue  # not a record of Foreshock

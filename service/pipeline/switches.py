@@ -7,7 +7,7 @@ import msgspec
 from detectors.incidents.alerts import Severity
 from detectors.incidents.market_wide import MARKET
 from detectors.kill_switch.conditions import CALM, NEVER_NS, Conditions
-from detectors.kill_switch.machine import manual_only
+from detectors.kill_switch.machine import Memory, manual_only
 from detectors.kill_switch.switch import Heartbeat, KillSwitch, Switch, SwitchState
 from detectors.kill_switch.table import State
 from detectors.market_data.events import EARLIEST_NS, LATEST_NS
@@ -287,6 +287,11 @@ class Switches:
         """Return the state of a symbol's switch; armed if it has none."""
         switch = self._switches.get(symbol)
         return "armed" if switch is None else switch.memory.state
+
+    @property
+    def memories(self) -> dict[str, Memory]:
+        """What each switch remembers."""
+        return {symbol: switch.memory for symbol, switch in self._switches.items()}
 
     @property
     def states(self) -> dict[str, State]:

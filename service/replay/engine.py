@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import LATEST_NS
+from detectors.risk_watch.records import RiskRecord
 from service.errors import OperatorError
 from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
@@ -142,7 +143,13 @@ def replay(
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, stream_paths(directory), Tally())
     market = market_monitor(settings)
-    watch = _risk_replay(directory, settings, risk, task.tally.market.suppressed_alarms)
+    watch = _risk_replay(
+        directory,
+        settings,
+        task.tally.market.suppressed_alarms,
+        wanted=risk is not None,
+        with_records=risk is not None or collected is not None,
+    )
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
@@ -153,9 +160,15 @@ def replay(
             switch_file = _open("--switches", switches, stack)
             summary_file = _open("--summary", summary, stack)
             risk_file = _open("--risk", risk, stack)
+
+            def keep(records: Sequence[RiskRecord]) -> None:
+                _write(risk_file, records)
+                if collected is not None:
+                    collected.risk.take(records)
+
             progress = stack.enter_context(_progress(console))
             for output in _with_risk(
-                outputs(directory, settings, task, result, progress), watch, risk_file
+                outputs(directory, settings, task, result, progress), watch, keep
             ):
                 output.alerts = list(_with_market_alerts(output.alerts, market, task))
                 for alert in output.alerts:
@@ -190,7 +203,12 @@ def replay(
 
 
 def _risk_replay(
-    directory: Path, settings: Settings, wanted: Path | None, suppressed_alarms: SuppressedAlarms
+    directory: Path,
+    settings: Settings,
+    suppressed_alarms: SuppressedAlarms,
+    *,
+    wanted: bool,
+    with_records: bool,
 ) -> RiskReplay | None:
     """Return the watch over the risk of positions; None without positions, or if it is off."""
     watched = watches_risk(settings)
@@ -198,28 +216,30 @@ def _risk_replay(
         return RiskReplay(
             directory,
             settings,
-            with_records=wanted is not None,
+            with_records=with_records,
             suppressed_alarms=suppressed_alarms,
         )
-    if wanted is not None:
+    if wanted:
         why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
         raise OperatorError(f"--risk: {why}; the risk of liquidations needs positions")
     return None
 
 
 def _with_risk(
-    steps: Iterable[Output], watch: RiskReplay | None, file: OutputFile | None
+    steps: Iterable[Output],
+    watch: RiskReplay | None,
+    keep: Callable[[Sequence[RiskRecord]], None],
 ) -> Iterator[Output]:
-    """Add the alerts about positions to the output of each step, and write the records of risk."""
+    """Add the alerts about positions to the output of each step, and keep the records of risk."""
     for output in steps:
         if watch is not None:
             found = watch.take(output.signals)
             output.alerts += found.alerts
-            _write(file, found.records)
+            keep(found.records)
         yield output
     if watch is not None:
         found = watch.finish()
-        _write(file, found.records)
+        keep(found.records)
         yield Output(alerts=found.alerts)
 
 

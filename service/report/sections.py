@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from detectors.incidents.kind import kind
 from service import __version__
-from service.describe import shown
+from service.describe import moment, shown
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import duration
 from service.report.collect import SERIES, Collected, SymbolSummary
 from service.report.envelope import BUCKETS
 from service.report.summary import Summary
-from service.report.text import facts, html, moment, table
+from service.report.text import facts, html, table
 from service.settings.types import Settings, settings_hash
 
 LISTED = 1_000

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from detectors.incidents.alerts import Alert
+from detectors.kill_switch.machine import Memory
 from detectors.kill_switch.table import State
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.symbol import SymbolMonitor
@@ -85,6 +86,11 @@ class View(Struct):
             for p in self.partitions.values()
             for s, state in p.task.switches.states.items()
         }
+
+    @property
+    def switch_memories(self) -> dict[str, Memory]:
+        """What the kill switches of all partitions remember, by symbol."""
+        return {s: m for p in self.partitions.values() for s, m in p.task.switches.memories.items()}
 
     @property
     def open_alerts(self) -> dict[int, list[Alert] | None]:

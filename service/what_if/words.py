@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from detectors.risk_watch.records import Interval
 from detectors.risk_watch.what_if import ScenarioOutcome, SideOutcome, WhatIfAnswer
+from service.describe import moment
 from service.presentation.assumptions import describe_assumption
-from service.report.text import moment
 
 LEAST_COVERAGE_RATIO = 0.9
 

@@ -3,16 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, expect
 
 from detectors.incidents.alerts import Evidence
 from service.errors import OperatorError
-from service.exchange.scenarios.catalogue import scenario
 from service.pipeline.feedback import Feedback
 from service.web.server import Health
 from tests.chromium import (
@@ -20,14 +17,13 @@ from tests.chromium import (
     WIDE,
     browser,
     new_page,
-    record_problems,
     require_chromium,
     runs_inline_code,
 )
 from tests.console import screenshots
-from tests.console.desk import Desk, restarted, served
+from tests.console.browsing import CONTRASTS, OVERFLOW, opened, quick_desk
+from tests.console.desk import restarted, served
 from tests.console.screenshots import drawn
-from tests.risk_watch.venue import near, position
 from tests.steps import alert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,64 +35,11 @@ HOSTILE = [
     "W" * 64,
 ]
 
-DESK = ViewportSize(width=1600, height=1000)
-
-OVERFLOW = """
-() => [...document.querySelectorAll("section, section *:not(svg *):not(#plots *), body")]
-  .filter((e) => e.checkVisibility() && !["hidden", "auto"].includes(getComputedStyle(e).overflowX))
-  .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
-  .map((e) => `${e.tagName}#${e.id}.${e.className}: ${e.scrollWidth} > ${e.clientWidth}`)
-"""
-
-CONTRASTS = """
-() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const luminance = ([r, g, b]) => [r, g, b]
-    .map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const its = rgb(getComputedStyle(e).backgroundColor);
-      if (its.length === 3 || its[3] === 1) return its;
-    }
-    return [255, 255, 255];
-  };
-  const poor = [];
-  for (const e of document.querySelectorAll("body *:not(svg *):not(script)")) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !e.checkVisibility()) continue;
-    const [a, b] = [luminance(rgb(getComputedStyle(e).color)), luminance(behind(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push(`${e.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-  }
-  return poor;
-}
-"""
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chrome() -> AsyncIterator[Browser]:
     async with browser(require_chromium()) as its:
         yield its
-
-
-@asynccontextmanager
-async def opened(chrome: Browser, url: str) -> AsyncIterator[Page]:
-    """A page that may load nothing from elsewhere, raise nothing and pop up nothing."""
-    page = await new_page(chrome)
-    strange = record_problems(page, url)
-    await page.goto(url)
-    try:
-        yield page
-    finally:
-        await page.close()
-    # The plotting library probes what images there may be, and does as well without them.
-    assert [what for what in strange if not what.startswith("request: data:image/webp")] == []
-
-
-def quick_desk(**options: object) -> Desk:
-    """A small calm market."""
-    return Desk(**{"script": scenario("calm"), "seed": 1, "symbols": 2, "rate": 5.0, **options})
 
 
 async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_path):
@@ -312,73 +255,3 @@ async def test_a_judgement_that_is_not_taken_is_told(chrome: Browser):
         await form.get_by_role("button", name="True").click()
         await expect(form).to_contain_text("not judged: 503 Kafka has not taken the judgement")
         await page.close()
-
-
-async def test_the_risk_of_positions_is_a_map_over_the_book_and_a_distance(
-    chrome: Browser, tmp_path: Path
-):
-    desk = quick_desk(symbols=["X"])
-    desk.run_to(5)
-    venue = near(total=850.0)
-    venue.take(position("s", -300.0, 0.5, at=venue.now))
-    venue.run(60, depth=2.5e4)
-    desk.risk, desk.risk_wanted = venue.monitor, True
-    async with served(desk) as url, opened(chrome, url) as page:
-        rows = page.locator("#risk .map tbody tr")
-        await expect(rows).to_have_count(13)
-        shown = [" ".join(text.split()) for text in await rows.all_inner_texts()]
-        # Prices fall down the map; the crowd of 85,000 is gone 1 % below, over 25,000 of bids.
-        assert shown[0].startswith("105.00 +500 bps")
-        assert shown[6] == "100.00 mark price now"
-        assert shown[10] == "99.00 \u2212100 bps 85.0 k 20, largest 5 % 25.0 k ▲ 3.4 \u00d7"
-        assert shown[12] == "95.00 \u2212500 bps 85.0 k 20, largest 5 % \u2013"
-        forced = rows.nth(10).locator("rect.long")
-        assert await forced.get_attribute("width") == "100"
-        depth = rows.nth(10).locator("rect.depth")
-        assert float(await depth.get_attribute("width")) == pytest.approx(100 * 25 / 85, abs=0.01)
-        told = await page.locator("#risk .figures").inner_text()
-        its = venue.last()
-        cascade = next(run for run in its.runs if run.open_interest_ratio == 0.4)
-        assert f"distance\t{cascade.distance_bps.p50:.0f} bps\tno move" in told
-        low, middle, high = (
-            f"{loss / 1e3:.1f} k" for loss in (cascade.loss.p10, cascade.loss.p50, cascade.loss.p90)
-        )
-        assert f"loss beyond collateral\t{middle} ({low} to {high})" in told
-        assert f"accounts\t{cascade.accounts.p50:.0f}\t\u2013" in told
-        sale = f"sale of {cascade.sale_notional.p50 / 1e3:.1f} k"
-        assert f"as an ordinary order\t{sale}\tno purchase" in told
-        assert "85 % of open interest, 20 positions; the others are not counted" in told
-        assumed = page.locator("#risk .assumed")
-        assert "unstated contracts are linear" in await assumed.inner_text()
-        near_cell = page.locator("#symbols tbody .near")
-        await expect(near_cell).to_have_text(f"{cascade.distance_bps.p50:.0f}")
-        for theme in ("dark", "light"):
-            await page.evaluate("(its) => { document.documentElement.dataset.theme = its; }", theme)
-            assert await page.evaluate(CONTRASTS) == []
-            for viewport in (DESK, WIDE, PHONE):
-                await page.set_viewport_size(viewport)
-                assert await page.evaluate(OVERFLOW) == []
-                assert await page.evaluate(
-                    "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-                )
-                # The table has no room for it on smaller screens.
-                assert await near_cell.is_visible() == (viewport == DESK)
-                name = f"risk-{theme}-{viewport['width']}.png"
-                await page.locator("#risk").screenshot(path=tmp_path / name)
-                await page.screenshot(path=tmp_path / f"page-{name}")
-
-
-async def test_it_says_where_the_risk_of_positions_is_not_known(chrome: Browser):
-    desk = quick_desk(symbols=["X"])
-    desk.run_to(5)
-    async with served(desk) as url, opened(chrome, url) as page:
-        note = page.locator("#risk-note")
-        await expect(note).to_contain_text("Not watched: that needs a topic of positions")
-        await expect(page.locator("#symbols tbody .near")).to_be_hidden()
-        desk.risk_wanted = True
-        await expect(note).to_contain_text("Another instance watches")
-        desk.risk = near().monitor
-        await page.locator("#look").fill("NOBODY-KNOWS")
-        await page.keyboard.press("Enter")
-        await expect(note).to_contain_text("No open position of this symbol is known")
-        assert await page.locator("#risk table").count() == 0

@@ -5,7 +5,7 @@ import pytest
 from detectors.market_data.events import Margin
 from detectors.market_data.risk_events import Account, Insurance
 from detectors.risk.what_if.scenario import Scenario
-from detectors.risk_watch.what_if import answer
+from detectors.risk_watch.what_if import answer, standing
 from tests.risk_watch.venue import BEGIN, Venue, margin, position, reference
 
 
@@ -17,7 +17,7 @@ def venue(*events, seconds=400):
 
 
 def asked(its, scenario):
-    return answer(its.monitor.holdings, its.monitor.learned, its.now, scenario)
+    return answer(standing(its.monitor.holdings, its.monitor.learned, its.now), scenario)
 
 
 def test_the_impact_has_an_interval_and_the_first_generation_has_none():
