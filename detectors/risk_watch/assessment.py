@@ -6,13 +6,14 @@ import numpy as np
 
 from detectors.risk.coarse import coarsened, representatives
 from detectors.risk.contract import quote_notional
-from detectors.risk.drawn_runs import drawn_distances
+from detectors.risk.drawn_runs import drawn_distances, near_ratio
 from detectors.risk.draws import impact_draws
 from detectors.risk.forced import Forced, forced_of
 from detectors.risk.ladder import Ladder, Side, rungs
-from detectors.risk.quantiles import Quantiles, probability, quantiles
+from detectors.risk.log_normal import LogNormal
+from detectors.risk.quantiles import Quantiles, quantiles
 from detectors.risk.reduction import Reduction
-from detectors.risk.venue_margins import Backed, LadderEnds, symbol_ladders
+from detectors.risk.venue_margins import Backed, SideLadder, symbol_ladder
 from detectors.risk_watch.flow_history import FlowHistory
 from detectors.risk_watch.forced_flow import ForcedFlow
 from detectors.risk_watch.holdings import Holdings
@@ -50,21 +51,28 @@ class Whale:
 class Learned:
     """What is learned of one symbol's flow and depth."""
 
-    __slots__ = ("flow", "forced", "liquidations", "withdrawals")
+    __slots__ = ("_drawn", "flow", "forced", "liquidations", "withdrawals")
 
     def __init__(self) -> None:
         self.flow = FlowHistory()
         self.liquidations = LiquidationFlow()
         self.withdrawals = Withdrawals()
         self.forced = ForcedFlow()
+        self._drawn: dict[Side, tuple[Floats, LogNormal, LogNormal, Floats]] = {}
 
     def impact_slopes(self, side: Side) -> Floats:
         """Return the move per unit of forced notional, rising; empty while it is unknown."""
         slopes = self.flow.slopes
         if not len(slopes):
             return slopes
-        drawn = impact_draws(slopes, self.forced.factor, self.withdrawals.factor(side), _SEED)
-        return representatives(drawn, REPRESENTATIVES)
+        factor, withdrawal = self.forced.factor, self.withdrawals.factor(side)
+        last = self._drawn.get(side)
+        # The slopes are another array once they are learned anew.
+        if last is None or last[0] is not slopes or last[1:3] != (factor, withdrawal):
+            drawn = impact_draws(slopes, factor, withdrawal, _SEED)
+            last = slopes, factor, withdrawal, representatives(drawn, REPRESENTATIVES)
+            self._drawn[side] = last
+        return last[3]
 
 
 class Assessment:
@@ -78,8 +86,8 @@ class Assessment:
         Which side, and when.
     ladder
         The positions of the side, at the conservative end.
-    ends
-        Both ends of the ladder, and what is known of the market.
+    known
+        The conservative ladder, and how much of the market it is.
     forced
         Forced notional by move.
     rule
@@ -95,7 +103,7 @@ class Assessment:
         symbol: str,
         side: Side,
         ts_event: int,
-        ends: LadderEnds,
+        known: SideLadder,
         rule: Reduction,
         open_interest: float,
         slopes: Floats,
@@ -103,7 +111,7 @@ class Assessment:
         self.symbol = symbol
         self.side = side
         self.ts_event = ts_event
-        self.ends = ends
+        self.known = known
         self.rule = rule
         self.open_interest = open_interest
         self.slopes = slopes
@@ -111,7 +119,7 @@ class Assessment:
     @property
     def ladder(self) -> Ladder:
         """The conservative ladder."""
-        return self.ends.conservative
+        return self.known.ladder
 
     @cached_property
     def forced(self) -> Forced:
@@ -131,7 +139,8 @@ class Assessment:
             return 0.0
         if self.ladder.notional.sum() < CASCADE_RATIO * self.open_interest:
             return 0.0  # whatever the impact
-        return probability(self.drawn, at_most=NEAR_RATIO)
+        wanted = CASCADE_RATIO * self.open_interest
+        return near_ratio(self.forced, self.slopes, wanted, NEAR_RATIO)
 
     @property
     def distances(self) -> Quantiles | None:
@@ -171,7 +180,7 @@ def assess(
         )
         if not open_interest > 0.0:
             return None
-    ends = symbol_ladders(holdings.positions, backed, symbol, market, side, open_interest)
+    known = symbol_ladder(holdings.positions, backed, symbol, market, side, open_interest)
     slopes = learned.impact_slopes(side) if learned is not None else np.zeros(0)
     (notional,) = quote_notional(market.contract, np.array([open_interest]), market.mark).tolist()
-    return Assessment(symbol, side, ts_event, ends, holdings.rule, notional, slopes)
+    return Assessment(symbol, side, ts_event, known, holdings.rule, notional, slopes)
