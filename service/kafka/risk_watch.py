@@ -34,6 +34,7 @@ from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
 from service.kafka.risk_letters import RiskLetters
 from service.kafka.session import Session
+from service.kafka.watching.limit_log import PositionLimitLog
 from service.outputs.publisher import MEMORY_KEY
 from service.pipeline.log_time import usable_ms
 from service.pipeline.output import Output, Watcher, opens_or_escalates
@@ -177,6 +178,7 @@ class RiskWatch:
             inputs = {tp: _name(stream, tp) for tp, stream in streams.items()}
             decode = risk_decoders(settings)
             idleness = Idleness(inputs, task.aligner)
+            evicted = PositionLimitLog(settings.risk.max_positions)
             log.info(
                 "the watch over the risk of liquidations reads", topics=[*self._topics.values()]
             )
@@ -207,6 +209,7 @@ class RiskWatch:
                     log.info("the risk of liquidations is watched", positions=_positions(task))
                     self._task = task
                 await self._publish(task, task.advance())
+                evicted.note(task.monitor.holdings.evicted_positions, time.monotonic())
                 await asyncio.sleep(0.0)  # the partitions first, also while there is much to read
         finally:
             await close("the reader of positions", reader.stop)
