@@ -23,7 +23,7 @@ from detectors.risk.joint import CrossPositions
 from detectors.risk.names import Numbers
 from detectors.risk.positions import Positions
 from detectors.risk.tiers import maintenance, marginal_rates
-from detectors.risk.venue_margins import Market
+from detectors.risk.venue_margins import Market, with_markets
 from detectors.table import Flags, Floats, Ints
 
 
@@ -94,14 +94,8 @@ def margin_units(
     >>> units.assumed_isolated.tolist()
     [False, False, True]
     """
-    rows = positions.rows()
-    rows = rows[np.argsort(positions.symbol[rows], kind="stable")]
+    rows, first = with_markets(positions, markets)
     symbol, account = positions.symbol[rows], positions.account[rows]
-    if len(symbol) and symbol[-1] >= len(markets):
-        raise ValueError(
-            f"symbol number {symbol[-1]} has a position, but there are only {len(markets)} markets"
-        )
-    first = np.searchsorted(symbol, np.arange(len(markets) + 1))
     cross = positions.cross[rows]
     pooled = cross & ~np.isnan(positions.collateral[account])
     owners, of_owner = np.unique(account[pooled], return_inverse=True)

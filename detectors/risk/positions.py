@@ -1,6 +1,6 @@
 """All open positions of a venue as columns, a row a position.
 
-A position takes about 150 bytes; an object for each would take several times as much. A closed
+A position takes about 60 bytes; an object for each would take several times as much. A closed
 position frees its row for the next one, so the columns are as long as the most positions that were
 open at once.
 """
@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from detectors.risk.names import Names, Numbers
+from detectors.risk.row_index import RowIndex
 from detectors.table import Flags, Floats, Ints, enlarged
 
 _FIRST_ROWS = 1024
@@ -59,15 +60,15 @@ class Positions:
     (1, [1])
     """
 
-    __slots__ = ("_free", "_rows", "_used", "accounts", "symbols", *_COLUMNS)
+    __slots__ = ("_free", "_ordered", "_rows", "_used", "accounts", "symbols", *_COLUMNS)
 
     def __init__(self) -> None:
         self.accounts = Names()
         self.symbols = Names()
-        # The keys are account << 32 | symbol: a tuple as a key takes twice the memory.
-        self._rows: dict[int, int] = {}
+        self._rows = RowIndex()  # the keys are account << 32 | symbol
         self._free: list[int] = []
         self._used = 0
+        self._ordered: tuple[Ints, Ints] | None = None
         self.account: Numbers = np.zeros(_FIRST_ROWS, np.int32)
         self.symbol: Numbers = np.full(_FIRST_ROWS, -1, np.int32)
         self.cross: Flags = np.zeros(_FIRST_ROWS, np.bool_)
@@ -157,6 +158,29 @@ class Positions:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self.symbol[: self._used] == number)
 
+    def by_symbol(self) -> tuple[Ints, Ints]:
+        """Return the rows of all open positions, ordered by symbol number, and where each begins.
+
+        The second array has one element more than there are symbol numbers. Both are valid, and the
+        same, until a position is opened or closed: do not write into them.
+
+        >>> positions = Positions()
+        >>> for symbol in ("X", "Y", "X"):
+        ...     positions.put(str(len(positions)), symbol, quantity=1.0, entry_price=9.0)
+        >>> rows, first = positions.by_symbol()
+        >>> rows.tolist(), first.tolist()
+        ([0, 2, 1], [0, 2, 3])
+        """
+        if self._ordered is None:
+            rows, count = self.rows(), len(self.symbols)
+            symbol = self.symbol[rows]
+            # Numpy sorts 16 bits by radix, ten times as fast as 32.
+            key = symbol.astype(np.uint16) if count <= 1 << 16 else symbol
+            rows = rows[np.argsort(key, kind="stable")]
+            sizes = np.bincount(symbol, minlength=count)
+            self._ordered = rows, np.concatenate(([0], np.cumsum(sizes)))
+        return self._ordered
+
     def _account(self, account: str) -> int:
         number = self.accounts.number(account)
         if number >= len(self.collateral):
@@ -179,7 +203,8 @@ class Positions:
                 self._used += 1
                 if row >= len(self.symbol):
                     self._lengthen()
-            self._rows[key] = row
+            self._rows.put(key, row)
+            self._ordered = None
             self._held[account_number] += 1
             self.account[row] = account_number
             self.symbol[row] = symbol_number
@@ -190,9 +215,10 @@ class Positions:
         symbol_number = self.symbols.find(symbol)
         if account_number is None or symbol_number is None:
             return
-        row = self._rows.pop(account_number << 32 | symbol_number, None)
+        row = self._rows.pop(account_number << 32 | symbol_number)
         if row is None:
             return
+        self._ordered = None
         self.symbol[row] = -1
         self.quantity[row] = 0.0
         self._free.append(row)

@@ -7,14 +7,14 @@ import numpy as np
 
 from detectors.risk.coarse import coarsened, representatives
 from detectors.risk.contract import quote_notional
-from detectors.risk.drawn_runs import drawn_distances
+from detectors.risk.drawn_runs import drawn_distances, near_ratio
 from detectors.risk.draws import impact_draws
 from detectors.risk.forced import Forced, forced_of
 from detectors.risk.ladder import Ladder, Side, rungs
 from detectors.risk.log_normal import LogNormal
-from detectors.risk.quantiles import Quantiles, probability, quantiles
+from detectors.risk.quantiles import Quantiles, quantiles
 from detectors.risk.reduction import Reduction
-from detectors.risk.venue_margins import Backed, LadderEnds, symbol_ladders
+from detectors.risk.venue_margins import Backed, SideLadder, symbol_ladder
 from detectors.risk_watch.flow_history import FlowHistory
 from detectors.risk_watch.forced_flow import ForcedFlow
 from detectors.risk_watch.holdings import Holdings
@@ -71,13 +71,14 @@ class ImpactBelief(NamedTuple):
 class Learned:
     """What is learned of one symbol's flow and depth."""
 
-    __slots__ = ("flow", "forced", "liquidations", "withdrawals")
+    __slots__ = ("_drawn", "flow", "forced", "liquidations", "withdrawals")
 
     def __init__(self) -> None:
         self.flow = FlowHistory()
         self.liquidations = LiquidationFlow()
         self.withdrawals = Withdrawals()
         self.forced = ForcedFlow()
+        self._drawn: dict[Side, tuple[ImpactBelief, Floats]] = {}
 
     def impact(self, side: Side) -> ImpactBelief:
         """Return what is known of the impact of forced orders of a side now."""
@@ -85,7 +86,12 @@ class Learned:
 
     def impact_slopes(self, side: Side) -> Floats:
         """Return the move per unit of forced notional, rising; empty while it is unknown."""
-        return self.impact(side).forced_slopes()
+        its = self.impact(side)
+        last = self._drawn.get(side)
+        # The slopes are another array once they are learned anew.
+        if last is None or last[0].slopes is not its.slopes or last[0][1:] != its[1:]:
+            last = self._drawn[side] = its, its.forced_slopes()
+        return last[1]
 
 
 class Assessment:
@@ -99,8 +105,8 @@ class Assessment:
         Which side, and when.
     ladder
         The positions of the side, at the conservative end.
-    ends
-        Both ends of the ladder, and what is known of the market.
+    known
+        The conservative ladder, and how much of the market it is.
     forced
         Forced notional by move.
     rule
@@ -116,7 +122,7 @@ class Assessment:
         symbol: str,
         side: Side,
         ts_event: int,
-        ends: LadderEnds,
+        known: SideLadder,
         rule: Reduction,
         open_interest: float,
         slopes: Floats,
@@ -124,7 +130,7 @@ class Assessment:
         self.symbol = symbol
         self.side = side
         self.ts_event = ts_event
-        self.ends = ends
+        self.known = known
         self.rule = rule
         self.open_interest = open_interest
         self.slopes = slopes
@@ -132,7 +138,7 @@ class Assessment:
     @property
     def ladder(self) -> Ladder:
         """The conservative ladder."""
-        return self.ends.conservative
+        return self.known.ladder
 
     @cached_property
     def forced(self) -> Forced:
@@ -152,7 +158,8 @@ class Assessment:
             return 0.0
         if self.ladder.notional.sum() < CASCADE_RATIO * self.open_interest:
             return 0.0  # whatever the impact
-        return probability(self.drawn, at_most=NEAR_RATIO)
+        wanted = CASCADE_RATIO * self.open_interest
+        return near_ratio(self.forced, self.slopes, wanted, NEAR_RATIO)
 
     @property
     def distances(self) -> Quantiles | None:
@@ -192,7 +199,7 @@ def assess(
         )
         if not open_interest > 0.0:
             return None
-    ends = symbol_ladders(holdings.positions, backed, symbol, market, side, open_interest)
+    known = symbol_ladder(holdings.positions, backed, symbol, market, side, open_interest)
     slopes = learned.impact_slopes(side) if learned is not None else np.zeros(0)
     (notional,) = quote_notional(market.contract, np.array([open_interest]), market.mark).tolist()
-    return Assessment(symbol, side, ts_event, ends, holdings.rule, notional, slopes)
+    return Assessment(symbol, side, ts_event, known, holdings.rule, notional, slopes)

@@ -150,7 +150,9 @@ class RiskMonitor:
 
     def _liquidation(self, its: Liquidation) -> None:
         holdings = self.holdings
-        learned = self.learned.setdefault(its.symbol, Learned())
+        if its.symbol not in self.learned:
+            self.learned[its.symbol] = Learned()
+        learned = self.learned[its.symbol]
         held = holdings.quantity(its.account, its.symbol)
         inverse = bool(holdings.of(its.symbol).inverse)
         learned.liquidations.put(its, held, inverse=inverse)

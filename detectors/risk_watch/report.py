@@ -8,13 +8,15 @@ import numpy as np
 from detectors.market_data.book_summary import DEPTH_BPS, BookSummary
 from detectors.risk.band import band_seconds, nearest_band
 from detectors.risk.book_impact import book_impact
-from detectors.risk.drawn_runs import OPEN_INTEREST_SHARES, Drawn, drawn_outcomes, drawn_runs
+from detectors.risk.drawn_runs import OPEN_INTEREST_SHARES, Drawn, drawn_runs, outcomes_of
 from detectors.risk.expressed import expressed
+from detectors.risk.flow_impact import flow_impact
 from detectors.risk.impact import moved_by
 from detectors.risk.ladder import rungs
 from detectors.risk.outcome import Outcome
 from detectors.risk.quantiles import Quantiles, quantiles
 from detectors.risk.root_impact import root_impact
+from detectors.risk.runs import Runs, runs_of
 from detectors.risk_watch.assessment import Assessment, Learned
 from detectors.risk_watch.flow_history import SPAN_SECONDS, FlowHistory
 from detectors.risk_watch.holdings import Holdings, Terms
@@ -55,7 +57,7 @@ def risk_record(
     """
     terms = holdings.of(its.symbol)
     reported = math.isfinite(terms.open_interest) and terms.open_interest > 0.0
-    coverage = its.ends.coverage_ratio if reported else None
+    coverage = its.known.coverage_ratio if reported else None
     known = learned is not None and len(its.slopes) > 0
     runs: list[Run] = []
     reproduction = None
@@ -63,7 +65,9 @@ def risk_record(
     if known and learned is not None:
         drawn = drawn_runs(its.forced, its.slopes, its.open_interest, seed)
         fund = holdings.fund(its.symbol)
-        runs = [_run(its, drawn, share, learned.flow, fund) for share in OPEN_INTEREST_SHARES]
+        places = np.linspace(0, len(its.slopes) - 1, OUTCOMES).round().astype(np.int64)
+        some = [runs_of(its.forced, flow_impact(slope)) for slope in its.slopes[places].tolist()]
+        runs = [_run(its, drawn, some, share, learned.flow, fund) for share in OPEN_INTEREST_SHARES]
         if coverage is not None and coverage >= LEAST_COVERAGE:
             reproduction = interval(quantiles(drawn.reproduction))
     source: Source = "trades"
@@ -80,7 +84,7 @@ def risk_record(
         mark_price=its.ladder.mark,
         open_interest=its.open_interest,
         coverage_ratio=coverage,
-        assumed_ratio=its.ends.assumed_ratio,
+        assumed_ratio=its.known.assumed_ratio,
         positions=len(its.ladder.move),
         evicted_positions=holdings.evicted_positions,
         forced_flow_source=source,
@@ -102,12 +106,16 @@ def risk_record(
     )  # fmt: skip
 
 
-def _run(its: Assessment, drawn: Drawn, share: float, flow: FlowHistory, fund: float | None) -> Run:
+def _run(
+    its: Assessment,
+    drawn: Drawn,
+    some: Sequence[Runs],
+    share: float,
+    flow: FlowHistory,
+    fund: float | None,
+) -> Run:
     distances = quantiles(drawn.distance[share])
-    places = np.linspace(0, len(its.slopes) - 1, OUTCOMES).round().astype(np.int64)
-    outcomes = drawn_outcomes(
-        its.ladder, its.rule, its.forced, its.slopes[places], share * its.open_interest, fund or 0.0
-    )
+    outcomes = outcomes_of(its.ladder, its.rule, some, share * its.open_interest, fund or 0.0)
     slope, sigma, flow_p99 = flow.slope, flow.sigma_60s, flow.p99_minute_flow
     multiples = hits = None
     if slope > 0.0 and sigma > 0.0:
@@ -190,7 +198,7 @@ def _assumptions(its: Assessment, holdings: Holdings, terms: Terms, *, reported:
         found.append("impact_includes_information")
     if its.rule.kind == "full":
         found.append("whole_positions_are_closed")
-    if its.ends.assumed_ratio > 0.0:
+    if its.known.assumed_ratio > 0.0:
         found.append("margin_of_some_positions")
     if not reported:
         found.append("open_interest_from_positions")

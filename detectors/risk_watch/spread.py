@@ -146,6 +146,7 @@ def spread_of(
     if state is None or not len(state.spectrum.nodes):
         return None
     isolated = bool(units.assumed_isolated.any())
+    del units, at  # as long as all positions, and the matrices need room
     return _described(state, holdings, together, symbols, assumed_isolated=isolated)
 
 

@@ -43,6 +43,7 @@ from service.kafka.risk_topics import (
     skip_to,
 )
 from service.kafka.session import Session
+from service.kafka.watching.limit_log import PositionLimitLog
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.risk_task import RiskTask
 from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS
@@ -169,6 +170,7 @@ class RiskWatch:
             inputs = {tp: name_of(stream, tp) for tp, stream in streams.items()}
             decode = risk_decoders(settings)
             idleness = Idleness(inputs, task.aligner)
+            evicted = PositionLimitLog(settings.risk.max_positions)
             log.info(
                 "the watch over the risk of liquidations reads", topics=[*self._topics.values()]
             )
@@ -199,6 +201,7 @@ class RiskWatch:
                     log.info("the risk of liquidations is watched", positions=_positions(task))
                     self._task = task
                 await self._publish(task, task.advance())
+                evicted.note(task.monitor.holdings.evicted_positions, time.monotonic())
                 await asyncio.sleep(0.0)  # the partitions first, also while there is much to read
         finally:
             await close("the reader of positions", reader.stop)

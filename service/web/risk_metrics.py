@@ -62,7 +62,7 @@ def risk(
     yield gauge(
         "risk_coverage_ratio",
         "Known positions of the side over the open interest.",
-        {(its.symbol, its.side): its.ends.coverage_ratio for its in chosen},
+        {(its.symbol, its.side): its.known.coverage_ratio for its in chosen},
         ["symbol", "side"],
         unit="ratio",
     )

@@ -15,7 +15,7 @@ from detectors.risk.reduction import Reduction, sufficient_reductions
 from detectors.risk.reproduction import reproduction_number
 from detectors.risk.runs import runs_of
 from detectors.risk.tiers import tiers_of
-from detectors.risk.venue_margins import backed_positions, symbol_ladders
+from detectors.risk.venue_margins import backed_positions, symbol_ladder
 from tests.risk.books import rules
 from tests.risk.venues import MARKETS, MARKS, RATES, SYMBOLS, Unit, node, positions_of, venues
 
@@ -134,8 +134,8 @@ def test_the_diagonal_is_the_reproduction_number_of_the_symbol(units, step, slop
     backed = backed_positions(positions, MARKETS)
     for number, symbol in enumerate(SYMBOLS):
         for side, name in enumerate(("long", "short")):
-            ends = symbol_ladders(positions, backed, symbol, MARKETS[number], name, 1e6)
-            runs = runs_of(forced_of(ends.conservative, Reduction()), flow_impact(slope))
+            its = symbol_ladder(positions, backed, symbol, MARKETS[number], name, 1e6)
+            runs = runs_of(forced_of(its.ladder, Reduction()), flow_impact(slope))
             expected = reproduction_number(runs, step / slope)
             node_number = 2 * number + side
             assert matrix[node_number, node_number] == pytest.approx(expected)

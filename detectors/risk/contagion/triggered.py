@@ -166,11 +166,12 @@ class _Book:
         self, units: MarginUnits, at: Marked, rule: Reduction, allocation: Allocation
     ) -> None:
         held = units.held
-        self.order = np.argsort(held.account, kind="stable")
+        # 32 bits: these are as long as all positions of a venue.
+        self.order = np.argsort(held.account, kind="stable").astype(np.int32)
         count = np.bincount(held.account, minlength=len(held.collateral))
         self.count = count
         self.begin = np.cumsum(count) - count
-        self.symbol = held.symbol.astype(np.int64)
+        self.symbol = held.symbol
         self.unit = held.account
         self.node = 2 * self.symbol + (held.quantity < 0.0)
         self.nodes = 2 * (len(units.first) - 1)
@@ -195,7 +196,7 @@ class _Book:
             self._rule, self._allocation, whose, at.required[rows], at.cost[rows],
             at.notional[rows], equity,
         )  # fmt: skip
-        key = pairs.node[whose] * self.nodes + self.node[rows]
+        key = pairs.node[whose].astype(np.int64) * self.nodes + self.node[rows]
         # Of no pairs numpy counts in whole numbers.
         summed: Floats = np.bincount(key, share * at.notional[rows], self.nodes**2).astype(float)
         count = np.bincount(pairs.node, minlength=self.nodes)
@@ -213,7 +214,7 @@ def _by_one_symbol(book: _Book, moves: Floats) -> _Pairs:
     taken = np.abs(book.at.exposure) * moves[book.symbol]
     rows = np.flatnonzero((slack > 0.0) & (slack <= taken))
     node = 2 * book.symbol[rows] + (book.at.exposure[rows] < 0.0)
-    return _Pairs(node, book.unit[rows].astype(np.int64), taken[rows])
+    return _Pairs(node.astype(np.int64), book.unit[rows].astype(np.int64), taken[rows])
 
 
 def _by_all_symbols(book: _Book, moves: Floats, betas: Betas) -> Iterator[_Pairs]:
