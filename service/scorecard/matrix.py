@@ -101,9 +101,12 @@ excluded. `quiet_listing` also begins with the stream; it is judged after the wa
 or is not over at the opening, and the burst itself is judged."""
 
 CALM_SECONDS = 21_600.0
-SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1}
+SYMBOLS = {
+    "calm": 4, "market_wide": 4, "quiet_listing": 1, "cross_cascade": 4, "maker_cascade": 4,
+}  # fmt: skip
 """Symbols per trial, if not two. A calm trial is one symbol-day: a quarter of a day of four
-symbols. A quiet listing is alone, so that only its quiet time counts."""
+symbols. A quiet listing is alone, so that only its quiet time counts. Where a cascade spreads to a
+second symbol there are others that it might be said to spread to."""
 
 Purpose = Literal["tuning", "reporting"]
 
