@@ -12,12 +12,13 @@ from service.scorecard.risk.forecast import State
 
 RUN = "run: distance for 40 % of open interest"
 ONE_STEP = "ladder: move that forces 40 % by itself"
+REPRODUCTION = "reproduction number of 1 % of open interest"
 NEAR = "notional within 1 % over open interest"
 NEAR_OVER_DEPTH = "notional within 1 % over depth within 1 %"
 OPEN_OVER_DEPTH = "open interest over depth within 0.5 %"
 SIGMA = "sigma of a minute"
 RETURN = "absolute return of a minute"
-SCORES = (RUN, ONE_STEP, NEAR, NEAR_OVER_DEPTH, OPEN_OVER_DEPTH, SIGMA, RETURN)
+SCORES = (RUN, REPRODUCTION, ONE_STEP, NEAR, NEAR_OVER_DEPTH, OPEN_OVER_DEPTH, SIGMA, RETURN)
 """All of them, the most complete first. `NEAR` is leverage alone, `OPEN_OVER_DEPTH` depth alone,
 `NEAR_OVER_DEPTH` both without a run; `ONE_STEP` is the run without feedback."""
 
@@ -55,6 +56,8 @@ def _of_side(state: State, book: BookSummary | None) -> Iterable[tuple[str, floa
         if run.open_interest_ratio == CASCADE_RATIO:
             distance = run.distance_bps.p50
             yield RUN, -math.inf if distance is None else -distance
+    if record.reproduction is not None and record.reproduction.p50 is not None:
+        yield REPRODUCTION, record.reproduction.p50
     yield ONE_STEP, -1e4 * move_of(its.forced, CASCADE_RATIO * its.open_interest)
     yield NEAR, near / record.open_interest
     if book is not None:
