@@ -110,22 +110,34 @@ SPREAD = [
 
 
 @pytest.mark.parametrize(
-    ("told", "named", "named_first"),
+    ("told", "named", "named_way"),
     [
-        (Told(at(2_400), X, [Y, "Z"], back=False), 1.0, 1.0),
-        (Told(at(2_400), X, ["Z", Y], back=False), 1.0, 0.0),
-        (Told(at(2_400), X, ["Z"], back=True), 0.0, 0.0),
-        (Told(at(2_400), Y, [X], back=True), 1.0, 1.0),
-        (Told(at(2_400), Y, [X], back=False), 0.0, 0.0),
+        (Told(at(2_442), X, [Y, "Z"], back=False), 1.0, 1.0),
+        (Told(at(2_442), X, ["Z"], back=True), 0.0, 0.0),
+        (Told(at(2_442), Y, [X], back=True), 1.0, 1.0),
+        (Told(at(2_442), Y, [X], back=False), 1.0, 0.0),
+        (Told(at(2_442), "Z", [X, Y], back=True), 1.0, 0.0),
         (Told(at(2_460), X, [Y], back=False), 0.0, 0.0),  # too late
     ],
 )
-def test_a_spread_is_named_by_the_last_alert_before_it(told, named, named_first):
-    its = outcome("maker_cascade", SPREAD, [incident("contagion", "*", 2_440, 2_600)], told=[told])
-    (row,) = spreading([its])
-    assert (row.spreads, row.warned.value, row.before.value) == (1, 1.0, 0.0)
+def test_a_spread_is_named_by_the_last_alert_before_it(told, named, named_way):
+    incidents = [incident("contagion", "*", 2_440, 2_600)]
+    (row,) = spreading([outcome("maker_cascade", SPREAD, incidents, told=[told])])
+    assert (row.spreads, row.announced.value, row.before.value) == (1, 1.0, 0.0)
     assert row.lead_median_seconds == 10.0
-    assert (row.named.value, row.named_first.value) == (named, named_first)
+    assert (row.named.value, row.named_way.value) == (named, named_way)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "announced", "before"),
+    [(2_300, 2_425, 0.0, 0.0), (2_300, 2_435, 1.0, 1.0), (2_455, 2_600, 0.0, 0.0)],
+)
+def test_an_incident_that_ends_while_the_first_cascade_runs_has_announced_it(
+    begin, end, announced, before
+):
+    incidents = [incident("contagion", "*", begin, end)]
+    (row,) = spreading([outcome("maker_cascade", SPREAD, incidents)])
+    assert (row.announced.value, row.before.value) == (announced, before)
 
 
 def test_an_announced_spread_that_does_not_come_is_counted():

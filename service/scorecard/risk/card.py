@@ -95,20 +95,30 @@ class Safe(Struct, frozen=True):
 class Spreading(Struct, frozen=True):
     """How `contagion` foresaw that a cascade spread to a second symbol.
 
-    ``warned`` is the share with an incident open at the onset in the second symbol, ``before``
-    the share with one open at the onset in the first. Of all spreads, ``named`` counts those in
-    which the last alert before says that the first symbol's liquidations spread to the second one,
-    and ``named_first`` those in which it is the nearest of the symbols that it names. Leads count
-    to the onset in the second symbol. ``others`` is the mean number of symbols that it names
-    beside the two.
+    A spread is announced by an incident that is open at some moment from the onset in the first
+    symbol to the onset in the second. Its last alert before the second onset counts.
+
+    Attributes
+    ----------
+    scenario, spreads
+        Where, and how many.
+    announced, before
+        The share that is announced, and by an incident that is open at the first onset.
+    named, named_way
+        The share of all whose alert names both symbols; and whose alert says that liquidations of
+        the first spread to the second, not only the other way.
+    lead_median_seconds
+        From the opening to the onset in the second symbol.
+    others
+        How many symbols beside the two are named, on average.
     """
 
     scenario: str
     spreads: int
-    warned: Interval | None
+    announced: Interval | None
     before: Interval | None
     named: Interval | None
-    named_first: Interval | None
+    named_way: Interval | None
     lead_median_seconds: float | None
     others: float | None
 

@@ -163,20 +163,21 @@ def _spreading(card: RiskCard) -> Table:
         "Positions: spread to a second symbol",
         (
             "Cascades after one of another symbol. An incident of `contagion` announces it if it is"
-            " open at the second onset. It names the second symbol if its last alert before says"
-            " that the first symbol's liquidations spread to it. The last column is how many of the"
-            " other symbols it names as well, on average."
+            " open at some moment from the first onset to the second. Its last alert before the"
+            " second onset names the two symbols, and says that the first spreads to the second,"
+            " not only the other way. The last column is how many of the other symbols it names as"
+            " well, on average."
         ),
-        ["scenario", "spreads", "announced", "before the first onset", "named", "named first",
-         "lead, median", "others named"],
+        ["scenario", "spreads", "announced", "before the first onset", "names both",
+         "first to second", "lead, median", "others named"],
         [
             [
                 row.scenario,
                 str(row.spreads),
-                cells.percent(row.warned),
+                cells.percent(row.announced),
                 cells.percent(row.before),
                 cells.percent(row.named),
-                cells.percent(row.named_first),
+                cells.percent(row.named_way),
                 cells.seconds(row.lead_median_seconds),
                 cells.UNDEFINED if row.others is None else f"{row.others:.1f}",
             ]

@@ -139,15 +139,20 @@ def unspread(outcomes: Sequence[RiskOutcome]) -> list[Unspread]:
 
 
 def _spread(outcome: RiskOutcome, truth: Truth) -> _Spread:
-    onset = truth.starts_at
+    second = truth.starts_at
     of_first = (c.starts_at for c in outcome.cascades if c.symbol == truth.parent_symbol)
-    its = [i for i in outcome.incidents if i.detector == CONTAGION and i.open_at(onset)]
-    told = None
-    if its:
-        told = max(
-            (t for t in outcome.told if t.ts_event <= onset), key=lambda t: t.ts_event, default=None
-        )
-    return _Spread(truth, next(of_first, onset), its[0] if its else None, told)
+    first = next(of_first, second)
+    # One that ends in between has announced what began: its positions are being closed.
+    its = [
+        i
+        for i in outcome.incidents
+        if i.detector == CONTAGION and i.opened_ns <= second and i.ended_ns > first
+    ]
+    if not its:
+        return _Spread(truth, first, None, None)
+    incident = its[-1]
+    told = [t for t in outcome.told if incident.opened_ns <= t.ts_event <= second]
+    return _Spread(truth, first, incident, told[-1] if told else None)
 
 
 def _spreading(scenario: str, spreads: Sequence[_Spread]) -> Spreading:
@@ -160,29 +165,30 @@ def _spreading(scenario: str, spreads: Sequence[_Spread]) -> Spreading:
     before = sum(
         s.incident is not None and s.incident.opened_ns <= s.first_onset_ns for s in spreads
     )
-    others = [
-        len({s.told.seed, *s.told.reached} - {s.truth.symbol, s.truth.parent_symbol})
+    named = [
+        ({s.told.seed, *s.told.reached}, {s.truth.symbol, s.truth.parent_symbol})
         for s in spreads
         if s.told is not None
     ]
+    others = [len(symbols - pair) for symbols, pair in named]
     return Spreading(
         scenario=scenario,
         spreads=count,
-        warned=share(len(leads), count),
+        announced=share(len(leads), count),
         before=share(before, count),
-        named=share(sum(_names(s, nearest=False) for s in spreads), count),
-        named_first=share(sum(_names(s, nearest=True) for s in spreads), count),
+        named=share(sum(pair <= symbols for symbols, pair in named), count),
+        named_way=share(sum(_names_way(s) for s in spreads), count),
         lead_median_seconds=quantile(leads, 0.5),
         others=sum(others) / len(others) if others else None,
     )
 
 
-def _names(spread: _Spread, *, nearest: bool) -> bool:
+def _names_way(spread: _Spread) -> bool:
     """Whether the alert says that the first symbol's liquidations spread to the second one."""
     told = spread.told
-    if told is None or not told.reached:
+    if told is None:
         return False
     first, second = spread.truth.parent_symbol, spread.truth.symbol
     if told.seed == first:
-        return told.reached[0] == second if nearest else second in told.reached
-    return told.seed == second and told.back and told.reached[0] == first
+        return second in told.reached
+    return told.seed == second and told.back and told.reached[:1] == [first]
