@@ -12,7 +12,8 @@ from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import CASCADE, CONTAGION, kind
 from detectors.risk.ladder import Side
 from detectors.risk_watch.contagion import Contagion
-from detectors.risk_watch.monitor import RECORD_SECONDS, RiskMonitor, RiskOutput, record_second
+from detectors.risk_watch.monitor import RECORD_SECONDS, RiskMonitor, record_second
+from detectors.risk_watch.output import RiskOutput
 from detectors.risk_watch.records import RiskRecord
 from service.exchange.measures import Truth
 from service.exchange.simulation import START_NS
