@@ -8,6 +8,8 @@ from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import kind
 from detectors.market_data.events import Trade
+from detectors.risk_watch.assessment import CASCADE_RATIO
+from detectors.risk_watch.records import RiskRecord, Run
 from service.demo.producer import Progress
 from service.exchange.measures import Truth
 
@@ -94,6 +96,8 @@ class Observations:
         The exchange's progress: market time and number of records.
     cascades
         Ground truth: the cascades that have begun.
+    risks
+        The records of risk of each symbol, in the order of arrival; a few hundred.
     """
 
     def __init__(self, symbols: list[str], start_ns: int) -> None:
@@ -104,6 +108,7 @@ class Observations:
         self.market_ns = start_ns
         self.produced = 0
         self.cascades: list[Truth] = []
+        self.risks: dict[str, list[RiskRecord]] = {symbol: [] for symbol in symbols}
 
     def progress(self, progress: Progress) -> None:
         """Record a progress report of the exchange."""
@@ -157,9 +162,36 @@ class Observations:
         elif alert.severity == "critical":
             view.escalated = alert
 
+    def risk(self, record: RiskRecord) -> None:
+        """Record how far a side of a symbol is from a cascade."""
+        self.risks[record.symbol].append(record)
+
+    def nearest(self, symbol: str, until_ns: int | None = None) -> RiskRecord | None:
+        """The last record of the side that is nearer to a cascade, as of a time or of now.
+
+        None without one, or if no move sets a cascade off.
+        """
+        last: dict[str, RiskRecord] = {}
+        for record in self.risks[symbol]:
+            if until_ns is None or record.ts_event <= until_ns:
+                last[record.side] = record
+        known = [its for its in last.values() if distance_bps(its) is not None]
+        return min(known, key=lambda its: distance_bps(its) or 0.0, default=None)
+
     def open_incident(self, symbol: str) -> IncidentView | None:
         """The open incident of a symbol, or None."""
         for view in reversed(self.incidents.values()):
             if view.opened.symbol == symbol and view.resolved is None:
                 return view
         return None
+
+
+def cascade_run(record: RiskRecord) -> Run | None:
+    """The run of a record over the share of the open interest that makes a cascade."""
+    return next((run for run in record.runs if run.open_interest_ratio == CASCADE_RATIO), None)
+
+
+def distance_bps(record: RiskRecord) -> float | None:
+    """The median distance of a cascade; None if it is unknown or no move sets one off."""
+    run = cascade_run(record)
+    return run.distance_bps.p50 if run is not None else None

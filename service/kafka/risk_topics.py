@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.records import RiskRecord
 from service.kafka.read_back import read_back
-from service.outputs.publisher import MEMORY_KEY
+from service.outputs.publisher import is_memory
 from service.pipeline.log_time import usable_ms
 from service.pipeline.rejection import Rejection
 from service.pipeline.risk_task import RiskTask, SignalBook
@@ -103,12 +103,8 @@ async def published(
     if newest_ms is None:
         return [], []
     read = await records_since(reader, tps, newest_ms / 1e3 - PUBLISHED_SECONDS)
-    memories = [*decoded((its for its in read if _is_memory(its)), _memories)]
-    return [*decoded((its for its in read if not _is_memory(its)), _records)], memories
-
-
-def _is_memory(record: Any) -> bool:
-    return record.key is not None and bool(record.key.endswith(MEMORY_KEY))
+    memories = [*decoded((its for its in read if is_memory(its.key)), _memories)]
+    return [*decoded((its for its in read if not is_memory(its.key)), _records)], memories
 
 
 def decoded(records: Iterable[Any], decoder: Any) -> Iterator[Any]:

@@ -45,6 +45,15 @@ _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("foreshock.publish")
 
 
+def is_memory(key: bytes | None) -> bool:
+    """Whether a record of the topic of risk is what a watch keeps for its successor, by its key.
+
+    >>> is_memory(b"BTC-PERP|memory"), is_memory(b"BTC-PERP|long"), is_memory(None)
+    (True, False, False)
+    """
+    return key is not None and key.endswith(MEMORY_KEY)
+
+
 class Published(Struct):
     """Counters of the sent records, for the metrics; they only grow.
 
