@@ -37,6 +37,10 @@ min_relative_deviation = 0.0
 """
 
 
+SLOW_MS = "5000"
+"""On a busy machine a topic may be fetched seconds after the others."""
+
+
 def is_memory(record: Any) -> bool:
     """Whether a record of the topic is what the watch keeps for its successor."""
     return bool(record.key.endswith(MEMORY_KEY))
@@ -70,8 +74,7 @@ async def test_the_records_of_a_service_and_of_its_successor_are_those_of_a_repl
         for its in map(json.loads, out.read_text().splitlines())
     }
     middle = events[0].ts_event + 300 * SECOND
-    # On a busy machine a topic may be fetched seconds after the others.
-    async with Venue(kafka, tmp_path, STREAMS, TIME__IDLE_AFTER_MS="5000") as venue:
+    async with Venue(kafka, tmp_path, STREAMS, TIME__IDLE_AFTER_MS=SLOW_MS) as venue:
         service = venue.start()
         await watching(service)
 
@@ -198,7 +201,7 @@ async def test_a_window_holds_a_cascade_back_until_a_reload_removes_it(kafka: st
     begin = events[0].ts_event
     file = tmp_path / "foreshock.toml"
     file.write_text(WINDOW)
-    settings = {"TIME__IDLE_AFTER_MS": "2000", "RELOAD__WATCH_SECONDS": "0.1", "CONFIG": str(file)}
+    settings = {"TIME__IDLE_AFTER_MS": SLOW_MS, "RELOAD__WATCH_SECONDS": "0.1", "CONFIG": str(file)}
     async with Venue(kafka, tmp_path, STREAMS, **settings) as venue:
 
         async def records() -> list[RiskRecord]:
