@@ -95,9 +95,9 @@ def test_ci_runs_what_it_is_said_to_run():
     tests = set()
     for target, arguments in runs:
         if target == "test":
-            # How many processes share the tests does not change which are run.
+            # How processes share the tests does not change which are run.
             options = arguments.strip('"').split()
-            choice = [a for a in options if not a.startswith(("--num", "--dist"))]
+            choice = [a for a in options if not a.startswith(("--num", "--dist", "$shared"))]
             tests.add(" ".join(choice))
     assert tests in ({""}, {"tests/kafka", "--ignore=tests/kafka"}), "together they run all"
 
