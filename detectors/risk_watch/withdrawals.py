@@ -106,6 +106,15 @@ class Withdrawals:
             return NOTHING
         return withdrawal(self.survival[side], self._event.sigmas)
 
+    def surviving_ratio(self, side: Side, sigmas: float) -> float:
+        """Return the share of the quoted depth that usually survives a move of so many sigmas.
+
+        It is 1 while depth is withdrawn: what is quoted then is what has survived.
+        """
+        if self._event is not None:
+            return 1.0
+        return 1.0 / withdrawal(self.survival[side], sigmas).median
+
     def add(self, summary: BookSummary) -> None:
         """Add a bar of the current span."""
         self._sums += (summary.bid_depth, summary.ask_depth)

@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from detectors.market_data.book_summary import DEPTH_BPS
 from detectors.risk.ladder import Side, against
-from detectors.risk_watch.assessment import CASCADE_RATIO
+from detectors.risk_watch.assessment import CASCADE_RATIO, Learned
 from detectors.risk_watch.monitor import RECORD_SECONDS, RiskMonitor
-from detectors.risk_watch.records import Interval, RiskRecord, Run
+from detectors.risk_watch.records import Interval, RiskRecord, Run, Rung
 from service.kafka.risk_watch import RISK_KEY
 from service.presentation.assumptions import describe_assumption
 from service.web.view import View
@@ -32,7 +32,8 @@ class RungView(Struct, frozen=True):
     """What a move of the mark price to ``price`` liquidates, over the quoted depth up to there.
 
     ``depth`` is that of the side of the book that takes the forced orders, within ``move_bps`` of
-    the mid price; None where no depth is stated.
+    the mid price; None where no depth is stated. ``stressed_depth`` is the part of it that usually
+    survives such a move within a minute.
     """
 
     move_bps: float
@@ -41,6 +42,7 @@ class RungView(Struct, frozen=True):
     accounts: int
     largest_ratio: float
     depth: float | None
+    stressed_depth: float | None
 
 
 class SideView(Struct, frozen=True):
@@ -103,7 +105,7 @@ def risk(view: View, symbol: str) -> RiskView:
         return RiskView("unknown", NO_POSITIONS)
     book = monitor.books.get(symbol)
     depths = {"long": book.bid_depth, "short": book.ask_depth} if book is not None else {}
-    first = records[0]
+    first, learned = records[0], monitor.learned.get(symbol)
     return RiskView(
         "known",
         ts_ms=first.ts_event // 1_000_000,
@@ -111,7 +113,7 @@ def risk(view: View, symbol: str) -> RiskView:
         open_interest=first.open_interest,
         insurance_fund=first.insurance_fund,
         evicted_positions=first.evicted_positions,
-        sides=[_side(its, depths.get(its.side, ())) for its in records],
+        sides=[_side(its, depths.get(its.side, ()), learned) for its in records],
         assumptions=[
             describe_assumption(its)
             for its in dict.fromkeys(each for record in records for each in record.assumptions)
@@ -139,22 +141,13 @@ def _missing(monitor: RiskMonitor, symbol: str) -> str:
     return f"The first record comes within {RECORD_SECONDS} s of event time."
 
 
-def _side(record: RiskRecord, depths: Sequence[float]) -> SideView:
+def _side(record: RiskRecord, depths: Sequence[float], learned: Learned | None) -> SideView:
     quoted = dict(zip(DEPTH_BPS, depths, strict=False))
     cascades = (run for run in record.runs if run.open_interest_ratio == CASCADE_RATIO)
-    sign = against(record.side)
     return SideView(
         side=record.side,
         rungs=[
-            RungView(
-                move_bps=its.move_bps,
-                price=record.mark_price * (1.0 - sign * its.move_bps / 1e4),
-                notional=its.notional,
-                accounts=its.accounts,
-                largest_ratio=its.largest_ratio,
-                depth=quoted.get(round(its.move_bps, 6)),
-            )
-            for its in record.rungs
+            _rung(its, record, quoted.get(round(its.move_bps, 6)), learned) for its in record.rungs
         ],
         cascade=next(cascades, None),
         cascade_probability=record.cascade_probability,
@@ -162,4 +155,20 @@ def _side(record: RiskRecord, depths: Sequence[float]) -> SideView:
         coverage_ratio=record.coverage_ratio,
         assumed_ratio=record.assumed_ratio,
         positions=record.positions,
+    )
+
+
+def _rung(its: Rung, record: RiskRecord, depth: float | None, learned: Learned | None) -> RungView:
+    stressed = None
+    if depth is not None and learned is not None and learned.flow.sigma_60s > 0.0:
+        sigmas = its.move_bps / 1e4 / learned.flow.sigma_60s
+        stressed = depth * learned.withdrawals.surviving_ratio(record.side, sigmas)
+    return RungView(
+        move_bps=its.move_bps,
+        price=record.mark_price * (1.0 - against(record.side) * its.move_bps / 1e4),
+        notional=its.notional,
+        accounts=its.accounts,
+        largest_ratio=its.largest_ratio,
+        depth=depth,
+        stressed_depth=stressed,
     )

@@ -41,6 +41,17 @@ def test_the_last_published_record_is_shown_over_the_depth_of_the_side_that_take
     assert shorts.rungs[0].depth == 5.0
 
 
+def test_of_the_quoted_depth_less_survives_a_larger_move():
+    venue = near()
+    venue.run(60)
+    venue.monitor.learned["X"].flow.sigma_60s = 5e-4
+    longs = risk(a_view(risk=venue.monitor), "X").sides[0]
+    left = [its.stressed_depth / its.depth for its in longs.rungs if its.depth]
+    assert left == sorted(left, reverse=True)
+    assert 0.0 < left[-1] < left[0] <= 1.0
+    assert longs.rungs[-1].depth is longs.rungs[-1].stressed_depth is None
+
+
 def test_the_distance_in_the_table_is_that_of_the_nearer_side():
     venue = near()
     venue.run(60)

@@ -31,6 +31,7 @@ async def test_the_risk_of_positions_is_a_map_over_the_book_and_a_distance(
     venue = near(total=850.0)
     venue.take(position("s", -300.0, 0.5, at=venue.now))
     venue.run(60, depth=2.5e4)
+    venue.monitor.learned["X"].flow.sigma_60s = 5e-4
     desk.risk, desk.risk_wanted = venue.monitor, True
     async with served(desk) as url, opened(chrome, url) as page:
         rows = page.locator("#risk .map tbody tr")
@@ -39,12 +40,15 @@ async def test_the_risk_of_positions_is_a_map_over_the_book_and_a_distance(
         # Prices fall down the map; the crowd of 85,000 is gone 1 % below, over 25,000 of bids.
         assert shown[0].startswith("105.00 +500 bps")
         assert shown[6] == "100.00 mark price now"
-        assert shown[10] == "99.00 \u2212100 bps 85.0 k 20, largest 5 % 25.0 k ▲ 3.4 \u00d7"
+        assert shown[10] == "99.00 \u2212100 bps 85.0 k 20, largest 5 % 25.0 k 25.0 k ▲ 3.4 \u00d7"
         assert shown[12] == "95.00 \u2212500 bps 85.0 k 20, largest 5 % \u2013"
         forced = rows.nth(10).locator("rect.long")
         assert await forced.get_attribute("width") == "100"
         depth = rows.nth(10).locator("rect.depth")
         assert float(await depth.get_attribute("width")) == pytest.approx(100 * 25 / 85, abs=0.01)
+        # Three quarters of the bids are gone: what is quoted now is what has survived.
+        stressed = rows.nth(10).locator("rect.stressed")
+        assert await stressed.get_attribute("width") == await depth.get_attribute("width")
         told = await page.locator("#risk .figures").inner_text()
         its = venue.last()
         cascade = next(run for run in its.runs if run.open_interest_ratio == 0.4)

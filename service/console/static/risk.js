@@ -30,9 +30,10 @@ function map(risk) {
   return h("table", { class: "map" },
     h("caption", {}, "Liquidation map: ",
       swatch("long"), " longs and ", swatch("short"), " shorts that a move to the price forces out, over ",
-      swatch("depth"), " the quoted depth on the way there"),
+      swatch("depth"), " the quoted depth on the way there, and of it ", swatch("stressed"),
+      " what usually survives such a move"),
     h("thead", {}, h("tr", {}, column("mark price"), h("th", { scope: "col" }, "forced, depth"),
-      column("forced ", h("small", {}, "accounts")), column("depth ", h("small", {}, "forced over it")))),
+      column("forced ", h("small", {}, "accounts")), column("depth ", h("small", {}, "surviving, forced over depth")))),
     h("tbody", {}, ...rows("short").reverse(),
       h("tr", { class: "mark" }, h("th", { scope: "row", class: "number" }, price(risk.mark_price)), h("td", { colspan: 3 }, "mark price now")),
       ...rows("long")));
@@ -40,18 +41,20 @@ function map(risk) {
 
 function swatch(kind) {
   const drawn = drawing(14, 10);
-  drawn.append(kind === "depth" ? depthBar(14) : forcedBar(kind, 14));
+  drawn.append(kind === "depth" || kind === "stressed" ? depthBar(14, kind) : forcedBar(kind, 14));
   return drawn;
 }
 
-// The two differ in form as in colour: one is thick and filled, the other thin and hollow.
+// They differ in form as in colour: what is forced is thick and filled, depth is thin and hollow, and
+// of it the part that survives is filled.
 const forcedBar = (kind, width) => svg("rect", { class: kind, x: 0, y: 0, width, height: 6 });
-const depthBar = (width) => svg("rect", { class: "depth", x: 0, y: 6.8, width, height: 2.4 });
+const depthBar = (width, kind) => svg("rect", { class: kind, x: 0, y: 6.8, width, height: 2.4 });
 
-function row(kind, { move_bps, price: at, notional, accounts, largest_ratio, depth }, largest) {
+function row(kind, { move_bps, price: at, notional, accounts, largest_ratio, depth, stressed_depth }, largest) {
   const bars = drawing(100, 10);
   if (notional > 0) bars.append(forcedBar(kind, Math.max(0.7, (100 * notional) / largest)));
-  if (depth > 0) bars.append(depthBar(Math.max(0.7, (100 * depth) / largest)));
+  if (stressed_depth > 0) bars.append(depthBar(Math.max(0.7, (100 * stressed_depth) / largest), "stressed"));
+  if (depth > 0) bars.append(depthBar(Math.max(0.7, (100 * depth) / largest), "depth"));
   const beyond = depth !== null && notional > depth;
   const multiple = depth > 0 && notional > 0 ? `${beyond ? "▲ " : ""}${(notional / depth).toPrecision(2)} ×` : beyond ? "▲" : "";
   const alone = accounts > 1 ? `, largest ${percent(largest_ratio)}` : "";
@@ -59,7 +62,8 @@ function row(kind, { move_bps, price: at, notional, accounts, largest_ratio, dep
     h("th", { scope: "row", class: "number" }, price(at), " ", h("small", {}, `${kind === "long" ? "−" : "+"}${move_bps.toFixed(0)} bps`)),
     h("td", { class: "bars" }, bars),
     h("td", { class: "number" }, amount(notional), " ", h("small", {}, accounts ? `${amount(accounts)}${alone}` : "none")),
-    h("td", { class: "number" }, amount(depth), " ", h("small", { class: beyond ? "beyond" : null }, multiple)));
+    h("td", { class: "number" }, amount(depth), " ", h("small", {}, stressed_depth === null ? "" : amount(stressed_depth)), " ",
+      h("small", { class: beyond ? "beyond" : null }, multiple)));
 }
 
 // A drawn number: its median, and the 10 and 90 % quantiles; ``none`` where no move does it.
