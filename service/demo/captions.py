@@ -1,7 +1,7 @@
 """The demo's captions: what the scenario injects, and the summary at the end."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -122,7 +122,8 @@ def summary(plan: Plan, observations: Observations, totals: Totals) -> list[tupl
         lines.append(("cascade", _no_cascade(plan, observations)))
     for cascade in observations.cascades:
         lines.append(("cascade", _cascade(plan, cascade)))
-        lines.append(("warning", _lead(plan, observations, cascade)))
+        lines.append(("warning", _lead(plan, observations.incidents, cascade)))
+        lines.append(("positions", _lead(plan, observations.positions, cascade)))
         lines += _prediction(plan, observations, cascade)
     return lines
 
@@ -241,10 +242,10 @@ def distance(record: RiskRecord) -> str:
     )
 
 
-def _lead(plan: Plan, observations: Observations, cascade: Truth) -> str:
+def _lead(plan: Plan, incidents: Mapping[str, IncidentView], cascade: Truth) -> str:
     """The first warning after the build-up began, and its lead before the cascade."""
     since = plan.injected_since(cascade.symbol) or plan.start_ns
-    for view in observations.incidents.values():
+    for view in incidents.values():
         alert = view.opened
         if alert.symbol == cascade.symbol and since <= alert.ts_event <= cascade.starts_at:
             lead = (cascade.starts_at - alert.ts_event) / 1e9

@@ -83,7 +83,7 @@ class Lines:
                 )
                 yield cascade.ends_at, (began, "ends"), text
         yield from self._distances()
-        for view in observations.incidents.values():
+        for view in (*observations.incidents.values(), *observations.positions.values()):
             for alert in (view.opened, view.escalated, *view.updates, view.resolved):
                 if alert is not None:
                     state: str = alert.severity if alert.status == "firing" else alert.status

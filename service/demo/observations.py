@@ -90,8 +90,8 @@ class Observations:
         Alerts of lasting changes, by alert id.
     feeds
         Alerts of unreliable feeds, by alert id.
-    incidents
-        Incidents by alert id, in the order of opening.
+    incidents, positions
+        Incidents of the market, and those of positions, by alert id, in the order of opening.
     market_ns, produced
         The exchange's progress: market time and number of records.
     cascades
@@ -103,6 +103,7 @@ class Observations:
     def __init__(self, symbols: list[str], start_ns: int) -> None:
         self.symbols = {symbol: SymbolView(symbol) for symbol in symbols}
         self.incidents: dict[str, IncidentView] = {}
+        self.positions: dict[str, IncidentView] = {}
         self.drifts: dict[str, Alert] = {}
         self.feeds: dict[str, Alert] = {}
         self.market_ns = start_ns
@@ -146,15 +147,14 @@ class Observations:
     def alert(self, alert: Alert) -> None:
         """Record an alert. Alerts of drifts, of feeds and of positions are no market incidents."""
         alert_kind = kind(alert.detector, alert.severity)
-        if alert_kind == "risk":
-            return
-        if alert_kind != "alarm":
+        if alert_kind in ("feed", "change"):
             others = self.feeds if alert_kind == "feed" else self.drifts
             others[alert.alert_id] = alert
             return
-        view = self.incidents.get(alert.alert_id)
+        incidents = self.positions if alert_kind == "risk" else self.incidents
+        view = incidents.get(alert.alert_id)
         if view is None:
-            self.incidents[alert.alert_id] = IncidentView(alert)
+            incidents[alert.alert_id] = IncidentView(alert)
         elif alert.status == "resolved":
             view.resolved = alert
         elif alert.update:

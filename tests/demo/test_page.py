@@ -115,6 +115,21 @@ def test_the_lead_is_from_the_first_warning_after_the_build_up_began(
     assert "BTC-PERP from 24:50: the mark price moved 5.0%, 7.5 M liquidated in 200" in text
 
 
+def test_the_incident_of_positions_has_lines_and_a_lead_of_its_own(
+    plan: Plan, observations: Observations
+):
+    observations.cascades.append(cascade(plan, 1_490))
+    near_one = alert(plan, 1_400, detector="cascade", severity="critical")
+    observations.alert(near_one)
+    written: list[str] = []
+    Lines(plan, observations, written.append).update(STATUS, 0.0)
+    assert any(line.startswith("[23:20] critical: cascade: ") for line in written), written
+    text = told(plan, observations)
+    assert "positions: cascade at 23:20: 90 s before the cascade began" in text
+    assert "warning: none before the cascade began: missed" in text
+    assert "incidents: none" in text
+
+
 def test_a_cascade_ends_with_what_was_predicted_and_what_happened(
     plan: Plan, observations: Observations, record: RiskRecord
 ):
