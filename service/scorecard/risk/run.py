@@ -14,7 +14,7 @@ from service.scorecard.risk.comparisons import LIMIT, compared
 from service.scorecard.risk.predictions import predicted
 from service.scorecard.risk.trial import RiskOutcome, run
 from service.scorecard.risk.warnings import spreading, unspread, warned
-from service.scorecard.run import run_all, write
+from service.scorecard.run import command_line, measured_by, run_all, write
 
 
 def scorecard(
@@ -43,14 +43,12 @@ def scorecard(
     )
     outcomes = run_all(run, planned, jobs)
     everything = set(scenarios) == set(plan.SCENARIOS)
-    chosen = "" if everything else f" --scenarios {','.join(scenarios) or 'calm'}"
-    rates = ",".join(f"{activity:g}" for activity in activities)
-    options = (
-        f"--risk --seeds {seeds} --calm-days {calm_days} --activities {rates}"
-        f" --budget {false_alarms_per_day:g}{chosen}"
-    )
+    options = [
+        f"--risk --seeds {seeds} --calm-days {calm_days}",
+        measured_by(activities, false_alarms_per_day, None if everything else scenarios),
+    ]
     card = Scorecard(
-        command=f"foreshock scorecard {options}" + (" --tuning" if purpose == "tuning" else ""),
+        command=command_line(options, purpose),
         version=__version__,
         purpose=purpose,
         false_alarms_per_day=false_alarms_per_day,
