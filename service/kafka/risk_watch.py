@@ -25,7 +25,7 @@ from service.cancellation import close
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import BrokerAnswer, Idleness
-from service.kafka.market_watch import POLL_SECONDS, WATCH_PARTITION
+from service.kafka.owner_loop import POLL_SECONDS, WATCH_PARTITION, watch_while_owner
 from service.kafka.reading import readable_end
 from service.kafka.risk_letters import RiskLetters
 from service.kafka.risk_topics import (
@@ -125,31 +125,23 @@ class RiskWatch:
 
     async def run(self) -> None:
         """Run forever; watch whenever the session owns the partition number."""
-        waits = self._waits()
-        while True:
-            if (
-                not self.wanted
-                or WATCH_PARTITION not in self._session.partitions
-                or self._session.restoring
-            ):
-                # Poll: ownership is a state that other tasks change, not an event.
-                await asyncio.sleep(POLL_SECONDS)
-                continue
-            try:
-                await self._watch()
-            except Exception as error:  # noqa: BLE001 - the partitions must continue
-                if self._task is not None:
-                    waits = self._waits()
-                wait = next(waits)
-                self._counters.risk_failures += 1
-                log.warning(
-                    "the watch over the risk of liquidations failed, retrying",
-                    reason=repr(error),
-                    wait_seconds=round(wait, 2),
-                )
-                self._task = None
-                await asyncio.sleep(wait)
-            self._task = None
+        await watch_while_owner(self._owns, self._watch, self._forget, self._failed, self._waits)
+
+    def _owns(self) -> bool:
+        owned = WATCH_PARTITION in self._session.partitions and not self._session.restoring
+        return self.wanted and owned
+
+    def _forget(self) -> bool:
+        watching, self._task = self._task is not None, None
+        return watching
+
+    def _failed(self, error: Exception, wait: float) -> None:
+        self._counters.risk_failures += 1
+        log.warning(
+            "the watch over the risk of liquidations failed, retrying",
+            reason=repr(error),
+            wait_seconds=round(wait, 2),
+        )
 
     async def _watch(self) -> None:
         reader = self._connect()

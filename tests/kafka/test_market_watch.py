@@ -15,7 +15,8 @@ from service.cli.main import main
 from service.exchange.recording import simulate_to_directory
 from service.exchange.scenarios.catalogue import scenario
 from service.kafka.counters import ConsumerCounters
-from service.kafka.market_watch import MARKET_KEY, WATCH_PARTITION, MarketLog, MarketWatch
+from service.kafka.market_watch import MARKET_KEY, MarketLog, MarketWatch
+from service.kafka.owner_loop import WATCH_PARTITION
 from service.pipeline.output import Output
 from service.settings.load import load_settings
 from service.settings.types import Settings
