@@ -19,11 +19,9 @@ from detectors.risk_watch.flow_history import FlowHistory
 from detectors.risk_watch.forced_flow import ForcedFlow
 from detectors.risk_watch.holdings import Holdings
 from detectors.risk_watch.liquidation_flow import LiquidationFlow
+from detectors.risk_watch.records import CASCADE_RATIO
 from detectors.risk_watch.withdrawals import Withdrawals
 from detectors.table import Floats
-
-CASCADE_RATIO = 0.4
-"""A run over this share of the open interest is a cascade."""
 
 NEAR_RATIO = 0.0085
 """A cascade that a move of so much would set off is near."""

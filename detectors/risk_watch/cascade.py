@@ -16,13 +16,13 @@ from detectors.risk.drawn_runs import drawn_outcomes
 from detectors.risk.ladder import Side
 from detectors.risk.outcome import Outcome
 from detectors.risk_watch.assessment import (
-    CASCADE_RATIO,
     NEAR_RATIO,
     Assessment,
     Learned,
     Whale,
 )
 from detectors.risk_watch.holdings import Holdings
+from detectors.risk_watch.records import CASCADE_RATIO
 
 VERSION = 1
 

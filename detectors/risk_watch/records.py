@@ -11,6 +11,9 @@ from detectors.risk.quantiles import Quantiles
 RULE_VERSION = "1"
 """The version of the computation: a change of its formulas or constants raises it."""
 
+CASCADE_RATIO = 0.4
+"""A run over this share of the open interest is a cascade."""
+
 
 class Interval(Struct, frozen=True, gc=False):
     """The 10, 50 and 90 % quantiles of a drawn number; null: infinite, no move does it."""
@@ -199,3 +202,8 @@ def interval(drawn: Quantiles, factor: float = 1.0) -> Interval:
     Interval(p10=100.0, p50=200.0, p90=None)
     """
     return Interval(*(finite(factor * value) for value in drawn))
+
+
+def cascade_of(record: RiskRecord) -> Run | None:
+    """Return the run of a record that is a cascade; None while the impact of flow is unknown."""
+    return next((run for run in record.runs if run.open_interest_ratio == CASCADE_RATIO), None)

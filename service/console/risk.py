@@ -7,9 +7,16 @@ from msgspec import Struct
 
 from detectors.market_data.book_summary import DEPTH_BPS
 from detectors.risk.ladder import Side, against
-from detectors.risk_watch.assessment import CASCADE_RATIO, Learned
+from detectors.risk_watch.assessment import Learned
 from detectors.risk_watch.monitor import RECORD_SECONDS, RiskMonitor
-from detectors.risk_watch.records import Interval, RiskRecord, Run, Rung
+from detectors.risk_watch.records import (
+    CASCADE_RATIO,
+    Interval,
+    RiskRecord,
+    Run,
+    Rung,
+    cascade_of,
+)
 from service.kafka.risk_watch import RISK_KEY
 from service.presentation.assumptions import describe_assumption
 from service.web.view import View
@@ -123,8 +130,8 @@ def risk(view: View, symbol: str) -> RiskView:
 
 def nearest_cascade_bps(monitor: RiskMonitor, symbol: str) -> float | None:
     """Return the median distance of a cascade, of the nearer side; None if unknown or no move."""
-    runs = (run for record in monitor.records.get(symbol, {}).values() for run in record.runs)
-    distances = [its.distance_bps.p50 for its in runs if its.open_interest_ratio == CASCADE_RATIO]
+    runs = map(cascade_of, monitor.records.get(symbol, {}).values())
+    distances = [its.distance_bps.p50 for its in runs if its is not None]
     return min((its for its in distances if its is not None), default=None)
 
 
@@ -143,13 +150,12 @@ def _missing(monitor: RiskMonitor, symbol: str) -> str:
 
 def _side(record: RiskRecord, depths: Sequence[float], learned: Learned | None) -> SideView:
     quoted = dict(zip(DEPTH_BPS, depths, strict=False))
-    cascades = (run for run in record.runs if run.open_interest_ratio == CASCADE_RATIO)
     return SideView(
         side=record.side,
         rungs=[
             _rung(its, record, quoted.get(round(its.move_bps, 6)), learned) for its in record.rungs
         ],
-        cascade=next(cascades, None),
+        cascade=cascade_of(record),
         cascade_probability=record.cascade_probability,
         reproduction=record.reproduction,
         coverage_ratio=record.coverage_ratio,

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
 from detectors.incidents.market_wide import MARKET
-from detectors.risk_watch.records import Interval, RiskRecord
-from service.demo.observations import IncidentView, Observations, cascade_run
+from detectors.risk_watch.records import Interval, RiskRecord, cascade_of
+from service.demo.observations import IncidentView, Observations
 from service.demo.plan import Plan
 from service.exchange.measures import Truth
 
@@ -192,7 +192,7 @@ def _cascade(plan: Plan, cascade: Truth) -> str:
 def _prediction(plan: Plan, observations: Observations, cascade: Truth) -> list[tuple[str, str]]:
     """What the last record of risk before a cascade said of it, and what happened."""
     record = observations.nearest(cascade.symbol, cascade.starts_at)
-    run = cascade_run(record) if record is not None else None
+    run = cascade_of(record) if record is not None else None
     if record is None or run is None or run.notional is None:
         return [("predicted", "no run of liquidations over 40 % of the open interest")]
     move = MOVES[record.side]
@@ -216,7 +216,7 @@ def end_bps(record: RiskRecord) -> float | None:
 
     Its distance, and the impact of what it forces out, with the medians.
     """
-    run, impact = cascade_run(record), record.impact
+    run, impact = cascade_of(record), record.impact
     if run is None or run.notional is None or impact is None or not impact.notional:
         return None
     distance, forced, flow_bps = run.distance_bps.p50, run.notional.p50, impact.flow_bps.p50
@@ -232,7 +232,7 @@ def _interval(its: Interval, form: Callable[[float], str]) -> str:
 
 def distance(record: RiskRecord) -> str:
     """How far a cascade is, and what it would force out, as a clause."""
-    run = cascade_run(record)
+    run = cascade_of(record)
     assert run is not None
     assert run.distance_bps.p50 is not None
     forced = f", and would force out {_interval(run.notional, money)}" if run.notional else ""

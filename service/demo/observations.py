@@ -8,8 +8,7 @@ from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import kind
 from detectors.market_data.events import Trade
-from detectors.risk_watch.assessment import CASCADE_RATIO
-from detectors.risk_watch.records import RiskRecord, Run
+from detectors.risk_watch.records import RiskRecord, cascade_of
 from service.demo.producer import Progress
 from service.exchange.measures import Truth
 
@@ -186,12 +185,7 @@ class Observations:
         return None
 
 
-def cascade_run(record: RiskRecord) -> Run | None:
-    """The run of a record over the share of the open interest that makes a cascade."""
-    return next((run for run in record.runs if run.open_interest_ratio == CASCADE_RATIO), None)
-
-
 def distance_bps(record: RiskRecord) -> float | None:
     """The median distance of a cascade; None if it is unknown or no move sets one off."""
-    run = cascade_run(record)
+    run = cascade_of(record)
     return run.distance_bps.p50 if run is not None else None

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct, field
 
-from detectors.risk_watch.assessment import CASCADE_RATIO
 from detectors.risk_watch.cascade import ENTER
 from detectors.risk_watch.monitor import RECORD_SECONDS
-from detectors.risk_watch.records import Interval, RiskRecord, Run
+from detectors.risk_watch.records import CASCADE_RATIO, Interval, RiskRecord, cascade_of
 from service.describe import moment
 from service.presentation.phrases import duration
 from service.report.envelope import Envelope
@@ -92,11 +91,6 @@ nearest"></div>
             for (symbol, side), its in self._ranked()[:PLOTTED]
             if its.distance_bps < _NEVER
         ]
-
-
-def cascade_of(record: RiskRecord) -> Run | None:
-    """Return the run of a record that is a cascade; None while the impact of flow is unknown."""
-    return next((run for run in record.runs if run.open_interest_ratio == CASCADE_RATIO), None)
 
 
 def _row(side: _Side) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from detectors.catalogue import ALARMING
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert, Evidence
 from detectors.market_data.events import Trade
-from detectors.risk_watch.records import Interval, RiskRecord
+from detectors.risk_watch.records import Interval, RiskRecord, cascade_of
 from detectors.scorer import Reading
 from service.demo.captions import Totals, money, summary
 from service.demo.lines import Lines
-from service.demo.observations import Observations, cascade_run
+from service.demo.observations import Observations
 from service.demo.plan import Plan, make_plan
 from service.demo.producer import Lookahead, Progress
 from service.demo.screen import page
@@ -139,7 +139,7 @@ def test_a_cascade_ends_with_what_was_predicted_and_what_happened(
     for its in (replace(record, ts_event=at(plan, 1_484)), far, after):
         observations.risk(its)
     text = told(plan, observations)
-    run = cascade_run(record)
+    run = cascade_of(record)
     fall = f"{run.distance_bps.p50 / 100:.2f}%"
     impact = record.impact
     end = run.distance_bps.p50 + impact.flow_bps.p50 * run.notional.p50 / impact.notional
@@ -205,7 +205,7 @@ def test_lines_tell_how_near_a_cascade_comes_once_for_each_distance(
 ):
     written: list[str] = []
     lines = Lines(plan, observations, written.append)
-    run = cascade_run(record)
+    run = cascade_of(record)
 
     def nearing(seconds: float, bps: float) -> None:
         moved = replace(run, distance_bps=Interval(bps, bps, bps))
@@ -252,7 +252,7 @@ def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
     truth = text.index("ground truth, not visible to the detectors")
     assert truth < text.index("leverage buildup") < text.index("alerts BTC-PERP")
     assert truth < text.index("incidents, from the topic")
-    assert f"{cascade_run(record).distance_bps.p50:.0f} bps" in text
+    assert f"{cascade_of(record).distance_bps.p50:.0f} bps" in text
     assert "0.70" in text
     assert "warning since 16:40" in text
     assert "59.0 k" in text

@@ -5,7 +5,8 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from service.report.risk import BUCKETS, RiskCollected, cascade_of
+from detectors.risk_watch.records import cascade_of
+from service.report.risk import BUCKETS, RiskCollected
 from tests.risk_watch.venue import Venue, margin, near, reference
 
 

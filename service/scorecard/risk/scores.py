@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from detectors.market_data.book_summary import DEPTH_BPS, BookSummary
 from detectors.risk.forced import move_of
-from detectors.risk_watch.assessment import CASCADE_RATIO, WHALE_BPS, Learned
+from detectors.risk_watch.assessment import WHALE_BPS, Learned
+from detectors.risk_watch.records import CASCADE_RATIO, cascade_of
 from service.scorecard.risk.forecast import State
 
 RUN = "run: distance for 40 % of open interest"
@@ -52,10 +53,9 @@ def sample(states: Sequence[State], learned: Learned | None, book: BookSummary |
 def _of_side(state: State, book: BookSummary | None) -> Iterable[tuple[str, float]]:
     record, its = state.record, state.its
     (near,) = (rung.notional for rung in record.rungs if rung.move_bps == WHALE_BPS)
-    for run in record.runs:
-        if run.open_interest_ratio == CASCADE_RATIO:
-            distance = run.distance_bps.p50
-            yield RUN, -math.inf if distance is None else -distance
+    if (run := cascade_of(record)) is not None:
+        distance = run.distance_bps.p50
+        yield RUN, -math.inf if distance is None else -distance
     if record.reproduction is not None and record.reproduction.p50 is not None:
         yield REPRODUCTION, record.reproduction.p50
     yield ONE_STEP, -1e4 * move_of(its.forced, CASCADE_RATIO * its.open_interest)
