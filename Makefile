@@ -58,7 +58,7 @@ alerting: $(READY) ## measure the time from a cascade to its notification, by Pr
 fuzz: $(READY) ## fuzz decoding, files, snapshots and the core (RUNS=1000000); writes build/fuzz
 	@$(BIN)/python tests/fuzz/run.py --runs $(or $(RUNS),100000) $(FUZZ_ARGS)
 
-bench: $(READY) ## measure throughput and memory on a real Kafka; writes build/bench.json
+bench: $(READY) ## measure throughput and memory on a real Kafka, and the risk; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 recovery: $(READY) ## measure the recovery time of a killed service; writes build/recovery.json

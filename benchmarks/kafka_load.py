@@ -17,6 +17,9 @@ OUTPUTS = (
     "snapshots",
     "feedback",
     "journal",
+    "risk",
+    "commands",
+    "switchlog",
 )
 
 

@@ -22,6 +22,7 @@ from detectors.judging.robust_tails import FIRST, RobustTails
 from detectors.judging.surprise import Surprise
 from detectors.judging.tail import LEAST_BLOCKS, Tails
 from detectors.symbol import LULL_NS, SETTLING_BARS
+from detectors.table import Writes
 
 Features = dict[str, float]
 Scores = NDArray[np.float64]
@@ -100,7 +101,8 @@ class OneTail:
         self.bars += 1
         if self.bars > BASELINE_BARS:
             score = np.array([[self.model.score_one(x)]])
-            self.tail.learn_many(FIRST, score, np.array([[True]]))
+            with Writes() as writes:
+                self.tail.learn_many(FIRST, score, np.array([[True]]), writes)
         self.model.learn_one(x)
 
 

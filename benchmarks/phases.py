@@ -7,7 +7,6 @@ JSON.
 import asyncio
 import gc
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -18,8 +17,11 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer
 from bars import measure_bars
+from contagion import measure_contagion
 from kafka_load import OUTPUTS, input_partitions, topic_name
 from load import STREAMS, Load
+from memory import peak_memory_bytes
+from risk import measure_risk
 from stages import measure_stages, record
 
 from service.kafka.clients import consumer_options
@@ -32,11 +34,15 @@ from service.settings.types import Settings
 
 ENOUGH_IDLE_SECONDS = 30.0
 
+RISK_SECONDS = 20
+"""Seconds of event time that the risk is measured over: each symbol has records twice in them."""
+
 
 class Task(msgspec.Struct):
     """The data to measure on: a run's topics on a broker, a directory of files, or a load.
 
-    ``symbols`` and ``events_per_symbol_second`` are for a load that is generated in the process.
+    ``symbols`` and ``events_per_symbol_second`` are for a load that is generated in the process,
+    ``symbols``, ``accounts`` and ``records`` (positions) for the risk of liquidations.
     """
 
     records: int
@@ -47,6 +53,7 @@ class Task(msgspec.Struct):
     warmup_bars: int = 240
     symbols: int = 64
     events_per_symbol_second: float = 100.0
+    accounts: int = 10_000
 
 
 class Result(msgspec.Struct):
@@ -70,17 +77,6 @@ class Stopwatch:
         seconds = time.perf_counter() - self.wall
         cpu_seconds = time.process_time() - self.cpu
         return Result(events, seconds, cpu_seconds, peak_memory_bytes(), details or {})
-
-
-def peak_memory_bytes() -> int:
-    """The peak resident memory of this process."""
-    # getrusage includes the parent's memory before it started this program.
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def settings_of(task: Task) -> Settings:
@@ -198,6 +194,19 @@ def bars(task: Task) -> Result:
     return watch.result(task.records, measure_bars(load, settings_of(task)))
 
 
+def risk(task: Task) -> Result:
+    """The cost of the risk of liquidations, as details."""
+    watch = Stopwatch()
+    details = measure_risk(task.records, task.symbols, task.accounts, RISK_SECONDS)
+    return watch.result(task.records, details)
+
+
+def contagion(task: Task) -> Result:
+    """The cost of the contagion matrix and of a scenario, as details."""
+    watch = Stopwatch()
+    return watch.result(task.records, measure_contagion(task.symbols, task.accounts))
+
+
 def read_files(task: Task, decode: bool) -> Result:
     """Read a directory's lines as replay does, and decode them if ``decode``."""
     by_stream = decoders(settings_of(task), dict.fromkeys(STREAMS))
@@ -234,6 +243,8 @@ PHASES: dict[str, Callable[[Task], Result]] = {
     "service": lambda task: asyncio.run(whole_service(task)),
     "stages": lambda task: asyncio.run(stages(task)),
     "bars": bars,
+    "risk": risk,
+    "contagion": contagion,
     "read files": lambda task: read_files(task, decode=False),
     "decode files": lambda task: read_files(task, decode=True),
     "replay": replay_files,

@@ -70,6 +70,16 @@ def sizes(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def figures(title: str, values: Mapping[str, float]) -> Table:
+    """Named figures, one in a row."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    for name, value in values.items():
+        table.add_row(name.replace("_", " "), f"{value:,.4g}" if value < 1e3 else f"{value:,.0f}")
+    return table
+
+
 def bars(rows: list[dict[str, float]]) -> Table:
     """The cost of a bar, by number of symbols."""
     table = Table(title="the cost of a bar (one partition in memory)", title_justify="left")

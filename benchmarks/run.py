@@ -118,6 +118,11 @@ def bars_of(load: Load) -> dict[str, float]:
         return measure("bars", task).details
 
 
+POSITIONS = Task(20_000, symbols=64, accounts=10_000)
+"""The positions on which the risk of liquidations is measured, without Kafka. For a venue of 500
+symbols and a million positions run benchmarks/risk.py and benchmarks/contagion.py themselves."""
+
+
 def on_kafka(on: Broker, load: Load, rounds: int, phases: tuple[str, ...]) -> Any:
     """Produce a load to topics of its own and measure phases on it."""
     kind = f"{load.symbols}-{load.accounts}-{load.records}-{load.events_per_symbol_second:.0f}"
@@ -146,6 +151,11 @@ def main() -> None:
     bar_loads = (Load(10_000, symbols=8),) if arguments.tiny else BAR_LOADS
     results["bars"] = [bars_of(its._replace(records=its.records // scale)) for its in bar_loads]
     console.print(report.bars(results["bars"]))
+    held = Task(500, symbols=4, accounts=100) if arguments.tiny else POSITIONS
+    for phase in ("risk", "contagion"):
+        with console.status(f"{phase}, {held.symbols} symbols, {held.accounts:,} accounts"):
+            results[phase] = measure(phase, held).details
+        console.print(report.figures(phase, results[phase]))
     busy = default._replace(events_per_symbol_second=1_000.0)
     with broker(arguments.kafka, heap="1g") as on:
         task, results["service"] = on_kafka(on, default, rounds, ("drain", "decode", "service"))

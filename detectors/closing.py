@@ -13,9 +13,11 @@ from detectors.feed.silence import Silences
 from detectors.incidents.alerts import Alert
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar, BookState
+from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.columns import BarFlow, MarketColumns, Sums
 from detectors.parameters import Parameters, effective_tests
 from detectors.scorer import Measured, Reading, Scorers, Verdict
+from detectors.table import Writes
 
 
 class Columns:
@@ -60,10 +62,13 @@ class Columns:
 
     def sum_up(self, ended: Sequence["Ended"]) -> list["Summed"]:
         """Add ended bars of different symbols to what is known of their flow and depth."""
+        if not ended:
+            return []
         rows = np.array([its.flow.row for its in ended], dtype=np.intp)
-        may_be_silent = close_streams(self.silences, rows, [its.feed for its in ended]).tolist()
-        sums = self.market.add_many([its.flow for its in ended])
-        return [Summed(*its) for its in zip(sums, may_be_silent, strict=True)]
+        with np.errstate(all="ignore"), Writes() as writes:
+            silent = close_streams(self.silences, rows, [its.feed for its in ended], writes)
+            sums = self.market.add_many(rows, [its.flow for its in ended], writes)
+        return [Summed(*its) for its in zip(sums, silent.tolist(), strict=True)]
 
     def judge(self, closings: Sequence["Closing"]) -> list[Verdict | None]:
         """Judge and learn ended bars; a bar that is paused or settling has no verdict."""
@@ -134,7 +139,8 @@ class Signal(Struct, frozen=True):
     ``stress_ratio`` is 0 for an ordinary bar and 1 for an alarm, unless the statistic alarmed
     before: then its controller asks for more. It is the place of the most surprising reading
     between the two, in log probability; None while every detector is warming up. ``inputs`` holds
-    the current findings about the symbol's feed.
+    the current findings about the symbol's feed. ``book`` is the summary of its book and flow; None
+    unless the risk of positions is watched.
     """
 
     symbol: str
@@ -142,6 +148,7 @@ class Signal(Struct, frozen=True):
     stress_ratio: float | None
     detectors: dict[str, Reading]
     inputs: list[str] = []
+    book: BookSummary | None = None
 
 
 def stress_ratio(p_value: float, budget_per_day: float, bar_seconds: float) -> float:

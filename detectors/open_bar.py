@@ -12,6 +12,7 @@ from detectors.counts import Counts
 from detectors.feed.monitor import FeedMonitor
 from detectors.market_data.bar import NEAR_BAND, YOUNG_NS, BookState
 from detectors.market_data.book import ALMOST_ALL, ALMOST_TICKS, Book, RestingOrder
+from detectors.market_data.book_summary import Aggressors, BookSummary, book_summary
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.events import (
     Cancel,
@@ -27,7 +28,10 @@ from detectors.market_data.events import (
 from detectors.market_data.flow import Flow
 from detectors.market_data.large_orders import SHOWN_NS, LargeOrders
 from detectors.market_data.leverage_baselines import LeverageBaselines, LeveragedOrder
-from detectors.market_data.quantities import Quantities, QuantityMeaning
+from detectors.market_data.quantities import Quantities
+from detectors.parameters import Parameters
+from detectors.venue import limits
+from detectors.venue.limits import LimitsState
 from detectors.venue.trading import Trading
 
 NEAR_MAXIMUM = 0.8
@@ -36,7 +40,7 @@ NEAR_MAXIMUM = 0.8
 MOST_AT_ONCE = 4_096
 """The number of orders that wait for the close of the bar. A full list is processed at once."""
 
-DEFAULT_MEANING = QuantityMeaning()
+DEFAULT = Parameters()
 
 
 class SymbolProgress(Struct, gc=False):
@@ -59,11 +63,13 @@ class OpenBar:
         The parts of the symbol's state that events change.
     counts
         The counters to increment; symbols may share them.
-    meaning
-        What the venue's quantities mean.
+    parameters
+        What the venue's quantities mean, and whether the bar is summarised.
 
     Attributes
     ----------
+    aggressors
+        The notional of the bar's trades by aggressor.
     early
         The trades and cancels that wait for their order.
     flow
@@ -74,6 +80,8 @@ class OpenBar:
         The quantity of the bar's last resting order; 0 without one.
     leveraged
         The leveraged orders that are processed when the bar closes.
+    limits
+        The venue's limits, and whether it has tightened them.
     opened
         The state of the book at the start of the bar.
     progress
@@ -90,12 +98,15 @@ class OpenBar:
         "_leverage_baselines",
         "_near_high",
         "_near_low",
+        "_summarised",
         "_trading",
+        "aggressors",
         "early",
         "flow",
         "large",
         "last_quantity",
         "leveraged",
+        "limits",
         "opened",
         "progress",
         "quantities",
@@ -109,7 +120,7 @@ class OpenBar:
         feed: FeedMonitor,
         trading: Trading,
         counts: Counts,
-        meaning: QuantityMeaning = DEFAULT_MEANING,
+        parameters: Parameters = DEFAULT,
     ) -> None:
         self._book = book
         self._in_ticks = book.in_ticks
@@ -120,9 +131,13 @@ class OpenBar:
         self._counts = counts
         self.progress = SymbolProgress()
         self.early = EarlyEnds()
-        self.quantities = Quantities(meaning, book) if meaning != DEFAULT_MEANING else None
+        meaning = parameters.quantities
+        self.quantities = Quantities(meaning, book) if meaning != DEFAULT.quantities else None
+        self._summarised = parameters.summarises_books and not book.in_ticks
+        self.aggressors = Aggressors()
         self.flow = Flow()
         self.leveraged: list[LeveragedOrder] = []
+        self.limits = LimitsState()
         self.opened: BookState | None = None
         self.last_quantity = 0.0
         self._near_low = 0.0
@@ -154,6 +169,7 @@ class OpenBar:
         if self.quantities is not None:
             self.quantities.forget_ended()
         self.flow = Flow()
+        self.aggressors = Aggressors()
         self.leveraged = []
         self.opened = opened
         self.last_quantity = 0.0
@@ -166,6 +182,12 @@ class OpenBar:
             else:
                 reach = opened.mid * self._book.bands[NEAR_BAND] / 1e4
                 self._near_low, self._near_high = opened.mid - reach, opened.mid + reach
+
+    def summary(self, closed: BookState | None) -> BookSummary | None:
+        """Return the summary of the bar and its book; None if it is not wanted or not known."""
+        if closed is None or not self._summarised:
+            return None
+        return book_summary(self._book, closed, self.aggressors)
 
     def learn_leveraged(self) -> None:
         """Learn the bar's leveraged orders so far."""
@@ -261,6 +283,14 @@ class OpenBar:
                 flow.near_traded_ask += notional
             else:
                 flow.near_traded_bid += notional
+        aggressors = self.aggressors
+        forced = notional if trade.liquidation else 0.0
+        if trade.side == "buy":
+            aggressors.bought += notional
+            aggressors.forced_bought += forced
+        else:
+            aggressors.sold += notional
+            aggressors.forced_sold += forced
         account = trade.maker_account
         maker = trade.maker_order_id
         if account is not None and maker is not None and self.large.layers.tracks(account):
@@ -320,6 +350,7 @@ class OpenBar:
         self._feed.checks.moved(reference)
 
     def _on_margin(self, margin: Margin) -> None:
+        limits.take(self.limits, margin)
         if margin.max_leverage is not None:
             self.progress.high_leverage = NEAR_MAXIMUM * margin.max_leverage
 
@@ -340,7 +371,9 @@ class OpenBar:
         self._counts.late += 1
         large = self.large
         saved = self.flow, self.leveraged, large.placed, large.shown
+        aggressors, self.aggressors = self.aggressors, Aggressors()
         self.flow, self.leveraged, large.placed, large.shown = Flow(), [], [], []
         self.handlers[late.event.kind](late.event)
         self._feed.checks.add(self.flow)
         self.flow, self.leveraged, large.placed, large.shown = saved
+        self.aggressors = aggressors

@@ -31,7 +31,8 @@ class Parameters(Struct, frozen=True, kw_only=True):
     holds the limits of the feed checks. ``nonpositive_prices`` holds patterns of the symbols whose
     prices may be zero or negative: their distances are in ticks and their amounts in quantity.
     ``quantities`` is what the quantities of the venue's events mean.
-    ``calendar`` holds the sessions and expiries of symbols.
+    ``calendar`` holds the sessions and expiries of symbols. ``summarises_books`` says whether
+    signals hold a summary of the book, for the risk of positions.
     """
 
     bar_ns: int = 1_000_000_000
@@ -45,6 +46,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     nonpositive_prices: tuple[str, ...] = ()
     quantities: QuantityMeaning = QuantityMeaning()
     calendar: Calendar = Calendar()
+    summarises_books: bool = False
 
     @property
     def bar_seconds(self) -> float:

@@ -21,7 +21,7 @@ from detectors.judging.robust_tails import (
 from detectors.judging.surprise import Contribution
 from detectors.judging.tail import DAY_SECONDS
 from detectors.market_data.bar import Bar
-from detectors.table import Flags, Floats, Ints, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Writes, enlarged, some
 
 OFTEN = 3.5 * STEP
 """The bar of a controller from which its test alarms often: four runs of alarms in short order. The
@@ -163,11 +163,14 @@ class Scorers:
             self.columns.append({name: first + i for i, name in enumerate(detector.statistics)})
             statistics |= {f"{detector.name}.{n}": its for n, its in detector.statistics.items()}
         self._names = [(tuple(names), (math.nan,) * len(names)) for names in self.columns]
-        self._widths = np.array([len(names) for names in self.columns])
-        self._begins = np.cumsum([0, *self._widths[:-1]])
+        widths = [len(names) for names in self.columns]
+        self._begins = np.cumsum([0, *widths[:-1]])
+        self._detector_of = np.repeat(np.arange(len(widths)), widths)
         explainable = [(i, d) for i, d in enumerate(self.detectors) if d.explained is not never]
-        self._may_be_explained = [i for i, _ in explainable]
         self._explained_by = [detector.explained for _, detector in explainable]
+        # The columns of each of them.
+        ends = np.cumsum(widths).tolist()
+        self._explainable = [slice(ends[i] - widths[i], ends[i]) for i, _ in explainable]
         self._unknown = [None] * len(self.detectors)
         self.model = RobustTails(statistics, bar_seconds, warmup_bars)
         self.model.remove_row(0)  # the first symbol takes it
@@ -210,31 +213,32 @@ class Scorers:
         ``numbers`` count the bars of event time; those between two steps of a row were not judged.
         """
         values = np.array([its.values for its in measured], dtype=np.float64)
-        given = np.array(
-            [[x is not None for x in its.features] for its in measured], dtype=np.bool_
-        )
-        explained = np.zeros_like(given)
-        explained[:, self._may_be_explained] = [its.explained for its in measured]
-        judgements = self.model.step_many(values, rows, given.repeat(self._widths, axis=1))
-        matters = judgements.matters & ~explained.repeat(self._widths, axis=1)
-        judgements = judgements._replace(matters=matters)
-        known, per_day, budgets = judgements.known, judgements.per_day, self.budgets[rows]
+        given = np.array([[x is not None for x in its.features] for its in measured])
+        budgets, last = self.budgets[rows], self.numbers[rows]
         budgets_per_bar = budgets * self.bar_seconds / DAY_SECONDS
-        last = self.numbers[rows]
-        self.numbers[rows] = numbers
-        skipped = np.where(last < 0, 0, numbers - last - 1)
-        if skipped.any():
-            self.controllers.skip_many(rows, skipped, budgets_per_bar)
-        alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
-        before = self.controllers.bar[rows]
-        self.controllers.step_many(rows, alarms, budgets_per_bar)
-        p_values = np.where(known, self._p_values(per_day, matters), np.inf)
-        least = np.minimum.reduceat(p_values, self._begins, axis=1)
-        judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
-        if not alarms.any():
-            return Scored(judgements, judged, None, None)
-        often = alarms & (before < OFTEN) & (self.controllers.bar[rows] >= OFTEN)
-        return Scored(judgements, judged, alarms, often)
+        behind = (last >= 0) & (last < numbers - 1)
+        if some(behind):
+            # Not a part of the step: the time before the bar passes once, whether it fails or not.
+            late, before = rows[behind], numbers[behind] - 1
+            self.controllers.skip_many(late, before - last[behind], budgets_per_bar[behind])
+            self.numbers[late] = before
+        with Writes() as writes:
+            stepped = given.take(self._detector_of, 1)
+            judgements = self.model.step_many(values, rows, stepped, writes)
+            known, per_day, matters = judgements.known, judgements.per_day, judgements.matters
+            explained = np.array([its.explained for its in measured], dtype=np.bool_)
+            for place, columns in enumerate(self._explainable):
+                matters[:, columns] &= ~explained[:, place : place + 1]
+            alarms = self.controllers.alarms_many(rows, per_day, known & matters, budgets)
+            bar = self.controllers.step_many(rows, alarms, budgets_per_bar, writes)
+            writes.put(self.numbers, rows, numbers)
+            p_values = np.where(known, self._p_values(per_day, matters), np.inf)
+            least = np.minimum.reduceat(p_values, self._begins, axis=1)
+            judged = [[None if p > 1.0 else p for p in its] for its in least.tolist()]
+            if not some(alarms):
+                return Scored(judgements, judged, None, None)
+            often = alarms & (self.controllers.bar[rows] < OFTEN) & (bar >= OFTEN)
+            return Scored(judgements, judged, alarms, often)
 
     def _p_values(self, per_day: Floats, matters: Flags) -> Floats:
         """Return the p-values of judgements: see `Reading`. What does not matter is never rare."""

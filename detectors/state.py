@@ -22,6 +22,7 @@ from detectors.incidents.symbol_incidents import Incident
 from detectors.market_data.account_sums import SignedAmount
 from detectors.market_data.bar import BookState
 from detectors.market_data.book import Book, BookSide, Level, RestingOrder, bands_of
+from detectors.market_data.book_summary import Aggressors
 from detectors.market_data.depth_baseline import DepthState
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.flow import Flow
@@ -34,6 +35,7 @@ from detectors.open_bar import SymbolProgress
 from detectors.parameters import Parameters
 from detectors.scorer import ScorerState
 from detectors.symbol import SymbolMonitor
+from detectors.venue.limits import LimitsState
 from detectors.venue.trading import TradingState
 
 FORMAT = 4
@@ -84,6 +86,8 @@ class SymbolState(Struct):
     quantities: QuantityState = field(default_factory=QuantityState)
     trading: TradingState = field(default_factory=TradingState)
     ledger: dict[str, LedgerEntry] = {}
+    aggressors: Aggressors = field(default_factory=Aggressors)
+    limits: LimitsState = field(default_factory=LimitsState)
 
 
 def capture(
@@ -131,6 +135,8 @@ def capture(
         quantities=bar.quantities.state if bar.quantities is not None else QuantityState(),
         trading=monitor.trading.state,
         ledger=monitor.ledger.entries,
+        aggressors=bar.aggressors,
+        limits=bar.limits,
     )
 
 
@@ -199,6 +205,8 @@ def _restore(monitor: SymbolMonitor, state: SymbolState) -> None:
     monitor.large.states_accounts = state.states_accounts
     monitor.large.layers.sums, monitor.large.spoofs.sums = state.layers, state.spoofs
     bar.early = state.early
+    bar.aggressors = state.aggressors
+    bar.limits = state.limits
     if bar.quantities is not None:
         bar.quantities.state = state.quantities
 
@@ -219,5 +227,4 @@ def _revive_book(book: Book, state: SymbolState) -> None:
 
 
 def _revive_side(side: BookSide, levels: list[tuple[float, Level]]) -> None:
-    side.levels = dict(levels)
-    side.prices = sorted(side.sign * price for price in side.levels)
+    side.restore(dict(levels))

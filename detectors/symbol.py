@@ -15,7 +15,6 @@ from detectors.incidents.market_effect import MarketNow
 from detectors.incidents.suppressor import Suppressor
 from detectors.incidents.symbol_incidents import Incidents
 from detectors.market_data.bar import (
-    NEAR_BAND,
     Bar,
     book_state,
     spread_of,
@@ -135,7 +134,7 @@ class SymbolMonitor:
             self.feed,
             self.trading,
             counts,
-            parameters.quantities,
+            parameters,
         )
         self._handlers = self.open_bar.handlers
 
@@ -226,7 +225,7 @@ class SymbolMonitor:
             amounts(flow),
             open_bar.last_quantity,
             spread_of(closed),
-            closed.depth[NEAR_BAND] if closed is not None and not paused else math.nan,
+            closed.near_depth if closed is not None and not paused else math.nan,
             paused,
         )
         return Ended(
@@ -292,11 +291,12 @@ class SymbolMonitor:
                 *self._end_at_expiry(ends_at),
             ]
             self.ledger.note(self.incidents.open, readings, self.scorers)
+        summary = self.open_bar.summary(bar.closed)
         self.book.bands = bands_of(closing.median_spread)
         self.open_bar.begin(bar.closed, closing.median_size)
         budget, bar_seconds = self.parameters.false_alarms_per_day, self.parameters.bar_seconds
         stress = stress_ratio(min(p_values), budget, bar_seconds) if p_values else None
-        self.signal = Signal(self.symbol, ends_at, stress, readings, inputs)
+        self.signal = Signal(self.symbol, ends_at, stress, readings, inputs, summary)
         return self.signal, alerts
 
     def _market(self, bar: Bar) -> MarketNow:

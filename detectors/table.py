@@ -4,7 +4,7 @@ What happens a bar happens for all rows at once. A row that is given up is used 
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,58 @@ def enlarged(array: NDArray[_Any], shape: Sequence[int], fill: Any = 0) -> NDArr
         larger[...] = fill
     larger[tuple(slice(length) for length in array.shape)] = array
     return larger
+
+
+def some(flags: Flags) -> bool:
+    """Whether any flag is set: a fraction of the cost of ``any`` for a few flags."""
+    return bool(np.count_nonzero(flags))
+
+
+def at(rows: Rows) -> Rows | slice:
+    """Return an index of rows. Of one row it is a slice, and what it gives is not a copy.
+
+    So change what it gives only by assignment to another array.
+    """
+    if len(rows) != 1:
+        return rows
+    first = int(rows[0])
+    return slice(first, first + 1)
+
+
+class Writes:
+    """The assignments of a step, made at the end of its block: none of them if the step fails.
+
+    Examples
+    --------
+    >>> counts = np.zeros(3)
+    >>> with Writes() as writes:
+    ...     writes.put(counts, 1, 5.0)
+    ...     print(counts[1])
+    0.0
+    >>> print(counts[1])
+    5.0
+    """
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[NDArray[Any], Any, Any]] = []
+
+    def put(self, array: NDArray[_Any], place: Any, value: Any) -> None:
+        """Assign ``value`` to a place of an array at the end of the step.
+
+        Until then the array must not be replaced by an `enlarged` one.
+        """
+        self._waiting.append((array, place, value))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Make the assignments in the order in which they were put, unless the step has failed."""
+        if kind is None:
+            for array, place, value in self._waiting:
+                array[place] = value
 
 
 class RowNumbers:
@@ -84,6 +136,8 @@ class Powers:
 
     def of(self, exponents: Ints) -> Floats:
         """Return the powers: the shape of ``exponents``, and then one of each factor."""
+        if not exponents.size or exponents.max() < KNOWN_POWERS:
+            return self._known[exponents]
         powers: Floats = self._known[np.minimum(exponents, KNOWN_POWERS - 1)]
         for place in zip(*np.nonzero(exponents >= KNOWN_POWERS), strict=True):
             exponent = int(exponents[place])

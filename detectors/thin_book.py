@@ -43,7 +43,7 @@ def features(bar: Bar) -> Features | None:
     usual = bar.usual_depth
     # A quote that moves from one price to the next leaves a gap. This gap is not a finding, so the
     # depth of a bar is the larger depth of its two ends.
-    _, near, _ = map(max, opened.depth, closed.depth)
+    near = max(opened.near_depth, closed.near_depth)
     x: Features = {
         "shallow_near": shallow(near, usual),
         "shallow_15s": -bar.smooth_log_depth[0],

@@ -1,17 +1,16 @@
-"""Subscribe to Foreshock: new alerts, past alerts, and the kill switch.
+"""Subscribe to Foreshock: new alerts, and past alerts.
 
     python examples/subscribe.py alerts
     python examples/subscribe.py replay --since 2026-03-07T21:00:00+00:00
-    python examples/subscribe.py killswitch
 
-Needs aiokafka and no part of Foreshock. docs/subscribing.md explains it.
+Needs aiokafka and no part of Foreshock. docs/subscribing.md explains it. For kill switches there is
+examples/order_gateway.py.
 """
 
 import argparse
 import asyncio
 import json
 import sys
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -136,97 +135,28 @@ async def _records(consumer: AIOKafkaConsumer, tp: TopicPartition) -> list[Any]:
     return (await consumer.getmany(tp, timeout_ms=1_000)).get(tp, [])
 
 
-class KillSwitches:
-    """The state of every symbol's kill switch, from the compacted topic.
-
-    ``read`` is set once everything that the topic held at the start has been read. Before that, the
-    state is unknown: ``holds`` raises an error instead of reporting that trading may continue.
-    """
-
-    def __init__(self) -> None:
-        self.read = asyncio.Event()
-        self._switches: dict[str, dict[str, Any]] = {}
-
-    def holds(self, symbol: str, now_ns: int) -> bool:
-        """Whether trading in a symbol must be held at this time of the exchange's clock."""
-        if not self.read.is_set():
-            raise RuntimeError(
-                "the kill switches have not been read completely; wait for KillSwitches.read"
-            )
-        switch = self._switches.get(symbol)
-        return switch is not None and switch["state"] == "tripped" and now_ns < switch["until"]
-
-    def held(self, now_ns: int) -> dict[str, str]:
-        """The symbols in which trading must be held, with the reasons."""
-        return {
-            s: switch["reason"] for s, switch in self._switches.items() if self.holds(s, now_ns)
-        }
-
-    async def follow(self, servers: str, *, topic: str = "foreshock.killswitch") -> None:
-        """Keep the state equal to the topic's; run until cancelled."""
-        # No group: every program reads the whole topic from the beginning.
-        consumer = AIOKafkaConsumer(
-            topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
-        )
-        async with started(consumer):
-            tps = list(consumer.assignment())
-            await consumer.seek_to_beginning(*tps)
-            ends = await consumer.end_offsets(tps)
-            while True:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in records:
-                        self._take(record.key.decode(), record.value)
-                if not self.read.is_set():
-                    positions = [await consumer.position(tp) for tp in tps]
-                    if all(
-                        position >= ends[tp] for position, tp in zip(positions, tps, strict=True)
-                    ):
-                        self.read.set()
-
-    def _take(self, symbol: str, value: bytes | None) -> None:
-        if value is None:
-            self._switches.pop(symbol, None)
-        else:
-            self._switches[symbol] = json.loads(value)
-
-
 async def show(alert: Alert) -> None:
     """Print an alert. Replace it with your own action."""
     kind = "page" if pages(alert) else "note"
     print(kind, alert["status"], alert["severity"], alert["summary"], flush=True)
 
 
-async def show_switches(servers: str, topic: str) -> None:
-    """Print, every second, the symbols in which trading must be held."""
-    switches = KillSwitches()
-    following = asyncio.create_task(switches.follow(servers, topic=topic))
-    while not following.done():
-        await asyncio.wait({following}, timeout=1)
-        if switches.read.is_set():
-            print(json.dumps(switches.held(time.time_ns())), flush=True)
-    following.result()
-
-
 def main() -> None:
-    """Run one of the three examples."""
+    """Run one of the examples."""
     parser = argparse.ArgumentParser(description="Subscribe to Foreshock.")
-    parser.add_argument("what", choices=["alerts", "replay", "killswitch"])
+    parser.add_argument("what", choices=["alerts", "replay"])
     parser.add_argument("--servers", default="localhost:9092")
     parser.add_argument("--group", default="foreshock-example", help="for alerts")
-    parser.add_argument("--topic", help="default: foreshock.alerts or foreshock.killswitch")
+    parser.add_argument("--topic", default="foreshock.alerts")
     parser.add_argument("--since", type=datetime.fromisoformat, help="for replay; default: all")
     options = parser.parse_args()
-    topic = options.topic or (
-        "foreshock.killswitch" if options.what == "killswitch" else "foreshock.alerts"
-    )
+    topic = options.topic
     since_ns = round(options.since.timestamp() * 1e9) if options.since else 0
     try:
         if options.what == "alerts":
             asyncio.run(follow_alerts(options.servers, options.group, show, topic=topic))
-        elif options.what == "replay":
-            asyncio.run(replay_alerts(options.servers, show, since_ns=since_ns, topic=topic))
         else:
-            asyncio.run(show_switches(options.servers, topic))
+            asyncio.run(replay_alerts(options.servers, show, since_ns=since_ns, topic=topic))
     except KafkaError as error:
         sys.exit(f"{topic} on {options.servers}: {error}")
     except KeyboardInterrupt:

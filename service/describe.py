@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import msgspec
@@ -43,6 +43,16 @@ def printable(text: str) -> str:
 def shown_safely(text: str) -> str:
     """Return external text in a form fit for a message: printable and not too long."""
     return shortened(printable(text[: MAX_SHOWN + 1]))
+
+
+def moment(ns: int, *, day: bool = False) -> str:
+    """Format a time as UTC.
+
+    >>> moment(1_800_000_000_000_000_000, day=True)
+    '2027-01-15 08:00:00'
+    """
+    at = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}" if day else f"{at:%H:%M:%S}"
 
 
 def named(names: Sequence[str]) -> str:

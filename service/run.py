@@ -30,14 +30,15 @@ from service.kafka.cluster.placement import report_misplaced
 from service.kafka.cluster.topics import Report
 from service.kafka.copartitioning import CopartitionedAssignor
 from service.kafka.counters import ConsumerCounters
-from service.kafka.feedback_watch import FeedbackWatch
-from service.kafka.market_watch import MarketWatch
 from service.kafka.reading import readable_end
 from service.kafka.session import Session
+from service.kafka.venue_watch import VenueWatch
+from service.kafka.written_watch import watches
 from service.outputs.alertmanager import Notifier
 from service.outputs.journal import Journal
 from service.outputs.publisher import Published, Publisher
-from service.pipeline.feedback import Feedback, Judgements
+from service.pipeline.feedback import Feedback
+from service.pipeline.switch_inputs import Written
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
 from service.settings.types import Settings
@@ -94,10 +95,10 @@ class Service:
         self._counters = ConsumerCounters()
         self._published = Published()
         self._session: Session | None = None
-        self._market: MarketWatch | None = None
+        self._venue: VenueWatch | None = None
         self._clients: Clients | None = None
-        self._judgements = Judgements()
-        self._feedback = FeedbackWatch(settings.outputs.feedback, self._judgements, self._counters)
+        self._written = Written()
+        self._watches = watches(self._written, settings.outputs, self._counters)
         self._journal = Journal(settings, f"{socket.gethostname()}-{os.getpid()}")
         self._stopping = asyncio.Event()
         self._verifying: asyncio.Task[Report] | None = None
@@ -118,8 +119,10 @@ class Service:
         self._journal.reloaded(settings)
         if self._session is not None:
             await self._session.reconfigure(settings)
-        if self._market is not None and market_differs:
-            self._market.reconfigure(settings)
+        if self._venue is not None:
+            self._venue.risk.reconfigure(settings)
+            if market_differs:
+                self._venue.market.reconfigure(settings)
 
     async def run(self) -> None:
         """Run until asked to stop. Retry while no broker answers.
@@ -224,7 +227,7 @@ class Service:
                 self._counters,
                 self.history,
                 self._first_partitions,
-                self._judgements,
+                self._written,
             )
 
             def connect() -> AIOKafkaConsumer:
@@ -234,23 +237,25 @@ class Service:
             def waits() -> Iterator[float]:
                 return delays(random.Random())  # noqa: S311 - as in _run
 
-            market = MarketWatch(
-                self._settings, session, clients, self._counters, connect, waits, self.history
-            )
-            await self._feedback.catch_up(reader, admin)
+            venue = VenueWatch(
+                self._settings, topics, session, clients, self._counters, connect, waits,
+                self.history,
+            )  # fmt: skip
+            for watch in self._watches:
+                await watch.catch_up(reader, admin)
             for beside in (
-                market.run(),
-                self._feedback.follow(connect, admin, session.refuse_feedback, waits),
+                venue.run(),
+                *(w.follow(connect, admin, session.refuse_written, waits) for w in self._watches),
                 self._journal.keep(publisher.journal),
             ):
                 stack.push_async_callback(cancel_and_wait, asyncio.create_task(beside))
-            self._session, self._market, self._clients = session, market, clients
+            self._session, self._venue, self._clients = session, venue, clients
             if self._stopping.is_set():
                 session.stop()
             try:
                 yield session
             finally:
-                self._session = self._market = self._clients = None
+                self._session = self._venue = self._clients = None
 
     def view(self) -> View:
         """Return the current state for the metrics."""
@@ -272,13 +277,15 @@ class Service:
             connected,
             restoring=session.restoring if session is not None else 0,
             deliveries=self._notifier.deliveries,
-            market_alerts=self._market.open_alerts() if self._market is not None else {},
-            market_watched=self._market is not None and self._market.watching,
+            venue_alerts=self._venue.open_alerts() if self._venue is not None else {},
+            market_watched=self._venue is not None and self._venue.market.watching,
+            risk_wanted=self._venue is not None and self._venue.risk.wanted,
+            risk=self._venue.risk.monitor if self._venue is not None else None,
             unread=session.partition_counts.unread if session is not None else {},
-            market_wide_symbols=self._market.symbols if self._market is not None else 0,
+            market_wide_symbols=self._venue.market.symbols if self._venue is not None else 0,
             misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,
             stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
-            judgements=self._judgements,
+            judgements=self._written.judgements,
         )
         default = self._settings.detection.false_alarms_per_day
         parameters = [monitor.parameters for monitor in view.monitors]

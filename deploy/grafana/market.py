@@ -13,11 +13,12 @@ from deploy.grafana.panels import (
     row,
     rows,
 )
+from deploy.grafana.risk import risk
 
 
 def market(runbook: str) -> dashboard.Dashboard:
     """The overview dashboard."""
-    return (
+    board = (
         new_dashboard(
             "foreshock-market",
             "Foreshock: market",
@@ -212,3 +213,4 @@ def market(runbook: str) -> dashboard.Dashboard:
             )
         )
     )
+    return risk(board)

@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from deploy.grafana.budget import budget
+from deploy.grafana.kill_switch import kill_switches
 from deploy.grafana.panels import (
     ANY_ALARMS,
     ANY_WARNS,
@@ -19,7 +20,7 @@ def service(runbook: str) -> dashboard.Dashboard:
     board = new_dashboard(
         "foreshock-service", "Foreshock: service", "Health of Foreshock itself.", runbook
     )
-    return budget(_output(_feed(_group(_pace(_now(board))))))
+    return budget(kill_switches(_output(_feed(_group(_pace(_now(board)))))))
 
 
 def _now(board: dashboard.Dashboard) -> dashboard.Dashboard:

@@ -30,7 +30,7 @@ from detectors.feed.transport_delay import Transport
 from detectors.market_data.book import Book
 from detectors.market_data.events import LATEST_NS, Kind, Reference
 from detectors.market_data.flow import Flow
-from detectors.table import Flags, Rows
+from detectors.table import Flags, Rows, Writes
 from detectors.venue.trading import CONTINUOUS, BarTrading
 
 IMPOSSIBLE_BARS = 3.0
@@ -286,9 +286,9 @@ class Feed:
         self._set_due()
 
     def _set_due(self) -> None:
-        state, rate = self.state, self._rate()
+        state = self.state
         self.due_ns = LATEST_NS
-        if state.bars >= LEARNED_BARS and rate > 0.0:
+        if state.bars >= LEARNED_BARS and (rate := self._rate()) > 0.0:
             seconds = max(self._limits.symbol_silent_seconds, SILENT / rate)
             self.due_ns = state.last_bar_ns + int(min(seconds, HALTED_NS / 1e9) * 1e9)
 
@@ -313,6 +313,9 @@ class Feed:
         """
         state = self.state
         bids, asks = book.bids.prices, book.asks.prices
+        sound = bids and asks and bids[-1] < -asks[-1]
+        if sound and not (state.crossed or state.empty or state.partial_book.found):
+            return []
         crossed = book.crossed and not (trading.presumed_auction or trading.undecided)
         empty = (not bids and flow.near_traded_bid > 0.0) or (
             not asks and flow.near_traded_ask > 0.0
@@ -364,13 +367,16 @@ class Feed:
         return findings
 
 
-def close_streams(silences: Silences, rows: Rows, ended: Sequence[FeedBar]) -> Flags:
+def close_streams(
+    silences: Silences, rows: Rows, ended: Sequence[FeedBar], writes: Writes
+) -> Flags:
     """Check the streams of ended bars for silence; return which rows may have a silent stream."""
-    seen = np.array([its.seen for its in ended], dtype=np.int64)
+    seen = np.array([its.seen for its in ended], dtype=np.float64)
     elapsed = np.array([its.elapsed for its in ended], dtype=np.int64)
-    reopens = np.array([its.reopens for its in ended], dtype=np.bool_)
-    flags, goes_on = np.zeros(len(rows), dtype=np.bool_), ~reopens
-    if goes_on.any():
-        with np.errstate(all="ignore"):
-            flags[goes_on] = silences.close_many(rows[goes_on], seen[goes_on], elapsed[goes_on])
+    if not any(its.reopens for its in ended):
+        return silences.close_many(rows, seen, elapsed, writes)
+    flags = np.zeros(len(rows), dtype=np.bool_)
+    on: Flags = ~np.array([its.reopens for its in ended], dtype=np.bool_)
+    if on.any():
+        flags[on] = silences.close_many(rows[on], seen[on], elapsed[on], writes)
     return flags

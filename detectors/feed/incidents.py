@@ -121,6 +121,16 @@ class FeedIncidents:
         ]  # fmt: skip
 
     @property
+    def distrusted_until_ns(self) -> int:
+        """When the data can be trusted again, in nanoseconds of event time; 0: it can.
+
+        A check with an explanation is a property of the feed, and no fault of its data.
+        """
+        standing = self.findings.standing.items()
+        faults = (its.last_ns for name, its in standing if name not in EXPLAINED)
+        return max((last_ns + self._quiet_ns for last_ns in faults), default=0)
+
+    @property
     def active(self) -> bool:
         """Whether an incident is open or a finding is active."""
         findings = self.findings

@@ -139,6 +139,8 @@ class FeedMonitor:
     ) -> list[Alert]:
         """Return the alerts of a bar that has ended, see `Feed.findings`."""
         findings = self.checks.findings(ended, may_be_silent=may_be_silent)
+        if not findings and not self.active:
+            return []
         return self._found(ends_at, findings, escalates=escalates)
 
     def silence(self, at_ns: int, others_since_ns: int) -> Finding | None:

@@ -57,7 +57,8 @@ class PartialBook(Struct):
         self.unknown = self.unknown * keep + self.open_unknown
         self.ended = self.ended * keep + ended
         self.open_stale = self.open_unknown = 0
-        self.found = self.score >= (RECOVERED if self.found else 1.0)
+        least = RECOVERED if self.found else 1.0
+        self.found = self.stale >= least * LEAST and self.score >= least
         return self.found
 
     def describe(self) -> str:

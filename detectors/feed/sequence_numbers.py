@@ -155,9 +155,11 @@ class Numbering(Struct):
 
     def close_bar(self) -> int:
         """End a bar and return the number of events that are lost for good."""
-        lost = self.overflowed + sum(missing.after - missing.first for missing in self.waiting)
-        self._remember_lost()
-        self.overflowed, self.waiting, self.fresh = 0, self.fresh, []
+        lost = 0
+        if self.overflowed or self.waiting or self.fresh:
+            lost = self.overflowed + sum(its.after - its.first for its in self.waiting)
+            self._remember_lost()
+            self.overflowed, self.waiting, self.fresh = 0, self.fresh, []
         self._learn()
         return lost
 

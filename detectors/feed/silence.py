@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from detectors.market_data.events import Kind
-from detectors.table import Flags, Floats, Ints, Powers, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, Powers, Rows, Writes, at, enlarged
 
 WATCHED = (Kind.ORDER, Kind.CANCEL, Kind.TRADE, Kind.REFERENCE)
 """The streams that are checked. Margins and positions are irregular, so their silence is no
@@ -89,48 +90,24 @@ class Silences:
         The length of a bar.
     """
 
-    __slots__ = (
-        "_bars", "_decays", "_deficit", "_deficit_bars", "_deficit_events", "_deficit_expected",
-        "_idle_bars", "_idle_others", "_missed", "_others", "_own", "_powers", "_silent_bars",
-    )  # fmt: skip
+    __slots__ = ("_decays", "_powers", "_rates")
 
     def __init__(self, bar_seconds: float) -> None:
         decays = [math.exp(-bar_seconds / span) for span in SPANS_SECONDS]
-        self._decays: Floats = np.array(decays)
+        self._decays: Floats = np.array(decays)[:, None]
         self._powers = Powers(decays)
-        shape = (0, len(WATCHED))
-        self._own: Floats = np.zeros((*shape, len(SPANS_SECONDS)))
-        self._others: Floats = np.zeros((*shape, len(SPANS_SECONDS)))
-        self._bars: Ints = np.zeros(shape, dtype=np.int64)
-        self._idle_bars: Ints = np.zeros(shape, dtype=np.int64)
-        self._idle_others: Floats = np.zeros(shape)
-        self._missed: Floats = np.zeros(shape)
-        self._silent_bars: Ints = np.zeros(shape, dtype=np.int64)
-        self._deficit: Floats = np.zeros(shape)
-        self._deficit_bars: Ints = np.zeros(shape, dtype=np.int64)
-        self._deficit_events: Floats = np.zeros(shape)
-        self._deficit_expected: Floats = np.zeros(shape)
+        # Rows, the numbers of a `StreamRate`, streams.
+        self._rates: Floats = np.zeros((0, _NUMBERS, len(WATCHED)))
 
     def resize(self, rows: int) -> None:
         """Make room for so many rows."""
-        shape = (rows, len(WATCHED))
-        self._own = enlarged(self._own, (*shape, len(SPANS_SECONDS)))
-        self._others = enlarged(self._others, (*shape, len(SPANS_SECONDS)))
-        self._bars = enlarged(self._bars, shape)
-        self._idle_bars = enlarged(self._idle_bars, shape)
-        self._idle_others = enlarged(self._idle_others, shape)
-        self._missed = enlarged(self._missed, shape)
-        self._silent_bars = enlarged(self._silent_bars, shape)
-        self._deficit = enlarged(self._deficit, shape)
-        self._deficit_bars = enlarged(self._deficit_bars, shape)
-        self._deficit_events = enlarged(self._deficit_events, shape)
-        self._deficit_expected = enlarged(self._deficit_expected, shape)
+        self._rates = enlarged(self._rates, (rows, _NUMBERS, len(WATCHED)))
 
     def clear(self, row: int) -> None:
         """Forget all of a row."""
-        self.restore(row, NO_RATES)
+        self._rates[row] = 0.0
 
-    def close_many(self, rows: Rows, seen: Ints, elapsed: Ints) -> Flags:
+    def close_many(self, rows: Rows, seen: Floats, elapsed: Ints, writes: Writes) -> Flags:
         """Process a bar with events of each row.
 
         Parameters
@@ -141,65 +118,66 @@ class Silences:
             The number of events of each of `WATCHED`, a row for each of ``rows``.
         elapsed
             The number of bars since the last bar with events.
+        writes
+            Takes what is learned.
 
         Returns
         -------
         Flags
             Which rows may have a silent or a throttled stream, see `found`.
         """
-        others = np.add.reduce(seen[:, _FLOW], axis=1)[:, None] - seen * _IS_FLOW
-        has_events = seen != 0
-        own, rest = self._own[rows], self._others[rows]
+        place = at(rows)
+        before = self._rates[place]
+        after = np.empty_like(before)
+        has_events = seen != 0.0
+        others = seen.dot(_OTHER_FLOW)
+        own, rest = before[:, _OWN], before[:, _OTHERS]
         share = np.zeros_like(own)
         np.divide(own, rest, out=share, where=rest > 0.0)
-        by_share = share * others[:, :, None]
+        share *= others[:, None, :]
         # A share of a rate that has all but vanished may be infinite: none is known then.
-        usual = np.fmin(own * (1.0 - self._decays), by_share).min(axis=2)
-        bars = self._bars[rows]
+        usual = np.minimum.reduce(np.fmin(own * (1.0 - self._decays), share), axis=1)
+        bars, missed = before[:, _BARS], before[:, _MISSED]
         expected = np.where(bars >= LEARNED_BARS, usual, 0.0)
-        missed = self._missed[rows]
         was_silent = has_events & (missed >= SILENT)  # the silence has been reported
         missed = np.where(has_events, 0.0, missed + expected)
-        self._missed[rows] = missed
-        self._silent_bars[rows] = np.where(has_events, 0, self._silent_bars[rows] + 1)
         rise = expected * (1.0 - 1.0 / THROTTLE) - seen * math.log(THROTTLE)
-        before = np.where(was_silent, 0.0, self._deficit[rows])
+        deficit = np.where(was_silent, 0.0, before[:, _DEFICIT])
         # Capped at the limit: the first usual bar brings the deficit below the limit.
-        deficit = np.maximum(0.0, np.minimum(THROTTLED, before + rise))
+        deficit = np.maximum(0.0, np.minimum(THROTTLED, deficit + rise))
         lasts = deficit > 0.0
-        goes_on = lasts & ~was_silent
-        self._deficit[rows] = deficit
-        self._deficit_bars[rows] = np.where(goes_on, self._deficit_bars[rows], 0) + lasts
-        self._deficit_events[rows] = (
-            np.where(goes_on, self._deficit_events[rows], 0.0) + seen * lasts
-        )
-        self._deficit_expected[rows] = (
-            np.where(goes_on, self._deficit_expected[rows], 0.0) + expected * lasts
-        )
-        self._bars[rows] = bars + ((bars > 0) | has_events)
-        self._learn(rows, seen, others, elapsed, own, rest)
-        flags: Flags = ((missed >= SILENT) | (deficit >= THROTTLED)).any(axis=1)
-        return flags
+        after[:, _BARS] = bars + ((bars > 0.0) | has_events)
+        after[:, _MISSED] = missed
+        after[:, _SILENT_BARS] = np.where(has_events, 0.0, before[:, _SILENT_BARS] + 1.0)
+        after[:, _DEFICIT] = deficit
+        added = after[:, _SINCE]
+        added[:, 0], added[:, 1], added[:, 2] = 1.0, seen, expected
+        added *= lasts[:, None, :]
+        added += np.where((lasts & ~was_silent)[:, None, :], before[:, _SINCE], 0.0)
+        self._learn(before, after, seen, others, elapsed)
+        writes.put(self._rates, place, after)
+        found: Flags = np.logical_or.reduce((missed >= SILENT) | (deficit >= THROTTLED), axis=1)
+        return found
 
     def _learn(
-        self, rows: Rows, seen: Ints, others: Ints, elapsed: Ints, own: Floats, rest: Floats
+        self, before: Floats, after: Floats, seen: Floats, others: Floats, elapsed: Ints
     ) -> None:
-        """Learn the rates of the streams with events; ``own`` and ``rest`` are those before."""
-        idle_bars = self._idle_bars[rows] + elapsed[:, None]
-        idle_others = self._idle_others[rows] + others
-        has_events = seen != 0
-        factors = self._powers.of(idle_bars)
-        learns = has_events[:, :, None]
-        self._own[rows] = np.where(learns, own * factors + seen[:, :, None], own)
-        self._others[rows] = np.where(learns, rest * factors + idle_others[:, :, None], rest)
-        self._idle_bars[rows] = np.where(has_events, 0, idle_bars)
-        self._idle_others[rows] = np.where(has_events, 0.0, idle_others)
+        """Learn the rates of the streams with events."""
+        idle = before[:, _IDLE].copy()
+        idle[:, 0] += elapsed[:, None]
+        idle[:, 1] += others
+        has_events = (seen != 0.0)[:, None, :]
+        after[:, _IDLE] = np.where(has_events, 0.0, idle)
+        # The power of a stream without events is not used.
+        exponents = np.where(has_events[:, 0], idle[:, 0], 0.0).astype(np.intp)
+        factors = self._powers.of(exponents).swapaxes(1, 2)
+        for which, events in ((_OWN, seen), (_OTHERS, idle[:, 1])):
+            rates = before[:, which]
+            after[:, which] = np.where(has_events, rates * factors + events[:, None, :], rates)
 
-    def reopen(self, rows: Rows | int) -> None:
-        """Forget the missing events of rows so far, and keep the usual rates."""
-        self._missed[rows] = self._deficit[rows] = 0.0
-        self._deficit_events[rows] = self._deficit_expected[rows] = 0.0
-        self._silent_bars[rows] = self._deficit_bars[rows] = 0
+    def reopen(self, row: int) -> None:
+        """Forget the missing events of a row so far, and keep the usual rates."""
+        self._rates[row, _MISSED:] = 0.0
 
     def found(self, row: int, least_bars: float) -> Iterator[Silent]:
         """Yield the silent streams, silent for at least ``least_bars``, and the throttled ones."""
@@ -217,44 +195,42 @@ class Silences:
 
     def state(self, row: int) -> tuple[StreamRate, ...]:
         """Return the rates of a symbol's streams, for a snapshot."""
-        columns = [
-            array[row].tolist()
-            for array in (
-                self._own,
-                self._others,
-                self._bars,
-                self._idle_bars,
-                self._idle_others,
-                self._missed,
-                self._silent_bars,
-                self._deficit,
-                self._deficit_bars,
-                self._deficit_events,
-                self._deficit_expected,
-            )
-        ]
-        return tuple(
-            StreamRate(tuple(own), tuple(others), *its)
-            for own, others, *its in zip(*columns, strict=True)
-        )
+        return tuple(_rate(numbers) for numbers in self._rates[row].T.tolist())
 
     def restore(self, row: int, rates: Sequence[StreamRate]) -> None:
         """Let a row continue from the rates of a snapshot."""
-        for place, rate in enumerate(rates):
-            self._own[row, place], self._others[row, place] = rate.own, rate.others
-            self._bars[row, place] = rate.bars
-            self._idle_bars[row, place] = rate.idle_bars
-            self._idle_others[row, place] = rate.idle_others
-            self._missed[row, place] = rate.missed
-            self._silent_bars[row, place] = rate.silent_bars
-            self._deficit[row, place] = rate.deficit
-            self._deficit_bars[row, place] = rate.deficit_bars
-            self._deficit_events[row, place] = rate.deficit_events
-            self._deficit_expected[row, place] = rate.deficit_expected
+        for stream, rate in enumerate(rates):
+            self._rates[row, :, stream] = (*rate.own, *rate.others, *astuple(rate)[2:])
+
+
+def _rate(numbers: Sequence[float]) -> StreamRate:
+    a, b, c, d, e, f, bars, idle_bars, idle_others, missed, silent_bars, deficit, *since = numbers
+    deficit_bars, deficit_events, deficit_expected = since
+    return StreamRate(
+        (a, b, c),
+        (d, e, f),
+        int(bars),
+        int(idle_bars),
+        idle_others,
+        missed,
+        int(silent_bars),
+        deficit,
+        int(deficit_bars),
+        deficit_events,
+        deficit_expected,
+    )
 
 
 NO_RATES = tuple(StreamRate() for _ in WATCHED)
 
-_FLOW = [WATCHED.index(kind) for kind in (Kind.ORDER, Kind.CANCEL, Kind.TRADE)]
-_IS_FLOW: Ints = np.array([kind is not Kind.REFERENCE for kind in WATCHED], dtype=np.int64)
-"""The streams whose events are the flow; references are no part of it."""
+_OWN, _OTHERS, _BARS, _IDLE = slice(0, 3), slice(3, 6), 6, slice(7, 9)
+_MISSED, _SILENT_BARS, _DEFICIT, _SINCE = 9, 10, 11, slice(12, 15)
+_NUMBERS = 15
+"""The places of the numbers of a `StreamRate`."""
+
+_IS_FLOW = [kind is not Kind.REFERENCE for kind in WATCHED]
+_OTHER_FLOW: Floats = np.array(
+    [[flow and i != j for j, _ in enumerate(WATCHED)] for i, flow in enumerate(_IS_FLOW)],
+    dtype=np.float64,
+)
+"""Which events are the flow beside those of each stream; references are no part of it."""

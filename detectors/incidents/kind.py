@@ -10,8 +10,17 @@ DRIFT = "drift"
 FEED_INTEGRITY = "feed_integrity"
 """The detector name of incidents that report faults of a symbol's feed."""
 
-Kind = Literal["alarm", "change", "feed"]
-"""An alarm, a lasting change of a market, or a fault of a feed."""
+CASCADE = "cascade"
+"""The detector name of incidents that report how near a run of liquidations is."""
+
+CONTAGION = "contagion"
+"""The detector name of incidents that report how liquidations would spread over the venue."""
+
+OF_POSITIONS = (CASCADE, CONTAGION)
+"""The detector names of incidents that report the state of the positions."""
+
+Kind = Literal["alarm", "change", "feed", "risk"]
+"""An alarm, a lasting change of a market, a fault of a feed, or the state of its positions."""
 
 
 def of_market(detector: str) -> bool:
@@ -28,9 +37,15 @@ def of_market(detector: str) -> bool:
 def kind(detector: str, severity: Severity) -> Kind:
     """Return the kind of incident that an alert reports.
 
+    Only alarms count against the false-alarm budget: the state of the positions is no judgement.
+
     >>> kind("thin_book", "critical"), kind("drift", "info"), kind("feed_integrity", "warning")
     ('alarm', 'change', 'feed')
+    >>> kind("cascade", "warning")
+    'risk'
     """
+    if detector in OF_POSITIONS:
+        return "risk"
     if not of_market(detector):
         return "feed"
     return "change" if severity == "info" else "alarm"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from detectors.incidents.alerts import Alert, Evidence, distrusted, firing, resolved
-from detectors.incidents.kind import DRIFT, FEED_INTEGRITY
+from detectors.incidents.kind import DRIFT, FEED_INTEGRITY, OF_POSITIONS
 from detectors.incidents.scan_statistic import DAY_NS, at_least, clusters_per_day, deviation
 
 NAME = "market_wide"
@@ -109,7 +109,8 @@ class MarketMonitor:
     def step(self, alert: Alert, budget_per_day: float) -> list[Alert]:
         """Process an alert and return the market-wide alerts that it causes.
 
-        A market-wide alert sets the state of the monitor. Alerts of drifts and feeds are ignored.
+        A market-wide alert sets the state of the monitor. Alerts of drifts, feeds and positions are
+        ignored.
 
         Parameters
         ----------
@@ -119,7 +120,7 @@ class MarketMonitor:
             The number of incidents a day that may open by chance in all symbols together. This is
             the expected rate unless the last day had more.
         """
-        if alert.detector in (FEED_INTEGRITY, DRIFT):
+        if alert.detector in (FEED_INTEGRITY, DRIFT, *OF_POSITIONS):
             return []
         self._newest_ns = max(self._newest_ns, alert.ts_event)
         if alert.symbol == MARKET:

@@ -180,6 +180,14 @@ def direction(detector: Detector, top: Contribution) -> Direction:
     return "rise" if rose != (top.feature in detector.turned) else "fall"
 
 
+def maintenance_reason(settings: Limits, ts_ns: int) -> str | None:
+    """Return the reason of the maintenance window that suppresses a moment; None without one."""
+    for window in settings.windows:
+        if window.suppresses(ts_ns):
+            return f"maintenance: {window.reason}"
+    return None
+
+
 def suppressed_because(
     settings: Limits, detector: Detector, top: Contribution, ts_ns: int
 ) -> Suppressed | None:
@@ -196,9 +204,9 @@ def suppressed_because(
     ts_ns
         The beginning of the alarmed bar, in nanoseconds since the Unix epoch.
     """
-    for window in settings.windows:
-        if window.suppresses(ts_ns):
-            return Suppressed("maintenance", f"maintenance: {window.reason}")
+    reason = maintenance_reason(settings, ts_ns)
+    if reason is not None:
+        return Suppressed("maintenance", reason)
     if settings.only not in ("either", direction(detector, top)):
         return Suppressed("direction", f"not a {settings.only}")
     if relative_deviation(detector, top) < settings.min_relative_deviation:

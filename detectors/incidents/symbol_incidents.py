@@ -77,7 +77,6 @@ class Incident(Struct):
     detectors: list[str]
     alarmed_bars: int
     last_alarm_ns: int
-    tripped_until_ns: int = 0
     opening: str = ""
     alarm: Alarm | None = None
     untold: Alarm | None = None

@@ -7,7 +7,7 @@ from detectors.incidents.market_effect import NOTICEABLE, Part, worst
 
 UPDATE_NS = 60_000_000_000
 """The least event time between two records of an incident. Only a worse severity, which happens
-once, is told at once: it pages, and trips the kill switch."""
+once, is told at once: it pages, and moves the kill switch."""
 
 RARER = 100.0
 """An alarm that chance makes so much less often than those before is told."""

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, Singles, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Singles, Writes, at, enlarged, some
 
 Kind = Literal["plain", "net", "count", "long_count"]
 """What a statistic is. ``plain``: in units of its own noise already. ``net``: a difference of
@@ -74,7 +74,8 @@ class Baselines:
     >>> baselines.resize(1)
     >>> first = np.array([0])
     >>> for bar in range(600):
-    ...     baselines.learn_many(first, np.array([[bar % 3.0]]), np.array([[True]]))
+    ...     with Writes() as writes:
+    ...         baselines.learn_many(first, np.array([[bar % 3.0]]), np.array([[True]]), writes)
     >>> deviation = baselines.deviation_many(first, np.array([[10.0]]))
     >>> round(baselines.usual[0, 0], 1), round(deviation[0, 0], 1)
     (np.float64(0.9), np.float64(6.5))
@@ -119,53 +120,59 @@ class Baselines:
 
     def deviation_many(self, rows: Rows, values: Floats) -> Floats:
         """Return the deviation of each value from the usual one, in units of its noise."""
-        deviations: Floats = (values - self.usual[rows]) / self.noise[rows]
+        place = at(rows)
+        deviations: Floats = (values - self.usual[place]) / self.noise[place]
         return deviations
 
     def score_many(self, deviations: Floats) -> Floats:
         """Return the scores of deviations: each squared and halved for `SQUARED` kinds."""
         return np.where(self.is_squared, deviations * np.abs(deviations) / 2.0, deviations)
 
-    def learn_many(self, rows: Rows, values: Floats, given: Flags) -> None:
+    def learn_many(self, rows: Rows, values: Floats, given: Flags, writes: Writes) -> None:
         """Learn the values of a bar that are ``given``."""
         learns = self._learns
         if not len(learns):
             return
-        given = given[:, learns]
-        bars = self._bars[rows] + given
+        place = at(rows)
+        given = given.take(learns, axis=1)
+        bars = self._bars[place] + given
+        writes.put(self._bars, place, bars)
         sampled = given & (bars % SAMPLE_BARS == 0)
+        if not some(sampled):
+            return
         places, columns = np.nonzero(sampled)
         taken = bars[places, columns] // SAMPLE_BARS
         numbers = rows[places]
-        samples = values[places, learns[columns]]
-        self._bars[rows] = bars
-        if not len(places):
-            return
-        self._samples[numbers, columns, (taken - 1) % MOST_SAMPLES] = samples
+        samples = values[places, learns[columns]].astype(np.float32)
+        writes.put(self._samples, (numbers, columns, (taken - 1) % MOST_SAMPLES), samples)
         due = (taken < 10 * REFRESH_SAMPLES) | (taken % REFRESH_SAMPLES == 0)
-        if due.any():
-            self._estimate(numbers[due], columns[due], taken[due])
+        if some(due):
+            self._estimate(numbers[due], columns[due], taken[due], samples[due], writes)
 
-    def _estimate(self, rows: Rows, columns: Rows, taken: Ints) -> None:
+    def _estimate(
+        self, rows: Rows, columns: Rows, taken: Ints, newest: Singles, writes: Writes
+    ) -> None:
         """Estimate what is usual of pairs of a row and a column with so many samples taken."""
         kept = np.minimum(taken, MOST_SAMPLES)
         skipped = np.where(taken >= 5 * SKIPPED_SAMPLES, SKIPPED_SAMPLES, 0)
         width = int(kept.max())
+        samples = self._samples[rows, columns, :width]
+        samples[np.arange(len(rows)), (taken - 1) % MOST_SAMPLES] = newest
         # The age of each place: 0 is the newest sample.
         age = (taken[:, None] - 1 - np.arange(width)) % MOST_SAMPLES
         used = (age >= skipped[:, None]) & (age < kept[:, None])
-        ordered = np.where(used, self._samples[rows, columns, :width], np.float32(np.inf))
+        ordered = np.where(used, samples, np.float32(np.inf))
         ordered.sort(axis=1)
         for i, n in enumerate((kept - skipped).tolist()):
-            row, column = rows[i], self._learns[columns[i]]
-            if self.is_net[column]:
-                self.usual[row, column] = ordered[i, n // 2]
+            place = (rows[i], self._learns[columns[i]])
+            if self.is_net[place[1]]:
+                writes.put(self.usual, place, ordered[i, n // 2])
                 continue
             low = ordered[i, : max(1, round(n * (1.0 - TRIMMED)))].astype(np.float64)
             mean = math.fsum(low.tolist()) / len(low)
             variance = math.fsum(np.square(low - mean).tolist()) / len(low)
-            self.usual[row, column] = mean
-            self.noise[row, column] = math.sqrt(max(variance, mean) + 1.0)
+            writes.put(self.usual, place, mean)
+            writes.put(self.noise, place, math.sqrt(max(variance, mean) + 1.0))
 
     def state(self, row: int, column: int) -> BaselineState:
         """Return the learned baseline of one statistic, for a snapshot."""

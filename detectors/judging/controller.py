@@ -9,7 +9,7 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Writes, at, enlarged, some
 
 STEP = 0.5
 """By how much an alarm raises the bar: the next alarm must be three times as rare. It is small
@@ -74,7 +74,8 @@ class Controllers:
     array([[ True]])
     >>> quiet = np.array([[False]])
     >>> for _ in range(100):
-    ...     controllers.step_many(first, quiet, budget / 86_400.0)
+    ...     with Writes() as writes:
+    ...         bar = controllers.step_many(first, quiet, budget / 86_400.0, writes)
     >>> controllers.alarms_many(first, np.array([[0.5]]), judged, budget)
     array([[ True]])
     """
@@ -115,6 +116,8 @@ class Controllers:
         each row.
         """
         alarms = judged & (per_day < budget_per_day[:, None])  # else the evidence is below any bar
+        if not some(alarms):
+            return alarms
         for i, column in zip(*(its.tolist() for its in np.nonzero(alarms)), strict=True):
             row = rows[i]
             rate = max(float(per_day[i, column]), 1e-300)
@@ -134,22 +137,27 @@ class Controllers:
         lowered = self.bar[rows] - STEP * (budget_per_bar * bars)[:, None]
         self.bar[rows] = np.maximum(0.0, lowered)
 
-    def step_many(self, rows: Rows, alarms: Flags, budget_per_bar: Floats) -> None:
-        """Let a bar pass. A statistic that was not judged has no alarm.
+    def step_many(
+        self, rows: Rows, alarms: Flags, budget_per_bar: Floats, writes: Writes
+    ) -> Floats:
+        """Let a bar pass; return the bar $q$ after it.
 
-        ``budget_per_bar`` is the budget of a statistic of each row, in alarms per bar.
+        A statistic that was not judged has no alarm. ``budget_per_bar`` is the budget of a
+        statistic of each row, in alarms per bar.
         """
-        bar, quiet = self.bar[rows], self._quiet[rows]
-        self.begun[rows] = False
-        if alarms.any():
-            in_run = (quiet >= 0) & (quiet < self.quiet_bars)
-            begins = self.begun[rows] = alarms & ~in_run
-            self._entered[rows] = np.where(begins, bar, self._entered[rows])
-            bar[begins] += STEP
-            quiet[alarms] = -1
-        quiet += (quiet >= 0) | alarms
-        self._quiet[rows] = quiet
-        self.bar[rows] = np.maximum(0.0, bar - STEP * budget_per_bar[:, None])
+        place = at(rows)
+        bar, quiet = self.bar[place], self._quiet[place]
+        begun = alarms
+        if some(alarms):
+            begun = alarms & ((quiet < 0) | (quiet >= self.quiet_bars))
+            writes.put(self._entered, place, np.where(begun, bar, self._entered[place]))
+            bar = np.where(begun, bar + STEP, bar)
+            quiet = np.where(alarms, -1, quiet)  # and 0 below
+        writes.put(self.begun, place, begun)
+        writes.put(self._quiet, place, quiet + ((quiet >= 0) | alarms))
+        bar = np.maximum(0.0, bar - STEP * budget_per_bar[:, None])
+        writes.put(self.bar, place, bar)
+        return bar
 
     def credit(self, row: int, column: int) -> float:
         """Take back a run of alarms that was right; return by how much the bar came down."""

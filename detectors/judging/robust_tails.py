@@ -14,7 +14,7 @@ from river import base
 
 from detectors.judging.baseline import Baselines, BaselineState, Kind
 from detectors.judging.tail import LEAST_BLOCKS, Tails, TailState
-from detectors.table import Flags, Floats, Ints, RowNumbers, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, RowNumbers, Rows, Writes, at, enlarged
 
 BASELINE_SHARE = 0.5
 """The share of the warm-up that teaches the baselines. The rest teaches the tails."""
@@ -188,26 +188,34 @@ class RobustTails(base.AnomalyDetector):
         stepped
             Which statistics learn this bar; None for all. The others stay as they are.
         """
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), Writes() as writes:
             scores = self.baselines.score_many(self.baselines.deviation_many(rows, values))
-            self._learn(values, rows, stepped, scores)
+            finite = np.isfinite(values)
+            learns = np.ones_like(finite) if stepped is None else stepped
+            self._learn(values, rows, learns, finite, scores, writes)
 
-    def _learn(self, values: Floats, rows: Rows, stepped: Flags | None, scores: Floats) -> None:
-        given = np.isfinite(values)
-        learns = np.ones_like(given) if stepped is None else stepped
-        given &= learns
-        bars = self.bars[rows] + learns
+    def _learn(
+        self,
+        values: Floats,
+        rows: Rows,
+        learns: Flags,
+        finite: Flags,
+        scores: Floats,
+        writes: Writes,
+    ) -> None:
+        given, place = finite & learns, at(rows)
+        bars = self.bars[place] + learns
         learned = np.where(given, scores, 0.0)
-        self.tails.learn_many(rows, learned, learns & (bars > self._baseline_bars))
-        self.baselines.learn_many(rows, values, given)
-        self.bars[rows] = bars
+        self.tails.learn_many(rows, learned, learns & (bars > self._baseline_bars), writes)
+        self.baselines.learn_many(rows, values, given, writes)
+        writes.put(self.bars, place, bars)
 
     def judge_many(self, values: Floats, rows: Rows) -> Judgements:
         """Return the judgements of one bar of several rows, see `learn_many`."""
         with np.errstate(all="ignore"):
-            return self._judge(values, rows)
+            return self._judge(values, rows, np.isfinite(values))
 
-    def _judge(self, values: Floats, rows: Rows) -> Judgements:
+    def _judge(self, values: Floats, rows: Rows, finite: Flags) -> Judgements:
         deviations = self.baselines.deviation_many(rows, values)
         scores = self.baselines.score_many(deviations)
         size = np.where(self.baselines.is_net, deviations, values)
@@ -217,14 +225,15 @@ class RobustTails(base.AnomalyDetector):
             scores,
             self.tails.per_day_many(rows, scores),
             (self._floors <= size) & (values < self._caps),
-            np.isfinite(values) & self.tails.known_many(rows),
+            finite & self.tails.known_many(rows),
         )
 
-    def step_many(self, values: Floats, rows: Rows, stepped: Flags) -> Judgements:
-        """Judge one bar of several rows, then learn it, see `learn_many`."""
+    def step_many(self, values: Floats, rows: Rows, stepped: Flags, writes: Writes) -> Judgements:
+        """Judge one bar of several rows; ``writes`` takes what is learned, see `learn_many`."""
+        finite = np.isfinite(values)
         with np.errstate(all="ignore"):
-            judgements = self._judge(values, rows)
-            self._learn(values, rows, stepped, judgements.score)
+            judgements = self._judge(values, rows, finite)
+            self._learn(values, rows, stepped, finite, judgements.score, writes)
         return judgements
 
     def judge_one(self, x: Mapping[str, float]) -> list[Judgement]:

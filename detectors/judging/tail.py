@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, Singles, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Singles, Writes, at, enlarged, some
 
 DAY_SECONDS = 86_400.0
 
@@ -82,7 +82,8 @@ class Tails:
     >>> tails.resize(1)
     >>> first = np.array([0])
     >>> for value in noise.exponential(size=7_200):
-    ...     tails.learn_many(first, np.array([[value]]), np.array([[True]]))
+    ...     with Writes() as writes:
+    ...         tails.learn_many(first, np.array([[value]]), np.array([[True]]), writes)
     >>> per_day = tails.per_day_many(np.array([0, 0]), np.array([[5.0], [30.0]]))
     >>> bool(per_day[0, 0] > 100.0), bool(per_day[1, 0] < 0.01)
     (True, True)
@@ -164,7 +165,7 @@ class Tails:
 
     def known_many(self, rows: Rows) -> Flags:
         """Return which tails have enough blocks to judge a value."""
-        known: Flags = self._count[rows] >= LEAST_BLOCKS
+        known: Flags = self._count[at(rows)] >= LEAST_BLOCKS
         return known
 
     def warming_up(self, row: int, columns: slice) -> bool:
@@ -173,18 +174,19 @@ class Tails:
 
     def blocks_per_day(self, rows: Rows) -> Floats:
         """Return the number of blocks a day."""
-        return np.asarray(DAY_SECONDS / (self._block_bars[rows] * self.bar_seconds), np.float64)
+        return np.asarray(DAY_SECONDS / (self._block_bars[at(rows)] * self.bar_seconds), np.float64)
 
     def per_day_many(self, rows: Rows, values: Floats) -> Floats:
         """Return how many blocks a day reach each value by chance, at most all of them."""
-        blocks, start = self.blocks_per_day(rows), self.start[rows]
+        blocks, start = self.blocks_per_day(rows), self.start[at(rows)]
         # Below the tail only the order matters.
         share = np.zeros_like(values)
         np.divide(values, start, out=share, where=start > 0.0)
         np.maximum(share, 0.0, out=share)
         per_day = np.multiply(blocks, 1.0 - TAIL_BEGINS * share)
-        places, columns = np.nonzero(values > start)
-        if len(places):
+        in_tail = values > start
+        if some(in_tail):
+            places, columns = np.nonzero(in_tail)
             numbers = rows[places]
             excesses = (values - start)[places, columns] / self.scale[numbers, columns]
             shapes = self.shape[numbers, columns].tolist()
@@ -193,8 +195,8 @@ class Tails:
                 (1.0 + shape * excess) ** (-1.0 / shape)
                 for shape, excess in zip(shapes, excesses.tolist(), strict=True)
             ]
-            in_tail = blocks[places, columns] * (1.0 - TAIL_BEGINS)
-            per_day[places, columns] = in_tail * np.array(beyond)
+            begins = blocks[places, columns] * (1.0 - TAIL_BEGINS)
+            per_day[places, columns] = begins * np.array(beyond)
         return per_day
 
     def threshold(self, row: int, column: int, per_day: float) -> float:
@@ -205,62 +207,62 @@ class Tails:
         multiple: float = (share**-shape - 1.0) / shape
         return float(self.start[row, column]) + float(self.scale[row, column]) * multiple
 
-    def learn_many(self, rows: Rows, values: Floats, learns: Flags) -> None:
+    def learn_many(self, rows: Rows, values: Floats, learns: Flags, writes: Writes) -> None:
         """Learn the values of a bar where it ``learns``. A bar without a value has the value 0."""
-        top = self._top[rows]
-        np.maximum(top, values, out=top, where=learns)
-        bars = self._bars[rows] + learns
-        closed = learns & (bars >= self._block_bars[rows])
-        if not closed.any():
-            self._top[rows], self._bars[rows] = top, bars
-            return
-        places, columns = np.nonzero(closed)
-        maxima = top[places, columns]
-        top[closed], bars[closed] = 0.0, 0
-        self._top[rows], self._bars[rows] = top, bars
-        closing = rows[places]
-        self._append(closing, columns, maxima)
-        self._merge(closing, columns)
-        self._fit(closing, columns)
+        place = at(rows)
+        before = self._top[place]
+        top = np.where(learns, np.maximum(before, values), before)
+        bars = self._bars[place] + learns
+        closed = learns & (bars >= self._block_bars[place])
+        if some(closed):
+            places, columns = np.nonzero(closed)
+            self._close(rows[places], columns, top[places, columns].astype(np.float32), writes)
+            top[closed], bars[closed] = 0.0, 0
+        writes.put(self._top, place, top)
+        writes.put(self._bars, place, bars)
 
-    def _append(self, rows: Rows, columns: Rows, maxima: Floats) -> None:
-        """Add a block to each pair of a row and a column; the oldest of too many goes."""
-        count, oldest = self._count[rows, columns], self._oldest[rows, columns]
+    def _close(self, rows: Rows, columns: Rows, tops: Singles, writes: Writes) -> None:
+        """Close a block of each pair of a row and a column; the oldest of too many goes."""
+        pairs = (rows, columns)
+        count, oldest, length = (
+            its[pairs] for its in (self._count, self._oldest, self._block_bars)
+        )
         most = int(count.max())
         if most == self._maxima.shape[2] < MOST_BLOCKS:
             self._keep(min(MOST_BLOCKS, most + most // 2))
+        maxima = self._maxima[pairs]
         full = count == MOST_BLOCKS
-        self._maxima[rows, columns, np.where(full, oldest, count)] = maxima
-        self._count[rows, columns] = np.where(full, count, count + 1)
-        self._oldest[rows, columns] = np.where(full, (oldest + 1) % MOST_BLOCKS, oldest)
-
-    def _merge(self, rows: Rows, columns: Rows) -> None:
-        """Merge neighbouring blocks while they are short."""
-        count, length = self._count[rows, columns], self._block_bars[rows, columns]
+        newest = np.where(full, oldest, count)
+        maxima[np.arange(len(rows)), newest] = tops
+        writes.put(self._maxima, (rows, columns, newest), tops)
+        count, oldest = count + ~full, np.where(full, (oldest + 1) % MOST_BLOCKS, oldest)
+        # Neighbouring blocks merge while they are short.
         short = (count >= 2 * LEAST_BLOCKS) & (2 * length <= self._longest)
-        for row, column in zip(rows[short].tolist(), columns[short].tolist(), strict=True):
-            maxima = self._ordered(row, column)
-            pairs = len(maxima) // 2
-            merged = np.maximum(maxima[: 2 * pairs : 2], maxima[1 : 2 * pairs : 2])
-            self._maxima[row, column, :pairs] = merged
-            self._count[row, column], self._oldest[row, column] = pairs, 0
-            self._block_bars[row, column] *= 2
+        for i in np.flatnonzero(short):
+            half = int(count[i]) // 2  # in order: the ring is not full
+            merged = np.maximum(maxima[i, : 2 * half : 2], maxima[i, 1 : 2 * half : 2])
+            maxima[i, :half] = merged
+            writes.put(self._maxima, (rows[i], columns[i], slice(half)), merged)
+            count[i], length[i] = half, 2 * length[i]
+        writes.put(self._count, pairs, count)
+        writes.put(self._oldest, pairs, oldest)
+        writes.put(self._block_bars, pairs, length)
+        self._fit(rows, columns, count, maxima, writes)
 
     def _ordered(self, row: int, column: int) -> Singles:
         """Return the maxima of one statistic, the oldest first."""
         count, oldest = int(self._count[row, column]), int(self._oldest[row, column])
         return np.roll(self._maxima[row, column, :count], -oldest)
 
-    def _fit(self, rows: Rows, columns: Rows) -> None:
-        """Fit the tails of pairs of a row and a column."""
-        count = self._count[rows, columns]
+    def _fit(self, rows: Rows, columns: Rows, count: Ints, maxima: Singles, writes: Writes) -> None:
+        """Fit the tails of pairs of a row and a column to so many maxima, which it sorts."""
         known = count >= LEAST_BLOCKS
         if not known.all():
-            rows, columns, count = rows[known], columns[known], count[known]
+            rows, columns, count, maxima = rows[known], columns[known], count[known], maxima[known]
         if not len(count):
             return
         width = int(count.max())
-        maxima = self._maxima[rows, columns, :width]
+        maxima = maxima[:, :width]
         if (count < width).any():
             maxima[np.arange(width) >= count[:, None]] = np.inf
         maxima.sort(axis=1)
@@ -277,9 +279,9 @@ class Tails:
         # The sum is exact, so that it depends on neither the order nor the machine.
         total = np.array([math.fsum(its) for its in counted.tolist()])
         mean = np.divide(total, uncensored, out=np.zeros_like(total), where=uncensored > 0)
-        self.start[rows, columns] = start
-        self.scale[rows, columns] = np.maximum(self._units[columns], mean)
-        self.shape[rows, columns] = 1.0 / (uncensored + PRIOR_EXCESSES)
+        writes.put(self.start, (rows, columns), start)
+        writes.put(self.scale, (rows, columns), np.maximum(self._units[columns], mean))
+        writes.put(self.shape, (rows, columns), 1.0 / (uncensored + PRIOR_EXCESSES))
 
     def state(self, row: int, column: int) -> TailState:
         """Return the learned tail of one statistic, for a snapshot."""
@@ -308,4 +310,6 @@ class Tails:
         self._block_bars[row, column], self._bars[row, column] = state.block_bars, state.bars
         self._top[row, column], self._count[row, column] = state.top, count
         self._maxima[row, column, :count] = maxima
-        self._fit(np.array([row]), np.array([column]))
+        one = np.array([row]), np.array([column])
+        with Writes() as writes:
+            self._fit(*one, np.array([count]), self._maxima[one], writes)

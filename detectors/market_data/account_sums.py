@@ -53,10 +53,9 @@ class AccountSums:
         sums = self.sums
         if not sums and not amounts:
             return 0.0
-        if sums:
+        if sums and bars:
             factor = self._decay**bars
-            for account in sums:
-                sums[account] *= factor
+            self.sums = sums = {account: amount * factor for account, amount in sums.items()}
         for account, amount in amounts:
             sums[account] = sums.get(account, 0.0) + amount
         if len(sums) > MAX_ACCOUNTS:

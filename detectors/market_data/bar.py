@@ -34,6 +34,11 @@ class BookState(Struct, frozen=True, gc=False):
     ask_depth: tuple[float, float, float]
 
     @property
+    def near_depth(self) -> float:
+        """The depth of both sides within `NEAR_BAND`."""
+        return self.bid_depth[NEAR_BAND] + self.ask_depth[NEAR_BAND]
+
+    @property
     def depth(self) -> tuple[float, float, float]:
         """The depth of both sides within each band."""
         (a, b, c), (d, e, f) = self.bid_depth, self.ask_depth

@@ -6,11 +6,10 @@ book accepts events in any state: an event for an unknown order changes nothing,
 reports it.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Container
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
-from operator import mul
+from itertools import islice, pairwise
 
 from msgspec import Struct
 
@@ -66,24 +65,34 @@ class BookSide:
     """The price levels of one side; ``sign`` is +1 for bids and -1 for asks.
 
     ``prices`` holds sign * price in ascending order: the best price of either side is the last.
+    ``ordered`` holds their levels in the same order.
     """
 
-    __slots__ = ("levels", "prices", "sign")
+    __slots__ = ("levels", "ordered", "prices", "sign")
 
     def __init__(self, sign: float) -> None:
         self.sign = sign
-        self.levels: dict[float, Level] = {}
-        self.prices: list[float] = []
+        self.restore({})
+
+    def restore(self, levels: dict[float, Level]) -> None:
+        """Continue with these price levels."""
+        self.levels = levels
+        self.prices = sorted(self.sign * price for price in levels)
+        self.ordered = [levels[self.sign * signed] for signed in self.prices]
 
     def open(self, price: float, quantity: float) -> None:
         """Add a price level with its first order."""
-        self.levels[price] = Level(quantity, 1)
-        insort(self.prices, self.sign * price)
+        level = self.levels[price] = Level(quantity, 1)
+        signed = self.sign * price
+        place = bisect_left(self.prices, signed)
+        self.prices.insert(place, signed)
+        self.ordered.insert(place, level)
 
     def close(self, price: float) -> None:
         """Remove a price level without orders."""
         del self.levels[price]
-        del self.prices[bisect_left(self.prices, self.sign * price)]
+        place = bisect_left(self.prices, self.sign * price)
+        del self.prices[place], self.ordered[place]
 
     @property
     def best(self) -> float | None:
@@ -105,13 +114,21 @@ class BookSide:
             limits = [self.sign * mid * (1.0 - self.sign * band / 1e4) for band in bands_bps]
         else:
             limits = [self.sign * mid - band * tick * ALMOST_TICKS for band in bands_bps]
-        prices, levels = self.prices, self.levels
-        first = bisect_left(prices, limits[-1])
-        inside = [self.sign * signed for signed in reversed(prices[first:])]
-        quantities = [levels[price].quantity for price in inside]
-        amounts = quantities if tick is not None else map(mul, inside, quantities)
-        totals = [0.0, *accumulate(amounts)]
-        return [totals[len(prices) - bisect_left(prices, limit, first)] for limit in limits]
+        # A walk from the touch: few levels are within the bands.
+        sign = self.sign
+        depths: list[float] = []
+        wanted = iter(limits)
+        limit, total = next(wanted), 0.0
+        for signed, level in zip(reversed(self.prices), reversed(self.ordered), strict=True):
+            while signed < limit:
+                depths.append(total)
+                if len(depths) == len(limits):
+                    return depths
+                limit = next(wanted)
+            quantity = level.quantity
+            total += quantity if tick is not None else sign * signed * quantity
+        depths += [total] * (len(limits) - len(depths))
+        return depths
 
 
 class Book:

@@ -9,6 +9,7 @@ from detectors.market_data.depth_baseline import DepthBaselines
 from detectors.market_data.running_median import RunningMedians
 from detectors.market_data.spans import Spans
 from detectors.market_data.windows import Recent, Windows, recent
+from detectors.table import Rows, Writes
 
 
 class BarFlow(NamedTuple):
@@ -73,36 +74,31 @@ class MarketColumns:
         for its in (self.spans, self.windows, self.sizes, self.spreads, self.depth):
             its.clear(row)
 
-    def add_many(self, flows: Sequence[BarFlow]) -> list[Sums]:
-        """Add bars of different symbols with the same number."""
-        if not flows:
-            return []
-        rows = np.array([its.row for its in flows], dtype=np.intp)
+    def add_many(self, rows: Rows, flows: Sequence[BarFlow], writes: Writes) -> list[Sums]:
+        """Add bars of different symbols with the same number; ``writes`` takes what is learned."""
         amounts = np.array([its.amounts for its in flows], dtype=np.float64)
         elapsed = np.array([its.elapsed for its in flows], dtype=np.int64)
         typical = self.spreads.value[rows].tolist()
-        with np.errstate(all="ignore"):
-            self.depth.learn_many(rows, np.array([its.depth for its in flows]))
-            spans = self.spans.add_many(rows, amounts, elapsed)
-            sums = self.windows.add_many(rows, flows[0].number, amounts)
-        self.sizes.learn_many(rows, np.array([its.size for its in flows]))
-        self.spreads.learn_many(rows, np.array([its.spread for its in flows]))
-        usual = self.windows.usual[rows]
-        paused = np.array([its.paused for its in flows])
-        if paused.any():
-            self.spans.clear(rows[paused])
-            self.windows.pause(rows[paused])
+        depth, smooth = self.depth.learn_many(rows, np.array([its.depth for its in flows]), writes)
+        spans = self.spans.add_many(rows, amounts, elapsed, writes)
+        sums, usual = self.windows.add_many(rows, flows[0].number, amounts, writes)
+        sizes = self.sizes.learn_many(rows, np.array([its.size for its in flows]), writes)
+        spreads = self.spreads.learn_many(rows, np.array([its.spread for its in flows]), writes)
+        if any(its.paused for its in flows):
+            paused = rows[[its.paused for its in flows]]
+            self.spans.pause(paused, writes)
+            self.windows.pause(paused, writes)
         return [
             Sums(its, recent(seconds, hour), depth, (a, b, c), before, spread, size)
             for its, seconds, hour, depth, (a, b, c), before, spread, size in zip(
                 spans.tolist(),
                 sums.tolist(),
                 usual.tolist(),
-                self.depth.usual[rows].tolist(),
-                self.depth.smooth[rows].tolist(),
+                depth.tolist(),
+                smooth.tolist(),
                 typical,
-                self.spreads.value[rows].tolist(),
-                self.sizes.value[rows].tolist(),
+                spreads.tolist(),
+                sizes.tolist(),
                 strict=True,
             )
         ]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Floats, Ints, Rows, enlarged
+from detectors.table import Floats, Ints, Rows, Writes, at, enlarged
 
 DEPTH_SPANS_SECONDS = (15, 60, 300)
 """The spans over which depth is smoothed: for a moving quote, a maker that left, a drain."""
@@ -63,24 +63,27 @@ class DepthBaselines:
         """Forget all of a row."""
         self._bars[row], self.usual[row], self.smooth[row] = 0, 0.0, 0.0
 
-    def learn_many(self, rows: Rows, depths: Floats) -> None:
-        """Learn the depth of a bar: the notional near the touch on both sides; NaN if unknown."""
-        known = ~np.isnan(depths)
-        if not known.all():
-            rows, depths = rows[known], depths[known]
-        bars, usual = self._bars[rows] + 1, self.usual[rows]
+    def learn_many(self, rows: Rows, depths: Floats, writes: Writes) -> tuple[Floats, Floats]:
+        """Learn the depth of a bar: the notional near the touch on both sides; NaN if unknown.
+
+        Returns the usual and the smoothed depth after the bar, see `usual` and `smooth`.
+        """
+        place = at(rows)
+        before, smooth = self.usual[place], self.smooth[place]
+        known = depths == depths  # noqa: PLR0124 - NaN is not equal to itself
+        bars = self._bars[place] + known
         # A plain mean at first: the first bar has no lasting weight.
-        usual += np.maximum(self._fading, 1.0 / bars) * (depths - usual)
-        usual[usual < MIN_BASELINE] = 0.0
-        self._bars[rows], self.usual[rows] = bars, usual
-        positive = usual > 0.0
-        if not positive.all():
-            rows, depths, usual = rows[positive], depths[positive], usual[positive]
-        shares = np.maximum(depths, 1e-3 * usual) / usual
+        learned = before + np.maximum(self._fading, 1.0 / bars) * (depths - before)
+        usual = np.where(known, np.where(learned < MIN_BASELINE, 0.0, learned), before)
+        learns = known & (usual > 0.0)
+        shares = np.where(learns, np.maximum(depths, 1e-3 * usual) / usual, 1.0)
         # The logarithm of Python is the same on every machine.
-        logarithms = np.array([math.log(share) for share in shares.tolist()])
-        smooth = self.smooth[rows]
-        self.smooth[rows] = smooth + self._smoothing * (logarithms[:, None] - smooth)
+        logarithms = np.array([[math.log(share)] for share in shares.tolist()])
+        smooth = np.where(learns[:, None], smooth + self._smoothing * (logarithms - smooth), smooth)
+        writes.put(self._bars, place, bars)
+        writes.put(self.usual, place, usual)
+        writes.put(self.smooth, place, smooth)
+        return usual, smooth
 
     def state(self, row: int) -> DepthState:
         """Return the learned state of a row, for a snapshot."""

@@ -137,6 +137,10 @@ class Margin(Struct, frozen=True, kw_only=True, gc=False):
     ``effective_at`` it takes effect at once.
     ``mark_method`` says how the mark price follows the market within ``mark_window_ns``;
     ``mark_clamp`` is its largest distance from the index, as a ratio.
+
+    A ``linear`` contract settles in the quote currency. An ``inverse`` one settles in the base
+    currency, and its quantities are face values in the quote currency; its margins, and the bounds
+    of its tiers, are in the base currency. Cross accounts are separate by ``settlement_currency``.
     """
 
     kind: ClassVar[Kind] = Kind.MARGIN
@@ -155,6 +159,8 @@ class Margin(Struct, frozen=True, kw_only=True, gc=False):
     rule_version: Name | None = None
     mark_method: MarkMethod | None = None
     mark_clamp: Annotated[float, Meta(ge=0, le=1)] | None = None
+    contract: Literal["linear", "inverse"] | None = None
+    settlement_currency: Name | None = None
 
 
 class Position(Struct, frozen=True, kw_only=True, gc=False):

@@ -4,7 +4,7 @@ import math
 
 from msgspec import Struct
 
-from detectors.market_data.bar import NEAR_BAND, WIDEST_SPREAD_BPS, Bar
+from detectors.market_data.bar import WIDEST_SPREAD_BPS, Bar
 
 LEARNED_BARS = 60
 """The number of bars from which a fluctuation is clipped."""
@@ -64,10 +64,7 @@ class MarketNoise:
         usual, typical = bar.usual_depth, bar.typical_spread
         if usual > 0.0:
             # As for an effect: a quote that moves leaves a gap at one end of the bar.
-            near = max(
-                opened.bid_depth[NEAR_BAND] + opened.ask_depth[NEAR_BAND],
-                closed.bid_depth[NEAR_BAND] + closed.ask_depth[NEAR_BAND],
-            )
+            near = max(opened.near_depth, closed.near_depth)
             halvings = -math.log2(max(near / usual, LEAST_RATIO)) if near < usual else 0.0
             state.depth = _mean(state.depth, 2.0 * halvings, weight, clip)
         spread = min(opened.spread_bps, closed.spread_bps)

@@ -10,7 +10,15 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
-from detectors.market_data.events import MAX_NUMBER, Kind, Name, Nanoseconds, Positive, Sequence
+from detectors.market_data.events import (
+    MAX_NUMBER,
+    Kind,
+    Name,
+    Nanoseconds,
+    Positive,
+    Sequence,
+    Side,
+)
 
 Money = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 """An amount in the settlement currency, which may be negative."""
@@ -32,7 +40,8 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
     isolated ones; it is negative if realised losses exceed it. ``equity`` includes the unrealised
     profit of its cross positions and may be negative. ``maintenance_requirement`` is the sum over
     those positions. ``haircut_value`` is the part of the collateral that does not count as margin.
-    Accounts with the same ``linked_group`` belong to one owner.
+    Accounts with the same ``linked_group`` belong to one owner. ``settlement_currency`` is that of
+    the amounts: an account with several currencies has a state in each.
     """
 
     kind: ClassVar[Kind] = Kind.ACCOUNT
@@ -47,6 +56,7 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
     haircut_value: Amount | None = None
     segment: Segment | None = None
     linked_group: Name | None = None
+    settlement_currency: Name | None = None
 
 
 class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
@@ -59,7 +69,8 @@ class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
     ``maintenance_before`` are those of the position, or of the account with cross margin.
     ``bankruptcy_price`` is the mark price at which nothing is left. ``insurance_delta`` is what the
     insurance fund gained (or lost, if negative) with this step, ``collateral_returned`` what the
-    account kept at the end. Quantities are unsigned.
+    account kept at the end. Quantities are unsigned; ``side`` is that of the closing order: a long
+    is closed by ``sell``.
     """
 
     kind: ClassVar[Kind] = Kind.LIQUIDATION
@@ -71,6 +82,7 @@ class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
     account: Name
     phase: Phase
     method: Method | None = None
+    side: Side | None = None
     order_id: Name | None = None
     quantity_requested: Amount | None = None
     quantity_filled: Amount | None = None
@@ -90,6 +102,7 @@ class Liquidation(Struct, frozen=True, kw_only=True, gc=False):
 class Insurance(Struct, frozen=True, kw_only=True, gc=False):
     """The balance of the insurance fund of a symbol, or of the whole venue (symbol ``*``).
 
+    That of a symbol is in its settlement currency, that of the venue in the quote currency.
     ``delta`` is the change that led to ``balance``, and ``cause`` its reason.
     """
 

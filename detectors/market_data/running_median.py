@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import Struct
 
-from detectors.table import Flags, Floats, Ints, Rows, enlarged
+from detectors.table import Flags, Floats, Ints, Rows, Writes, enlarged, some
 
 SAMPLES_KEPT = 360
 SAMPLES_BETWEEN = 30
@@ -31,8 +31,9 @@ class RunningMedians:
     >>> medians = RunningMedians()
     >>> medians.resize(1)
     >>> for size in (1.0, 5.0, 3.0):
-    ...     medians.learn_many(np.array([0]), np.array([size]))
-    >>> float(medians.value[0])
+    ...     with Writes() as writes:
+    ...         median = medians.learn_many(np.array([0]), np.array([size]), writes)
+    >>> float(median[0])
     3.0
     """
 
@@ -54,26 +55,37 @@ class RunningMedians:
         """Forget all of a row."""
         self.value[row], self._sampled[row] = 0.0, 0
 
-    def learn_many(self, rows: Rows, samples: Floats) -> None:
-        """Add a sample of each row; one that is not positive is none."""
+    def learn_many(self, rows: Rows, samples: Floats, writes: Writes) -> Floats:
+        """Add a sample of each row; one that is not positive is none. Return the new medians."""
+        value = self.value[rows]
         is_sample: Flags = samples > 0.0
-        if not is_sample.all():
-            rows, samples = rows[is_sample], samples[is_sample]
+        count = np.count_nonzero(is_sample)
+        if count < len(samples):
+            if count:
+                value[is_sample] = self.learn_many(rows[is_sample], samples[is_sample], writes)
+            return value
         sampled = self._sampled[rows]
-        self._samples[rows, sampled % SAMPLES_KEPT] = samples
+        places = sampled % SAMPLES_KEPT
+        writes.put(self._samples, (rows, places), samples)
         sampled += 1
-        self._sampled[rows] = sampled
+        writes.put(self._sampled, rows, sampled)
         due = (sampled <= SAMPLES_BETWEEN) | (sampled % SAMPLES_BETWEEN == 0)
-        if due.any():
-            self._estimate(rows[due], np.minimum(sampled[due], SAMPLES_KEPT))
+        if some(due):
+            kept = np.minimum(sampled[due], SAMPLES_KEPT)
+            value[due] = self._estimate(rows[due], kept, places[due], samples[due])
+            writes.put(self.value, rows, value)
+        return value
 
-    def _estimate(self, rows: Rows, count: Ints) -> None:
-        width = int(count.max())
+    def _estimate(self, rows: Rows, count: Ints, places: Ints, samples: Floats) -> Floats:
+        """Return the medians with a sample in its place."""
+        width, each = int(count.max()), np.arange(len(rows))
         ordered = self._samples[rows, :width]
+        ordered[each, places] = samples
         if (count < width).any():
             ordered[np.arange(width) >= count[:, None]] = np.inf
         ordered.sort(axis=1)
-        self.value[rows] = ordered[np.arange(len(rows)), count // 2]
+        medians: Floats = ordered[each, count // 2]
+        return medians
 
     def state(self, row: int) -> MedianState:
         """Return the learned state of a row, for a snapshot."""

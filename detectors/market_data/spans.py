@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.market_data.flow import AMOUNTS, Flow, amounts
-from detectors.table import Floats, Ints, Powers, Rows, enlarged
+from detectors.table import Floats, Ints, Powers, Rows, Writes, at, enlarged
 
 SPANS_SECONDS = (5, 15, 60)
 """The spans of the flow sums, in addition to the bar itself: no single scale suffices."""
@@ -35,11 +35,15 @@ class Spans:
         """Make room for so many rows."""
         self._sums = enlarged(self._sums, (rows, len(SPANS_SECONDS), AMOUNTS))
 
-    def clear(self, rows: Rows | int) -> None:
-        """Forget the flow of rows so far."""
-        self._sums[rows] = 0.0
+    def clear(self, row: int) -> None:
+        """Forget the flow of a row so far."""
+        self._sums[row] = 0.0
 
-    def add_many(self, rows: Rows, flows: Floats, elapsed: Ints) -> Floats:
+    def pause(self, rows: Rows, writes: Writes) -> None:
+        """Forget the flow of rows so far: the market paused."""
+        writes.put(self._sums, rows, 0.0)
+
+    def add_many(self, rows: Rows, flows: Floats, elapsed: Ints, writes: Writes) -> Floats:
         """Let ``elapsed`` bars pass in each row, the last of them with its flow.
 
         Parameters
@@ -50,6 +54,8 @@ class Spans:
             The amounts of the last bar of each row, in the order of the fields of `Flow`.
         elapsed
             The number of bars.
+        writes
+            Takes the new sums.
 
         Returns
         -------
@@ -57,8 +63,9 @@ class Spans:
             The new sums: rows, spans, amounts.
         """
         factors = self._powers.of(elapsed)
-        sums: Floats = self._sums[rows] * factors[:, :, None] + flows[:, None, :]
-        self._sums[rows] = sums
+        place = at(rows)
+        sums: Floats = self._sums[place] * factors[:, :, None] + flows[:, None, :]
+        writes.put(self._sums, place, sums)
         return sums
 
     def state(self, row: int) -> tuple[Flow, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from detectors.market_data.flow import places_of
-from detectors.table import Floats, Ints, Rows, enlarged
+from detectors.table import Floats, Ints, Rows, Writes, at, enlarged, some
 
 NET_SECONDS = (3, 20, 60)
 YOUNG_SECONDS = (2, 30)
@@ -89,24 +89,28 @@ class WindowsState(Struct):
     usual: Usual = Usual()
 
 
-_OF_BAR = places_of(
-    "orders",
-    "cancels",
-    "trades",
-    "young_cancels",
-    "habitual_orders",
-    "leverage_excess",
-    "leveraged_orders",
-    "near_maximum_orders",
+_OF_BAR: Rows = np.array(
+    places_of(
+        "orders",
+        "cancels",
+        "trades",
+        "young_cancels",
+        "habitual_orders",
+        "leverage_excess",
+        "leveraged_orders",
+        "near_maximum_orders",
+    )
 )
-_OF_MINUTE = places_of(
-    "orders",
-    "trades",
-    "habitual_orders",
-    "leverage_excess",
-    "leverage_excess_squares",
-    "leveraged_orders",
-    "near_maximum_orders",
+_OF_MINUTE: Rows = np.array(
+    places_of(
+        "orders",
+        "trades",
+        "habitual_orders",
+        "leverage_excess",
+        "leverage_excess_squares",
+        "leveraged_orders",
+        "near_maximum_orders",
+    )
 )
 """The places of the numbers of a bar and of a minute among the amounts of a flow."""
 
@@ -140,7 +144,8 @@ class Windows:
 
     __slots__ = (
         "_amounts", "_bars", "_length", "_minute", "_minutes", "_minutes_kept", "_newest",
-        "_oldest_minute", "_per_second", "_steps", "_width_places", "_widths", "usual",
+        "_newest_first", "_oldest_minute", "_per_second", "_places", "_rounded", "_steps",
+        "_widths", "usual",
     )  # fmt: skip
 
     def __init__(self, bar_seconds: float) -> None:
@@ -150,8 +155,22 @@ class Windows:
         self._widths = [self._width(seconds) for _, seconds in _SUMS]
         # Each width and the next shorter one differ by a step.
         widths = sorted({*self._widths})
-        self._steps = [0, *widths[:-1]]
-        self._width_places = [widths.index(width) for width in self._widths]
+        self._steps: Rows = np.array([0, *widths[:-1]])
+        # The places of the sums among those of all amounts over all widths.
+        self._places: Rows = np.array(
+            [
+                amount * len(widths) + widths.index(width)
+                for amount, width in zip(self._amounts, self._widths, strict=True)
+            ]
+        )
+        # For each place of the newest bar, the places of all, the newest first.
+        ages = np.arange(self._length)
+        self._newest_first: Rows = (ages[:, None] - ages) % self._length
+        self._rounded = [
+            (column, width)
+            for column, (amount, width) in enumerate(zip(self._amounts, self._widths, strict=True))
+            if amount == _EXCESS
+        ]
         # The ring of the last bars: bar number n is in place n modulo their number.
         self._bars: Floats = np.zeros((0, len(_OF_BAR), self._length))
         self._newest: Ints = np.zeros(0, dtype=np.int64)
@@ -180,11 +199,13 @@ class Windows:
         self._bars[row] = self.usual[row] = 0.0
         self._newest[row] = self._minutes_kept[row] = self._oldest_minute[row] = 0
 
-    def pause(self, rows: Rows) -> None:
+    def pause(self, rows: Rows, writes: Writes) -> None:
         """Forget the recent bars of rows: the market paused."""
-        self._bars[rows] = 0.0
+        writes.put(self._bars, rows, 0.0)
 
-    def add_many(self, rows: Rows, number: int, flows: Floats) -> Floats:
+    def add_many(
+        self, rows: Rows, number: int, flows: Floats, writes: Writes
+    ) -> tuple[Floats, Floats]:
         """Add the bar with this number to each row, and return the sums over the last seconds.
 
         Parameters
@@ -195,62 +216,69 @@ class Windows:
             The number of the bar.
         flows
             The amounts of the bar, in the order of the fields of `Flow`.
+        writes
+            Takes what is learned.
 
         Returns
         -------
-        Floats
-            The sums, a row for each of ``rows``; see `recent`.
+        tuple
+            The sums, and what is usual, a row for each of ``rows``; see `recent`.
         """
-        bars = self._bars[rows]
-        order = np.arange(number, number - self._length, -1) % self._length  # the newest first
-        passed = number - self._newest[rows]
-        behind = np.flatnonzero(passed > 1)
-        if len(behind):
+        place = at(rows)
+        order = self._newest_first[number % self._length]
+        newest_first = self._bars[place].take(order, axis=2)
+        passed = number - self._newest[place]
+        if some(passed > 1):
             # The bars without events since the last one: what is in their place is older.
-            stale = np.zeros((len(behind), self._length), dtype=np.bool_)
-            stale[:, order] = np.arange(self._length) < passed[behind, None]
-            bars[behind] *= ~stale[:, None, :]
-        bars[:, :, order[0]] = flows[:, _OF_BAR]
-        self._bars[rows], self._newest[rows] = bars, number
-        self._add_to_minute(rows, number, flows[:, _OF_MINUTE])
-        newest_first = bars[:, :, order]
+            newest_first *= (np.arange(self._length) >= passed[:, None])[:, None, :]
+            writes.put(self._bars, (rows[:, None], slice(None), order), newest_first.swapaxes(1, 2))
+        bar = flows.take(_OF_BAR, axis=1)
+        newest_first[:, :, 0] = bar
+        writes.put(self._bars, (place, slice(None), order[0]), bar)
+        writes.put(self._newest, place, number)
+        usual = self._add_to_minute(rows, number, flows.take(_OF_MINUTE, axis=1), writes)
         steps = np.add.reduceat(newest_first, self._steps, axis=2)
-        sums: Floats = steps.cumsum(axis=2)[:, self._amounts, self._width_places]
-        for place, (amount, width) in enumerate(zip(self._amounts, self._widths, strict=True)):
-            if amount == _EXCESS:
-                # No count: it is rounded, and the order of addition matters. The oldest first.
-                excess = newest_first[:, _EXCESS, width - 1 :: -1]
-                sums[:, place] = excess.cumsum(axis=1)[:, -1]
-        return sums
+        sums: Floats = steps.cumsum(axis=2).reshape(len(rows), -1).take(self._places, axis=1)
+        for column, width in self._rounded:
+            # No count: it is rounded, and the order of addition matters. The oldest first.
+            excess = newest_first[:, _EXCESS, width - 1 :: -1]
+            sums[:, column] = excess.cumsum(axis=1)[:, -1]
+        return sums, usual
 
-    def _add_to_minute(self, rows: Rows, number: int, added: Floats) -> None:
+    def _add_to_minute(self, rows: Rows, number: int, added: Floats, writes: Writes) -> Floats:
+        """Add the bar to its minute, and return what is usual."""
+        usual = self.usual[rows]
         minute = int(number / (60.0 * self._per_second))
         kept, oldest = self._minutes_kept[rows], self._oldest_minute[rows]
         last = (oldest + kept - 1) % MINUTES_KEPT
         goes_on = (kept > 0) & (self._minute[rows, last] == minute)
-        if goes_on.any():
-            places = (rows[goes_on], last[goes_on])
-            self._minutes[places] += added[goes_on]
-            if goes_on.all():
-                return
-        begins = ~goes_on
-        rows, kept, oldest, added = rows[begins], kept[begins], oldest[begins], added[begins]
-        for row in rows.tolist():
-            self._estimate(row)  # without the minute that begins
+        if np.count_nonzero(goes_on) == len(rows):
+            writes.put(self._minutes, (rows, last), self._minutes[rows, last] + added)
+            return usual
+        on = (rows[goes_on], last[goes_on])
+        writes.put(self._minutes, on, self._minutes[on] + added[goes_on])
+        begins = np.flatnonzero(~goes_on)
+        rows, kept, oldest = rows[begins], kept[begins], oldest[begins]
+        for i, row in zip(begins.tolist(), rows.tolist(), strict=True):
+            usual[i] = self._estimate(row)  # without the minute that begins
+        writes.put(self.usual, rows, usual[begins])
         place = (oldest + kept) % MINUTES_KEPT
-        self._minutes[rows, place], self._minute[rows, place] = added, minute
+        writes.put(self._minutes, (rows, place), added[begins])
+        writes.put(self._minute, (rows, place), minute)
         full = kept == MINUTES_KEPT
-        self._minutes_kept[rows] = kept + ~full
-        self._oldest_minute[rows] = np.where(full, (oldest + 1) % MINUTES_KEPT, oldest)
+        writes.put(self._minutes_kept, rows, kept + ~full)
+        oldest = np.where(full, (oldest + 1) % MINUTES_KEPT, oldest)
+        writes.put(self._oldest_minute, rows, oldest)
+        return usual
 
-    def _estimate(self, row: int) -> None:
+    def _estimate(self, row: int) -> Usual:
         minutes = self._minutes[row, : self._minutes_kept[row]]
         orders, trades, habitual, excess, squares, leveraged, near_maximum = minutes.T
         n, all_leveraged = float(habitual.sum()), float(leveraged.sum())
         mean = math.fsum(excess.tolist()) / n if n else 0.0
         square = math.fsum(squares.tolist()) / n if n else 0.0
         ratios = np.sort(orders / (trades + 1.0))
-        self.usual[row] = Usual(
+        return Usual(
             mean,
             max(0.0, square - mean * mean),
             float(near_maximum.sum()) / all_leveraged if all_leveraged else 0.0,

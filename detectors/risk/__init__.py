@@ -19,6 +19,9 @@ The package computes, for one venue and from its true positions:
 - ``reproduction``: the rounds of a run, and the reproduction number of a stated seed;
 - ``outcome``, ``expressed``: money, accounts and loss beyond collateral and insurance fund; a
   distance in standard deviations and as an ordinary sale;
+- ``margin_units``, ``closing``: what is liquidated together, across symbols, and how much of it;
+- ``contagion``: how liquidations spread from symbol to symbol;
+- ``what_if``: what a shock would do under present and under other rules of the venue;
 - ``draws``, ``drawn_runs``, ``quantiles``, ``coarse``: all that with impacts drawn from what is
   known, its 10, 50 and 90 % quantiles, and the same with fewer points.
 

@@ -10,9 +10,9 @@ from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import Forced, forced_at
 from detectors.risk.ladder import Ladder
 from detectors.risk.outcome import Outcome, just_above, outcome_of
+from detectors.risk.quantiles import probability
 from detectors.risk.reduction import Reduction
-from detectors.risk.reproduction import reproduction_number
-from detectors.risk.runs import LEAST_RISE_RATIO, distance, run_ends, runs_of
+from detectors.risk.runs import LEAST_RISE_RATIO, Runs, distance, runs_of
 from detectors.table import Floats
 
 OPEN_INTEREST_SHARES = (0.02, 0.1, 0.4)
@@ -82,21 +82,140 @@ def drawn_runs(
     >>> drawn.reproduction.tolist()
     [0.5, 0.5]
     """
-    if not open_interest > 0.0:
-        raise ValueError(f"open_interest is {open_interest}: it must be above 0")
-    distances = {share: np.empty(len(slopes)) for share in shares}
-    notional = {share: np.full(len(slopes), math.nan) for share in shares}
-    reproduction = np.empty(len(slopes))
-    for draw, slope in enumerate(slopes.tolist()):
-        runs = runs_of(forced, flow_impact(slope), passed_ratio)
-        reproduction[draw] = reproduction_number(runs, seed_notional)
-        for share in shares:
-            least = distance(runs, share * open_interest, least_rise_ratio)
-            distances[share][draw] = least
-            if math.isfinite(least):
-                end = run_ends(runs, np.array([just_above(least)]))
-                notional[share][draw] = forced_at(forced, end)[0]
-    return Drawn(distances, notional, reproduction)
+    for name, value in (("open_interest", open_interest), ("seed_notional", seed_notional)):
+        if not value > 0.0:
+            raise ValueError(f"{name} is {value}: it must be above 0")
+    passed = passed_ratio * slopes
+    barriers = _barriers(forced, passed)
+    distances, notional = {}, {}
+    for share in shares:
+        wanted = _wanted(share * open_interest, slopes, passed_ratio, least_rise_ratio)
+        distances[share] = _distances(forced, passed, barriers, wanted)
+        notional[share] = _forced_just_above(forced, passed, barriers, distances[share])
+    low, high = forced_at(forced, np.zeros(1)), forced_at(forced, passed * seed_notional)
+    return Drawn(distances, notional, (high - low) / seed_notional)
+
+
+def drawn_distances(
+    forced: Forced,
+    slopes: Floats,
+    notional: float,
+    *,
+    passed_ratio: float = 1.0,
+    least_rise_ratio: float = LEAST_RISE_RATIO,
+) -> Floats:
+    """Return the least shock whose run forces a notional, for each drawn impact.
+
+    The arguments are those of `drawn_runs`.
+
+    >>> forced = Forced(np.array([0.01, 0.02]), np.array([100.0, 200.0]), np.zeros(2))
+    >>> drawn_distances(forced, np.array([6e-5, 8e-5]), 200.0).round(6).tolist()
+    [0.014, 0.012]
+    """
+    passed = passed_ratio * slopes
+    wanted = _wanted(notional, slopes, passed_ratio, least_rise_ratio)
+    knot = np.searchsorted(forced.notional, wanted)
+    # No more knots than the last that is wanted: what comes later has no part in it.
+    last = int(knot[knot < len(forced.move)].max(initial=-1)) + 1
+    cut = Forced(forced.move[:last], forced.notional[:last], forced.slope[:last])
+    return _distances(cut, passed, _barriers(cut, passed), wanted)
+
+
+def near_ratio(forced: Forced, slopes: Floats, notional: float, at_most: float) -> float:
+    """Return the share of drawn impacts in which a shock of at most ``at_most`` is enough.
+
+    The same as counting `drawn_distances`, and faster where none is near: no distance rises with
+    the impact.
+
+    Parameters
+    ----------
+    forced, notional
+        As for `drawn_distances`.
+    slopes
+        Rising; at least one.
+    at_most
+        As a ratio.
+
+    Examples
+    --------
+    >>> forced = Forced(np.array([0.01, 0.02]), np.array([100.0, 200.0]), np.zeros(2))
+    >>> near_ratio(forced, np.array([6e-5, 8e-5]), 200.0, at_most=0.013)
+    0.5
+    """
+    # The largest impact first: mostly not even that is near.
+    if not drawn_distances(forced, slopes[-1:], notional)[0] <= at_most:
+        return 0.0
+    return probability(drawn_distances(forced, slopes, notional), at_most=at_most)
+
+
+def _wanted(
+    notional: float, slopes: Floats, passed_ratio: float, least_rise_ratio: float
+) -> Floats:
+    """Return the notional that a run has to force in each draw, to count and to move the price."""
+    if not notional > 0.0:
+        raise ValueError(f"notional is {notional}: it must be above 0")
+    if least_rise_ratio <= 0.0:
+        return np.full(len(slopes), notional)
+    with np.errstate(divide="ignore"):
+        rising = np.divide(least_rise_ratio, passed_ratio) / slopes
+    wanted: Floats = np.maximum(notional, rising)
+    return wanted
+
+
+def _barriers(forced: Forced, passed: Floats) -> Floats:
+    """Return `runs.Runs.barrier` at each knot for each draw, of shape (draws, knots).
+
+    The impact of flow is linear, so g at the end of a piece is the move of the knot less what the
+    notional that is forced before it has moved the price.
+    """
+    if not len(forced.move):
+        return np.zeros((len(passed), 0))
+    climbed = forced.notional[:-1] + forced.slope[:-1] * np.diff(forced.move)
+    ends = forced.move - passed[:, np.newaxis] * np.concatenate(([0.0], climbed))
+    return np.maximum.accumulate(ends, axis=1)
+
+
+def _distances(forced: Forced, passed: Floats, barriers: Floats, wanted: Floats) -> Floats:
+    """Return `runs.distance` of each draw for the notional that it wants."""
+    found = np.full(len(passed), np.inf)
+    knot = np.searchsorted(forced.notional, wanted)
+    rows = np.flatnonzero(knot < len(forced.move))
+    if not len(rows):
+        return found
+    knot, wanted, passed = knot[rows], wanted[rows], passed[rows]
+    move, before = forced.move[knot], np.maximum(knot - 1, 0)
+    on_slope = np.flatnonzero((knot > 0) & (forced.slope[before] > 0.0))
+    start = before[on_slope]
+    along = (wanted[on_slope] - forced.notional[start]) / forced.slope[start]
+    move[on_slope] = np.minimum(move[on_slope], forced.move[start] + along)
+    # What is forced just before this move, and the highest barrier on the way.
+    first = np.searchsorted(forced.move, move)
+    before = np.maximum(first - 1, 0)
+    climbed = forced.slope[before] * (move - forced.move[before])
+    reached = np.where(first > 0, forced.notional[before] + climbed, 0.0)
+    barrier = np.where(first > 0, barriers[rows, before], -np.inf)
+    found[rows] = np.maximum(np.maximum(barrier, move - passed * reached), 0.0)
+    return found
+
+
+def _forced_just_above(
+    forced: Forced, passed: Floats, barriers: Floats, distances: Floats
+) -> Floats:
+    """Return what the run just above each distance forces; NaN where that is infinite."""
+    found = np.full(len(passed), math.nan)
+    rows = np.flatnonzero(np.isfinite(distances))
+    if not len(rows):
+        return found
+    shock, passed = just_above(distances[rows]), passed[rows]
+    piece = np.count_nonzero(barriers[rows] <= shock[:, np.newaxis], axis=1)
+    knot = np.maximum(piece - 1, 0)
+    begin = forced.move[knot]
+    steepness = 1.0 - passed * forced.slope[knot]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = (shock - begin + passed * forced.notional[knot]) / steepness
+    end = np.where(piece > 0, begin + np.maximum(along, 0.0), shock)
+    found[rows] = forced_at(forced, end)
+    return found
 
 
 def drawn_outcomes(
@@ -154,9 +273,22 @@ def drawn_outcomes(
     >>> [(round(outcome.shock, 6), round(outcome.loss, 5)) for outcome in outcomes]
     [(0.014, 0.2), (0.01, 0.1)]
     """
+    drawn = [runs_of(forced, flow_impact(slope), passed_ratio) for slope in slopes.tolist()]
+    return outcomes_of(ladder, rule, drawn, notional, fund, least_rise_ratio=least_rise_ratio)
+
+
+def outcomes_of(
+    ladder: Ladder,
+    rule: Reduction,
+    drawn: Sequence[Runs],
+    notional: float,
+    fund: float,
+    *,
+    least_rise_ratio: float = LEAST_RISE_RATIO,
+) -> list[Outcome]:
+    """Return `drawn_outcomes` of the runs of each drawn impact, which serve any notional."""
     outcomes = []
-    for slope in slopes.tolist():
-        runs = runs_of(forced, flow_impact(slope), passed_ratio)
+    for runs in drawn:
         least = distance(runs, notional, least_rise_ratio)
         if math.isfinite(least):
             outcomes.append(outcome_of(ladder, rule, runs, just_above(least), fund))

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from detectors.risk.contract import Contract, settlement_price
-from detectors.risk.liquidation import liquidation_prices
 from detectors.table import Flags, Floats
 
 
@@ -63,61 +62,3 @@ def margin_ends(
     least = np.where(has_leverage, by_leverage, initial_rate * entry_notional)
     most = np.where(has_leverage, by_leverage, np.inf)
     return MarginEnds(np.where(known, margin, least), np.where(known, margin, most), ~known)
-
-
-class PriceEnds(NamedTuple):
-    """Liquidation prices at both ends of what is unknown; for a long optimistic is the lower.
-
-    Attributes
-    ----------
-    optimistic
-        With the most margin, no fee and no slippage.
-    conservative
-        With the least margin, and a forced sale that pays its fee and slippage.
-    """
-
-    optimistic: Floats
-    conservative: Floats
-
-
-def price_ends(
-    contract: Contract,
-    quantity: Floats,
-    entry_price: Floats,
-    margin: MarginEnds,
-    *,
-    fee_ratio: float = 0.0,
-    slippage_ratio: float = 0.0,
-) -> PriceEnds:
-    """Return the optimistic and the conservative liquidation price of each position.
-
-    The distance between the two is the position's uncertainty.
-
-    Parameters
-    ----------
-    contract, quantity, entry_price
-        As for `liquidation_prices`.
-    margin
-        The range of the margins, from `margin_ends`, or `backing` at both ends.
-    fee_ratio, slippage_ratio
-        Fee of a forced sale and its 90 % slippage against the mark price, as ratios to notional.
-
-    Examples
-    --------
-    2 bought at 100, margin 20, m = 1 %, fee 0.5 %, slippage 0.5 %: 180 / (2 - 0.02) and
-    180 / (2 - 0.04).
-
-    >>> ends = MarginEnds(np.array([20.0]), np.array([20.0]), np.array([False]))
-    >>> from detectors.risk.tiers import tiers_of
-    >>> contract = Contract(tiers_of([0.01]))
-    >>> prices = price_ends(contract, np.array([2.0]), np.array([100.0]), ends,
-    ...     fee_ratio=0.005, slippage_ratio=0.005)
-    >>> prices.optimistic.round(3).tolist(), prices.conservative.round(3).tolist()
-    ([90.909], [91.837])
-    """
-    return PriceEnds(
-        liquidation_prices(contract, quantity, entry_price, margin.most),
-        liquidation_prices(
-            contract, quantity, entry_price, margin.least, fee_ratio + slippage_ratio
-        ),
-    )

@@ -44,6 +44,13 @@ class Names:
             self._numbers[name] = number
         return number
 
+    def copy(self) -> "Names":
+        """Return names that do not change with these."""
+        its = Names()
+        its._numbers, its._names = self._numbers.copy(), self._names.copy()
+        its._free = self._free.copy()
+        return its
+
     def find(self, name: str) -> int | None:
         """Return the number of a name, or None if it has none."""
         return self._numbers.get(name)

@@ -1,6 +1,6 @@
 """What a run costs: money, accounts, and the loss beyond collateral."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -46,7 +46,10 @@ class Outcome(NamedTuple):
     deleveraged_notional: float
 
 
-def just_above(distance: float) -> float:
+_Distances = TypeVar("_Distances", float, Floats)
+
+
+def just_above(distance: _Distances) -> _Distances:
     """Return a shock that is certainly past a distance: the distance itself may be the last before.
 
     >>> just_above(0.01) > 0.01

@@ -1,6 +1,6 @@
 """All open positions of a venue as columns, a row a position.
 
-A position takes about 150 bytes; an object for each would take several times as much. A closed
+A position takes about 60 bytes; an object for each would take several times as much. A closed
 position frees its row for the next one, so the columns are as long as the most positions that were
 open at once.
 """
@@ -10,9 +10,15 @@ import math
 import numpy as np
 
 from detectors.risk.names import Names, Numbers
+from detectors.risk.row_index import RowIndex
 from detectors.table import Flags, Floats, Ints, enlarged
 
 _FIRST_ROWS = 1024
+
+_COLUMNS = (
+    "_held", "account", "collateral", "cross", "entry_price", "leverage", "margin", "quantity",
+    "symbol",
+)  # fmt: skip
 
 
 class Positions:
@@ -54,18 +60,15 @@ class Positions:
     (1, [1])
     """
 
-    __slots__ = (
-        "_free", "_held", "_rows", "_used", "account", "accounts", "collateral", "cross",
-        "entry_price", "leverage", "margin", "quantity", "symbol", "symbols",
-    )  # fmt: skip
+    __slots__ = ("_free", "_ordered", "_rows", "_used", "accounts", "symbols", *_COLUMNS)
 
     def __init__(self) -> None:
         self.accounts = Names()
         self.symbols = Names()
-        # The keys are account << 32 | symbol: a tuple as a key takes twice the memory.
-        self._rows: dict[int, int] = {}
+        self._rows = RowIndex()  # the keys are account << 32 | symbol
         self._free: list[int] = []
         self._used = 0
+        self._ordered: tuple[Ints, Ints] | None = None
         self.account: Numbers = np.zeros(_FIRST_ROWS, np.int32)
         self.symbol: Numbers = np.full(_FIRST_ROWS, -1, np.int32)
         self.cross: Flags = np.zeros(_FIRST_ROWS, np.bool_)
@@ -79,6 +82,23 @@ class Positions:
     def __len__(self) -> int:
         """Return the number of open positions."""
         return len(self._rows)
+
+    def copy(self) -> "Positions":
+        """Return positions that do not change with these; 0.1 s for a million.
+
+        >>> positions = Positions()
+        >>> positions.put("a", "X", quantity=2.0, entry_price=100.0)
+        >>> before = positions.copy()
+        >>> positions.put("a", "X", quantity=0.0, entry_price=100.0)
+        >>> len(before), len(positions), before.quantity[before.rows_of("X")].tolist()
+        (1, 0, [2.0])
+        """
+        its = Positions()
+        its.accounts, its.symbols = self.accounts.copy(), self.symbols.copy()
+        its._rows, its._free, its._used = self._rows.copy(), self._free.copy(), self._used
+        for name in _COLUMNS:
+            setattr(its, name, getattr(self, name).copy())
+        return its
 
     def put(
         self,
@@ -118,6 +138,15 @@ class Positions:
         self.collateral[number] = collateral
         self._forget_idle(account, number)
 
+    def quantity_of(self, account: str, symbol: str) -> float:
+        """Return the signed quantity that an account holds in a symbol; 0 without a position."""
+        account_number = self.accounts.find(account)
+        symbol_number = self.symbols.find(symbol)
+        if account_number is None or symbol_number is None:
+            return 0.0
+        row = self._rows.get(account_number << 32 | symbol_number)
+        return 0.0 if row is None else float(self.quantity[row])
+
     def rows(self) -> Ints:
         """Return the rows of all open positions, in rising order."""
         return np.flatnonzero(self.symbol[: self._used] >= 0)
@@ -128,6 +157,29 @@ class Positions:
         if number is None:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self.symbol[: self._used] == number)
+
+    def by_symbol(self) -> tuple[Ints, Ints]:
+        """Return the rows of all open positions, ordered by symbol number, and where each begins.
+
+        The second array has one element more than there are symbol numbers. Both are valid, and the
+        same, until a position is opened or closed: do not write into them.
+
+        >>> positions = Positions()
+        >>> for symbol in ("X", "Y", "X"):
+        ...     positions.put(str(len(positions)), symbol, quantity=1.0, entry_price=9.0)
+        >>> rows, first = positions.by_symbol()
+        >>> rows.tolist(), first.tolist()
+        ([0, 2, 1], [0, 2, 3])
+        """
+        if self._ordered is None:
+            rows, count = self.rows(), len(self.symbols)
+            symbol = self.symbol[rows]
+            # Numpy sorts 16 bits by radix, ten times as fast as 32.
+            key = symbol.astype(np.uint16) if count <= 1 << 16 else symbol
+            rows = rows[np.argsort(key, kind="stable")]
+            sizes = np.bincount(symbol, minlength=count)
+            self._ordered = rows, np.concatenate(([0], np.cumsum(sizes)))
+        return self._ordered
 
     def _account(self, account: str) -> int:
         number = self.accounts.number(account)
@@ -151,7 +203,8 @@ class Positions:
                 self._used += 1
                 if row >= len(self.symbol):
                     self._lengthen()
-            self._rows[key] = row
+            self._rows.put(key, row)
+            self._ordered = None
             self._held[account_number] += 1
             self.account[row] = account_number
             self.symbol[row] = symbol_number
@@ -162,9 +215,10 @@ class Positions:
         symbol_number = self.symbols.find(symbol)
         if account_number is None or symbol_number is None:
             return
-        row = self._rows.pop(account_number << 32 | symbol_number, None)
+        row = self._rows.pop(account_number << 32 | symbol_number)
         if row is None:
             return
+        self._ordered = None
         self.symbol[row] = -1
         self.quantity[row] = 0.0
         self._free.append(row)

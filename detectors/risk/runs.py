@@ -106,9 +106,9 @@ def runs_of(forced: Forced, impact: Impact, passed_ratio: float = 1.0) -> Runs:
 
 def _with_knots_of(forced: Forced, impact: Impact) -> Forced:
     """Return the same function with a knot wherever the impact has one."""
-    if not len(forced.move):
-        return forced
     wanted = impact.notional[impact.notional > 0.0]
+    if not len(forced.move) or not len(wanted):
+        return forced
     at = np.searchsorted(forced.notional, wanted, side="right") - 1
     wanted, at = wanted[at >= 0], at[at >= 0]
     wanted, at = wanted[forced.slope[at] > 0.0], at[forced.slope[at] > 0.0]

@@ -75,3 +75,13 @@ def maintenance(tiers: Tiers, notional: Floats) -> Floats:
     for rate, deduction in zip(tiers.rates, tiers.deductions, strict=True):
         np.maximum(required, rate * notional - deduction, out=required)
     return required
+
+
+def marginal_rates(tiers: Tiers, notional: Floats) -> Floats:
+    """Return the maintenance margin that a little more of each notional requires, as a ratio.
+
+    >>> marginal_rates(tiers_of([0.01, 0.02], [0.0, 1000.0]), np.array([500.0, 3000.0])).tolist()
+    [0.01, 0.02]
+    """
+    tier = np.searchsorted(np.array(tiers.floors), notional, side="right") - 1
+    return np.array(tiers.rates)[np.maximum(tier, 0)]

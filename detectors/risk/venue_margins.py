@@ -1,17 +1,17 @@
 """From the positions of a venue to the ladders of a symbol, isolated and cross margin together."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from detectors.risk.contract import Contract, profit, quote_notional, settlement_price
-from detectors.risk.ends import MarginEnds, margin_ends, price_ends
+from detectors.risk.ends import margin_ends
 from detectors.risk.ladder import Ladder, Side, against, ladder_of
-from detectors.risk.liquidation import backing, bankruptcy_prices
+from detectors.risk.liquidation import backing, bankruptcy_prices, liquidation_prices
 from detectors.risk.positions import Positions
 from detectors.risk.tiers import maintenance
-from detectors.table import Flags, Floats, Ints
+from detectors.table import Floats, Ints
 
 
 class Market(NamedTuple):
@@ -32,22 +32,40 @@ class Market(NamedTuple):
     initial_rate: float
 
 
+def with_markets(positions: Positions, markets: Sequence[Market]) -> tuple[Ints, Ints]:
+    """Return `Positions.by_symbol`, for each symbol number that has a market.
+
+    Raises
+    ------
+    ValueError
+        If there is a position in a symbol without a market.
+    """
+    rows, first = positions.by_symbol()
+    count = len(markets)
+    if len(first) - 1 > count and first[-1] > first[count]:
+        number = positions.symbol[rows[-1]]
+        raise ValueError(
+            f"symbol number {number} has a position, but there are only {count} markets"
+        )
+    # A market may have no number yet.
+    return rows, np.concatenate((first[: count + 1], np.full(count + 1, first[-1])))[: count + 1]
+
+
 class Backed(NamedTuple):
     """What backs each position of a venue; a row a position, ordered by symbol number.
 
     Attributes
     ----------
-    rows
-        Rows of the positions.
-    first
-        Where each symbol number begins in ``rows``; one more at the end.
-    margin
-        The range of what backs the position, in the settlement currency.
+    rows, first
+        See `Positions.by_symbol`.
+    behind
+        What the rest of the account puts behind a cross position, in the settlement currency. NaN
+        for an isolated one, and where the collateral is unknown.
     """
 
     rows: Ints
     first: Ints
-    margin: MarginEnds
+    behind: Floats
 
 
 def backed_positions(positions: Positions, markets: Sequence[Market]) -> Backed:
@@ -82,60 +100,48 @@ def backed_positions(positions: Positions, markets: Sequence[Market]) -> Backed:
     >>> contract = Contract(tiers_of([0.01]))
     >>> backed = backed_positions(positions, [Market(contract, 100.0, 0.1),
     ...     Market(contract, 40.0, 0.1)])
-    >>> backed.margin.least.round(6).tolist(), backed.margin.assumed.tolist()
-    ([49.6, 49.0], [False, False])
+    >>> backed.behind.round(6).tolist()
+    [49.6, 49.0]
     """
-    rows = positions.rows()
-    rows = rows[np.argsort(positions.symbol[rows], kind="stable")]
-    symbol = positions.symbol[rows]
-    if len(symbol) and symbol[-1] >= len(markets):
-        raise ValueError(
-            f"symbol number {symbol[-1]} has a position, but there are only {len(markets)} markets"
-        )
-    first = np.searchsorted(symbol, np.arange(len(markets) + 1))
-    gained, required = np.empty(len(rows)), np.empty(len(rows))
-    least, most = np.empty(len(rows)), np.empty(len(rows))
-    assumed: Flags = np.empty(len(rows), np.bool_)
-    for market, begin, end in zip(markets, first[:-1], first[1:], strict=True):
-        part, of = slice(begin, end), rows[begin:end]
-        quantity, entry = positions.quantity[of], positions.entry_price[of]
-        mark = np.full(len(of), market.mark)
-        gained[part] = profit(market.contract, quantity, entry, mark)
+    rows, first = with_markets(positions, markets)
+    behind = np.full(len(rows), np.nan)
+    cross = np.flatnonzero(positions.cross[rows])
+    if not len(cross):
+        return Backed(rows, first, behind)
+    held = rows[cross]
+    gained, required = np.empty(len(cross)), np.empty(len(cross))
+    begins = np.searchsorted(cross, first)
+    for market, begin, end in zip(markets, begins[:-1], begins[1:], strict=True):
+        if begin == end:
+            continue
+        part, of = slice(begin, end), held[begin:end]
+        quantity, mark = positions.quantity[of], np.full(len(of), market.mark)
+        gained[part] = profit(market.contract, quantity, positions.entry_price[of], mark)
         notional = np.abs(quantity) * settlement_price(market.contract, mark)
         required[part] = maintenance(market.contract.tiers, notional)
-        least[part], most[part], assumed[part] = margin_ends(
-            market.contract, quantity, entry, positions.margin[of], positions.leverage[of],
-            market.initial_rate,
-        )  # fmt: skip
-    cross = np.flatnonzero(positions.cross[rows])
-    account = positions.account[rows[cross]]
-    behind = backing(account, positions.collateral, gained[cross], required[cross])
-    known = ~np.isnan(behind)
-    least[cross[known]] = most[cross[known]] = behind[known]
-    assumed[cross] = ~known
-    return Backed(rows, first, MarginEnds(least, most, assumed))
+    behind[cross] = backing(positions.account[held], positions.collateral, gained, required)
+    return Backed(rows, first, behind)
 
 
-class LadderEnds(NamedTuple):
-    """Both ends of a ladder, and how much of the market it knows.
+class SideLadder(NamedTuple):
+    """The ladder of one side of a symbol at one end, and how much of the market it knows.
 
     Attributes
     ----------
-    optimistic, conservative
-        With the most margin and a free sale; with the least margin and a sale at a cost.
+    ladder
+        The ladder.
     coverage_ratio
         Known quantity of the side over the open interest. Of a complete feed it is 1.
     assumed_ratio
         The share of the known notional whose margin is assumed.
     """
 
-    optimistic: Ladder
-    conservative: Ladder
+    ladder: Ladder
     coverage_ratio: float
     assumed_ratio: float
 
 
-def symbol_ladders(
+def symbol_ladder(
     positions: Positions,
     backed: Backed,
     symbol: str,
@@ -143,10 +149,11 @@ def symbol_ladders(
     side: Side,
     open_interest: float,
     *,
+    end: Literal["optimistic", "conservative"] = "conservative",
     fee_ratio: float = 0.0,
     slippage_ratio: float = 0.0,
-) -> LadderEnds:
-    """Return the ladders of one side of a symbol.
+) -> SideLadder:
+    """Return the ladder of one side of a symbol.
 
     Parameters
     ----------
@@ -156,8 +163,12 @@ def symbol_ladders(
         The symbol, what is known of it, and the side.
     open_interest
         Of the symbol, in the unit of its quantities.
+    end
+        ``conservative`` takes the least margin and a forced sale that pays its fee and slippage,
+        ``optimistic`` the most margin and a free sale. The distance between both is what is not
+        known.
     fee_ratio, slippage_ratio
-        As for `price_ends`.
+        Fee of a forced sale and its 90 % slippage against the mark price, as ratios to notional.
 
     Raises
     ------
@@ -177,40 +188,35 @@ def symbol_ladders(
     >>> contract = Contract(tiers_of([0.01]))
     >>> markets = [Market(contract, 100.0, 0.1), Market(contract, 40.0, 0.1)]
     >>> backed = backed_positions(positions, markets)
-    >>> ends = symbol_ladders(positions, backed, "X", markets[0], "long", open_interest=2.0)
-    >>> ends.optimistic.move.round(4).tolist(), ends.coverage_ratio, ends.assumed_ratio
+    >>> its = symbol_ladder(positions, backed, "X", markets[0], "long", open_interest=2.0)
+    >>> its.ladder.move.round(4).tolist(), its.coverage_ratio, its.assumed_ratio
     ([0.4909], 0.5, 0.0)
     """
     if not open_interest > 0.0:
         raise ValueError(f"open_interest is {open_interest}: it must be above 0")
     number = positions.symbols.find(symbol)
-    begin, end = (0, 0) if number is None else backed.first[number : number + 2].tolist()
-    rows = backed.rows[begin:end]
+    begin, stop = (0, 0) if number is None else backed.first[number : number + 2].tolist()
+    rows = backed.rows[begin:stop]
     its_side = against(side) * positions.quantity[rows] > 0.0
-    rows = rows[its_side]
+    rows, behind = rows[its_side], backed.behind[begin:stop][its_side]
     quantity, entry = positions.quantity[rows], positions.entry_price[rows]
-    margin = MarginEnds(
-        backed.margin.least[begin:end][its_side],
-        backed.margin.most[begin:end][its_side],
-        backed.margin.assumed[begin:end][its_side],
-    )
-    prices = price_ends(
-        market.contract, quantity, entry, margin,
-        fee_ratio=fee_ratio, slippage_ratio=slippage_ratio,
+    ends = margin_ends(
+        market.contract, quantity, entry, positions.margin[rows], positions.leverage[rows],
+        market.initial_rate,
     )  # fmt: skip
-
-    def ladder(price: Floats, backing_margin: Floats) -> Ladder:
-        bankrupt = bankruptcy_prices(market.contract, quantity, entry, backing_margin)
-        account = positions.account[rows]
-        return ladder_of(
-            market.contract, side, market.mark, account, quantity, price, bankrupt
-        )  # fmt: skip
-
+    conservative = end == "conservative"
+    pooled = ~np.isnan(behind)
+    margin = np.where(pooled, behind, ends.least if conservative else ends.most)
+    assumed = np.where(positions.cross[rows], ~pooled, ends.assumed)
+    extra_rate = fee_ratio + slippage_ratio if conservative else 0.0
+    price = liquidation_prices(market.contract, quantity, entry, margin, extra_rate)
+    bankrupt = bankruptcy_prices(market.contract, quantity, entry, margin)
     notional = quote_notional(market.contract, quantity, market.mark)
     known = float(notional.sum())
-    return LadderEnds(
-        ladder(prices.optimistic, margin.most),
-        ladder(prices.conservative, margin.least),
+    return SideLadder(
+        ladder_of(
+            market.contract, side, market.mark, positions.account[rows], quantity, price, bankrupt
+        ),
         float(np.abs(quantity).sum()) / open_interest,
-        float(notional[margin.assumed].sum()) / known if known > 0.0 else 0.0,
+        float(notional[assumed].sum()) / known if known > 0.0 else 0.0,
     )

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from service.audit.result import OUTCOMES, Audit, Row
+from service.describe import moment
 from service.presentation.assets import shared_text, static_text
 from service.presentation.phrases import duration
 from service.report.page import hashes, html_title
-from service.report.text import facts, html, moment, table
+from service.report.text import facts, html, table
 
 _STYLES = {
     "fail": "critical",

@@ -10,7 +10,9 @@ from service.cli import commands
 from service.cli.argument_parts import add_command, add_config, add_scenario
 from service.cli.audit_arguments import add_audit
 from service.cli.feedback_arguments import add_feedback, add_review
+from service.cli.killswitch_arguments import add_killswitch
 from service.cli.market_arguments import add_scorecard, add_simulate
+from service.cli.what_if_arguments import add_what_if
 
 if TYPE_CHECKING:
     from service.cli.argument_parts import Subcommands
@@ -19,6 +21,7 @@ _EPILOG = """start here:
   foreshock demo                 see a warning of a cascade; needs no setup
   foreshock replay DIR           run the detection over recorded days
   foreshock audit DIR            test a venue against the rules that it states
+  foreshock whatif --help        compute what a shock would do to a recorded venue
   foreshock topics --create      create the Kafka topics
   foreshock run                  watch the topics of the cluster
 
@@ -39,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     subcommands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(subcommands)
     _add_replay(subcommands)
+    add_what_if(subcommands)
     _add_demo(subcommands)
     add_simulate(subcommands)
     add_scorecard(subcommands)
@@ -48,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add_feedback(subcommands)
     add_review(subcommands)
     add_audit(subcommands)
+    add_killswitch(subcommands)
     return top
 
 
@@ -92,12 +97,21 @@ examples:
     command.add_argument(
         "--signals", metavar="FILE", type=Path, help="write the scores of each bar as NDJSON"
     )
+    command.add_argument(
+        "--switches", metavar="FILE", type=Path, help="write the kill switches as NDJSON"
+    )
     command.add_argument("--summary", metavar="FILE", type=Path, help="write the table as JSON")
     command.add_argument(
         "--report",
         metavar="FILE",
         type=Path,
         help="write one HTML file with plots, incidents and their evidence",
+    )
+    command.add_argument(
+        "--risk",
+        metavar="FILE",
+        type=Path,
+        help="write how near each symbol and side is to a run of liquidations, as NDJSON",
     )
     command.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     add_config(command)

@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
-from detectors.incidents.kill_switch import KillSwitch
+from detectors.kill_switch.switch import KillSwitch
+from detectors.risk_watch.records import RiskRecord
 from service import __version__
 from service.kafka.cluster.topics import RequiredTopic, wanted_topics
 from service.outputs.journal import JournalEntry
+from service.pipeline.commands import Command
 from service.pipeline.feedback import Feedback
 from service.pipeline.rejection import Reason
 from service.pipeline.snapshots import Header
@@ -35,14 +37,18 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "alerts": Alert,
     "signals": Signal,
     "killswitch": KillSwitch,
+    "switchlog": KillSwitch,
+    "commands": Command,
     "feedback": Feedback,
     "journal": JournalEntry,
+    "risk": RiskRecord,
 }
 _KEYS = {
     "feedback": "the alert_id, UTF-8",
     "journal": "the instance, UTF-8",
     "accounts": "the account, UTF-8",
     "insurance": "the symbol, or * for the fund of the whole venue, UTF-8",
+    "risk": "the symbol and the side, UTF-8, as in BTC-PERP|long",
 }
 _SUMMARIES = {
     "alerts": "One record each time an incident opens, changes materially, escalates or resolves. "
@@ -50,12 +56,20 @@ _SUMMARIES = {
     "signals": "One record per symbol and bar with events: each detector's result, and the "
     "features behind it. After a crash some records are sent again, with the same symbol and "
     "ts_event.",
-    "killswitch": "Compacted: the last record of a symbol is its state. The state tripped ends at "
-    "`until`, even if no armed record follows.",
+    "killswitch": "Compacted: the last record of a symbol is its state. It ends at `until`, and "
+    "can be relied on until the latest `valid_until` of its partition: the owner of a partition "
+    "sends heartbeats.",
+    "switchlog": "Every record of every kill switch except heartbeats. Each has the hash of the "
+    "one before it.",
+    "commands": "Commands of operators to kill switches, by `foreshock killswitch` or other "
+    "programs. The owner of the symbol answers with a record on the topic killswitch.",
     "feedback": "Compacted: the last record of an alert is its verdict. Operators write it with "
     "`foreshock feedback` or on the console, and other programs may. Every instance reads it.",
     "journal": "When the service ran, and with which settings: one record at each start, change of "
     "the settings and stop, and every five minutes.",
+    "risk": "Compacted: the last record of a symbol and side says how near it is to a run of "
+    "liquidations. One record every ten seconds in which something changed, and with each alert. "
+    "Leave out records whose key ends in |memory: they are internal, and their format changes.",
     "orders": "New orders, and replacements of resting orders. All orders except market orders "
     "have a price.",
     "cancels": "Cancels of resting orders.",
@@ -117,6 +131,8 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         [*outputs.values(), Header], ref_template="#/components/schemas/{name}"
     )
+    # As JSON has them: a default may be a tuple.
+    schemas = msgspec.json.decode(msgspec.json.encode(schemas))
     for name, event in events.items():
         schemas |= _lenient(name, event)
     for name, schema in schemas.items():

@@ -49,7 +49,9 @@ def replay(arguments: argparse.Namespace) -> int:
         alerts=arguments.alerts,
         signals=arguments.signals,
         summary=arguments.summary,
+        switches=arguments.switches,
         report=arguments.report,
+        risk=arguments.risk,
         quiet=arguments.quiet,
     )
 
@@ -129,19 +131,42 @@ def scorecard(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from service.scorecard.matrix import SEEDS_APART, Purpose
+    from service.exchange.scenarios.catalogue import SCENARIOS
+    from service.scorecard.matrix import POSITIONS, SEEDS_APART, Purpose
     from service.scorecard.recorded import scorecard as scorecard_of_recorded
     from service.scorecard.recorded import sessions_scorecard
     from service.scorecard.report import to_markdown
+    from service.scorecard.risk.plan import SCENARIOS as RISK_SCENARIOS
+    from service.scorecard.risk.run import scorecard as risk_scorecard
     from service.scorecard.run import prepare
     from service.scorecard.run import scorecard as make_scorecard
 
     if arguments.seeds > SEEDS_APART:
         raise ConfigurationError(f"--seeds {arguments.seeds}: it must be at most {SEEDS_APART}")
+    if arguments.risk and arguments.recorded is not None:
+        raise ConfigurationError("--risk: recorded flow has no positions; leave out --recorded")
+    usual = RISK_SCENARIOS if arguments.risk else [n for n in SCENARIOS if n not in POSITIONS]
+    scenarios = [name for name in arguments.scenarios or usual if name != "calm"]
+    unmeasured = [name for name in scenarios if arguments.risk and name not in RISK_SCENARIOS]
+    if unmeasured:
+        raise ConfigurationError(
+            f"--risk does not measure {', '.join(unmeasured)}; choose from calm,"
+            f" {', '.join(RISK_SCENARIOS)}"
+        )
     prepare(arguments.out)
-    scenarios = [name for name in arguments.scenarios if name != "calm"]
     purpose: Purpose = "tuning" if arguments.tuning else "reporting"
-    if arguments.recorded is not None and not arguments.one_episode:
+    if arguments.risk:
+        card = risk_scorecard(
+            arguments.out,
+            scenarios=scenarios,
+            purpose=purpose,
+            seeds=arguments.seeds,
+            calm_days=arguments.calm_days,
+            activities=arguments.activities,
+            false_alarms_per_day=arguments.budget,
+            jobs=arguments.jobs,
+        )
+    elif arguments.recorded is not None and not arguments.one_episode:
         card = sessions_scorecard(
             arguments.out,
             arguments.recorded,

@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import getpass
 import os
 import time
 
+from service.cli.operators import user_name
 from service.errors import ConfigurationError
 
 # Each command imports what it needs, see ``service.cli.commands``.
@@ -34,7 +34,7 @@ def feedback(arguments: argparse.Namespace) -> int:
             verdict=arguments.verdict,
             judged_at=time.time_ns(),
             note=note,
-            judged_by=_user()[:64],
+            judged_by=user_name()[:64],
         )
         await send_feedback(settings, judged)
         _say(f"{alert.alert_id} is {judged.verdict}: {alert.detector}, {alert.summary}")
@@ -75,14 +75,6 @@ def review(arguments: argparse.Namespace) -> int:
         json.close()
     _say(summary(found))
     return 0
-
-
-def _user() -> str:
-    """Return the name of the user who runs the command; "" if the system knows none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 def _say(text: str) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from service.cli import argument_types as types
 from service.cli import commands
 from service.cli.argument_parts import add_command, add_scenario
-from service.exchange.scenarios.catalogue import SCENARIOS
-from service.scorecard.matrix import POSITIONS
+from service.scorecard.risk.plan import SCENARIOS as RISK_SCENARIOS
 
 if TYPE_CHECKING:
     from service.cli.argument_parts import Subcommands
@@ -102,6 +101,7 @@ examples:
   foreshock scorecard --scenarios cascade,cancel_burst --seeds 20 --calm-days 0
   foreshock scorecard --recorded DIR DIR --seeds 3
   foreshock scorecard --recorded DIR --one-episode --seeds 20
+  foreshock scorecard --risk --seeds 10 --calm-days 2 --activities 30
 """,
     )
     command.add_argument(
@@ -111,11 +111,17 @@ examples:
         help="output directory (default: %(default)s)",
     )
     command.add_argument(
+        "--risk",
+        action="store_true",
+        help="measure the risk of positions instead: how cascades and their spread are announced, "
+        "what is predicted of them, and what simple baselines do",
+    )
+    command.add_argument(
         "--scenarios",
         metavar="NAMES",
         type=types.scenario_names,
-        default=[name for name in SCENARIOS if name not in POSITIONS],
-        help="scenarios, separated by commas (default: all but those of the risk of positions)",
+        help="scenarios, separated by commas (default: all but those of the risk of positions; "
+        f"with --risk: {', '.join(RISK_SCENARIOS)})",
     )
     command.add_argument(
         "--seeds",

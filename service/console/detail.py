@@ -1,4 +1,4 @@
-"""One symbol in detail: its recent bars, the readings of its detectors, and its book."""
+"""One symbol in detail: recent bars, detector readings, book, and the risk of its positions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,8 @@ from detectors.market_data.book import BANDS_SPREADS, BookSide
 from detectors.scorer import Reading
 from detectors.symbol import SymbolMonitor
 from service.console.history import History
+from service.console.risk import RiskView, risk
+from service.console.venue import SwitchView, switch_view
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
 from service.presentation.series import COLUMNS
@@ -92,7 +94,8 @@ class Detail(Struct, frozen=True):
     """A symbol in detail.
 
     ``whole``: ``bars`` holds all kept bars, else only those since the last message. ``known``: this
-    process watches the symbol. ``kept``: the console keeps bars of the symbol.
+    process watches the symbol. ``kept``: the console keeps bars of the symbol. ``killswitch`` is
+    None if this process has no kill switch of it.
     """
 
     symbol: str
@@ -103,6 +106,8 @@ class Detail(Struct, frozen=True):
     incidents: list[IncidentRow]
     detectors: list[DetectorView]
     book: BookView | None
+    risk: RiskView
+    killswitch: SwitchView | None
 
 
 def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[Detail, int]:
@@ -117,6 +122,7 @@ def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[De
         newest = int(rows["ts_event"][-1]) if len(rows) else since_ns
     known = history.known_incidents(view.open_alerts)
     incidents = [incident for incident in known if incident.fired.symbol == symbol]
+    memory = view.switch_memories.get(symbol)
     shown = Detail(
         symbol=symbol,
         known=monitor is not None,
@@ -126,6 +132,8 @@ def detail(view: View, history: History, symbol: str, since_ns: int) -> tuple[De
         incidents=incident_rows(incidents, SHOWN_INCIDENTS),
         detectors=_detectors(monitor) if monitor is not None else [],
         book=_book(monitor) if monitor is not None else None,
+        risk=risk(view, symbol),
+        killswitch=switch_view(symbol, memory) if memory is not None else None,
     )
     return shown, newest
 

@@ -15,6 +15,7 @@ from service.console.feed import Feed
 from service.console.feedback import Judging
 from service.console.history import History
 from service.console.state import Pace, overview
+from service.console.what_if import PATH, Scenarios
 from service.pipeline.feedback import Feedback
 from service.presentation.assets import PLOTLY, SHARED, plotly_js, shared_text, static_text
 from service.settings.types import Settings
@@ -36,6 +37,7 @@ TYPES = {
 OWN = (
     "console.css", "icon.svg", "console.js", "elements.js", "feed.js", "link.js", "verdict.js",
     "symbols.js", "incidents.js", "feedback.js", "symbol.js", "why.js", "book.js",
+    "risk.js", "what_if.js", "venue.js",
 )  # fmt: skip
 """The console's own files, without the shared ones."""
 
@@ -131,6 +133,7 @@ def console(
         app.router.add_get("/events", feed.serve, allow_head=False)
         if judging is not None:
             app.router.add_post("/feedback", judging.serve)
+        app.router.add_post(PATH, Scenarios(view).serve)
         for name, asset in assets.items():
             app.router.add_get(f"/static/{name}", asset.serve)
         app.on_shutdown.append(feed.close)

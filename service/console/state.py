@@ -11,11 +11,14 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from detectors.incidents.symbol_incidents import Incident, effects
+from detectors.kill_switch.table import State as SwitchState
 from detectors.market_data.bar import NEAR_BAND
 from detectors.symbol import SETTLING_BARS, SymbolMonitor
 from service import __version__
 from service.console.health import Check, Level, checks, worst
 from service.console.history import History, Ring
+from service.console.risk import nearest_cascade_bps
+from service.console.venue import VenueView, venue
 from service.pipeline.feedback import Verdict
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import describe_feature
@@ -72,7 +75,6 @@ class OpenIncident(Struct, frozen=True):
     now: list[tuple[str, str]]
     quiet_seconds: float
     resolves_seconds: float
-    killswitch_tripped: bool
 
 
 class SymbolRow(Struct, frozen=True):
@@ -81,7 +83,8 @@ class SymbolRow(Struct, frozen=True):
     ``stress_ratio`` is the highest stress of the last 30 s; ``spark`` has the highest of every 15 s
     (None: no bar). ``depth_ratio`` is the depth near the mid price relative to its baseline.
     ``learned_ratio`` is the completed share of the warm-up. ``mistrusted`` lists the current
-    findings against its feed.
+    findings against its feed. ``killswitch`` is the state of its kill switch. ``cascade_bps`` is
+    the median distance of a cascade on the nearer side; None if unknown or no move sets one off.
     """
 
     symbol: str
@@ -95,6 +98,8 @@ class SymbolRow(Struct, frozen=True):
     incident: OpenIncident | None
     spark: Sequence[float | None]
     mistrusted: list[str]
+    killswitch: SwitchState
+    cascade_bps: float | None
 
 
 class Market(Struct, frozen=True):
@@ -110,7 +115,8 @@ class Overview(Struct, frozen=True):
     """The overview: everything except the detail of one symbol.
 
     ``market_ms`` is the newest event time. ``judging`` is whether incidents can be judged here;
-    ``verdicts`` holds the verdicts on the incidents, by alert id.
+    ``verdicts`` holds the verdicts on the incidents, by alert id. ``risk_watched`` is whether this
+    instance watches the risk of liquidations. ``venue`` is what concerns the venue as a whole.
     """
 
     version: str
@@ -124,6 +130,8 @@ class Overview(Struct, frozen=True):
     incidents: list[IncidentRow]
     judging: bool
     verdicts: dict[str, Verdict]
+    risk_watched: bool
+    venue: VenueView
     read: int
     events_per_second: float
     partitions: int
@@ -160,7 +168,19 @@ def overview(
     now_ns = view.newest_ns
     warmup_bars = SETTLING_BARS + settings.detection.warmup_bars
     listed = nlargest(ROWS, monitors, key=_rank)
-    rows = [_row(m, history.rings.get(m.symbol), now_ns, warmup_bars) for m in listed]
+    switches = view.switches
+    risk = view.risk
+    rows = [
+        _row(
+            m,
+            history.rings.get(m.symbol),
+            now_ns,
+            warmup_bars,
+            switches.get(m.symbol, "armed"),
+            nearest_cascade_bps(risk, m.symbol) if risk is not None else None,
+        )
+        for m in listed
+    ]
     rows.sort(key=lambda r: (-_ORDER[r.state], r.since_ms or 0, -_steps(r.stress_ratio), r.symbol))
     levels: dict[str, Level] = {check.name: check.level for check in found}
     incidents = incident_rows(history.known_incidents(view.open_alerts), SHOWN_INCIDENTS)
@@ -180,6 +200,8 @@ def overview(
             for row in incidents
             if (judged := view.judgements.of(row.alert_id)) is not None
         },
+        risk_watched=view.risk is not None,
+        venue=venue(view),
         read=view.counters.records.total(),
         events_per_second=pace.rate(view.counters.records.total(), time.monotonic()),
         partitions=len(view.partitions),
@@ -200,7 +222,14 @@ def _steps(stress_ratio: float | None) -> int:
     return round((stress_ratio or 0.0) * 10)
 
 
-def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: int) -> SymbolRow:
+def _row(
+    monitor: SymbolMonitor,
+    ring: Ring | None,
+    now_ns: int,
+    warmup_bars: int,
+    killswitch: SwitchState,
+    cascade_bps: float | None,
+) -> SymbolRow:
     incident = monitor.incidents.open
     bar, signal = monitor.bar, monitor.signal
     stress = signal.stress_ratio if signal is not None else None
@@ -242,6 +271,8 @@ def _row(monitor: SymbolMonitor, ring: Ring | None, now_ns: int, warmup_bars: in
         incident=_open_incident(monitor, incident, now_ns) if incident is not None else None,
         spark=spark,
         mistrusted=monitor.feed.inputs(now_ns),
+        killswitch=killswitch,
+        cascade_bps=cascade_bps,
     )
 
 
@@ -256,7 +287,6 @@ def _open_incident(monitor: SymbolMonitor, incident: Incident, now_ns: int) -> O
         now=[(name, describe_feature(name, t.feature, t.value, t.expected)) for name, t in tops],
         quiet_seconds=max(0.0, (now_ns - incident.last_alarm_ns) / 1e9),
         resolves_seconds=monitor.incidents.quiet_ns / 1e9,
-        killswitch_tripped=incident.tripped_until_ns > now_ns,
     )
 
 

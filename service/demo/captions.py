@@ -1,11 +1,13 @@
 """The demo's captions: what the scenario injects, and the summary at the end."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
 from detectors.incidents.market_wide import MARKET
+from detectors.risk_watch.records import Interval, RiskRecord, cascade_of
 from service.demo.observations import IncidentView, Observations
 from service.demo.plan import Plan
 from service.exchange.measures import Truth
@@ -40,6 +42,10 @@ _INJECTIONS = {
     "expiry": "the contract expires",
     "cascade": "liquidations trigger liquidations: a cascade",
 }
+
+
+MOVES = {"long": "a fall", "short": "a rise"}
+"""The move that hits a side."""
 
 
 def injection(kind: str) -> str:
@@ -116,7 +122,9 @@ def summary(plan: Plan, observations: Observations, totals: Totals) -> list[tupl
         lines.append(("cascade", _no_cascade(plan, observations)))
     for cascade in observations.cascades:
         lines.append(("cascade", _cascade(plan, cascade)))
-        lines.append(("warning", _lead(plan, observations, cascade)))
+        lines.append(("warning", _lead(plan, observations.incidents, cascade)))
+        lines.append(("positions", _lead(plan, observations.positions, cascade)))
+        lines += _prediction(plan, observations, cascade)
     return lines
 
 
@@ -181,10 +189,63 @@ def _cascade(plan: Plan, cascade: Truth) -> str:
     )
 
 
-def _lead(plan: Plan, observations: Observations, cascade: Truth) -> str:
+def _prediction(plan: Plan, observations: Observations, cascade: Truth) -> list[tuple[str, str]]:
+    """What the last record of risk before a cascade said of it, and what happened."""
+    record = observations.nearest(cascade.symbol, cascade.starts_at)
+    run = cascade_of(record) if record is not None else None
+    if record is None or run is None or run.notional is None:
+        return [("predicted", "no run of liquidations over 40 % of the open interest")]
+    move = MOVES[record.side]
+    seconds = (cascade.starts_at - record.ts_event) / 1e9
+    end = end_bps(record)
+    predicted = (
+        f"at {plan.clock(record.ts_event)}, {seconds:.0f} s before it began: {move} of "
+        f"{_interval(run.distance_bps, lambda bps: f'{bps / 100:.2f}%')} sets it off; "
+        f"{_interval(run.notional, money)} forced out"
+        + (f", {move} of {end / 100:.1f}% in all" if end is not None else "")
+    )
+    happened = (
+        f"{money(cascade.liquidated_notional or 0.0)} forced out, {move} of "
+        f"{cascade.peak_drawdown_ratio or 0.0:.1%} in all"
+    )
+    return [("predicted", predicted), ("happened", happened)]
+
+
+def end_bps(record: RiskRecord) -> float | None:
+    """How far the price goes in the run of a cascade; None if that is unknown.
+
+    Its distance, and the impact of what it forces out, with the medians.
+    """
+    run, impact = cascade_of(record), record.impact
+    if run is None or run.notional is None or impact is None or not impact.notional:
+        return None
+    distance, forced, flow_bps = run.distance_bps.p50, run.notional.p50, impact.flow_bps.p50
+    if distance is None or forced is None or flow_bps is None:
+        return None
+    return distance + flow_bps * forced / impact.notional
+
+
+def _interval(its: Interval, form: Callable[[float], str]) -> str:
+    low, middle, high = ("?" if v is None else form(v) for v in (its.p10, its.p50, its.p90))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def distance(record: RiskRecord) -> str:
+    """How far a cascade is, and what it would force out, as a clause."""
+    run = cascade_of(record)
+    assert run is not None
+    assert run.distance_bps.p50 is not None
+    forced = f", and would force out {_interval(run.notional, money)}" if run.notional else ""
+    return (
+        f"{MOVES[record.side]} of {run.distance_bps.p50 / 100:.2f}% would set off a cascade of "
+        f"{record.side}s{forced}"
+    )
+
+
+def _lead(plan: Plan, incidents: Mapping[str, IncidentView], cascade: Truth) -> str:
     """The first warning after the build-up began, and its lead before the cascade."""
     since = plan.injected_since(cascade.symbol) or plan.start_ns
-    for view in observations.incidents.values():
+    for view in incidents.values():
         alert = view.opened
         if alert.symbol == cascade.symbol and since <= alert.ts_event <= cascade.starts_at:
             lead = (cascade.starts_at - alert.ts_event) / 1e9

@@ -6,12 +6,15 @@ The ground truth is marked. The detectors do not see it.
 from collections.abc import Callable, Iterator
 
 from detectors.incidents.alerts import Alert
-from service.demo.captions import evidence, injection, money
-from service.demo.observations import Observations
+from service.demo.captions import distance, evidence, injection, money
+from service.demo.observations import Observations, distance_bps
 from service.demo.plan import Plan
 from service.demo.status import Status
 
 PROGRESS_SECONDS = 5.0
+
+TOLD_BPS = (400, 200, 100, 50)
+"""A line is written when a cascade is so near for the first time."""
 
 
 class Lines:
@@ -79,12 +82,29 @@ class Lines:
                     f"{money(cascade.liquidated_notional or 0.0)} liquidated"
                 )
                 yield cascade.ends_at, (began, "ends"), text
-        for view in observations.incidents.values():
+        yield from self._distances()
+        for view in (*observations.incidents.values(), *observations.positions.values()):
             for alert in (view.opened, view.escalated, *view.updates, view.resolved):
                 if alert is not None:
                     state: str = alert.severity if alert.status == "firing" else alert.status
                     state += f", update {alert.update}" if alert.update else ""
                     yield alert.ts_event, (alert.alert_id, state), _sentence(state, alert)
+
+    def _distances(self) -> Iterator[tuple[int, tuple[str, str], str]]:
+        """The first record of risk of each symbol below each of the distances."""
+        for symbol, records in self._observations.risks.items():
+            left = list(TOLD_BPS)
+            for record in records:
+                bps = distance_bps(record)
+                if bps is None or not left or bps > left[0]:
+                    continue
+                below = [its for its in left if bps <= its][-1]
+                left = [its for its in left if its < below]
+                yield (
+                    record.ts_event,
+                    (f"risk {symbol}", f"{below}"),
+                    (f"risk: {symbol}: {distance(record)}"),
+                )
 
 
 def _sentence(state: str, alert: Alert) -> str:

@@ -8,6 +8,7 @@ from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import kind
 from detectors.market_data.events import Trade
+from detectors.risk_watch.records import RiskRecord, cascade_of
 from service.demo.producer import Progress
 from service.exchange.measures import Truth
 
@@ -88,22 +89,26 @@ class Observations:
         Alerts of lasting changes, by alert id.
     feeds
         Alerts of unreliable feeds, by alert id.
-    incidents
-        Incidents by alert id, in the order of opening.
+    incidents, positions
+        Incidents of the market, and those of positions, by alert id, in the order of opening.
     market_ns, produced
         The exchange's progress: market time and number of records.
     cascades
         Ground truth: the cascades that have begun.
+    risks
+        The records of risk of each symbol, in the order of arrival; a few hundred.
     """
 
     def __init__(self, symbols: list[str], start_ns: int) -> None:
         self.symbols = {symbol: SymbolView(symbol) for symbol in symbols}
         self.incidents: dict[str, IncidentView] = {}
+        self.positions: dict[str, IncidentView] = {}
         self.drifts: dict[str, Alert] = {}
         self.feeds: dict[str, Alert] = {}
         self.market_ns = start_ns
         self.produced = 0
         self.cascades: list[Truth] = []
+        self.risks: dict[str, list[RiskRecord]] = {symbol: [] for symbol in symbols}
 
     def progress(self, progress: Progress) -> None:
         """Record a progress report of the exchange."""
@@ -139,15 +144,16 @@ class Observations:
             view.readings.popleft()
 
     def alert(self, alert: Alert) -> None:
-        """Record an alert. Alerts of drifts and of feeds are not market incidents."""
+        """Record an alert. Alerts of drifts, of feeds and of positions are no market incidents."""
         alert_kind = kind(alert.detector, alert.severity)
-        if alert_kind != "alarm":
+        if alert_kind in ("feed", "change"):
             others = self.feeds if alert_kind == "feed" else self.drifts
             others[alert.alert_id] = alert
             return
-        view = self.incidents.get(alert.alert_id)
+        incidents = self.positions if alert_kind == "risk" else self.incidents
+        view = incidents.get(alert.alert_id)
         if view is None:
-            self.incidents[alert.alert_id] = IncidentView(alert)
+            incidents[alert.alert_id] = IncidentView(alert)
         elif alert.status == "resolved":
             view.resolved = alert
         elif alert.update:
@@ -155,9 +161,31 @@ class Observations:
         elif alert.severity == "critical":
             view.escalated = alert
 
+    def risk(self, record: RiskRecord) -> None:
+        """Record how far a side of a symbol is from a cascade."""
+        self.risks[record.symbol].append(record)
+
+    def nearest(self, symbol: str, until_ns: int | None = None) -> RiskRecord | None:
+        """The last record of the side that is nearer to a cascade, as of a time or of now.
+
+        None without one, or if no move sets a cascade off.
+        """
+        last: dict[str, RiskRecord] = {}
+        for record in self.risks[symbol]:
+            if until_ns is None or record.ts_event <= until_ns:
+                last[record.side] = record
+        known = [its for its in last.values() if distance_bps(its) is not None]
+        return min(known, key=lambda its: distance_bps(its) or 0.0, default=None)
+
     def open_incident(self, symbol: str) -> IncidentView | None:
         """The open incident of a symbol, or None."""
         for view in reversed(self.incidents.values()):
             if view.opened.symbol == symbol and view.resolved is None:
                 return view
         return None
+
+
+def distance_bps(record: RiskRecord) -> float | None:
+    """The median distance of a cascade; None if it is unknown or no move sets one off."""
+    run = cascade_of(record)
+    return run.distance_bps.p50 if run is not None else None

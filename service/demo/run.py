@@ -241,7 +241,10 @@ class Demonstration:
 
     async def _trade(self, exchange: Exchange) -> None:
         """Start the market once the service is ready, and wait for its end."""
-        while not self._service.health().ready:  # noqa: ASYNC110 - a state, not an event
+        # The broker knows no times: what is published before the watch over the risk reads is lost.
+        while not (  # noqa: ASYNC110 - a state, not an event
+            self._service.health().ready and self._service.view().risk is not None
+        ):
             await asyncio.sleep(_POLL_SECONDS)
         began = time.monotonic()
         await exchange.open(self.observations.progress, lambda: self.totals().processed)

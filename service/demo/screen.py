@@ -8,8 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from detectors.catalogue import ALARMING
+from detectors.risk_watch.cascade import ENTER
+from detectors.risk_watch.records import RiskRecord
 from service.demo.captions import evidence, label, money
-from service.demo.observations import IncidentView, Observations, SymbolView
+from service.demo.observations import IncidentView, Observations, SymbolView, distance_bps
 from service.demo.plan import Plan
 from service.demo.status import Status
 from service.demo.timeline import timeline
@@ -95,7 +97,8 @@ def _symbols(plan: Plan, observations: Observations, width: int) -> Table:
         table.add_column("5 min", justify="right", width=7)
         for name in ALARMING:
             table.add_column(label(name), justify="right", width=8)
-    table.add_column("liquidated per min", justify="right", width=10 if wide else 18)
+    table.add_column("cascade", justify="right", width=8 if wide else 7)
+    table.add_column("liquidated per min", justify="right", width=10)
     table.add_column("incident", no_wrap=True)
     for view in observations.symbols.values():
         details = [_change(view), *(_score(view, name) for name in ALARMING)]
@@ -104,6 +107,7 @@ def _symbols(plan: Plan, observations: Observations, width: int) -> Table:
             _price(view),
             stress_bar(view.stress_ratio),
             *(details if wide else []),
+            _distance(observations.nearest(view.symbol)),
             _liquidated(observations.liquidated(view.symbol)),
             _incident(plan, observations.open_incident(view.symbol)),
         )
@@ -144,6 +148,15 @@ def _score(view: SymbolView, detector: str) -> Text:
         return Text(f"{score:.1f}", style="bold red" if view.alarmed(detector) else "")
     no_input = view.readings and view.readings[-1].detectors[detector].status == "no_input"
     return Text("no input" if no_input else "·", style="dim")
+
+
+def _distance(record: RiskRecord | None) -> Text:
+    """How far a cascade is; red while a move of 0.85 % sets it off in most draws."""
+    bps = distance_bps(record) if record is not None else None
+    if record is None or bps is None:
+        return Text("·", style="dim")
+    likely = (record.cascade_probability or 0.0) >= ENTER
+    return Text(f"{bps:,.0f} bps", style="bold red" if likely else "")
 
 
 def _liquidated(notional: float) -> Text:

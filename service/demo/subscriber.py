@@ -9,16 +9,18 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Trade
+from detectors.risk_watch.records import RiskRecord
 from service.demo.broker import PARTITIONS
 from service.demo.observations import Observations
 from service.kafka.cluster.connection import client_options
+from service.outputs.publisher import is_memory
 from service.settings.types import Settings
 
 _Message = TypeVar("_Message")
 
 
 async def subscribe(settings: Settings, observations: Observations) -> None:
-    """Read alerts, signals and trades from the beginning, until cancelled.
+    """Read alerts, signals, records of risk and trades from the beginning, until cancelled.
 
     Raises
     ------
@@ -29,6 +31,7 @@ async def subscribe(settings: Settings, observations: Observations) -> None:
         settings.outputs.alerts: _handler(Alert, observations.alert),
         settings.outputs.signals: _handler(Signal, observations.signal),
         settings.topics.trades: _handler(Trade, observations.trade),
+        settings.outputs.risk: _handler(RiskRecord, observations.risk),
     }
     consumer = AIOKafkaConsumer(
         **client_options(settings.kafka) | {"client_id": "foreshock-demo"},
@@ -43,6 +46,8 @@ async def subscribe(settings: Settings, observations: Observations) -> None:
         while True:
             for tp, records in (await consumer.getmany(timeout_ms=100)).items():
                 for record in records:
+                    if tp.topic == settings.outputs.risk and is_memory(record.key):
+                        continue  # what the watch keeps for its successor
                     handlers[tp.topic](record.value)
     finally:
         await consumer.stop()

@@ -10,7 +10,13 @@ from service.pipeline.snapshots import Problem
 
 
 class ConsumerCounters(Struct):
-    """Counters of the records read and of their results, for the metrics; they only grow."""
+    """Counters of the records read and of their results, for the metrics; they only grow.
+
+    ``written_refused`` counts the records of operators that have no content, by topic and reason;
+    ``written_failures`` the failures of reading them, by what they are. ``commands`` counts the
+    commands that were applied to kill switches here, by action. ``heartbeats`` counts those of the
+    owned partitions.
+    """
 
     tally: Tally = field(default_factory=Tally)
     records: Counter[str] = field(default_factory=Counter)
@@ -21,7 +27,10 @@ class ConsumerCounters(Struct):
     commits: int = 0
     rebalances: int = 0
     market_failures: int = 0
-    feedback_refused: Counter[str] = field(default_factory=Counter)
-    feedback_failures: int = 0
+    risk_failures: int = 0
+    written_refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    written_failures: Counter[str] = field(default_factory=Counter)
+    commands: Counter[str] = field(default_factory=Counter)
+    heartbeats: int = 0
     last_poll_at: float = 0.0
     restore: Progress = field(default_factory=Progress)

@@ -10,7 +10,6 @@ The watch runs concurrently with the loop of the partitions. Its failures are co
 retries.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -24,15 +23,13 @@ from detectors.incidents.market_wide import MARKET, MarketMonitor
 from service.cancellation import close
 from service.kafka.clients import Clients
 from service.kafka.counters import ConsumerCounters
+from service.kafka.owner_loop import POLL_SECONDS, WATCH_PARTITION, watch_while_owner
 from service.kafka.read_back import read_back
 from service.kafka.reading import readable_end
 from service.kafka.session import Session
 from service.pipeline.output import AlertKey, Output, Watcher, alert_key, opens_or_escalates
 from service.settings.assembly import market_monitor
 from service.settings.types import Settings
-
-WATCH_PARTITION = 0
-"""The partition number whose owner runs the watch, and to which market-wide alerts are sent."""
 
 MARKET_KEY = -1
 """The key of market-wide alerts in the Alertmanager notifier and the console; no partition has this
@@ -41,8 +38,6 @@ number."""
 READ_SECONDS = 86_400.0
 """The time span of the topic that is read at the start, in seconds: the monitor remembers one
 day."""
-
-POLL_SECONDS = 0.5
 
 log = structlog.get_logger("foreshock.market")
 
@@ -162,27 +157,22 @@ class MarketWatch:
 
     async def run(self) -> None:
         """Run forever; watch whenever the session owns the partition number."""
-        waits = self._waits()
-        while True:
-            if WATCH_PARTITION not in self._session.partitions or self._session.restoring:
-                # Poll: ownership is a state that other tasks change, not an event.
-                await asyncio.sleep(POLL_SECONDS)
-                continue
-            try:
-                await self._watch()
-            except Exception as error:  # noqa: BLE001 - the partitions must continue
-                if self._log is not None:
-                    waits = self._waits()
-                wait = next(waits)
-                self._counters.market_failures += 1
-                log.warning(
-                    "market-wide detection failed, retrying",
-                    reason=repr(error),
-                    wait_seconds=round(wait, 2),
-                )
-                self._log = None
-                await asyncio.sleep(wait)
-            self._log = None
+        await watch_while_owner(self._owns, self._watch, self._forget, self._failed, self._waits)
+
+    def _owns(self) -> bool:
+        return WATCH_PARTITION in self._session.partitions and not self._session.restoring
+
+    def _forget(self) -> bool:
+        watching, self._log = self.watching, None
+        return watching
+
+    def _failed(self, error: Exception, wait: float) -> None:
+        self._counters.market_failures += 1
+        log.warning(
+            "market-wide detection failed, retrying",
+            reason=repr(error),
+            wait_seconds=round(wait, 2),
+        )
 
     async def _watch(self) -> None:
         reader = self._connect()

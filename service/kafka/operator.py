@@ -47,14 +47,14 @@ async def read_records(
     OperatorError
         No broker answers, or the broker refuses.
     """
-    found = await _topics(settings)
+    found = await find_topics(settings)
     names = {output: getattr(settings.outputs, output) for output in outputs}
     records: dict[str, list[Any]] = {}
-    async with _consumer(settings) as consumer:
+    async with consumer(settings) as reader:
         for output, name in names.items():
             if name in found:
                 since = since_ms.get(output)
-                records[output] = await _read(consumer, name, found[name].partitions, since)
+                records[output] = await _read(reader, name, found[name].partitions, since)
     return records
 
 
@@ -67,12 +67,12 @@ async def find_alert(settings: Settings, alert_id: str) -> Alert:
         The topic has none, no broker answers, or the broker refuses.
     """
     name = settings.outputs.alerts
-    found = await _topics(settings)
-    _require(found, name, "outputs.alerts")
+    found = await find_topics(settings)
+    require(found, name, "outputs.alerts")
     recent_ms = round((time.time() - RECENT_SECONDS) * 1e3)
-    async with _consumer(settings) as consumer:
+    async with consumer(settings) as reader:
         for since_ms in (recent_ms, None):
-            records = await _read(consumer, name, found[name].partitions, since_ms)
+            records = await _read(reader, name, found[name].partitions, since_ms)
             if alerts := list(_with_id(records, alert_id)):
                 return max(alerts, key=lambda alert: (alert.status == "firing", alert.ts_event))
     raise OperatorError(
@@ -103,23 +103,25 @@ async def send_feedback(settings: Settings, feedback: Feedback) -> None:
     OperatorError
         No broker answers, or the broker refuses.
     """
-    _require(await _topics(settings), settings.outputs.feedback, "outputs.feedback")
+    require(await find_topics(settings), settings.outputs.feedback, "outputs.feedback")
     producer = AIOKafkaProducer(**producer_options(settings.kafka))
     with muted("aiokafka"):
         try:
             await producer.start()
             await Publisher(producer, settings.outputs, Published()).feedback(feedback)
         except (KafkaError, OSError) as error:
-            raise _refused(settings.outputs.feedback, error) from None
+            raise refused(settings.outputs.feedback, error) from None
         finally:
             await close("the producer", producer.stop)
 
 
-async def _topics(settings: Settings) -> Mapping[str, Topic]:
+async def find_topics(settings: Settings) -> Mapping[str, Topic]:
+    """Return the topics of the cluster, by name. Raises OperatorError if no broker answers."""
     return (await inspect_topics(settings)).topics
 
 
-def _require(found: Mapping[str, Topic], name: str, key: str) -> None:
+def require(found: Mapping[str, Topic], name: str, key: str) -> None:
+    """Raise OperatorError unless a topic exists; ``key`` is its setting."""
     if not name:
         raise OperatorError(f'{key} = "": set it to the name of the topic')
     if name not in found:
@@ -129,19 +131,21 @@ def _require(found: Mapping[str, Topic], name: str, key: str) -> None:
 
 
 @asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**consumer_options(settings.kafka), enable_auto_commit=False)
+async def consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """Provide a consumer without a group. Raises OperatorError if Kafka refuses it."""
+    reader = AIOKafkaConsumer(**consumer_options(settings.kafka), enable_auto_commit=False)
     with muted("aiokafka"):
         try:
-            await consumer.start()
-            yield consumer
+            await reader.start()
+            yield reader
         except (KafkaError, OSError) as error:
-            raise _refused("the topics", error) from None
+            raise refused("the topics", error) from None
         finally:
-            await close("the consumer", consumer.stop)
+            await close("the consumer", reader.stop)
 
 
-def _refused(what: str, error: BaseException) -> OperatorError:
+def refused(what: str, error: BaseException) -> OperatorError:
+    """Return the error that says that Kafka refuses access to something."""
     reason = str(error) or type(error).__name__
     return OperatorError(
         f"Kafka refuses access to {what}: {reason}; `foreshock topics` shows missing topics and "

@@ -12,6 +12,7 @@ from service.kafka.commit_metadata import CommitMetadata, encode_metadata
 from service.kafka.idleness import Idleness
 from service.pipeline import snapshots
 from service.pipeline.align import Position, StreamPosition
+from service.pipeline.feedback import Judgements
 from service.pipeline.snapshots import Problem
 from service.pipeline.task import PartitionTask
 
@@ -52,6 +53,12 @@ class Partition:
         self.signals_until_ns = 0
         # How many verdicts of operators the task was given.
         self.judged = 0
+        # How many commands of operators its switches were given.
+        self.commanded = 0
+        # The state of the ladders that its switches were given.
+        self.laddered = 0
+        # The offset that the next record on the kill-switch topic gets if nobody else writes.
+        self.next_switch_offset: int | None = None
         self.committed: dict[TopicPartition, int] = {}
         self.last_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self.idleness = Idleness(self.inputs, task.aligner)
@@ -61,6 +68,9 @@ class Partition:
         self._due: dict[str, float] = {}
         self._sent_alerts: list[tuple[int, asyncio.Future[RecordMetadata]]] = []
         self._sent_snapshots: list[tuple[str, Sequence[asyncio.Future[RecordMetadata]]]] = []
+        self._sent_switches: list[asyncio.Future[RecordMetadata]] = []
+        if number == 0:
+            task.switches.watch_venue()
 
     def idle_ns(self, now: float) -> int:
         """For how long all topics have been idle without a break, as seen at each call.
@@ -123,6 +133,16 @@ class Partition:
         """Add an alert that was sent; ``settle`` records its offset after the acknowledgement."""
         self._sent_alerts.append((ts_event, future))
 
+    def expect_switch(self, future: asyncio.Future[RecordMetadata]) -> None:
+        """Add a record of a kill switch that was sent."""
+        self._sent_switches.append(future)
+
+    def judge(self, judgements: Judgements) -> None:
+        """Give the task the verdicts of operators that it was not given yet."""
+        if self.judged != judgements.serial:
+            self.task.judge(judgements.since(self.judged))
+            self.judged = judgements.serial
+
     def expect_snapshot(
         self, symbol: str, futures: Sequence[asyncio.Future[RecordMetadata]]
     ) -> None:
@@ -151,6 +171,7 @@ class Partition:
         for ts_event, future in self._sent_alerts:
             self.note_alert(ts_event, future.result().offset)
         self._sent_alerts.clear()
+        self._settle_switches()
         for symbol, futures in self._sent_snapshots:
             first_offset = min(future.result().offset for future in futures)
             self.task.saved(symbol)
@@ -161,6 +182,18 @@ class Partition:
             if symbol in self.slots:  # it was not evicted in the meantime
                 self.saved_at[symbol] = first_offset
         self._sent_snapshots.clear()
+
+    def _settle_switches(self) -> None:
+        """Have the switches told again if somebody else wrote between the records of this owner.
+
+        That is an owner that was replaced and does not know it, for a moment.
+        """
+        for future in self._sent_switches:
+            offset = future.result().offset
+            if self.next_switch_offset not in (None, offset):
+                self.task.switches.tell_again()
+            self.next_switch_offset = offset + 1
+        self._sent_switches.clear()
 
     def note_alert(self, ts_event: int, offset: int) -> None:
         """Record the offset of an alert on the alerts topic."""

@@ -1,7 +1,7 @@
 """Reads records back from topics to restore a partition, and reports the progress."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -35,6 +35,7 @@ async def read_back(
     firsts: Mapping[TopicPartition, int],
     stops: Mapping[TopicPartition, int] | None = None,
     progress: Progress | None = None,
+    each: Callable[[Any], None] | None = None,
 ) -> dict[TopicPartition, list[Any]]:
     """Return the records of topic partitions between two offsets.
 
@@ -48,6 +49,8 @@ async def read_back(
         The offsets to stop before. None: the current ends.
     progress
         The progress to update.
+    each
+        Takes each record, which then is not kept: nothing is returned.
     """
     tps = list(firsts)
     beginnings = await reader.beginning_offsets(tps)
@@ -69,7 +72,11 @@ async def read_back(
     while unread:
         for tp, batch in (await reader.getmany(*unread, timeout_ms=200)).items():
             wanted = [record for record in batch if record.offset < unread[tp]]
-            records[tp] += wanted
+            if each is None:
+                records[tp] += wanted
+            else:
+                for record in wanted:
+                    each(record)
             progress.records += len(wanted)
             progress.value_bytes += sum(len(record.value or b"") for record in wanted)
         progress.alive_at = time.monotonic()

@@ -47,9 +47,17 @@ class Refusals:
         self._topics = topics
 
     async def refuse(
-        self, tp: TopicPartition, records: Sequence[Any], rejections: Iterable[Rejection]
+        self,
+        tp: TopicPartition,
+        records: Sequence[Any],
+        rejections: Iterable[Rejection],
+        partition: int | None = None,
     ) -> None:
-        """Send the refused records of a topic partition, byte for byte."""
+        """Send the refused records of a topic partition, byte for byte.
+
+        To the same partition number, or to ``partition``.
+        """
+        number = tp.partition if partition is None else partition
         for rejection in rejections:
             record = records[rejection.index]
             make = partial(
@@ -57,7 +65,7 @@ class Refusals:
                 *(tp.topic, tp.partition, record.offset, record.timestamp, rejection),
                 *(record.key, record.value),
             )
-            await self._publisher.dead_letter(tp.partition, make)
+            await self._publisher.dead_letter(number, make)
 
     async def set_aside(self, number: int, output: Output, aside: SetAside) -> None:
         """Log the symbols that were set aside in a partition number, and send their events."""

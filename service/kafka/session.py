@@ -27,10 +27,11 @@ from service.kafka.reading import InputReader
 from service.kafka.refusals import Refusals
 from service.kafka.restore import next_alert_offset, restore
 from service.kafka.snapshot_writer import SnapshotWriter
+from service.kafka.switch_records import SwitchRecords
 from service.kafka.watching.watches import Watches
-from service.pipeline.feedback import Judgements
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.rejection import Rejection
+from service.pipeline.switch_inputs import Written
 from service.settings.assembly import decoders, partition_task, reconfigure_task
 from service.settings.types import Settings, settings_hash
 
@@ -58,8 +59,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     first_partitions
         The partition count of the input topics when the process started. Partition numbers added
         later are read from their beginning, whatever ``kafka.start`` says.
-    judgements
-        The verdicts of operators; the session applies each to the partitions that it owns.
+    written
+        What operators judge, and what moves kill switches; for the partitions that it owns.
 
     Attributes
     ----------
@@ -75,10 +76,10 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         counters: ConsumerCounters,
         watcher: Watcher | None = None,
         first_partitions: int | None = None,
-        judgements: Judgements | None = None,
+        written: Written | None = None,
     ) -> None:
         self._settings = settings
-        self._judgements = judgements or Judgements()
+        self._written = written or Written()
         self._clients = clients
         self._counters = counters
         self._watcher = watcher
@@ -97,6 +98,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         )
         self.watches = Watches(settings.limits, counters.tally)
         self._refusals = Refusals(clients.publisher, counters, topics)
+        self._switches = SwitchRecords(settings.outputs, clients.publisher, self._written, counters)
         self.joined = False
         self.progressed = False
         self.partitions: dict[int, Partition] = {}
@@ -196,7 +198,8 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             records = await self._reading.poll(self._settings.kafka.max_poll_records)
             async with self._lock:
                 self._raise_failure()
-                self._judge()
+                for partition in self.partitions.values():
+                    partition.judge(self._written.judgements)
                 await self._reading.skip_deleted()
                 try:
                     await self._process(records)
@@ -246,6 +249,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if restored is None:
                     return
                 offsets = restored
+            await self._switches.restore(partition, self._clients.reader)
             for tp, offset in offsets.items():
                 consumer.seek(tp, offset)
             # The start position is decided once: after a crash, processing continues from here.
@@ -289,20 +293,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._counters.snapshots_left_out.update(partition.left_out)
         return restoring.result()
 
-    def _judge(self) -> None:
-        """Give each partition the verdicts that it was not given yet."""
-        serial = self._judgements.serial
-        for partition in self.partitions.values():
-            if partition.judged != serial:
-                partition.task.judge(self._judgements.since(partition.judged))
-                partition.judged = serial
-
-    async def refuse_feedback(
+    async def refuse_written(
         self, tp: TopicPartition, records: Sequence[Any], rejections: Sequence[Rejection]
     ) -> None:
-        """Send records that are no feedback as dead letters, if their partition number is owned."""
+        """Refuse records of operators as dead letters, if their partition number is owned."""
         if tp.partition in self.partitions:
-            self._counters.feedback_refused.update(its.reason for its in rejections)
+            self._counters.written_refused.update((tp.topic, its.reason) for its in rejections)
             await self._refusals.refuse(tp, records, rejections)
 
     async def _process(self, batches: dict[TopicPartition, list[Any]]) -> None:
@@ -326,6 +322,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 resolved = partition.task.rest(idle_ns)
                 if resolved != Output():
                     await self._publish(partition, resolved)
+            await self._switches.attend(partition, leads=self._membership.holds())
             pause, resume = partition.limit_buffers(self._settings.limits.buffered_events)
             consumer.pause(*pause)
             consumer.resume(*resume)
@@ -339,6 +336,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             if opens_or_escalates(alert):
                 self._counters.incidents[alert.detector, alert.severity] += 1
             partition.expect_alert(alert.ts_event, future)
+        await self._switches.publish(partition, output)
         for symbol in output.forgotten:
             # A held snapshot would be written after this deletion.
             self._saving.drop(partition, symbol)

@@ -2,19 +2,17 @@
 
 import asyncio
 import time
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import structlog
 from msgspec import Struct, field
 
 from detectors.incidents.alerts import Alert
+from service.outputs.delays import Delays
 from service.outputs.notification import Key
 
 BATCH = 256
 """The largest number of alerts in a request."""
-
-DELAY_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 log = structlog.get_logger("foreshock.alertmanager")
 
@@ -22,9 +20,8 @@ log = structlog.get_logger("foreshock.alertmanager")
 class DeliveryCounters(Struct):
     """Counters of the alerts for one Alertmanager, for the metrics.
 
-    ``up`` is whether the last request was answered; None before the first request. ``delay_counts``
-    counts the alerts by the delay between the close of their bar and their delivery: one count for
-    each of ``DELAY_BUCKETS_SECONDS``, and one for longer delays.
+    ``up`` is whether the last request was answered; None before the first request. ``delays``
+    counts the time between the close of an alert's bar and its delivery.
     """
 
     sent: int = 0
@@ -33,8 +30,7 @@ class DeliveryCounters(Struct):
     failures: int = 0
     waiting: int = 0
     up: bool | None = None
-    delay_counts: list[int] = field(default_factory=lambda: [0] * (len(DELAY_BUCKETS_SECONDS) + 1))
-    delay_sum_seconds: float = 0.0
+    delays: Delays = field(default_factory=Delays)
 
 
 class QueuedAlert(Struct):
@@ -101,9 +97,7 @@ class AlertQueue:
         counts.waiting = len(self._queue)
         for item in items:
             if item.is_new:
-                seconds = max(0.0, time.time() - item.alert.ts_event / 1e9)
-                counts.delay_counts[bisect_left(DELAY_BUCKETS_SECONDS, seconds)] += 1
-                counts.delay_sum_seconds += seconds
+                counts.delays.add(max(0.0, time.time() - item.alert.ts_event / 1e9))
 
     def refused(self, status: int, reason: str) -> None:
         """Count an alert that Alertmanager refuses, and log the reason."""

@@ -5,6 +5,8 @@ after the broker has acknowledged it. ``flush`` waits for this, and raises any f
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,38 +15,62 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
 from aiokafka.structs import RecordMetadata
-from msgspec import Struct
+from msgspec import Struct, field
 
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert
+from detectors.kill_switch.machine import Cause
+from detectors.kill_switch.switch import KillSwitch
+from detectors.kill_switch.switch import encode as encode_switch
+from detectors.risk_watch.memory import Memory
+from detectors.risk_watch.records import RiskRecord
+from service.outputs.delays import Delays
 from service.outputs.journal import JournalEntry
+from service.pipeline.commands import Command
 from service.pipeline.dead_letters import ROOMS, DeadLetter
 from service.pipeline.feedback import Feedback
 from service.pipeline.output import Output
 from service.pipeline.snapshots import Part
+from service.pipeline.switches import key_of
 from service.settings.types import OutputSettings
 
 MAX_UNACKNOWLEDGED = 10_000
 """The number of sends in flight above which publishing waits for the broker."""
+
+MEMORY_KEY = b"|memory"
+"""How the key of a memory on the topic of risk ends; those of records end with a side."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("foreshock.publish")
 
 
+def is_memory(key: bytes | None) -> bool:
+    """Whether a record of the topic of risk is what a watch keeps for its successor, by its key.
+
+    >>> is_memory(b"BTC-PERP|memory"), is_memory(b"BTC-PERP|long"), is_memory(None)
+    (True, False, False)
+    """
+    return key is not None and key.endswith(MEMORY_KEY)
+
+
 class Published(Struct):
     """Counters of the sent records, for the metrics; they only grow.
 
     ``dead_letter_size`` is the index in ``ROOMS`` of the largest dead letter that the broker has
-    not refused.
+    not refused. ``switches`` counts the records of kill switches by cause, and ``switch_delays``
+    how long after its moment a transition was acknowledged.
     """
 
     alerts: dict[str, int] = {}
     signals: int = 0
     dead_letters: int = 0
     snapshots: int = 0
+    risk_records: int = 0
     errors: int = 0
     dead_letter_size: int = 0
+    switches: Counter[Cause] = field(default_factory=Counter)
+    switch_delays: Delays = field(default_factory=Delays)
 
 
 class Publisher:
@@ -72,7 +98,7 @@ class Publisher:
     async def publish(
         self, partition: int, output: Output
     ) -> list[tuple[Alert, asyncio.Future[RecordMetadata]]]:
-        """Send the output of a task; return its alerts with futures that give their offsets."""
+        """Send alerts and signals; return the alerts with futures that give their offsets."""
         sent = []
         for alert in output.alerts:
             future = await self._send(
@@ -91,14 +117,46 @@ class Publisher:
                 reason=alert.reason,
                 summary=alert.summary,
             )
-        if self._outputs.killswitch:
-            for switch in output.switches:
-                await self._send(
-                    self._outputs.killswitch, partition, switch.symbol.encode(), _encode(switch)
-                )
         if self._outputs.signals and output.signals:
             await self._send_signals(partition, output.signals)
         return sent
+
+    async def switch(self, partition: int, record: KillSwitch) -> asyncio.Future[RecordMetadata]:
+        """Send a record of a kill switch, and its copy for the log."""
+        key, value = key_of(record, partition), encode_switch(record)
+        if record.cause != "heartbeat":
+            await self.log_switches(partition, [(key, value)])
+        future = await self._send(self._outputs.killswitch, partition, key, value)
+        self._published.switches[record.cause] += 1
+        if record.cause == "transition":
+            future.add_done_callback(partial(self._told, record.ts_event))
+            log.warning(
+                "kill switch",
+                symbol=record.symbol,
+                state=record.state,
+                reason=record.reason,
+                until=record.until,
+            )
+        return future
+
+    def _told(self, ts_event: int, future: asyncio.Future[RecordMetadata]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._published.switch_delays.add(max(0.0, (time.time_ns() - ts_event) / 1e9))
+
+    async def lift(self, partition: int, symbol: str) -> asyncio.Future[RecordMetadata]:
+        """Delete the kill switch of a symbol that is no longer watched."""
+        return await self._send(self._outputs.killswitch, partition, symbol.encode(), None)
+
+    async def log_switches(self, partition: int, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send records of kill switches to their log, as keys and values."""
+        if self._outputs.switchlog:
+            for key, value in records:
+                await self._send(self._outputs.switchlog, partition, key, value)
+
+    async def command(self, command: Command) -> None:
+        """Send a command of an operator, and wait for the acknowledgement. Raises KafkaError."""
+        key = command.symbol.encode()
+        await self._producer.send_and_wait(self._outputs.commands, _encode(command), key=key)
 
     async def dead_letter(self, partition: int, make: Callable[[int], DeadLetter]) -> None:
         """Send a dead letter. ``make`` returns it for a largest size in bytes.
@@ -149,6 +207,21 @@ class Publisher:
         """Delete snapshots."""
         for key in keys:
             await self._send(self._outputs.snapshots, partition, key, None)
+
+    async def risk(self, partition: int, record: RiskRecord) -> None:
+        """Send how near one side of a symbol is to a run of liquidations."""
+        if self._outputs.risk:
+            key = f"{record.symbol}|{record.side}".encode()
+            await self._send(self._outputs.risk, partition, key, _encode(record))
+            self._published.risk_records += 1
+
+    async def remember(self, partition: int, memory: Memory) -> None:
+        """Send the memory of a symbol's risk, once all that was sent before is acknowledged."""
+        if self._outputs.risk:
+            if self._unacknowledged:
+                await asyncio.wait([*self._unacknowledged])
+            key = memory.symbol.encode() + MEMORY_KEY
+            await self._send(self._outputs.risk, partition, key, _encode(memory))
 
     async def feedback(self, feedback: Feedback) -> None:
         """Send what an operator judged, and wait for the acknowledgement. Raises KafkaError.

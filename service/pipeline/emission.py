@@ -1,16 +1,14 @@
-"""The alerts and kill switches of a partition that are not published yet."""
+"""The alerts of a partition that are not published yet."""
 
 from collections.abc import Mapping, Sequence
 
 from detectors.incidents.alerts import Alert, ended
-from detectors.incidents.kill_switch import kill_switch
-from detectors.incidents.kind import of_market
 from detectors.symbol import SymbolMonitor
 from service.pipeline.output import AlertKey, Output, PublishedUntil, Tally, alert_key
 
 
 class Emission:
-    """Adds the alerts and kill switches of monitors to the output of a step.
+    """Adds the alerts of monitors to the output of a step.
 
     Parameters
     ----------
@@ -36,22 +34,6 @@ class Emission:
     def takes_signals_of(self, bar_end: int) -> bool:
         """Whether the signals of the bar that ends at ``bar_end`` are not published yet."""
         return bar_end > self.until.signals_until_ns
-
-    def set_kill_switch(
-        self, monitor: SymbolMonitor, bar_end: int | None, alerts: Sequence[Alert], output: Output
-    ) -> None:
-        """Set the kill switch after a bar or a resolution; feed incidents do not affect it."""
-        if not alerts and monitor.incidents.open is None:
-            return
-        market = [alert for alert in alerts if of_market(alert.detector)]
-        if bar_end is None and not market:
-            return
-        ts_event = bar_end if bar_end is not None else market[-1].ts_event
-        switch = kill_switch(
-            monitor.symbol, monitor.incidents.open, ts_event, market, monitor.incidents.quiet_ns
-        )
-        if switch is not None and switch.ts_event > self.until.alerts_until_ns:
-            output.switches.append(switch)
 
     def emit(self, monitor: SymbolMonitor, alerts: Sequence[Alert], output: Output) -> None:
         """Add the alerts that are not published yet; note whether the symbol has an incident."""

@@ -7,7 +7,7 @@ wrong.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,14 +18,14 @@ from detectors.incidents import market_wide
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import EARLIEST_NS, LATEST_NS
 from detectors.symbol import SymbolMonitor
-from service.describe import shown_safely
-from service.pipeline.rejection import Explainer, Reason, Rejection
+from service.pipeline.rejection import Rejection
+from service.pipeline.written import Reader, Record
+
+FEEDBACK = "feedback"
+"""What a record of the feedback topic is."""
 
 MAX_NOTE = 500
 """The largest number of characters of a note."""
-
-MAX_RECORD_BYTES = 65_536
-"""The largest size of a record. One with a note of the largest length is far smaller."""
 
 MAX_AHEAD_MS = 60_000
 """How far after its record's timestamp a judgement may be dated, in milliseconds."""
@@ -62,40 +62,17 @@ class Feedback(Struct, frozen=True):
     judged_by: Annotated[str, Meta(max_length=64)] = ""
 
 
-_explainer = Explainer(Feedback, {}, "ns", 60)
-_decode = msgspec.json.Decoder(Feedback).decode
+_reader = Reader(
+    Feedback, lambda its: its.alert_id, "the alert_id, {}: the last record of a key counts"
+)
 encode = msgspec.json.Encoder().encode
-
-
-class Record(Protocol):
-    """The attributes that are read of a record of the feedback topic; ``timestamp`` in ms."""
-
-    key: bytes | None
-    value: bytes | None
-    timestamp: int
 
 
 def decode(index: int, record: Record) -> Feedback | Rejection:
     """Return the feedback of a record, or why it is none. ``index`` is that of the rejection."""
-    key, value = record.key, record.value
-    raw = value or b""
-    if len(raw) > MAX_RECORD_BYTES:
-        detail = f"the record has {len(raw)} bytes; it must have at most {MAX_RECORD_BYTES}"
-        return Rejection(index, "too_large", detail)
-    if not raw:
-        return Rejection(index, "empty", "the record is empty; it must be a JSON object")
-    reason: Reason
-    try:
-        feedback = _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        reason, detail = _explainer.explain(raw, error, 0)
-        return Rejection(index, reason, detail)
-    if key != feedback.alert_id.encode():
-        detail = (
-            f"the key is {shown_safely((key or b'').decode('utf-8', 'backslashreplace'))}; it must "
-            f"be the alert_id, {shown_safely(feedback.alert_id)}: the last record of a key counts"
-        )
-        return Rejection(index, "wrong_key", detail)
+    feedback = _reader.read(index, record)
+    if isinstance(feedback, Rejection):
+        return feedback
     if feedback.judged_at > (record.timestamp + MAX_AHEAD_MS) * 1_000_000:
         detail = (
             f"judged_at is {feedback.judged_at}; it must be at most {MAX_AHEAD_MS // 1_000} s "
@@ -121,6 +98,13 @@ class Judgements:
         self.serial = 0
         self.counts: Counter[tuple[str, str]] = Counter()
         self._last: dict[str, tuple[int, Feedback]] = {}
+
+    def take(self, records: Sequence[Record]) -> list[Rejection]:
+        """Add the verdicts of records; return why the others are none."""
+        feedback, rejections = decode_all(records)
+        for its in feedback:
+            self.add(its)
+        return rejections
 
     def add(self, feedback: Feedback) -> None:
         """Add a verdict on an alert; it replaces the one before it."""

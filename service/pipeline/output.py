@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from detectors.closing import Signal
 from detectors.counts import Counts
 from detectors.incidents.alerts import Alert
-from detectors.incidents.kill_switch import KillSwitch
+from detectors.kill_switch.switch import KillSwitch
 from detectors.market_data.bar import Bar
 from detectors.market_data.events import Event
 
@@ -39,6 +39,7 @@ class Output(Struct):
     ``bars`` holds every closed bar with its signal, also if the signal is already published.
     ``forgotten`` names the evicted symbols: their snapshots must be deleted. ``set_aside`` holds
     the symbols that failed, with the reason. ``refused`` holds their events that were read already.
+    ``lifted`` names the symbols whose kill switch must be deleted from its topic.
     """
 
     alerts: list[Alert] = []
@@ -48,6 +49,7 @@ class Output(Struct):
     forgotten: list[str] = []
     set_aside: dict[str, str] = {}
     refused: list[Event] = []
+    lifted: list[str] = []
 
 
 class Watcher(Protocol):

@@ -29,6 +29,7 @@ Reason = Literal[
     "unknown_verdict",
     "unknown_value",
     "unordered_tiers",
+    "unknown_action",
     "wrong_key",
     "too_old",
     "in_the_future",
@@ -61,6 +62,7 @@ _UNKNOWN: Mapping[str, Reason] = {
     "type": "unknown_order_type",
     "state": "unknown_state",
     "verdict": "unknown_verdict",
+    "action": "unknown_action",
 }
 """The reasons for an unknown name in these fields; in the other fields it is ``unknown_value``."""
 

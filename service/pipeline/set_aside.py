@@ -49,13 +49,34 @@ class SetAside:
         except Exception as error:  # noqa: BLE001 - the other symbols continue
             self.add(symbol, error)
 
+    def each(
+        self,
+        monitors: Mapping[str, SymbolMonitor],
+        items: Mapping[str, _Item],
+        step: Callable[[SymbolMonitor, _Item], _Result],
+    ) -> dict[str, _Result]:
+        """Call ``step`` with the monitor and the item of each symbol; return the results by symbol.
+
+        Symbols without a monitor are left out, and symbols that fail are set aside.
+        """
+        results: dict[str, _Result] = {}
+        for symbol, item in items.items():
+            monitor = monitors.get(symbol)
+            if monitor is None:  # it was set aside a moment ago
+                continue
+            try:
+                results[symbol] = step(monitor, item)
+            except Exception as error:  # noqa: BLE001 - the other symbols continue
+                self.add(symbol, error)
+        return results
+
     def at_once(
         self, step: Callable[[Sequence[_Item]], Sequence[_Result]], items: Mapping[str, _Item]
     ) -> dict[str, _Result]:
         """Call ``step`` with the items of all symbols at once; return the results by symbol.
 
         If it raises an exception, call it for each symbol alone, and set symbols aside that fail.
-        What the first call had learned before it failed, the others learn twice for that bar.
+        So a step that fails must have learned nothing, see `detectors.table.Writes`.
         """
         try:
             return dict(zip(items, step(list(items.values())), strict=True))

@@ -5,6 +5,7 @@ from msgspec import Struct
 from detectors.closing import Columns
 from detectors.counts import Counts
 from detectors.detector import Detector
+from detectors.kill_switch.switch import SwitchState
 from detectors.parameters import Parameters
 from detectors.state import SymbolState, revive
 from detectors.symbol import SymbolMonitor
@@ -12,11 +13,15 @@ from service.pipeline.align import Position
 
 
 class Snapshot(Struct, frozen=True):
-    """The state of a symbol, and how far the partition was processed at that moment."""
+    """The state of a symbol, and how far the partition was processed at that moment.
+
+    ``switch`` is the state of its kill switch; None without one.
+    """
 
     symbol: str
     position: Position
     state: SymbolState
+    switch: SwitchState | None = None
 
 
 def monitor_of(

@@ -9,9 +9,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import TypeVar
 
-from detectors.closing import Closing, Columns, Ended
+from detectors.closing import Closing, Columns
 from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
 from detectors.market_data.events import Event
@@ -30,12 +29,13 @@ from service.pipeline.resuming import Resuming
 from service.pipeline.set_aside import SetAside
 from service.pipeline.silences import check_silence
 from service.pipeline.snapshot import Snapshot, monitor_of
+from service.pipeline.switches import Switches
 
 MINUTE_NS = 60_000_000_000
 
 NOT_WATCHED = "it is not watched: its detection failed"
 
-_T = TypeVar("_T")
+_Delays = Mapping[str, float]
 _ts_event = attrgetter("ts_event")
 
 
@@ -96,6 +96,7 @@ class PartitionTask:
         self._open_bars: dict[int, dict[str, None]] = {}
         self._arrivals = Arrivals(parameters.bar_ns)
         self.emission = Emission(tally)
+        self.switches = Switches()
         self._verdicts = Verdicts(tally.market)
         # From where each symbol that changed since its last snapshot can be rebuilt.
         self._unsaved: dict[str, Position] = {}
@@ -176,13 +177,13 @@ class PartitionTask:
         for monitor in self._failed:
             self.emission.end(monitor, watermark_ns, NOT_WATCHED, output)
         self._failed = []
+        self.switches.forget(output)
         self.tally.refused += len(output.refused)
         return output
 
     def _contain(self, symbol: str, step: Callable[..., None], *arguments: object) -> None:
-        monitor = self.monitors.get(symbol)
-        if monitor is not None:  # else it was set aside a moment ago
-            self.aside.contain(symbol, step, monitor, *arguments)
+        if symbol in self.monitors:  # else it was set aside a moment ago
+            self.aside.contain(symbol, step, self.monitors[symbol], *arguments)
 
     def _set_aside(self, symbol: str) -> None:
         if symbol in self.monitors:
@@ -208,14 +209,15 @@ class PartitionTask:
         now_ns = self.aligner.watermark_ns + idle_ns
         if idle_ns < self.parameters.quiet_ns:
             return output
-        ends = (self.monitors[symbol].resolves_ns for symbol in self.emission.with_incident)
-        if min(ends, default=now_ns + 1) > now_ns:
+        ends = [self.monitors[symbol].resolves_ns for symbol in self.emission.with_incident]
+        if min(*ends, self.switches.due_ns, now_ns + 1) > now_ns:
             return output
         before = self.aligner.position()
         if self._open_bars:
             self.aligner.pass_to(max(self._open_bars))
             self._close_bars(self.aligner.watermark_ns, before, output)
         self._resolve_all(now_ns, before, output)
+        self.switches.rest(now_ns, output)
         return output
 
     def _admit(self, open_bar: Container[str], symbol: str) -> SymbolMonitor | None:
@@ -224,8 +226,8 @@ class PartitionTask:
         if monitor is None:
             if len(self.monitors) >= self.max_symbols + admission.newcomers(self.max_symbols):
                 return None
-            counts, columns = self.tally.market, self._columns
-            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, counts, columns)
+            counts = self.tally.market
+            monitor = SymbolMonitor(symbol, self.parameters, self.detectors, counts, self._columns)
         elif symbol not in open_bar:
             del self.monitors[symbol]
         self.monitors[symbol] = monitor
@@ -236,10 +238,8 @@ class PartitionTask:
         idle_bar = (self._newest_bar - IDLE_NS) // self.parameters.bar_ns
         evicted = admission.symbols_to_evict(self.monitors, self.max_symbols, idle_bar)
         self.tally.evicted_symbols += len(evicted)
-        gone: list[str] = []
-        if minute_begins:
-            gone_ns = self._newest_bar - self.expired_retention_ns
-            gone = admission.expired(self.monitors, gone_ns, evicted)
+        gone_ns = self._newest_bar - self.expired_retention_ns
+        gone = admission.expired(self.monitors, gone_ns, evicted) if minute_begins else []
         for symbol in (*evicted, *gone):
             self._forget(symbol)
             output.forgotten.append(symbol)
@@ -255,18 +255,27 @@ class PartitionTask:
             delays = self._arrivals.take(bar_end)
             # Symbols that return in this bar were silent until its start.
             self._check_silence(symbols, bar_end - self.parameters.bar_ns, before, output)
-            end_bar, measure = SymbolMonitor.end_bar, SymbolMonitor.measure
-            ended: dict[str, Ended] = {}
-            closings: dict[str, Closing] = {}
-            for symbol in symbols:
-                self._contain(symbol, self._note, end_bar, ended, bar_end, delays)
-            for symbol, summed in self.aside.at_once(self._columns.sum_up, ended).items():
-                self._unsaved.setdefault(symbol, before)
-                self._contain(symbol, self._note, measure, closings, ended[symbol], summed)
-            for symbol, verdict in self.aside.at_once(self._columns.judge, closings).items():
-                self._contain(symbol, self._conclude, closings[symbol], verdict, output)
+            self._close_bar(bar_end, dict.fromkeys(symbols, delays), before, output)
             self._check_silence(self.monitors, bar_end, before, output)
+            for symbol in self.switches.close_bar(bar_end, symbols, self.monitors, output):
+                self._unsaved.setdefault(symbol, before)
         self._resolve_all(until_ns, before, output)
+
+    def _close_bar(
+        self, bar_end: int, delays: Mapping[str, _Delays], before: Position, output: Output
+    ) -> None:
+        """Close the bar of the symbols that ``delays`` names, with the record delays of each."""
+        each = partial(self.aside.each, self.monitors)
+        ended = each(delays, lambda its, of_it: its.end_bar(bar_end, of_it))
+        summed = self.aside.at_once(self._columns.sum_up, ended)
+        for symbol in summed:
+            self._unsaved.setdefault(symbol, before)
+        closings = each(summed, lambda its, sums: its.measure(ended[its.symbol], sums))
+        verdicts = self.aside.at_once(self._columns.judge, closings)
+        each(
+            verdicts,
+            lambda its, verdict: self._conclude(its, closings[its.symbol], verdict, output),
+        )
 
     def _resolve_all(self, until_ns: int, before: Position, output: Output) -> None:
         """Resolve the incidents whose quiet time is over, in the order of their ends."""
@@ -274,21 +283,14 @@ class PartitionTask:
         for symbol in sorted(with_incident, key=lambda s: self.monitors[s].resolves_ns):
             self._contain(symbol, self._resolve, until_ns, before, output)
 
-    def _note(
-        self, monitor: SymbolMonitor, step: Callable[..., _T], to: dict[str, _T], *given: object
-    ) -> None:
-        to[monitor.symbol] = step(monitor, *given)
-
     def _conclude(
         self, monitor: SymbolMonitor, closing: Closing, verdict: Verdict | None, output: Output
     ) -> None:
         signal, alerts = monitor.conclude(closing, verdict)
         self._verdicts.apply(monitor, alerts)
-        bar_end = closing.bar.ends_at
         output.bars.append((closing.bar, signal))
-        if self.emission.takes_signals_of(bar_end):
+        if self.emission.takes_signals_of(closing.bar.ends_at):
             output.signals.append(signal)
-        self.emission.set_kill_switch(monitor, bar_end, alerts, output)
         self.emission.emit(monitor, alerts, output)
 
     def _resolve(
@@ -298,7 +300,6 @@ class PartitionTask:
         self._verdicts.apply(monitor, alerts)
         if alerts:
             self._unsaved.setdefault(monitor.symbol, before)
-            self.emission.set_kill_switch(monitor, None, alerts, output)
         self.emission.emit(monitor, alerts, output)
 
     def _check_silence(
@@ -335,7 +336,8 @@ class PartitionTask:
         position = self.aligner.position()
         open_bar = next((end for end, bar in self._open_bars.items() if symbol in bar), None)
         delays = self._arrivals.of(open_bar) if open_bar is not None else None
-        return Snapshot(symbol, position, capture(self.monitors[symbol], open_bar, delays))
+        state, switch = capture(self.monitors[symbol], open_bar, delays), self.switches.of(symbol)
+        return Snapshot(symbol, position, state, switch)
 
     def saved(self, symbol: str) -> None:
         """Record that the snapshot in flight is stored."""
@@ -349,14 +351,12 @@ class PartitionTask:
 
     def save_all(self) -> None:
         """Mark every symbol for saving: the existing snapshots are gone."""
-        current = self.aligner.position()
         for symbol in self.monitors.keys() - self._saving.keys():
-            self._unsaved.setdefault(symbol, current)
+            self._unsaved.setdefault(symbol, self.aligner.position())
 
     def resume_position(self) -> Position:
         """Return the position from which the saved snapshots allow everything to be rebuilt."""
-        unsaved = (*self._unsaved.values(), *self._saving.values())
-        return earliest(self.aligner.position(), unsaved)
+        return earliest(self.aligner.position(), (*self._unsaved.values(), *self._saving.values()))
 
     def revive(self, snapshot: Snapshot) -> SymbolMonitor:
         """Return a monitor that continues from a snapshot. Inconsistent content raises."""
@@ -389,6 +389,8 @@ class PartitionTask:
                 self._arrivals.restore(open_bar, snapshot.state.delays)
             if monitor.with_incident:
                 self.emission.with_incident[symbol] = None
+            self.switches.revive(symbol, snapshot.switch)
+        self.switches.muted_until_ns = published_until.alerts_until_ns
         self.emission.published = frozenset(published)
         self.emission.until = published_until
 

@@ -2,7 +2,7 @@
 
 from detectors.catalogue import CATALOGUE
 from detectors.detector import phrase
-from detectors.incidents.kind import FEED_INTEGRITY
+from detectors.incidents.kind import CASCADE, FEED_INTEGRITY
 
 _STREAMS = ("orders", "cancels", "trades", "references")
 _FEED = {
@@ -17,9 +17,18 @@ _FEED = {
     "transport_delay_seconds": "records take {value:.1f} s to arrive (usually {expected:.1f})",
     "clock_skew_seconds": "records are dated {value:.1f} s after they were logged",
 }
+_CASCADE = {
+    "probability": "a cascade is near in {value:.0%} of the draws",
+    "distance_ratio": "a move of {value:.2%} would set it off",
+    "forced_ratio": "it would force out {value:.0%} of open interest",
+    "forced_accounts": "it would liquidate {value:.0f} accounts",
+    "loss_beyond_fund": "{value:,.0f} would be lost beyond the insurance fund",
+    "whale": "one account holds {value:.0%} of open interest within 1 %",
+}
 _PHRASES = {
     **{detector.name: detector.phrases for detector in CATALOGUE},
     FEED_INTEGRITY: _FEED,
+    CASCADE: _CASCADE,
 }
 
 

@@ -3,12 +3,13 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 import orjson
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,21 +18,26 @@ from detectors.incidents.alerts import Alert, Severity
 from detectors.incidents.kind import kind
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from detectors.incidents.market_wide import MarketMonitor
+from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import LATEST_NS
+from detectors.risk_watch.records import RiskRecord
 from service.errors import OperatorError
 from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
 from service.replay.files import BatchReader, stream_path
+from service.replay.risk import RiskReplay
 from service.report.collect import Collected
 from service.report.page import page as report_page
 from service.report.sections import About
 from service.report.summary import Summary, misfit_lines, quantity_misfits, table
-from service.settings.assembly import decoders, market_monitor, partition_task
+from service.settings.assembly import decoders, market_monitor, partition_task, watches_risk
 from service.settings.types import Settings
 
 _FOR_EVER_NS = LATEST_NS
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class _Stream:
@@ -60,7 +66,7 @@ def outputs(
     OperatorError
         If a required stream is missing, or a stream has several files.
     """
-    paths = _paths(directory)
+    paths = stream_paths(directory)
     decode = decoders(settings, paths)
     streams = {name: _Stream(path, settings.wire.max_record_bytes) for name, path in paths.items()}
     bar = progress.add_task("replay", total=sum(s.reader.size for s in streams.values()))
@@ -91,7 +97,14 @@ def outputs(
     summary.rejections = dict(rejections)
 
 
-def _paths(directory: Path) -> dict[str, Path]:
+def stream_paths(directory: Path) -> dict[str, Path]:
+    """Return the file of each stream that is there.
+
+    Raises
+    ------
+    OperatorError
+        If a required stream is missing, or a stream has several files.
+    """
     if not directory.is_dir():
         raise OperatorError(f"{directory} is not a directory; name one with orders.ndjson …")
     try:
@@ -114,7 +127,9 @@ def replay(
     alerts: Path | None,
     signals: Path | None,
     summary: Path | None,
+    switches: Path | None = None,
     report: Path | None = None,
+    risk: Path | None = None,
     quiet: bool,
 ) -> int:
     """Replay a directory, write the requested files, and print the summary.
@@ -126,9 +141,15 @@ def replay(
     severities: dict[str, tuple[str, Severity]] = {}
     console = Console(stderr=True, quiet=quiet)
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
-    task = partition_task(settings, _paths(directory), Tally())
+    task = partition_task(settings, stream_paths(directory), Tally())
     market = market_monitor(settings)
-    encode = msgspec.json.Encoder().encode_lines
+    watch = _risk_replay(
+        directory,
+        settings,
+        task.tally.market.suppressed_alarms,
+        wanted=risk is not None,
+        with_records=risk is not None or collected is not None,
+    )
     began = time.perf_counter()
     try:
         with ExitStack() as stack:
@@ -136,23 +157,35 @@ def replay(
             report_file = _open("--report", report, stack)
             alert_file = _open("--alerts", alerts, stack)
             signal_file = _open("--signals", signals, stack)
+            switch_file = _open("--switches", switches, stack)
             summary_file = _open("--summary", summary, stack)
+            risk_file = _open("--risk", risk, stack)
+
+            def keep(records: Sequence[RiskRecord]) -> None:
+                _write(risk_file, records)
+                if collected is not None:
+                    collected.risk.take(records)
+
             progress = stack.enter_context(_progress(console))
-            for output in outputs(directory, settings, task, result, progress):
+            for output in _with_risk(
+                outputs(directory, settings, task, result, progress), watch, keep
+            ):
                 output.alerts = list(_with_market_alerts(output.alerts, market, task))
                 for alert in output.alerts:
                     severities[alert.alert_id] = (alert.detector, alert.severity)
                 if collected is not None:
                     collected.take(output)
-                if alert_file is not None and output.alerts:
-                    alert_file.write(encode(output.alerts))
-                if signal_file is not None and output.signals:
-                    signal_file.write(encode(output.signals))
+                _write(alert_file, output.alerts)
+                _write(signal_file, output.signals)
+                _write(switch_file, output.switches)
             incidents.update(
                 incident for incident in severities.values() if kind(*incident) == "alarm"
             )
             kinds = Counter(kind(*incident) for incident in severities.values())
             result.feed_incidents, result.drifts = kinds["feed"], kinds["change"]
+            of_positions = (its for its in severities.values() if kind(*its) == "risk")
+            counts = Counter(detector for detector, _ in of_positions)
+            result.position_incidents = dict(sorted(counts.items()))
             result.market_wide_incidents = incidents.pop((MARKET_WIDE, "critical"), 0)
             result.elapsed_seconds = time.perf_counter() - began
             _tally(result, task, incidents)
@@ -169,6 +202,53 @@ def replay(
     return 0
 
 
+def _risk_replay(
+    directory: Path,
+    settings: Settings,
+    suppressed_alarms: SuppressedAlarms,
+    *,
+    wanted: bool,
+    with_records: bool,
+) -> RiskReplay | None:
+    """Return the watch over the risk of positions; None without positions, or if it is off."""
+    watched = watches_risk(settings)
+    if watched and "positions" in stream_paths(directory):
+        return RiskReplay(
+            directory,
+            settings,
+            with_records=with_records,
+            suppressed_alarms=suppressed_alarms,
+        )
+    if wanted:
+        why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
+        raise OperatorError(f"--risk: {why}; the risk of liquidations needs positions")
+    return None
+
+
+def _with_risk(
+    steps: Iterable[Output],
+    watch: RiskReplay | None,
+    keep: Callable[[Sequence[RiskRecord]], None],
+) -> Iterator[Output]:
+    """Add the alerts about positions to the output of each step, and keep the records of risk."""
+    for output in steps:
+        if watch is not None:
+            found = watch.take(output.signals)
+            output.alerts += found.alerts
+            keep(found.records)
+        yield output
+    if watch is not None:
+        found = watch.finish()
+        keep(found.records)
+        yield Output(alerts=found.alerts)
+
+
+def _write(file: OutputFile | None, records: Sequence[Struct]) -> None:
+    """Append records to a file, if there are any of both, as a line of JSON each."""
+    if file is not None and records:
+        file.write(_encode_lines(records))
+
+
 def _with_market_alerts(
     alerts: list[Alert], market: MarketMonitor, task: PartitionTask
 ) -> Iterator[Alert]:
@@ -180,7 +260,7 @@ def _with_market_alerts(
 
 
 def _report(collected: Collected, directory: Path, result: Summary, settings: Settings) -> bytes:
-    files = {path.name: path.stat().st_size for path in _paths(directory).values()}
+    files = {path.name: path.stat().st_size for path in stream_paths(directory).values()}
     about = About(str(directory), result, settings, files)
     return report_page(collected, about).encode()
 

@@ -11,6 +11,7 @@ from service.pipeline.output import Output
 from service.presentation.incidents import Incident, fold
 from service.presentation.series import STRESSED, row
 from service.report.envelope import Envelope
+from service.report.risk import RiskCollected
 
 SERIES = 400
 """Symbols whose series are kept. Above the limit, a stressed symbol replaces the calmest one."""
@@ -44,6 +45,8 @@ class Collected:
         Summaries of all symbols, by name.
     series
         Plotted values, for at most ``SERIES`` symbols.
+    risk
+        How far a cascade was; empty if the replay had no positions.
     """
 
     def __init__(self, bar_ns: int) -> None:
@@ -51,6 +54,7 @@ class Collected:
         self.symbols: dict[str, SymbolSummary] = {}
         self.series: dict[str, Envelope] = {}
         self.incidents: dict[str, Incident] = {}
+        self.risk = RiskCollected()
         # A heap of the symbols with a series, by a peak of stress that they have reached.
         self._peaks: list[tuple[float, str]] = []
 

@@ -22,6 +22,8 @@ class Envelope:
     ----------
     buckets
         Highest number of buckets; even.
+    columns
+        Number of columns; those of `COLUMNS` by default.
 
     Examples
     --------
@@ -37,12 +39,12 @@ class Envelope:
 
     __slots__ = ("_count", "_high", "_keys", "_low", "bars_per_bucket")
 
-    def __init__(self, buckets: int = BUCKETS) -> None:
+    def __init__(self, buckets: int = BUCKETS, columns: int = len(COLUMNS)) -> None:
         self.bars_per_bucket = 1
         self._count = 0
         self._keys = np.zeros(buckets, np.int64)
-        self._low = np.zeros((buckets, len(COLUMNS)), np.float32)
-        self._high = np.zeros((buckets, len(COLUMNS)), np.float32)
+        self._low = np.zeros((buckets, columns), np.float32)
+        self._high = np.zeros((buckets, columns), np.float32)
 
     def add(self, bar: int, values: Sequence[float]) -> None:
         """Add the values of a bar. ``bar`` is its number since the epoch; bars come in order."""
@@ -85,5 +87,5 @@ class Envelope:
             return keys.copy(), low.copy()
         begin = keys * self.bars_per_bucket
         bars = np.stack([begin, begin + self.bars_per_bucket // 2], axis=1).reshape(-1)
-        values = np.stack([low, high], axis=1).reshape(-1, len(COLUMNS))
+        values = np.stack([low, high], axis=1).reshape(-1, low.shape[1])
         return bars, values

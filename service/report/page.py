@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.incidents.kind import kind
+from service.describe import moment
 from service.presentation.assets import inlined, plotly_js, shared_text, static_text
 from service.presentation.incidents import GRAVITY
 from service.presentation.series import COLUMNS
@@ -24,7 +25,7 @@ from service.report.sections import (
     symbols_table,
     verdict,
 )
-from service.report.text import html, moment
+from service.report.text import html
 
 PLOTTED = 12
 """Plotted symbols: those with the gravest incidents, then the most stressed ones."""
@@ -47,6 +48,7 @@ def page(collected: Collected, about: About) -> str:
     data = {
         "symbols": [_plot(collected, summary) for summary in plotted],
         "stripes": _stripes(collected, ranked),
+        "risk": collected.risk.plots(),
     }
     # A "<" in the data could end the script element around it.
     encoded = msgspec.json.encode(data).replace(b"<", b"\\u003c").decode()
@@ -74,6 +76,7 @@ def page(collected: Collected, about: About) -> str:
 {verdict(collected, about)}
 <h2>Incidents</h2>
 {incidents_table(collected, numbers)}
+{collected.risk.section()}
 <h2 id="overview">Stress of the symbols over time</h2>
 <p class="muted">Pale is ordinary, yellow is close to an alarm, red is an alarm. Drag over a plot
 to zoom all plots to that time. Double-click to reset.</p>

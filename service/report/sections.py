@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from detectors.incidents.kind import kind
 from service import __version__
-from service.describe import shown
+from service.describe import moment, shown
 from service.presentation.incidents import IncidentRow, incident_rows
 from service.presentation.phrases import duration
 from service.report.collect import SERIES, Collected, SymbolSummary
 from service.report.envelope import BUCKETS
 from service.report.summary import Summary
-from service.report.text import facts, html, moment, table
+from service.report.text import facts, html, table
 from service.settings.types import Settings, settings_hash
 
 LISTED = 1_000
@@ -122,7 +122,12 @@ def _incident(row: IncidentRow, numbers: Mapping[str, int]) -> Sequence[str]:
     if row.ends_ms is not None and row.ended is not None:
         told.append((row.ends_ms, row.ended))
     said = "<br>".join(f"{moment(at_ms * 1_000_000)} {html(text)}" for at_ms, text in told)
-    label = {"alarm": row.severity, "change": "lasting change", "feed": f"feed, {row.severity}"}
+    label = {
+        "alarm": row.severity,
+        "change": "lasting change",
+        "feed": f"feed, {row.severity}",
+        "risk": f"positions, {row.severity}",
+    }
     causes = "".join(f"<li>{cause.share:.0%} {html(cause.text)}</li>" for cause in row.causes)
     return (
         link,
@@ -193,6 +198,7 @@ def input_facts(about: About) -> str:
         ("for unknown orders", f"{summary.unknown_orders:,}"),
         ("bars", f"{summary.bars:,}"),
         ("suppressed alarms", suppressed or "none"),
+        ("incidents of positions", f"{sum(summary.position_incidents.values()):,}"),
         ("lasting changes", f"{summary.drifts:,}"),
         ("version", escape(__version__)),
         ("settings", f"fingerprint {settings_hash(settings)}; {_settings(settings)}"),

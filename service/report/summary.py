@@ -12,7 +12,8 @@ class Summary(Struct):
 
     ``symbol_days`` is the market time in which an alarm was possible. ``incidents_per_symbol_day``
     is the realised rate, for comparison with the budget; None if ``symbol_days`` is 0. ``drifts``
-    are the reported lasting changes. Drifts and ``feed_incidents`` are not alarms.
+    are the reported lasting changes. ``position_incidents`` report the state of the positions, by
+    detector. Drifts, ``feed_incidents`` and ``position_incidents`` are not alarms.
     ``feed_findings`` are the bars in which a feed was unreliable, by check.
     ``market_wide_incidents`` concern several symbols at once and count for none of them.
     ``suppressed_alarms`` are alarms of a detector in a bar, by the kind of reason.
@@ -37,6 +38,7 @@ class Summary(Struct):
     bars: int = 0
     incidents: list[dict[str, str | int]] = []
     market_wide_incidents: int = 0
+    position_incidents: dict[str, int] = {}
     drifts: int = 0
     feed_incidents: int = 0
     feed_findings: dict[str, int] = {}
@@ -118,6 +120,10 @@ def table(result: Summary) -> Table:
     for incident in result.incidents:
         shown.add_row(f"  {incident['detector']} {incident['severity']}", f"{incident['count']:,}")
     shown.add_row("market-wide incidents", f"{result.market_wide_incidents:,}")
+    of_positions = result.position_incidents
+    shown.add_row("incidents of positions", f"{sum(of_positions.values()):,}")
+    for detector, count in of_positions.items():
+        shown.add_row(f"  {detector}", f"{count:,}")
     shown.add_row("lasting changes (drift)", f"{result.drifts:,}")
     shown.add_row("feed incidents", f"{result.feed_incidents:,}")
     for check, bars in result.feed_findings.items():

@@ -1,7 +1,6 @@
 """Formats values as HTML: markup and invisible characters in a value become visible text."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from html import escape
 
 from service.describe import printable
@@ -14,16 +13,6 @@ def html(text: object) -> str:
     '<bdi>&lt;b&gt;</bdi>'
     """
     return f"<bdi>{escape(printable(str(text)))}</bdi>"
-
-
-def moment(ns: int, *, day: bool = False) -> str:
-    """Format a time as UTC.
-
-    >>> moment(1_800_000_000_000_000_000, day=True)
-    '2027-01-15 08:00:00'
-    """
-    at = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
-    return f"{at:%Y-%m-%d %H:%M:%S}" if day else f"{at:%H:%M:%S}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: str = "") -> str:

@@ -139,7 +139,7 @@ def _rows(
         groups[its, when, fired.detector].append(incident)
         if its == "alarm" and not by_month:
             groups[its, when, ALL].append(incident)
-    order: list[Kind] = ["alarm", "change", "feed"]
+    order: list[Kind] = ["alarm", "change", "feed", "risk"]
     keys = sorted(groups, key=lambda k: (order.index(k[0]), k[1], k[2] == ALL, k[2]))
     return [_row(key, groups[key], verdicts) for key in keys]
 

@@ -11,9 +11,10 @@ from detectors.incidents.alerts import Alert
 from service.errors import OperatorError
 from service.kafka.operator import read_records
 from service.outputs.journal import JournalEntry
-from service.pipeline.feedback import Feedback, Record
+from service.pipeline.feedback import Feedback
 from service.pipeline.feedback import decode as decode_feedback
 from service.pipeline.rejection import Rejection
+from service.pipeline.written import Record
 from service.replay.files import MAX_LINE_BYTES
 from service.settings.types import Settings
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from service.describe import moment
 from service.presentation.assets import shared_text, static_text
 from service.report.page import hashes
-from service.report.text import facts, html, moment, table
+from service.report.text import facts, html, table
 from service.review.build import ALL, Review, Row
 from service.scorecard.statistics import Interval
 

@@ -101,9 +101,11 @@ excluded. `quiet_listing` also begins with the stream; it is judged after the wa
 or is not over at the opening, and the burst itself is judged."""
 
 CALM_SECONDS = 21_600.0
-SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1}
+SYMBOLS = {"calm": 4, "market_wide": 4, "quiet_listing": 1, "cross_cascade": 4}
 """Symbols per trial, if not two. A calm trial is one symbol-day: a quarter of a day of four
-symbols. A quiet listing is alone, so that only its quiet time counts."""
+symbols. A quiet listing is alone, so that only its quiet time counts. A cross_cascade has symbols
+that it does not spread to. A maker_cascade would seldom spread with them: what a trade in one
+symbol does to the others is shared among them."""
 
 Purpose = Literal["tuning", "reporting"]
 

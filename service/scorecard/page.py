@@ -7,8 +7,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from service.scorecard import sessions_report
-from service.scorecard.report import Scorecard, watchers
+from service.scorecard import tables
+from service.scorecard.report import Scorecard, documented, watchers
 from service.scorecard.score import INCIDENTS, Found
 from service.scorecard.statistics import Interval
 
@@ -47,7 +47,7 @@ def to_html(card: Scorecard) -> str:
 <html lang="en"><head><meta charset="utf-8"><title>Foreshock scorecard</title>
 <style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>
 <body><h1>Foreshock scorecard</h1><p>{details}</p>
-{sessions_report.to_html(card.sessions) if card.sessions is not None else ""}
+{tables.to_html(documented(card))}
 {plots_html}
 </body></html>
 """

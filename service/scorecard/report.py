@@ -6,10 +6,12 @@ import msgspec
 from msgspec import Struct
 
 from detectors.catalogue import ALARMING
-from service.scorecard import cells, sessions_report
+from service.scorecard import cells, sessions_report, tables
 from service.scorecard.baselines import baseline_detectors
 from service.scorecard.budgets import Realised
 from service.scorecard.feeds import FeedFalse, FeedFound
+from service.scorecard.risk.card import RiskCard
+from service.scorecard.risk.report import tables as risk_tables
 from service.scorecard.score import DRIFT, INCIDENTS, FalseAlarms, Found
 from service.scorecard.sessions import Sessions
 
@@ -30,6 +32,7 @@ class Scorecard(Struct, frozen=True):
     feeds: list[FeedFound] = []
     feed_false: FeedFalse | None = None
     sessions: Sessions | None = None
+    risk: RiskCard | None = None
 
 
 def to_json(card: Scorecard) -> bytes:
@@ -45,6 +48,12 @@ def watchers(card: Scorecard) -> tuple[list[str], list[str]]:
     ]
 
 
+def documented(card: Scorecard) -> list[tables.Table]:
+    """The tables on recorded flow and on the risk of positions, if these were measured."""
+    found = sessions_report.tables(card.sessions) if card.sessions is not None else []
+    return found + (risk_tables(card.risk) if card.risk is not None else [])
+
+
 def to_markdown(card: Scorecard) -> str:
     """The scorecard as Markdown."""
     parts = [
@@ -52,7 +61,7 @@ def to_markdown(card: Scorecard) -> str:
         (f"Made with `{card.command}`, version {card.version}: {card.trials} {card.markets}, "
         f"{card.purpose} seeds, a budget of {card.false_alarms_per_day:g} false alarms per symbol "
         f"and day, {card.seconds:.0f} s. Shares and rates have 95 % intervals.\n"),
-        *([sessions_report.to_markdown(card.sessions)] if card.sessions is not None else []),
+        *([tables.to_markdown(documented(card))] if documented(card) else []),
         *(_markets(card) if card.found or card.false_alarms else []),
         *(_budgets(card) if card.found or card.false_alarms or card.realised else []),
         *_feeds(card),

@@ -64,15 +64,14 @@ def scorecard(
         false_alarms_per_day=false_alarms_per_day,
     )
     outcomes = run_all(partial(run, baselines=baselines), planned, jobs)
-    all_scenarios = set(scenarios) == set(SCENARIOS) - {"calm", *POSITIONS}
-    chosen = "" if all_scenarios else f" --scenarios {','.join(scenarios) or 'calm'}"
-    rates = ",".join(f"{activity:g}" for activity in activities)
-    options = (
-        f"--seeds {seeds} --calm-days {calm_days} --activities {rates}"
-        f" --budget {false_alarms_per_day:g}{chosen}{'' if baselines else ' --no-baselines'}"
-    )
+    everything = set(scenarios) == set(SCENARIOS) - {"calm", *POSITIONS}
+    options = [
+        f"--seeds {seeds} --calm-days {calm_days}",
+        measured_by(activities, false_alarms_per_day, None if everything else scenarios),
+        *([] if baselines else ["--no-baselines"]),
+    ]
     card = Scorecard(
-        command=f"foreshock scorecard {options}" + (" --tuning" if purpose == "tuning" else ""),
+        command=command_line(options, purpose),
         version=__version__,
         purpose=purpose,
         false_alarms_per_day=false_alarms_per_day,
@@ -86,6 +85,21 @@ def scorecard(
     )
     write(out, card)
     return card
+
+
+def measured_by(
+    activities: Sequence[float], false_alarms_per_day: float, scenarios: Sequence[str] | None
+) -> str:
+    """The options of activities, budget and scenarios; None: all of them."""
+    rates = ",".join(f"{activity:g}" for activity in activities)
+    chosen = "" if scenarios is None else f" --scenarios {','.join(scenarios) or 'calm'}"
+    return f"--activities {rates} --budget {false_alarms_per_day:g}{chosen}"
+
+
+def command_line(options: Sequence[str], purpose: Purpose) -> str:
+    """The command that makes the same document again."""
+    tuning = ["--tuning"] if purpose == "tuning" else []
+    return " ".join(["foreshock scorecard", *options, *tuning])
 
 
 def write(out: Path, card: Scorecard) -> None:

@@ -1,40 +1,19 @@
 """The tables of recordings with many episodes a session, for Markdown and HTML."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
-
-from msgspec import Struct
+from collections.abc import Mapping
 
 from service.scorecard import cells
 from service.scorecard.score import INCIDENTS
 from service.scorecard.sessions import ALL, SessionFalse, SessionFound, Sessions
+from service.scorecard.tables import Table
 
 NONE = "none"
-
-
-class Table(Struct, frozen=True):
-    """A table with its title and what its columns mean."""
-
-    title: str
-    note: str
-    head: list[str]
-    rows: list[list[str]]
 
 
 def tables(sessions: Sessions) -> list[Table]:
     """The tables, the most important first."""
     made = [_found(sessions), _false(sessions), _drift(sessions), _comparison(sessions)]
     return [table for table in made if table.rows]
-
-
-def to_markdown(sessions: Sessions) -> str:
-    """The tables as Markdown."""
-    return "\n".join(_markdown(table) for table in tables(sessions))
-
-
-def to_html(sessions: Sessions) -> str:
-    """The tables as HTML."""
-    return "\n".join(_html(table) for table in tables(sessions))
 
 
 def _found(sessions: Sessions) -> Table:
@@ -143,23 +122,6 @@ def _comparison(sessions: Sessions) -> Table:
 
 def _found_of(row: SessionFound) -> str:
     return f"{row.found} of {row.episodes}"
-
-
-def _markdown(table: Table) -> str:
-    return f"## {table.title}\n\n{table.note}\n\n{cells.markdown_table(table.head, table.rows)}"
-
-
-def _html(table: Table) -> str:
-    return (
-        f"<h2>{escape(table.title)}</h2>\n<p>{escape(table.note)}</p>\n<table>\n<thead>"
-        f"{_cells('th', table.head)}</thead>\n<tbody>\n"
-        + "\n".join(_cells("td", row) for row in table.rows)
-        + "\n</tbody></table>"
-    )
-
-
-def _cells(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -92,7 +92,7 @@ def run(trial: Trial, *, baselines: bool = True) -> Outcome:
             began_ns=START_NS,
             ended_ns=START_NS + round(trial.seconds * 1e9),
             symbols=[],
-            truths=_simulate(trial, directory),
+            truths=simulated(trial, directory),
             incidents=[],
             alarms={},
             scored_bars={},
@@ -104,7 +104,7 @@ def run(trial: Trial, *, baselines: bool = True) -> Outcome:
 def watch(directory: Path, outcome: Outcome, *, baselines: bool = True) -> None:
     """Process the streams of a directory, and record the alarms in the outcome."""
     streams = [name for name in STREAMS if stream_path(directory, name) is not None]
-    _watch(streams, partial(_outputs, directory), outcome, baselines=baselines)
+    _watch(streams, partial(outputs_of, directory), outcome, baselines=baselines)
 
 
 def watch_events(
@@ -128,7 +128,7 @@ def _watch(
     baselines: bool,
 ) -> PartitionTask:
     budget = outcome.trial.false_alarms_per_day
-    task = _task(streams, CATALOGUE, budget)
+    task = task_of(streams, CATALOGUE, budget)
     outcome.alarms = {name: [] for name in ALARMING}
     _run_detectors(run_task(task), task, outcome)
     if baselines:
@@ -137,7 +137,8 @@ def _watch(
     return task
 
 
-def _simulate(trial: Trial, directory: Path) -> list[Truth]:
+def simulated(trial: Trial, directory: Path) -> list[Truth]:
+    """Write the market of a trial to a directory; return its ground truth."""
     chosen = scenario(trial.scenario, strength=trial.strength, start_seconds=trial.start_seconds)
     return simulate_to_directory(
         directory,
@@ -149,11 +150,12 @@ def _simulate(trial: Trial, directory: Path) -> list[Truth]:
     ).truths
 
 
-def _task(
+def task_of(
     streams: Sequence[str],
     detectors: tuple[Detector, ...],
     false_alarms_per_day: float,
 ) -> PartitionTask:
+    """A new task for these streams, with default settings but for the budget."""
     settings = Settings()
     budgeted = msgspec.structs.replace(
         parameters(settings), false_alarms_per_day=false_alarms_per_day
@@ -197,7 +199,7 @@ def _run_baselines(
     detectors = baseline_detectors()
     tests = effective_tests(detectors)
     budget = outcome.trial.false_alarms_per_day
-    task = _task(streams, detectors, budget)
+    task = task_of(streams, detectors, budget)
     bars_per_day = DAY_SECONDS / task.parameters.bar_seconds
     # The p-values are corrected for the tests of all baselines.
     least = {
@@ -228,7 +230,8 @@ def _least_budget(signal: Signal, bar_seconds: float) -> float:
     return min(p_values, default=math.inf) * DAY_SECONDS / bar_seconds
 
 
-def _outputs(directory: Path, task: PartitionTask) -> Iterator[Output]:
+def outputs_of(directory: Path, task: PartitionTask) -> Iterator[Output]:
+    """Feed a task from the streams of a directory, and yield its output step by step."""
     with Progress(disable=True) as silent:
         yield from outputs(directory, Settings(), task, Summary(str(directory)), silent)
 

@@ -8,10 +8,13 @@ from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppression import Override, Suppression, Window
+from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import Event
 from detectors.market_data.quantities import QuantityMeaning
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
+from detectors.risk.reduction import Reduction
+from detectors.risk_watch.monitor import RiskMonitor
 from detectors.venue.calendar import Calendar, Expiry, Session
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
@@ -64,6 +67,27 @@ def parameters(settings: Settings) -> Parameters:
             fills=settings.quantities.fills,
         ),
         calendar=calendar(settings),
+        summarises_books=watches_risk(settings),
+    )
+
+
+def watches_risk(settings: Settings) -> bool:
+    """Whether the risk of liquidations is computed: it needs positions, and signals of books."""
+    return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
+
+
+def risk_monitor(
+    settings: Settings, *, with_records: bool, suppressed_alarms: SuppressedAlarms | None = None
+) -> RiskMonitor:
+    """Return the monitor of the risk of liquidations; it counts into ``suppressed_alarms``."""
+    risk = settings.risk
+    rule = Reduction(risk.reduction, step_ratio=risk.step_ratio, whole_below=risk.whole_below)
+    return RiskMonitor(
+        risk.max_positions,
+        rule,
+        with_records=with_records,
+        suppression=suppression(settings),
+        suppressed_alarms=suppressed_alarms,
     )
 
 

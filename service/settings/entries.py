@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from detectors.catalogue import NAMES
+from detectors.incidents.kind import FEED_INTEGRITY, OF_POSITIONS
 from service.describe import expected, shortened, shown
 from service.settings.time_zones import zone_names
 from service.settings.types import (
@@ -27,6 +28,9 @@ ENTRY_TYPES: dict[str, type[Entry]] = {
     "maintenance": MaintenanceSettings,
     "calendar": CalendarSettings,
 }
+
+_NOT_OVERRIDABLE = (FEED_INTEGRITY, *OF_POSITIONS)
+"""Their alerts have no first evidence with a direction and a deviation, and no budget."""
 
 _ONCE = ("from", "until")
 _WEEKLY = ("days", "start", "minutes")
@@ -110,6 +114,12 @@ def _conflicts(entry: Entry, place: str) -> Iterator[str]:
 
 
 def _override_conflicts(entry: OverrideSettings, place: str) -> Iterator[str]:
+    for name in entry.detectors or ():
+        if name in _NOT_OVERRIDABLE:
+            yield (
+                f".detectors{place}: {shown(name)} compares nothing with what is usual, so an "
+                "override cannot change it; hold it back with [[maintenance]]"
+            )
     values = (entry.min_relative_deviation, entry.only, entry.false_alarms_per_day)
     if all(value is None for value in values):
         possible = "min_relative_deviation, only or false_alarms_per_day"

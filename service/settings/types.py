@@ -107,6 +107,9 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
     snapshots: Topic = "foreshock.snapshots"
     feedback: OptionalTopic = "foreshock.feedback"
     journal: OptionalTopic = "foreshock.journal"
+    risk: OptionalTopic = "foreshock.risk"
+    commands: OptionalTopic = "foreshock.commands"
+    switchlog: OptionalTopic = "foreshock.switchlog"
 
 
 class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,6 +181,16 @@ class MarketSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     min_symbols: Annotated[int, Meta(ge=3, le=1_000_000)] = 3
     window_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
+
+
+class RiskSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The risk of liquidations, computed from the positions stream."""
+
+    enabled: bool = True
+    reduction: Literal["full", "sufficient", "steps"] = "full"
+    step_ratio: Annotated[float, Meta(gt=0, le=1)] = 0.2
+    whole_below: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
+    max_positions: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 1_000_000
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -290,6 +303,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     feed: FeedSettings = field(default_factory=FeedSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
+    risk: RiskSettings = field(default_factory=RiskSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     state: StateSettings = field(default_factory=StateSettings)
     http: HttpSettings = field(default_factory=HttpSettings)

@@ -12,7 +12,7 @@ from detectors.judging.tail import DAY_SECONDS
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters
 from service.metric_families import counter, gauge, single
-from service.pipeline.feedback import Judgements, Verdict
+from service.pipeline.feedback import FEEDBACK, Judgements, Verdict
 
 _VERDICTS = get_args(Verdict)
 
@@ -81,7 +81,7 @@ def budget(
     yield counter(
         "feedback_read_failures",
         "Failures to read the feedback topic; they are retried.",
-        counters.feedback_failures,
+        counters.written_failures[FEEDBACK],
     )
 
 

@@ -9,23 +9,26 @@ from itertools import product
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from detectors.catalogue import ALARMING
-from detectors.incidents.kind import DRIFT
+from detectors.incidents.kind import CASCADE, DRIFT
 from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from service import __version__
 from service.kafka.counters import ConsumerCounters
 from service.logs import dropped_lines
-from service.metric_families import PREFIX, counter, gauge, single
-from service.outputs.alert_queue import DELAY_BUCKETS_SECONDS, DeliveryCounters
+from service.metric_families import counter, gauge, single
+from service.outputs.alert_queue import DeliveryCounters
+from service.outputs.delays import histogram
 from service.outputs.publisher import Published
 from service.pipeline.snapshots import Problem
 from service.settings.types import Settings
 from service.web.budget_metrics import budget
 from service.web.feed_metrics import feeds
+from service.web.kill_switch_metrics import kill_switches
 from service.web.market_metrics import LabelledSymbols, market
+from service.web.risk_metrics import risk
 from service.web.view import View
 
 
@@ -65,7 +68,7 @@ class ForeshockCollector(Collector):
             self._settings.time.bar_seconds,
             view.judgements,
         )
-        yield from _counters(view.counters, self._settings.outputs.feedback)
+        yield from _counters(view.counters)
         yield from _output(view.published)
         yield from _partitions(view)
         yield from _deliveries(view.deliveries)
@@ -91,11 +94,19 @@ class ForeshockCollector(Collector):
             "Failures of the market-wide watch; it is retried.",
             view.counters.market_failures,
         )
+        if view.risk_wanted:
+            yield from risk(
+                view.risk,
+                view.counters.risk_failures,
+                view.published.risk_records,
+                self._settings.limits.labelled_symbols,
+            )
         yield from feeds(view.counters, monitors)
+        yield from kill_switches(view, self._settings.limits.labelled_symbols)
         yield from self._symbols.collect(monitors)
 
 
-def _counters(counters: ConsumerCounters, feedback_topic: str) -> Iterator[Metric]:
+def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
     tally = counters.tally
     yield counter("records", "Records read.", single(counters.records), ["topic"])
     yield counter(
@@ -116,7 +127,7 @@ def _counters(counters: ConsumerCounters, feedback_topic: str) -> Iterator[Metri
         "Records that could not be decoded.",
         {
             **counters.dead_letters,
-            **{(feedback_topic, why): count for why, count in counters.feedback_refused.items()},
+            **counters.written_refused,
         },
         ["topic", "reason"],
     )
@@ -158,7 +169,7 @@ def _counters(counters: ConsumerCounters, feedback_topic: str) -> Iterator[Metri
         {
             kind: counters.incidents[kind]
             for kind in (
-                *product(ALARMING, ("warning", "critical")),
+                *product((*ALARMING, CASCADE), ("warning", "critical")),
                 (DRIFT, "info"),
                 (MARKET_WIDE, "critical"),
             )
@@ -300,17 +311,12 @@ def _deliveries(deliveries: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
         single({url: d.waiting for url, d in deliveries.items()}),
         labels,
     )
-    delay = HistogramMetricFamily(
-        f"{PREFIX}notification_delay_seconds",
+    yield histogram(
+        "notification_delay_seconds",
         "From the close of the bar that caused an alert to Alertmanager's answer.",
-        labels=labels,
-        unit="seconds",
+        {(url,): d.delays for url, d in deliveries.items()},
+        labels,
     )
-    bounds = [*map(str, DELAY_BUCKETS_SECONDS), "+Inf"]
-    for url, d in deliveries.items():
-        buckets = [(bound, float(sum(d.delay_counts[: i + 1]))) for i, bound in enumerate(bounds)]
-        delay.add_metric([url], buckets, d.delay_sum_seconds)
-    yield delay
 
 
 def registry(collectors: Iterable[Collector]) -> CollectorRegistry:

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from detectors.incidents.alerts import Alert
+from detectors.kill_switch.machine import Memory
+from detectors.kill_switch.table import State
+from detectors.risk_watch.monitor import RiskMonitor
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
@@ -34,8 +37,12 @@ class View(Struct):
         The false-alarm budget per symbol and day, the mean over symbols.
     market_watched
         Whether this process watches for market-wide incidents.
-    market_alerts
-        Open market-wide alerts.
+    venue_alerts
+        Open alerts of the market as a whole, and of the risk of liquidations.
+    risk_wanted
+        Whether the settings and the topics allow to watch the risk of liquidations.
+    risk
+        The monitor of the risk of liquidations; None if another process watches it.
     market_wide_symbols
         Number of symbols in the open market-wide incident.
     stuck
@@ -57,7 +64,9 @@ class View(Struct):
     deliveries: Mapping[str, DeliveryCounters] = {}
     budget_per_day: float = 1.0
     market_watched: bool = False
-    market_alerts: Mapping[int, list[Alert] | None] = {}
+    venue_alerts: Mapping[int, list[Alert] | None] = {}
+    risk_wanted: bool = False
+    risk: RiskMonitor | None = None
     market_wide_symbols: int = 0
     stuck: Mapping[int, str] = {}
     misplaced_symbols: int = 0
@@ -70,10 +79,24 @@ class View(Struct):
         return [m for p in self.partitions.values() for m in p.task.monitors.values()]
 
     @property
+    def switches(self) -> dict[str, State]:
+        """The states of the kill switches of all partitions, by symbol."""
+        return {
+            s: state
+            for p in self.partitions.values()
+            for s, state in p.task.switches.states.items()
+        }
+
+    @property
+    def switch_memories(self) -> dict[str, Memory]:
+        """What the kill switches of all partitions remember, by symbol."""
+        return {s: m for p in self.partitions.values() for s, m in p.task.switches.memories.items()}
+
+    @property
     def open_alerts(self) -> dict[int, list[Alert] | None]:
-        """The open alerts of each partition and of the market; None while unknown."""
+        """The open alerts of each partition and of the venue; None while unknown."""
         alerts = {number: p.task.open_alerts() for number, p in self.partitions.items()}
-        return {**alerts, **self.market_alerts}
+        return {**alerts, **self.venue_alerts}
 
     @property
     def newest_ns(self) -> int:

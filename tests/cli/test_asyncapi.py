@@ -61,7 +61,7 @@ def test_it_has_every_topic_and_whatever_it_refers_to():
 def test_names_and_units_are_those_of_the_settings():
     settings = Settings(
         topics=TopicSettings(orders="venue.orders", positions=""),
-        outputs=OutputSettings(killswitch=""),
+        outputs=OutputSettings(killswitch="", switchlog=""),
         wire=WireSettings(time_unit="ms", fields=FieldSettings(orders={"order_id": "oid"})),
     )
     document = asyncapi(settings)

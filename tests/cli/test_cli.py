@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from service.settings.types import OutputSettings, TopicSettings
 
 COMMAND = Path(sys.executable).with_name("foreshock")
 SUBCOMMANDS = [
-    "run", "replay", "demo", "simulate", "scorecard", "check-config", "topics", "asyncapi",
-    "feedback", "review",
+    "run", "replay", "whatif", "demo", "simulate", "scorecard", "check-config", "topics",
+    "asyncapi", "feedback", "review", "audit", "killswitch",
 ]  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_every_command_explains_itself_with_an_example(
     commands = re.findall(r"foreshock ([^&>\n]+)", examples)
     assert {command.split()[0] for command in commands} >= {name}
     for command in commands:
-        parser().parse_args(command.split())  # what is shown can be typed
+        parser().parse_args(shlex.split(command))  # what is shown can be typed
     assert max(map(len, text.splitlines())) < 110
 
 

@@ -13,6 +13,8 @@ RUN_BY = {
     "run": "tests/kafka/broker/test_outside.py::test_a_log_that_nobody_reads_does_not_stop_it",
     "replay": "tests/pipeline/test_nonpositive_prices.py"
     "::test_a_replay_takes_the_setting_from_the_environment",
+    "whatif": "tests/what_if/test_command.py"
+    "::test_the_first_generation_is_who_the_recorded_liquidation_prices_say",
     "demo": "tests/demo/test_command.py::test_it_ends_by_itself_and_accounts_for_every_event",
     "simulate": "tests/cli/test_cli.py"
     "::test_simulate_writes_streams_and_truth_and_overwrites_nothing",
@@ -27,11 +29,19 @@ RUN_BY = {
     "::test_the_console_judges_and_the_review_tells_of_it",
     "audit": "tests/audit/test_command.py"
     "::test_an_audit_of_a_venue_that_keeps_its_rules_is_written_and_ends_with_0",
+    "killswitch": "tests/kafka/broker/test_kill_switch.py"
+    "::test_a_death_closes_the_gateways_and_a_trip_outlives_deaths_and_lost_snapshots",
     "asyncapi": "tests/commands/test_subcommands.py::test_asyncapi_prints_a_document_of_the_topics",
 }
 """Subcommand: a test that runs it until it has done what it is for."""
 
-HELPERS = {"run": "start", "demo": "started", "feedback": "judged"}
+HELPERS = {
+    "run": "start",
+    "whatif": "whatif",
+    "demo": "started",
+    "feedback": "judged",
+    "killswitch": "command",
+}
 """Functions beside those tests that start the subcommand."""
 
 

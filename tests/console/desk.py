@@ -9,7 +9,10 @@ from prometheus_client import CollectorRegistry
 from detectors.feed.incidents import FeedIncident
 from detectors.incidents.alerts import Alert
 from detectors.incidents.symbol_incidents import Incident
+from detectors.kill_switch.machine import Action
+from detectors.kill_switch.switch import Switch
 from detectors.market_data.events import Event
+from detectors.risk_watch.monitor import RiskMonitor
 from service.console.history import History
 from service.console.page import console
 from service.exchange.measures import Truth
@@ -60,6 +63,8 @@ class Desk:
         self.counters = ConsumerCounters()
         self.published = Published()
         self.lags: dict[tuple[str, int], int] = {}
+        self.risk: RiskMonitor | None = None
+        self.risk_wanted = False
         self._steady = 0.0
         self.history = History(clock=lambda: self._steady + self.silence)
         task = partition_task(self.settings, dict.fromkeys(STREAMS), self.counters.tally)
@@ -110,6 +115,8 @@ class Desk:
             self.lags,
             connected=True,
             judgements=self.judgements,
+            risk_wanted=self.risk_wanted,
+            risk=self.risk,
         )
 
     def clock(self) -> float:
@@ -145,6 +152,13 @@ def restarted(alarm: Alert, found: Alert | None = None) -> Desk:
     kept = before.task.snapshot("S")
     after.task.resume(kept.position.streams, [kept], PublishedUntil())
     return after
+
+
+def commanded(desk: Desk, symbol: str, action: Action, reason: str) -> None:
+    """Let an operator move a kill switch three seconds after the market's beginning."""
+    switch = Switch(symbol)
+    switch.command(action, BEGIN_NS + 3 * SECOND, "ann", reason, reason)
+    desk.task.switches.revive(symbol, switch.snapshot)
 
 
 @asynccontextmanager

@@ -12,12 +12,12 @@ from aiokafka.errors import KafkaConnectionError
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from service.console import feedback as console_feedback
 from service.errors import OperatorError
 from service.exchange.scenarios.catalogue import scenario
 from service.pipeline.feedback import MAX_NOTE, Feedback
 from service.pipeline.output import Output
 from service.settings.types import OutputSettings, Settings
+from service.web import json_requests
 from service.web.server import MAX_BODY_BYTES, start_http
 from service.web.web_config import WebConfig
 from tests.console.desk import BEGIN_NS, Desk
@@ -140,7 +140,7 @@ async def test_only_json_of_a_limited_size_is_read(monkeypatch: pytest.MonkeyPat
         headers = {"Content-Type": "application/json"}
         assert (await client.post("/feedback", data=large, headers=headers)).status == 413
         assert (await client.get("/feedback")).status == 405
-        monkeypatch.setattr(console_feedback, "BODY_SECONDS", 0.05)
+        monkeypatch.setattr(json_requests, "BODY_SECONDS", 0.05)
 
         async def slow() -> AsyncIterator[bytes]:
             yield b"{"

@@ -3,15 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from detectors.incidents.alerts import Evidence
 from service.errors import OperatorError
-from service.exchange.scenarios.catalogue import scenario
 from service.pipeline.feedback import Feedback
 from service.web.server import Health
 from tests.chromium import (
@@ -19,12 +17,12 @@ from tests.chromium import (
     WIDE,
     browser,
     new_page,
-    record_problems,
     require_chromium,
     runs_inline_code,
 )
 from tests.console import screenshots
-from tests.console.desk import Desk, restarted, served
+from tests.console.browsing import CONTRASTS, OVERFLOW, opened, quick_desk
+from tests.console.desk import restarted, served
 from tests.console.screenshots import drawn
 from tests.steps import alert
 
@@ -37,62 +35,11 @@ HOSTILE = [
     "W" * 64,
 ]
 
-OVERFLOW = """
-() => [...document.querySelectorAll("section, section *:not(svg *):not(#plots *), body")]
-  .filter((e) => e.checkVisibility() && !["hidden", "auto"].includes(getComputedStyle(e).overflowX))
-  .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
-  .map((e) => `${e.tagName}#${e.id}.${e.className}: ${e.scrollWidth} > ${e.clientWidth}`)
-"""
-
-CONTRASTS = """
-() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const luminance = ([r, g, b]) => [r, g, b]
-    .map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const its = rgb(getComputedStyle(e).backgroundColor);
-      if (its.length === 3 || its[3] === 1) return its;
-    }
-    return [255, 255, 255];
-  };
-  const poor = [];
-  for (const e of document.querySelectorAll("body *:not(svg *):not(script)")) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !e.checkVisibility()) continue;
-    const [a, b] = [luminance(rgb(getComputedStyle(e).color)), luminance(behind(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push(`${e.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-  }
-  return poor;
-}
-"""
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chrome() -> AsyncIterator[Browser]:
     async with browser(require_chromium()) as its:
         yield its
-
-
-@asynccontextmanager
-async def opened(chrome: Browser, url: str) -> AsyncIterator[Page]:
-    """A page that may load nothing from elsewhere, raise nothing and pop up nothing."""
-    page = await new_page(chrome)
-    strange = record_problems(page, url)
-    await page.goto(url)
-    try:
-        yield page
-    finally:
-        await page.close()
-    # The plotting library probes what images there may be, and does as well without them.
-    assert [what for what in strange if not what.startswith("request: data:image/webp")] == []
-
-
-def quick_desk(**options: object) -> Desk:
-    """A small calm market."""
-    return Desk(**{"script": scenario("calm"), "seed": 1, "symbols": 2, "rate": 5.0, **options})
 
 
 async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_path):
@@ -124,7 +71,7 @@ async def test_it_tells_calm_stress_and_a_cascade_apart(chrome: Browser, tmp_pat
     headline = seen["cascade"][1].split(". It began at ")[0]
     assert "the mid price has fallen" in headline, "what is the matter now"
     assert "leverage" not in headline
-    assert "the kill switch is tripped" in why
+    assert "the kill switch says reduce_only" in why
     assert "docs/runbook.md#thin_book" in why
     assert title.startswith("▲▲ critical BTC-PERP")
     assert first.startswith("BTC-PERP")

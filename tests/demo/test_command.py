@@ -73,6 +73,8 @@ def test_it_ends_by_itself_and_accounts_for_every_event(environment: dict[str, s
     assert "[14:00] ground truth, begins: accounts raise their leverage" in out
     assert re.search(r"^\[\d\d:\d\d\] warning: \w+: BTC-PERP: ", out, re.MULTILINE), out
     assert re.search(r"^incidents +[1-9]", out, re.MULTILINE), out
+    near = r"^\[\d\d:\d\d\] risk: \S+: a (fall|rise) of [\d.]+% would set off a cascade of "
+    assert re.search(near, out, re.MULTILINE), out
     assert "cascade    none yet: increase --seconds or --speed" in out
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from detectors.catalogue import ALARMING
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert, Evidence
 from detectors.market_data.events import Trade
+from detectors.risk_watch.records import Interval, RiskRecord, cascade_of
 from detectors.scorer import Reading
-from service.demo.captions import Totals, summary
+from service.demo.captions import Totals, money, summary
 from service.demo.lines import Lines
 from service.demo.observations import Observations
 from service.demo.plan import Plan, make_plan
@@ -18,6 +20,7 @@ from service.demo.producer import Lookahead, Progress
 from service.demo.screen import page
 from service.demo.status import Status
 from service.exchange.measures import Truth
+from tests.risk_watch.venue import near
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND
@@ -37,6 +40,14 @@ def observations(plan: Plan) -> Observations:
     its = Observations(plan.symbols, plan.start_ns)
     its.progress(Progress(plan.end_ns, 100, [], done=True))
     return its
+
+
+@pytest.fixture(scope="module")
+def record() -> RiskRecord:
+    """Longs that a fall of 0.8 % liquidates."""
+    venue = near()
+    venue.run(60)
+    return replace(venue.last(), symbol="BTC-PERP")
 
 
 def at(plan: Plan, seconds: float) -> int:
@@ -104,6 +115,44 @@ def test_the_lead_is_from_the_first_warning_after_the_build_up_began(
     assert "BTC-PERP from 24:50: the mark price moved 5.0%, 7.5 M liquidated in 200" in text
 
 
+def test_the_incident_of_positions_has_lines_and_a_lead_of_its_own(
+    plan: Plan, observations: Observations
+):
+    observations.cascades.append(cascade(plan, 1_490))
+    near_one = alert(plan, 1_400, detector="cascade", severity="critical")
+    observations.alert(near_one)
+    written: list[str] = []
+    Lines(plan, observations, written.append).update(STATUS, 0.0)
+    assert any(line.startswith("[23:20] critical: cascade: ") for line in written), written
+    text = told(plan, observations)
+    assert "positions: cascade at 23:20: 90 s before the cascade began" in text
+    assert "warning: none before the cascade began: missed" in text
+    assert "incidents: none" in text
+
+
+def test_a_cascade_ends_with_what_was_predicted_and_what_happened(
+    plan: Plan, observations: Observations, record: RiskRecord
+):
+    observations.cascades.append(cascade(plan, 1_490))
+    far = replace(record, ts_event=at(plan, 1_400), side="short", runs=[])
+    after = replace(record, ts_event=at(plan, 1_500), runs=[])
+    for its in (replace(record, ts_event=at(plan, 1_484)), far, after):
+        observations.risk(its)
+    text = told(plan, observations)
+    run = cascade_of(record)
+    fall = f"{run.distance_bps.p50 / 100:.2f}%"
+    impact = record.impact
+    end = run.distance_bps.p50 + impact.flow_bps.p50 * run.notional.p50 / impact.notional
+    assert f"predicted: at 24:44, 6 s before it began: a fall of {fall}" in text
+    assert f"{money(run.notional.p50)} forced out, a fall of {end / 100:.1f}% in all" in text
+    assert "happened: 7.5 M forced out, a fall of 5.0% in all" in text
+
+
+def test_a_cascade_that_was_not_to_be_seen_is_said_to_be_so(plan: Plan, observations: Observations):
+    observations.cascades.append(cascade(plan, 1_490))
+    assert "predicted: no run of liquidations over 40 %" in told(plan, observations)
+
+
 def test_a_cascade_that_nobody_warned_of_is_called_missed(plan: Plan, observations: Observations):
     observations.cascades.append(cascade(plan, 1_490))
     observations.alert(alert(plan, 1_500))
@@ -151,10 +200,33 @@ def test_lines_tell_each_thing_once_and_in_order(plan: Plan, observations: Obser
     assert any("kcat -b 127.0.0.1:1 " in line for line in written)
 
 
+def test_lines_tell_how_near_a_cascade_comes_once_for_each_distance(
+    plan: Plan, observations: Observations, record: RiskRecord
+):
+    written: list[str] = []
+    lines = Lines(plan, observations, written.append)
+    run = cascade_of(record)
+
+    def nearing(seconds: float, bps: float) -> None:
+        moved = replace(run, distance_bps=Interval(bps, bps, bps))
+        observations.risk(replace(record, ts_event=at(plan, seconds), runs=[moved]))
+        lines.update(STATUS, seconds)
+
+    for seconds, bps in ((10, 900), (20, 390), (30, 380), (40, 90), (50, 150), (60, 95), (70, 45)):
+        nearing(seconds, bps)
+    told_ = [line for line in written if "] risk: " in line]
+    assert [line[:35] for line in told_] == [
+        f"[{clock}] risk: BTC-PERP: a fall of {fall}"
+        for clock, fall in (("00:20", "3"), ("00:40", "0"), ("01:10", "0"))
+    ]
+    assert "would set off a cascade of longs, and would force out" in told_[-1]
+
+
 @pytest.mark.parametrize(("width", "rows"), [(80, 24), (112, 30), (200, 60)])
 def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
-    plan: Plan, observations: Observations, width: int, rows: int
+    plan: Plan, observations: Observations, record: RiskRecord, width: int, rows: int
 ):
+    observations.risk(record)
     observations.alert(alert(plan, 1_000))
     observations.cascades.append(cascade(plan, 1_490))
     reading = Reading("scoring", {}, 3.0, 0.1)
@@ -180,6 +252,7 @@ def test_the_page_fits_the_terminal_and_keeps_the_ground_truth_apart(
     truth = text.index("ground truth, not visible to the detectors")
     assert truth < text.index("leverage buildup") < text.index("alerts BTC-PERP")
     assert truth < text.index("incidents, from the topic")
+    assert f"{cascade_of(record).distance_bps.p50:.0f} bps" in text
     assert "0.70" in text
     assert "warning since 16:40" in text
     assert "59.0 k" in text

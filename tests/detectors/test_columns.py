@@ -12,7 +12,7 @@ from detectors.market_data.running_median import RunningMedians
 from detectors.parameters import Parameters
 from detectors.state import capture, revive
 from detectors.symbol import SymbolMonitor
-from detectors.table import RowNumbers
+from detectors.table import RowNumbers, Writes
 from tests.pipeline.events import BEGIN, SECOND, market
 
 PARAMETERS = Parameters(warmup_bars=60, false_alarms_per_day=5_000.0)
@@ -127,7 +127,8 @@ def test_a_running_median_is_the_median_of_the_last_samples_at_every_thirtieth(s
     medians.resize(2)
     kept, values = ([], []), [0.0, 0.0]
     for pair in samples:
-        medians.learn_many(np.array([0, 1]), np.array(pair))
+        with Writes() as writes:
+            learned = medians.learn_many(np.array([0, 1]), np.array(pair), writes)
         for row, sample in enumerate(pair):
             if sample <= 0.0:
                 continue
@@ -135,4 +136,4 @@ def test_a_running_median_is_the_median_of_the_last_samples_at_every_thirtieth(s
             if len(kept[row]) <= 30 or len(kept[row]) % 30 == 0:
                 last = sorted(kept[row][-360:])
                 values[row] = last[len(last) // 2]
-        assert medians.value.tolist() == values
+        assert medians.value.tolist() == learned.tolist() == values

@@ -26,6 +26,7 @@ from detectors.market_data.flow import Flow
 from detectors.parameters import Parameters
 from detectors.scorer import Reading
 from detectors.symbol import SymbolMonitor
+from detectors.table import Writes
 
 SECOND = 1_000_000_000
 BEGIN = 1_767_225_600 * SECOND
@@ -155,7 +156,8 @@ class Alone:
 
     def close_bar(self, ends_at, book, flow, delays):
         ended = self.feed.end_bar(ends_at, 1, book, flow, delays)
-        (may_be_silent,) = close_streams(self.silences, np.array([0]), [ended]).tolist()
+        with Writes() as writes:
+            (may_be_silent,) = close_streams(self.silences, np.array([0]), [ended], writes).tolist()
         return self.feed.findings(ended, may_be_silent=may_be_silent)
 
 

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.catalogue import CATALOGUE
-from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.symbol_incidents import PERSISTENT_BARS, Incidents
 from detectors.judging.surprise import Contribution
 from detectors.scorer import NO_INPUT, Reading
@@ -76,27 +75,6 @@ def test_the_same_incident_has_the_same_id_and_another_one_another():
     first, _, second = play([["thin_book"], *[[]] * 8, ["thin_book"]])
     assert first.alert_id != second.alert_id
     assert play([["thin_book"]])[0].alert_id == first.alert_id
-
-
-def test_the_kill_switch_trips_on_critical_holds_through_the_quiet_time_and_rearms():
-    incidents = Incidents("BTC-PERP", QUIET)
-    switches = []
-    for number in range(1, 60):
-        ts_event = BEGIN + number * BAR
-        alarmed = ["thin_book", "cancel_burst"] if number <= 20 else []
-        alerts = incidents.step(ts_event, CATALOGUE, readings(*alarmed))
-        switch = kill_switch(incidents.symbol, incidents.open, ts_event, alerts, incidents.quiet_ns)
-        if switch is not None:
-            switches.append(switch)
-    tripped, armed = switches[:-1], switches[-1]
-    assert [s.state for s in tripped] == ["tripped"] * len(tripped)
-    assert armed.state == "armed"
-    assert armed.until is None
-    covered = tripped[0].ts_event
-    for switch in tripped:
-        assert switch.ts_event <= covered or switch is tripped[0]
-        covered = switch.until
-    assert covered >= armed.ts_event
 
 
 names = [d.name for d in CATALOGUE]

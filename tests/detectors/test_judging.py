@@ -14,6 +14,7 @@ from detectors.judging.controller import HIGHEST, STEP, Controllers
 from detectors.judging.robust_tails import FIRST, RobustTails, Statistic
 from detectors.judging.tail import Tails, TailState
 from detectors.scorer import OFTEN
+from detectors.table import Writes
 from tests.detectors import scalar
 
 DAY = 86_400
@@ -31,7 +32,8 @@ class Tail:
         self.columns.resize(1)
 
     def learn(self, value):
-        self.columns.learn_many(FIRST, np.array([[value]]), YES)
+        with Writes() as writes:
+            self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
 
     def per_day(self, value):
         return float(self.columns.per_day_many(FIRST, np.array([[value]]))[0, 0])
@@ -58,7 +60,8 @@ class Baseline:
         self.columns.resize(1)
 
     def learn(self, value):
-        self.columns.learn_many(FIRST, np.array([[value]]), YES)
+        with Writes() as writes:
+            self.columns.learn_many(FIRST, np.array([[value]]), YES, writes)
 
     def learned(self):
         return float(self.columns.usual[0, 0]), float(self.columns.noise[0, 0])
@@ -95,7 +98,8 @@ class Controller:
         """Let a bar pass; return whether it is an alarm."""
         budget = np.array([budget_per_day])
         alarms = self.columns.alarms_many(FIRST, np.array([[per_day]]), YES, budget)
-        self.columns.step_many(FIRST, alarms, np.array([budget_per_bar]))
+        with Writes() as writes:
+            self.columns.step_many(FIRST, alarms, np.array([budget_per_bar]), writes)
         return bool(alarms[0, 0])
 
     def skip(self, bars, budget_per_bar):
@@ -323,10 +327,11 @@ class ColumnStatistics:
 
     def step(self, symbols, values):
         rows = np.array([self.rows[symbol] for symbol in symbols])
-        its = self.model.step_many(np.array(values), rows, np.ones((len(rows), len(KINDS)), bool))
-        budget = np.full(len(rows), BUDGET)
-        alarms = self.controllers.alarms_many(rows, its.per_day, its.known, budget)
-        self.controllers.step_many(rows, alarms, np.full(len(rows), BUDGET_PER_BAR))
+        stepped, budget = np.ones((len(rows), len(KINDS)), bool), np.full(len(rows), BUDGET)
+        with Writes() as writes:
+            its = self.model.step_many(np.array(values), rows, stepped, writes)
+            alarms = self.controllers.alarms_many(rows, its.per_day, its.known, budget)
+            self.controllers.step_many(rows, alarms, np.full(len(rows), BUDGET_PER_BAR), writes)
         return its.known, its.score, its.per_day, alarms
 
     def replace(self, symbol):

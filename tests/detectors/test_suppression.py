@@ -7,7 +7,6 @@ import pytest
 
 from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
-from detectors.incidents.kill_switch import kill_switch
 from detectors.incidents.suppression import (
     REOPENING_NS,
     WEEK_NS,
@@ -23,9 +22,12 @@ from detectors.incidents.suppression import (
 )
 from detectors.incidents.symbol_incidents import PERSISTENT_BARS
 from detectors.judging.surprise import Contribution
+from detectors.kill_switch.machine import COOLING_NS
+from detectors.kill_switch.switch import Switch
 from detectors.parameters import Parameters
 from detectors.scorer import Measured, Reading
 from detectors.symbol import SymbolMonitor
+from service.pipeline.switches import conditions_of
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND
@@ -214,6 +216,7 @@ class Player:
         self.monitor = SymbolMonitor("S", parameters, CATALOGUE, self.counts)
         self.bar = MONDAY
         self.alerts = []
+        self.switch = Switch(self.monitor.symbol)
         self.switches = []
 
     def play(self, bars, *alarmed):
@@ -224,10 +227,9 @@ class Player:
             self.bar += SECOND
             signal, alerts = monitor.close_bar(self.bar)
             self.alerts += [(alert.status, alert.severity) for alert in alerts]
-            switch = kill_switch(
-                monitor.symbol, monitor.incidents.open, self.bar, alerts, monitor.incidents.quiet_ns
-            )
-            self.switches += [] if switch is None else [switch.state]
+            conditions = conditions_of(monitor, self.bar)
+            records = self.switch.observe(conditions, self.bar)
+            self.switches += [its.state for its in records if its.cause == "transition"]
         return signal
 
 
@@ -301,9 +303,12 @@ def test_suppressed_alarms_do_not_make_an_incident_critical():
     assert player.counts.suppressed_alarms["thin_book", "direction"] == PERSISTENT_BARS
 
 
-def test_the_kill_switch_is_not_renewed_by_suppressed_alarms_and_arms_in_time():
+def test_suppressed_alarms_do_not_prolong_the_state_of_the_kill_switch():
     player = Player(window(MONDAY + SECOND, 600 * SECOND))
     player.play(1, "thin_book", "cancel_burst")
-    assert player.switches == ["tripped"]
-    player.play(60, "thin_book", "cancel_burst")
-    assert player.switches == ["tripped", "armed"]
+    assert player.switches == ["reduce_only"]
+    waits = (player.monitor.incidents.quiet_ns + COOLING_NS) // SECOND
+    player.play(waits - 1, "thin_book", "cancel_burst")
+    assert player.switches == ["reduce_only"]
+    player.play(1, "thin_book", "cancel_burst")
+    assert player.switches == ["reduce_only", "armed"]

@@ -7,6 +7,7 @@ import msgspec
 from aiokafka import TopicPartition
 from msgspec import Struct
 
+from detectors.kill_switch.switch import decode, digest
 from detectors.state import capture
 from service.outputs.publisher import MAX_UNACKNOWLEDGED
 from service.pipeline.task import PartitionTask
@@ -164,10 +165,7 @@ def result(world: World) -> Result:
     actual = Result(
         alerts={" ".join(alert_identity(record)): record.value or b"" for record in alerts},
         signals={_moment(record): record.value or b"" for record in signals},
-        switches={
-            _moment(record): record.value or b""
-            for record in world.broker.records("foreshock.killswitch")
-        },
+        switches=_moves(world.broker.records("foreshock.killswitch")),
         dead_letters={
             tuple(dict(r.headers)[name].decode() for name in names) for r in dead_letters
         },  # type: ignore[misc]
@@ -181,6 +179,48 @@ def result(world: World) -> Result:
 def _moment(record: Record) -> str:
     value = msgspec.json.decode(record.value or b"null")
     return f"{value['symbol']} {value['ts_event']}"
+
+
+def _moves(records: list[Record]) -> dict[str, bytes]:
+    """What the switches told that does not depend on owners and clocks, by symbol and moment.
+
+    Heartbeats, renewals and what is told again do, and so do the numbers and hashes of the others.
+    """
+    moves = {}
+    for record in records:
+        switch = decode(record.value) if record.value is not None else None
+        if (
+            switch is not None
+            and switch.cause in ("started", "transition")
+            and switch.symbol != "*"
+        ):
+            name = f"{switch.symbol} {switch.ts_event} {switch.state}"
+            told = (switch.since, switch.reason, switch.alert_id, switch.by, switch.until)
+            moves[name] = msgspec.json.encode(told)
+    return moves
+
+
+def check_switches(world: World) -> None:
+    """Fail the world for each switch whose log, or whose last record, is not one whole chain."""
+    log: dict[bytes, list[bytes]] = {}
+    for record in world.broker.records("foreshock.switchlog"):
+        log.setdefault(record.key or b"", []).append(record.value or b"")
+    for record in world.broker.records("foreshock.killswitch"):
+        switch = decode(record.value) if record.value is not None else None
+        if switch is None or switch.cause == "heartbeat":
+            continue
+        if record.value not in log.get(record.key or b"", ()):
+            world.fail(f"killswitch: the log lacks {switch.symbol} {switch.sequence}")
+    for symbol, values in log.items():
+        chain: dict[int, set[bytes]] = {}
+        for value in values:
+            chain.setdefault(decode(value).sequence, set()).add(value)
+        for sequence, forks in chain.items():
+            before = {digest(value) for value in chain.get(sequence - 1, ())} or {""}
+            if sequence > 1 and not any(decode(value).previous in before for value in forks):
+                world.fail(f"killswitch: {symbol!r} {sequence} follows from nothing")
+            if len(forks) > 1 and not world.counts["two owners"]:
+                world.fail(f"killswitch: {symbol!r} has {len(forks)} records {sequence}")
 
 
 def compare(world: World, actual: Result, expected: Result) -> None:

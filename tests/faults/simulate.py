@@ -17,6 +17,7 @@ from tests.faults.invariants import (
     InvariantChecker,
     Result,
     check_consoles,
+    check_switches,
     compare,
     compare_after_loss,
     result,
@@ -97,6 +98,7 @@ def disturbed(seed: int) -> World:
         else:
             compare(world, actual, expected)
         check_consoles(world)
+        check_switches(world)
         world.counts["alerts published"] += len(actual.alerts)
         world.counts["alerts repeated in overlap"] += checker.repeated_in_overlap
         world.counts["signals repeated"] += actual.repeated_signals

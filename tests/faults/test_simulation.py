@@ -37,5 +37,5 @@ def test_a_seed_gives_the_same_run_whenever_it_is_run():
 
 def test_a_service_that_publishes_alerts_twice_is_detected(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(service.kafka.restore, "alert_key", lambda _: None)
-    failures = [failure for seed in range(12) for failure in simulate.disturbed(seed).failures]
+    failures = (failure for seed in range(12) for failure in simulate.disturbed(seed).failures)
     assert any("published twice" in failure for failure in failures)

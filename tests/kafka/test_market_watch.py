@@ -15,7 +15,8 @@ from service.cli.main import main
 from service.exchange.recording import simulate_to_directory
 from service.exchange.scenarios.catalogue import scenario
 from service.kafka.counters import ConsumerCounters
-from service.kafka.market_watch import MARKET_KEY, WATCH_PARTITION, MarketLog, MarketWatch
+from service.kafka.market_watch import MARKET_KEY, MarketLog, MarketWatch
+from service.kafka.owner_loop import WATCH_PARTITION
 from service.pipeline.output import Output
 from service.settings.load import load_settings
 from service.settings.types import Settings
@@ -158,7 +159,7 @@ async def test_the_console_shows_it(monkeypatch):
     opened = watch().take(STRESS, BUDGET)
     desk.history.take(MARKET_KEY, Output(alerts=opened))
     monkeypatch.setattr(
-        Desk, "view", lambda _: replace(as_it_is, market_alerts={MARKET_KEY: opened})
+        Desk, "view", lambda _: replace(as_it_is, venue_alerts={MARKET_KEY: opened})
     )
     async with (
         served(desk) as url,

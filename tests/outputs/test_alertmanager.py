@@ -73,8 +73,8 @@ async def test_an_alert_is_posted_at_once_with_all_that_a_person_needs():
     # Held for five intervals, should nobody tell it again.
     assert seconds(sent["endsAt"]) == pytest.approx(time.time() + 5 * 3_600, abs=30)
     delivery = notifier.deliveries[manager.url]
-    assert (delivery.sent, delivery.up, sum(delivery.delay_counts)) == (1, True, 1)
-    assert 2.0 <= delivery.delay_sum_seconds <= time.time() - fired.ts_event / 1e9
+    assert (delivery.sent, delivery.up, sum(delivery.delays.counts)) == (1, True, 1)
+    assert 2.0 <= delivery.delays.sum_seconds <= time.time() - fired.ts_event / 1e9
 
 
 async def test_what_an_alert_rests_on_is_told_where_it_is_not_to_be_trusted():
@@ -156,7 +156,7 @@ async def test_what_is_open_is_told_again_and_what_is_open_no_more_has_ended():
         notifier.resend()
         await until(lambda: len(manager.alerts) == 4)
     assert manager.alerts[3] == manager.alerts[2]
-    assert sum(notifier.deliveries[manager.url].delay_counts) == 0
+    assert sum(notifier.deliveries[manager.url].delays.counts) == 0
 
 
 async def test_a_token_that_is_replaced_and_the_tenant_are_sent_along(tmp_path):

@@ -15,7 +15,7 @@ from detectors.market_data.large_orders import MOST_AT_ONCE as MOST_LARGE_ORDERS
 from detectors.open_bar import MOST_AT_ONCE
 from detectors.parameters import Parameters
 from detectors.symbol import SymbolMonitor
-from service.kafka.watching.limit_log import LimitLog
+from service.kafka.watching.limit_log import LimitLog, PositionLimitLog
 from service.pipeline.admission import IDLE_NS, newcomers
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
@@ -224,3 +224,17 @@ def test_an_output_about_a_symbol_of_any_spelling_is_json():
         for its in (*output.alerts, *output.signals):
             assert msgspec.json.decode(msgspec.json.encode(its))["symbol"] == symbol
     assert not task.monitors[symbol].warming_up
+
+
+def test_the_log_says_how_many_positions_the_watch_over_risk_gave_up():
+    structlog.reset_defaults()
+    logging.getLogger().setLevel(logging.INFO)
+    with structlog.testing.capture_logs() as logged:
+        log = PositionLimitLog(1_000)
+        for now, evicted in ((0.0, 0), (1.0, 15), (30.0, 30), (61.5, 45), (200.0, 45)):
+            log.note(evicted, now)
+    assert [(line["setting"], line["limit"], line["count"]) for line in logged] == [
+        ("risk.max_positions", 1_000, 15),
+        ("risk.max_positions", 1_000, 30),
+    ]
+    assert {line["given_up"] for line in logged} == {"positions evicted, the smallest first"}

@@ -1,15 +1,22 @@
 """An exception out of the core sets its symbol aside; the others go on undisturbed."""
 
+import msgspec
+import numpy as np
 import pytest
 
 from detectors import symbol
 from detectors.catalogue import CATALOGUE
 from detectors.incidents.alerts import firing
 from detectors.incidents.symbol_incidents import Incident
+from detectors.judging.controller import Controllers
+from detectors.judging.tail import Tails
 from detectors.market_data.book import Book
+from detectors.market_data.columns import MarketColumns
 from detectors.market_data.events import Order
+from detectors.market_data.running_median import RunningMedians
 from detectors.parameters import Parameters
 from detectors.scorer import Scorers
+from detectors.state import capture
 from detectors.symbol import SymbolMonitor
 from service.pipeline.output import Output, Tally
 from service.pipeline.set_aside import SetAside
@@ -95,26 +102,46 @@ def test_the_symbol_is_set_aside_by_name_and_the_others_go_on(monkeypatch, name,
     assert "AAA" not in its.changed()
 
 
-def test_a_symbol_that_fails_while_all_are_judged_at_once_is_the_only_one_set_aside(monkeypatch):
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [
+        (MarketColumns, "add_many"),
+        (RunningMedians, "learn_many"),  # the last part of the sums
+        (Scorers, "step_many"),
+        (Tails, "learn_many"),  # between judging and learning
+        (Controllers, "step_many"),  # the last part of the judgement
+    ],
+)
+def test_a_symbol_that_fails_in_a_step_for_all_is_the_only_one_set_aside(monkeypatch, owner, step):
+    """What the step had computed of the others before it failed is not learned twice."""
     its = task()
-    original = Scorers.step_many
-    bars = []
+    original = getattr(owner, step)
+    calls = []
 
-    def step_many(self, rows, numbers, measured):
-        bars.append(None)
-        if len(bars) > 20 and "AAA" in its.monitors and its.monitors["AAA"].row in rows:
+    def failing_step(self, *given):
+        calls.append(None)
+        aaa = its.monitors.get("AAA")
+        if len(calls) > 40 and aaa is not None and any(aaa.row in rows for rows in rows_of(given)):
             raise ZeroDivisionError("a fault of ours")
-        return original(self, rows, numbers, measured)
+        return original(self, *given)
 
     # The first bars after a start are not judged.
-    monkeypatch.setattr(Scorers, "step_many", step_many)
     monkeypatch.setattr(symbol, "SETTLING_BARS", 5)
-    undisturbed = run(task())
-    bars.clear()
+    undisturbed_task = task()
+    undisturbed = run(undisturbed_task)
+    monkeypatch.setattr(owner, step, failing_step)
     output = run(its)
     assert list(output.set_aside) == ["AAA"]
     of_bbb = [signal for signal in undisturbed.signals if signal.symbol == "BBB"]
+    assert len(of_bbb) > 50
     assert [signal for signal in output.signals if signal.symbol == "BBB"] == of_bbb
+    learned, expected = (capture(t.monitors["BBB"], None) for t in (its, undisturbed_task))
+    assert msgspec.json.encode(learned) == msgspec.json.encode(expected)
+
+
+def rows_of(given):
+    """Yield the rows among the arguments of a step: an array of their numbers."""
+    return [its for its in given if isinstance(its, np.ndarray) and its.dtype == np.intp][:1]
 
 
 def test_a_book_that_fails_where_it_is_trimmed_sets_its_symbol_aside(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from detectors.catalogue import CATALOGUE
 from detectors.feed.checks import FeedLimits
+from detectors.kill_switch.machine import COOLING_NS
 from detectors.market_data.events import Cancel, Order, Status, Trade
 from detectors.parameters import Parameters
 from detectors.venue.calendar import Calendar, Expiry
@@ -92,6 +93,11 @@ class Market:
         return [(alert.symbol, alert.status, alert.severity) for alert in self.alerts]
 
 
+def switched(market):
+    """The states that the kill switches of symbols moved to."""
+    return [its.state for its in market.switches if its.cause == "transition"]
+
+
 def moved(events, by_ns):
     return [msgspec.structs.replace(event, ts_event=event.ts_event + by_ns) for event in events]
 
@@ -106,7 +112,9 @@ def test_an_incident_resolves_when_the_market_falls_silent():
     assert market.statuses == OPENED
     market.silence(PARAMETERS.quiet_ns + SECOND)
     assert market.statuses == RESOLVED
-    assert [switch.state for switch in market.switches] == ["tripped", "armed"]
+    assert switched(market) == ["reduce_only"]
+    market.silence(PARAMETERS.quiet_ns + COOLING_NS)
+    assert switched(market) == ["reduce_only", "armed"]
     assert market.task.open_alerts() == []
 
 
@@ -180,7 +188,9 @@ def test_the_kill_switch_is_armed_when_a_symbol_expires():
     market.feed(moved([e for e in LATER if e.symbol == "BBB"], ENDS + 2 * SECOND - BEGIN))
     assert market.statuses == RESOLVED
     assert market.alerts[-1].ends_at == BEGIN + 304 * SECOND
-    assert [switch.state for switch in market.switches] == ["tripped", "armed"]
+    assert switched(market) == ["reduce_only"]
+    market.feed(moved([e for e in LATER if e.symbol == "BBB"], ENDS + 400 * SECOND - BEGIN))
+    assert switched(market) == ["reduce_only", "armed"]
 
 
 @pytest.mark.parametrize("by_calendar", [True, False])

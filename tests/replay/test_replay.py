@@ -1,18 +1,38 @@
 """Replaying directories: every event accounted for, and a sentence where it cannot be done."""
 
 import json
+from typing import Any, NamedTuple
 
 import pytest
 
 from service.cli.main import main
 
 
-def replay(directory, tmp_path):
+class Replayed(NamedTuple):
+    """What a replay wrote; ``status`` is that of ``cancel_burst`` in each bar."""
+
+    summary: dict[str, Any]
+    alerts: bytes
+    status: list[str]
+
+
+def replay(directory, tmp_path, *options):
     summary = tmp_path / "summary.json"
     alerts = tmp_path / "alerts.ndjson"
     arguments = ["replay", str(directory), "--summary", str(summary), "--alerts", str(alerts)]
-    assert main([*arguments, "--quiet"]) == 0
+    assert main([*arguments, *options, "--quiet"]) == 0
     return json.loads(summary.read_text()), alerts.read_bytes()
+
+
+@pytest.fixture(scope="module", params=["goog-2012-06-21-day-10", "aapl-2012-06-21-day-top"])
+def best_levels(request, data_dir, tmp_path_factory):
+    """A recorded day of which only the best levels are known, replayed once."""
+    folder = tmp_path_factory.mktemp("replayed")
+    signals = folder / "signals.ndjson"
+    summary, alerts = replay(data_dir / request.param, folder, "--signals", str(signals))
+    with signals.open() as file:
+        status = [json.loads(line)["detectors"]["cancel_burst"]["status"] for line in file]
+    return Replayed(summary, alerts, status)
 
 
 def lines(path, *values):
@@ -32,12 +52,6 @@ def test_the_recorded_hour_is_accounted_for_and_no_alarm_storm(data_dir, tmp_pat
     assert summary["scored"] + summary["late"] + summary["rejected"] == 91_997
     assert summary["unknown_orders"] > 0
     assert sum(incident["count"] for incident in summary["incidents"]) <= 2
-
-
-def test_a_whole_recorded_day_of_the_top_of_the_book_is_survived(data_dir, tmp_path):
-    summary, _ = replay(data_dir / "aapl-2012-06-21-day-top", tmp_path)
-    assert summary["scored"] + summary["late"] + summary["rejected"] == summary["read"]
-    assert sum(incident["count"] for incident in summary["incidents"]) <= 3
 
 
 def test_rejected_lines_are_counted_by_reason(tmp_path):
@@ -73,25 +87,21 @@ def test_a_place_that_is_no_directory_is_told_in_a_sentence(tmp_path, capsys):
     assert "is not a directory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("recording", ["goog-2012-06-21-day-10", "aapl-2012-06-21-day-top"])
-def test_a_recorded_feed_of_the_best_levels_is_one_feed_incident_a_day(
-    recording, data_dir, tmp_path
-):
-    summary, alerts = replay(data_dir / recording, tmp_path)
-    assert summary["feed_incidents"] == 1
-    assert summary["feed_findings"].keys() == {"partial_book_ratio"}
-    assert b"the feed reports only part of the book" in alerts
+def test_a_whole_recorded_day_of_the_best_levels_is_survived(best_levels):
+    summary = best_levels.summary
+    assert summary["scored"] + summary["late"] + summary["rejected"] == summary["read"]
+    assert sum(incident["count"] for incident in summary["incidents"]) <= 3
 
 
-@pytest.mark.parametrize("recording", ["goog-2012-06-21-day-10", "aapl-2012-06-21-day-top"])
-def test_a_feed_of_the_best_levels_is_not_taken_for_an_auction(recording, data_dir, tmp_path):
+def test_a_recorded_feed_of_the_best_levels_is_one_feed_incident_a_day(best_levels):
+    assert best_levels.summary["feed_incidents"] == 1
+    assert best_levels.summary["feed_findings"].keys() == {"partial_book_ratio"}
+    assert b"the feed reports only part of the book" in best_levels.alerts
+
+
+def test_a_feed_of_the_best_levels_is_not_taken_for_an_auction(best_levels):
     """Orders that left the levels cross the book again and again; the market is still judged."""
-    signals = tmp_path / "signals.ndjson"
-    arguments = ["replay", str(data_dir / recording), "--signals", str(signals), "--quiet"]
-    assert main(arguments) == 0
-    with signals.open() as file:
-        status = [json.loads(line)["detectors"]["cancel_burst"]["status"] for line in file]
-    after_warmup = status[600:]
+    after_warmup = best_levels.status[600:]
     assert after_warmup.count("scoring") > 0.99 * len(after_warmup)
 
 

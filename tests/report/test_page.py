@@ -17,6 +17,7 @@ async def look(page: Page, report: Path) -> None:
     strange = record_problems(page, "data:")
     await page.goto(report.as_uri())
     await expect(page.locator("#stripes")).to_have_attribute("data-drawn", "yes")
+    await expect(page.locator("#risk-plot")).to_have_attribute("data-drawn", "yes")
     first = page.locator("#symbol-0 .plot")
     await first.scroll_into_view_if_needed()
     await expect(first).to_have_attribute("data-drawn", "yes")
@@ -31,6 +32,10 @@ async def look(page: Page, report: Path) -> None:
     await page.wait_for_function(
         "() => String(document.querySelector('#stripes').layout.xaxis.range)"
         " === String(document.querySelector('#symbol-0 .plot').layout.xaxis.range)"
+    )
+    await page.wait_for_function(
+        "() => String(document.querySelector('#stripes').layout.xaxis.range)"
+        " === String(document.querySelector('#risk-plot').layout.xaxis.range)"
     )
     assert await page.locator("body img:not(svg *)").count() == 0
     assert strange == [f"request: {report.as_uri()}"]

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from detectors.incidents.alerts import Alert
 from service.cli.main import main
 from service.outputs.journal import HEARTBEAT_SECONDS, JournalEntry, judging_settings
-from service.pipeline.feedback import MAX_RECORD_BYTES, Feedback, encode
+from service.pipeline.feedback import Feedback, encode
+from service.pipeline.written import MAX_RECORD_BYTES
 from service.review.build import Gap, review
 from service.review.material import Material, Refused, Source, from_topics
 from service.review.page import page

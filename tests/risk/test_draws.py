@@ -7,15 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.risk.drawn_runs import OPEN_INTEREST_SHARES, drawn_outcomes, drawn_runs
+from detectors.risk.drawn_runs import (
+    OPEN_INTEREST_SHARES,
+    drawn_distances,
+    drawn_outcomes,
+    drawn_runs,
+)
 from detectors.risk.draws import impact_draws, slope_draws
 from detectors.risk.flow_impact import flow_impact, flow_slope
-from detectors.risk.forced import forced_of
+from detectors.risk.forced import forced_at, forced_of
 from detectors.risk.log_normal import LogNormal
 from detectors.risk.outcome import just_above, outcome_of
 from detectors.risk.quantiles import probability, quantiles
 from detectors.risk.reproduction import reproduction_number
-from detectors.risk.runs import distance, runs_of
+from detectors.risk.runs import distance, run_ends, runs_of
 from tests.risk.books import books, rules
 
 CERTAIN = LogNormal(0.0, 0.0, 1.0)
@@ -141,3 +146,28 @@ def test_what_cannot_be_is_refused_by_name():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@given(
+    books(),
+    rules(),
+    st.lists(st.floats(1e-7, 1e-3), min_size=1, max_size=8),
+    st.floats(0.1, 1.0),
+    st.floats(0.0, 0.02),
+)
+def test_all_draws_at_once_are_the_runs_of_each(book, rule, slopes, passed_ratio, least_rise):
+    forced = forced_of(book.ladder(), rule)
+    open_interest = 1.3 * book.notional().sum()
+    how = {"passed_ratio": passed_ratio, "least_rise_ratio": least_rise}
+    drawn = drawn_runs(forced, np.array(slopes), open_interest, 10.0, **how)
+    for number, slope in enumerate(slopes):
+        runs = runs_of(forced, flow_impact(slope), passed_ratio)
+        for share in OPEN_INTEREST_SHARES:
+            expected = distance(runs, share * open_interest, least_rise)
+            assert drawn.distance[share][number] == pytest.approx(expected, abs=1e-12)
+            if math.isfinite(expected):
+                end = run_ends(runs, np.array([just_above(drawn.distance[share][number])]))
+                forces = forced_at(forced, end)[0]
+                assert drawn.notional[share][number] == pytest.approx(forces, rel=1e-6)
+    alone = drawn_distances(forced, np.array(slopes), 0.4 * open_interest, **how)
+    assert alone.tolist() == drawn.distance[0.4].tolist()

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from detectors.risk.contract import Contract, profit, settlement_price
-from detectors.risk.ends import margin_ends, price_ends
+from detectors.risk.ends import margin_ends
 from detectors.risk.joint import CrossPositions, joint_distances, slack
 from detectors.risk.liquidation import backing, bankruptcy_prices, liquidation_prices
 from detectors.risk.tiers import maintenance, tiers_of
@@ -195,8 +195,9 @@ def test_the_true_price_lies_between_the_ends(data):
     known = margin_ends(contract, one(quantity), one(entry), one(margin), one(NAN), 0.01)
     unknown = margin_ends(contract, one(quantity), one(entry), one(NAN), one(NAN), 0.01)
     for ends, fee in ((known, 0.0), (known, 0.01), (unknown, 0.01)):
-        prices = price_ends(contract, one(quantity), one(entry), ends, fee_ratio=fee)
-        low, high = prices.optimistic[0], prices.conservative[0]
+        columns = contract, one(quantity), one(entry)
+        low = liquidation_prices(*columns, ends.most)[0]
+        high = liquidation_prices(*columns, ends.least, fee)[0]
         if quantity < 0:
             low, high = high, low
         assert low * (1 - 1e-9) <= true <= high * (1 + 1e-9)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from detectors.risk.coarse import coarsened, representatives
 from detectors.risk.contract import Contract
-from detectors.risk.drawn_runs import drawn_runs
+from detectors.risk.drawn_runs import drawn_distances, drawn_runs, near_ratio
 from detectors.risk.flow_impact import flow_impact
 from detectors.risk.forced import Forced, forced_at, forced_of
 from detectors.risk.positions import Positions
 from detectors.risk.quantiles import quantiles
 from detectors.risk.runs import distance, runs_of
 from detectors.risk.tiers import tiers_of
-from detectors.risk.venue_margins import Market, backed_positions, symbol_ladders
+from detectors.risk.venue_margins import Market, backed_positions, symbol_ladder
 from tests.risk.books import books, rules
 
 SYMBOLS = ("X", "Y", "Z")
@@ -62,7 +62,10 @@ class Account:
 
 def check_side(positions, backed, accounts, symbol, side):
     market = MARKETS[SYMBOLS.index(symbol)]
-    ends = symbol_ladders(positions, backed, symbol, market, side, 10.0, fee_ratio=0.002)
+    ends = [
+        symbol_ladder(positions, backed, symbol, market, side, 10.0, end=end, fee_ratio=0.002)
+        for end in ("optimistic", "conservative")
+    ]
     sign = 1 if side == "long" else -1
     mine = {
         name: account
@@ -70,13 +73,13 @@ def check_side(positions, backed, accounts, symbol, side):
         if symbol in account.held and sign * account.held[symbol][0] > 0
     }
     size = sum(abs(account.held[symbol][0]) for account in mine.values())
-    assert ends.coverage_ratio == pytest.approx(size / 10.0)
+    assert [its.coverage_ratio for its in ends] == pytest.approx([size / 10.0] * 2)
     moves = [
         {
             positions.accounts.name(number): move
-            for number, move in zip(ladder.account, ladder.move, strict=True)
+            for number, move in zip(its.ladder.account, its.ladder.move, strict=True)
         }
-        for ladder in (ends.optimistic, ends.conservative)
+        for its in ends
     ]
     assumed = 0.0
     for name, account in mine.items():
@@ -92,7 +95,8 @@ def check_side(positions, backed, accounts, symbol, side):
         for at in np.linspace(0, 0.9 if side == "long" else 3.0, 20):
             if abs(at - move) > 1e-9:
                 assert account.below(symbol, market.mark * (1 - sign * at)) == (at > move)
-    assert ends.assumed_ratio == pytest.approx(assumed / size if size else 0.0)
+    assumed_ratio = assumed / size if size else 0.0
+    assert [its.assumed_ratio for its in ends] == pytest.approx([assumed_ratio] * 2)
 
 
 @given(
@@ -123,9 +127,9 @@ def test_a_position_without_a_market_is_refused():
         backed_positions(positions, [])
     backed = backed_positions(positions, MARKETS)
     with pytest.raises(ValueError, match=r"open_interest is 0\.0"):
-        symbol_ladders(positions, backed, "X", MARKETS[0], "long", 0.0)
-    nobody = symbol_ladders(positions, backed, "unknown", MARKETS[0], "long", 1.0)
-    assert (len(nobody.optimistic.move), nobody.coverage_ratio) == (0, 0.0)
+        symbol_ladder(positions, backed, "X", MARKETS[0], "long", 0.0)
+    nobody = symbol_ladder(positions, backed, "unknown", MARKETS[0], "long", 1.0)
+    assert (len(nobody.ladder.move), nobody.coverage_ratio) == (0, 0.0)
 
 
 @given(books(), rules(), st.sampled_from([1e-5, 1e-4, 1e-3]), st.floats(1e-7, 1e-4))
@@ -168,3 +172,12 @@ def test_what_cannot_be_is_refused_by_name():
     with pytest.raises(ValueError, match="count is 3"):
         representatives(np.ones(2), 3)
     assert coarsened(nothing) == nothing
+
+
+@given(books(), rules(), st.integers(0, 100), st.floats(0.0, 0.1), st.floats(0.05, 1.0))
+def test_the_share_of_near_draws_is_that_of_counting_them_all(book, rule, seed, at_most, share):
+    forced = forced_of(book.ladder(), rule)
+    slopes = np.sort(np.exp(np.random.default_rng(seed).normal(-10, 2, 25)))
+    wanted = share * book.notional().sum()
+    counted = np.count_nonzero(drawn_distances(forced, slopes, wanted) <= at_most)
+    assert near_ratio(forced, slopes, wanted, at_most) == counted / 25

@@ -27,7 +27,7 @@ BY_AN_ACCOUNT = ("quote_stuffing", "layering", "spoofing")
 def source(tmp_path_factory):
     """Twenty minutes of two calm symbols, without accounts, as public recordings are."""
     whole = calm(tmp_path_factory.mktemp("whole"), seed=7, symbols=2, seconds=1_200.0, rate=30.0)
-    return without_accounts(whole, tmp_path_factory.mktemp("bare"))
+    return without_accounts(whole, tmp_path_factory.mktemp("recorded", numbered=False))
 
 
 @pytest.fixture(scope="module")

@@ -197,6 +197,16 @@ ONCE = "from = 2026-01-05T01:00:00Z\n"
             'unknown detector "zzz"; there are cancel_burst, leverage_jump, thin_book',
         ),
         (RULE + 'only = "rise"\ndetectors = []', "leave it out for all"),
+        *(
+            (
+                RULE + f'only = "rise"\ndetectors = ["thin_book", "{name}"]',
+                (
+                    f'overrides[0].detectors: "{name}" compares nothing with what is usual, so an '
+                    "override cannot change it; hold it back with [[maintenance]]"
+                ),
+            )
+            for name in ("feed_integrity", "cascade", "contagion")
+        ),
         (
             "[overrides]\nsymbols = ['*']\nonly = 'rise'",
             "overrides: it must be a list of tables; write [[overrides]] above each",

@@ -20,6 +20,7 @@ from detectors.counts import Counts
 from detectors.market_data.bar import NEAR_BAND
 from detectors.market_data.events import Event, Order
 from detectors.parameters import Parameters
+from detectors.risk_watch.monitor import RiskMonitor
 from detectors.symbol import SymbolMonitor
 from service.kafka.counters import ConsumerCounters
 from service.kafka.partition import Partition
@@ -34,10 +35,12 @@ from service.web.server import Health, HttpServer, start_http
 from service.web.view import View
 from tests.kafka_server import unavailable
 from tests.pipeline.events import SECOND, by_stream, market
+from tests.risk_watch.venue import shared
 from tests.web.metrics_page import exposed, queries, specified
 
 TOPICS = {stream: f"market.{stream}" for stream in ("orders", "cancels", "trades")}
 PARAMETERS = Parameters(warmup_bars=60, false_alarms_per_day=2_000.0, quiet_ns=3_600 * SECOND)
+_PERCENTILES = ("10", "50", "90")
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
 
 
@@ -72,6 +75,10 @@ def lively_view() -> View:
     assert task.advance().alerts, "the market must make alarms to test"
     counters.dead_letters = Counter({("market.orders", "not_json"): 2})
     counters.records_lost["market.trades"] = 7
+    risk = shared()
+    risk.run(75)
+    opened = {alert.detector for alert in risk.output.alerts}
+    assert opened == {"cascade", "contagion"}, "both must be open to test"
     published = Published(alerts={"firing": 3, "resolved": 2})
     delivery = DeliveryCounters(sent=1, up=True)
     return View(
@@ -82,6 +89,8 @@ def lively_view() -> View:
         connected=True,
         deliveries={"http://alertmanager:9093": delivery},
         unread={"market.orders": 1},
+        risk_wanted=True,
+        risk=risk.monitor,
     )
 
 
@@ -188,6 +197,37 @@ def test_an_incident_of_a_feed_is_none_of_the_market():
     assert sample(suspect, "feed_suspect_symbols", check="symbol_frozen_seconds") == 1
     after = {s: sample(suspect, "incidents_open", severity=s) for s in ("warning", "critical")}
     assert after == before
+
+
+def test_contagion_is_shown_as_its_incident_says(view: View):
+    assert view.risk is not None
+    alert = view.risk.contagion.alert
+    assert alert is not None
+    told = {its.feature: its.value for its in alert.evidence}
+    low, middle, high = (sample(view, "risk_contagion_radius", percentile=p) for p in _PERCENTILES)
+    assert low <= middle <= high
+    assert middle == pytest.approx(told["radius"], rel=0.2)
+    assert sample(view, "risk_contagion_probability_ratio") == pytest.approx(alert.score, abs=0.1)
+    assert sample(view, "risk_contagion_elsewhere_ratio") == pytest.approx(0.5, abs=0.01)
+    doubling = sample(view, "risk_contagion_doubling_seconds")
+    assert doubling == pytest.approx(told["doubling_seconds"], rel=0.3)
+    started = sample(view, "risk_contagion_incident_start_timestamp_seconds")
+    assert started == pytest.approx(alert.starts_at / 1e9)
+
+
+def test_contagion_has_no_series_where_nothing_is_known_of_it_and_no_time_where_it_does_not_grow(
+    view: View,
+):
+    unknown = msgspec.structs.replace(view, risk=RiskMonitor())
+    assert sample(unknown, "risk_contagion_radius", percentile="50") is None
+    assert sample(unknown, "risk_contagion_incident_start_timestamp_seconds") is None
+    few = shared(accounts=1)
+    few.run(20)
+    calm = msgspec.structs.replace(view, risk=few.monitor)
+    assert 0 < sample(calm, "risk_contagion_radius", percentile="50") < 1
+    assert sample(calm, "risk_contagion_probability_ratio") < 0.5
+    assert sample(calm, "risk_contagion_doubling_seconds") is None
+    assert sample(calm, "risk_contagion_incident_start_timestamp_seconds") is None
 
 
 def test_a_symbol_is_shown_as_its_book_and_its_flow_are(view: View):

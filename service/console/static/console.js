@@ -7,6 +7,7 @@ import { showIncidents } from "./incidents.js";
 import { linked, linkTo } from "./link.js";
 import { showSymbol } from "./symbol.js";
 import { showSymbols } from "./symbols.js";
+import { showVenue } from "./venue.js";
 import { showService, showVerdict } from "./verdict.js";
 
 const BARS = 900;
@@ -29,6 +30,7 @@ function listen() {
       showService(overview);
       showSymbols(overview, chosen, pick);
       showIncidents(overview);
+      showVenue(overview.venue);
     },
     detail: (message) => {
       merge(message);

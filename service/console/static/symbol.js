@@ -1,9 +1,12 @@
-// One symbol in detail: open incidents, plots, detector readings and the book.
+// One symbol in detail: open incidents, plots, the risk of its positions, detector readings and the book.
 
 import { showBook } from "./book.js";
 import { $, marked, setText } from "./elements.js";
 import { clock, foreign, h, label, percent, price, printable } from "./format.js";
 import { draw } from "./plots.js";
+import { showRisk } from "./risk.js";
+import { switchLine } from "./venue.js";
+import { showWhatIf } from "./what_if.js";
 import { showWhy } from "./why.js";
 
 const RAISED = 0.9; // of the way to an alarm
@@ -18,15 +21,26 @@ export function showSymbol(detail, row, overview) {
   const text = note(detail, row);
   setText($("detail-note"), text);
   $("detail-note").hidden = !text;
+  showSwitch(detail.killswitch);
   showWhy(detail.incidents, row, overview);
   const hasBars = detail.bars.ts_ms.length > 1;
   $("plots").hidden = !hasBars;
   $("inside").hidden = !detail.known;
   if (hasBars) drawPlots(detail);
+  showRisk(detail.risk);
+  showWhatIf(detail.symbol, detail.risk);
   if (detail.known) {
     showDetectors(detail.detectors);
     showBook(detail.book);
   }
+}
+
+function showSwitch(killswitch) {
+  const line = $("switch");
+  line.hidden = killswitch === null;
+  if (killswitch === null) return;
+  setText(line, switchLine(killswitch));
+  line.className = { armed: "muted", caution: "warning" }[killswitch.state] ?? "critical";
 }
 
 function note(detail, row) {

@@ -29,6 +29,7 @@ function newRow(symbol, choose) {
     spark: h("td", { class: "spark" }),
     price: h("td", { class: "number" }),
     depth: h("td", { class: "number" }),
+    near: h("td", { class: "number near" }),
   };
   const element = h("tr", {}, ...Object.values(cells));
   element.addEventListener("click", () => choose(symbol));
@@ -50,10 +51,12 @@ function fill({ element, cells, pick }, row, selected) {
   cells.spark.replaceChildren(row.spark.length ? spark(row.spark) : "");
   cells.price.replaceChildren(price(row.price), h("br"), h("small", {}, percent(row.change_ratio, 2, true)));
   cells.depth.replaceChildren(percent(row.depth_ratio));
+  cells.near.replaceChildren(row.cascade_bps === null ? "–" : row.cascade_bps.toFixed(0));
 }
 
 // ``choose`` is called with the symbol that the user picks.
-export function showSymbols({ symbols, watched }, chosen, choose) {
+export function showSymbols({ symbols, watched, risk_watched }, chosen, choose) {
+  $("symbols").classList.toggle("risk", risk_watched);
   const body = $("symbols").tBodies[0];
   const focused = document.activeElement;
   symbols.forEach((row, index) => {

@@ -13,16 +13,16 @@ export function showWhy(incidents, row, overview) {
   why.hidden = !open.length;
   why.replaceChildren(...open.map((incident) => {
     const now = row?.incident?.alert_id === incident.alert_id ? row.incident : null;
-    return box(incident, now, overview);
+    return box(incident, now, overview, now ? row.killswitch : "armed");
   }));
 }
 
-function box(incident, now, overview) {
+function box(incident, now, overview, killswitch) {
   const critical = incident.critical_ms === null ? "" : `; critical since ${clock(incident.critical_ms)}`;
-  const tripped = now?.killswitch_tripped ? "; the kill switch is tripped" : "";
+  const switched = killswitch === "armed" ? "" : `; the kill switch says ${killswitch}`;
   return h("div", { class: `box ${incident.severity}` },
     h("h3", {}, h("span", { class: incident.severity }, `${glyph(incident.severity)} ${severityOf(incident)} `), printable(incident.summary)),
-    h("p", { class: "muted" }, `${since(incident.starts_ms, overview)}${critical}; told at ${clock(incident.told_ms)}${tripped}`),
+    h("p", { class: "muted" }, `${since(incident.starts_ms, overview)}${critical}; told at ${clock(incident.told_ms)}${switched}`),
     ...(now ? currentAlarms(now) : []),
     h("p", {}, h("strong", {}, "Evidence"), h("span", { class: "muted" }, " with each feature's share")),
     causes(incident.causes),

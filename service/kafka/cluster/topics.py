@@ -23,14 +23,19 @@ _COMPACTED = {
     "segment.bytes": "67108864",
     "min.cleanable.dirty.ratio": "0.1",
 }
+# Heartbeats come every few seconds, and a gateway reads the whole topic: segments close by time.
+_SWITCHES = {**_COMPACTED, "segment.ms": "3600000"}
 _OUTPUT_CONFIGS: Mapping[str, Mapping[str, str]] = {
     "alerts": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
     "signals": {"cleanup.policy": "delete", "retention.ms": str(3 * _DAY_MS)},
-    "killswitch": _COMPACTED,
+    "killswitch": _SWITCHES,
     "deadletters": {"cleanup.policy": "delete", "retention.ms": str(14 * _DAY_MS)},
     "snapshots": _COMPACTED,
     "feedback": _COMPACTED,
+    "risk": _COMPACTED,
     "journal": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
+    "commands": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
+    "switchlog": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
 }
 
 
@@ -38,8 +43,17 @@ _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
     # The published records are read back when a partition is restored.
     "alerts": ("READ", "WRITE"),
     "snapshots": ("READ", "WRITE"),
+    # The owner of partition 0 computes the risk of liquidations from them, and repeats nothing.
+    "signals": ("READ", "WRITE"),
+    "risk": ("READ", "WRITE"),
+    # The same owner sends no second dead letter of a record that it reads again.
+    "deadletters": ("READ", "WRITE"),
     # Operators judge with the command or on the console; every instance reads all judgements.
     "feedback": ("READ", "WRITE"),
+    # A new owner continues from the last records.
+    "killswitch": ("READ", "WRITE"),
+    # Only operators write commands.
+    "commands": ("READ",),
 }
 
 

@@ -52,3 +52,40 @@ class LimitLog:
             )
             self._logged[i] = total
             self._silent_until[i] = now + QUIET_SECONDS
+
+
+class PositionLimitLog:
+    """Logs that positions were dropped at ``risk.max_positions``.
+
+    Parameters
+    ----------
+    limit
+        The setting.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._logged = 0
+        self._silent_until = 0.0
+
+    def note(self, evicted: int, now: float) -> None:
+        """Log what was dropped since the last message.
+
+        Parameters
+        ----------
+        evicted
+            How many positions were dropped so far.
+        now
+            In monotonic seconds.
+        """
+        if evicted == self._logged or now < self._silent_until:
+            return
+        log.warning(
+            "a memory limit was reached",
+            setting="risk.max_positions",
+            limit=self._limit,
+            given_up="positions evicted, the smallest first",
+            count=evicted - self._logged,
+        )
+        self._logged = evicted
+        self._silent_until = now + QUIET_SECONDS

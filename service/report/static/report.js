@@ -84,6 +84,39 @@ async function drawStripes() {
   element.dataset.drawn = "yes";
 }
 
+const RISK_COLOURS = 5; // of the theme
+const DASHES = ["solid", "dash", "dot"]; // and for those that cannot tell the colours apart
+
+async function drawRisk() {
+  const element = document.getElementById("risk-plot");
+  const line = { type: "scatter", mode: "lines", connectgaps: false };
+  const traces = data.risk.flatMap(({ symbol, side, ts_ms, p10, p50, p90 }, i) => {
+    const of = colour(`series-${1 + (i % RISK_COLOURS)}`);
+    const name = `${short(symbol)} ${side}s`;
+    const more = { ...line, x: ts_ms, legendgroup: String(i), showlegend: false, hoverinfo: "skip" };
+    return [
+      { ...more, y: p10, line: { width: 0.5, color: of } },
+      { ...more, y: p90, line: { width: 0.5, color: of } },
+      { ...line, x: ts_ms, y: p50, name, legendgroup: String(i), showlegend: true, line: { width: 2, color: of, dash: DASHES[i % DASHES.length] }, hovertemplate: "%{y:.0f} bps" },
+    ];
+  });
+  element.style.height = "380px";
+  await Plotly.newPlot(element, traces, {
+    margin: { l: 70, r: 12, t: 8, b: 40 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("text"), size: 13, family: "system-ui, sans-serif" },
+    hovermode: "x unified",
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    xaxis: { type: "date", hoverformat: "%H:%M:%S", range: range ?? whole(), gridcolor: colour("line") },
+    yaxis: { type: "log", title: { text: "distance, bps" }, fixedrange: true, gridcolor: colour("line") },
+    shapes: [{ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: 85, y1: 85, line: { color: colour("critical"), width: 1, dash: "dot" } }],
+    dragmode: "zoom",
+  }, { displayModeBar: false, responsive: true, doubleClick: false });
+  link(element);
+  element.dataset.drawn = "yes";
+}
+
 function short(name) {
   const text = printable(name);
   const cut = text.length > 18 ? `${text.slice(0, 17)}…` : text;
@@ -100,6 +133,7 @@ for (const link_ of document.querySelectorAll("a[data-from]")) {
 }
 
 if (data.stripes.symbols.length) drawStripes();
+if (data.risk.length) drawRisk();
 const visibility = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (isIntersecting) {

@@ -119,6 +119,10 @@ class Feed:
             {
                 "bootstrap.servers": self._kafka,
                 "enable.idempotence": True,
+                # A broker may refuse the first batch of a new partition and accept the second. It
+                # then takes the repeated first batch for an old one: the batch is lost, but
+                # acknowledged.
+                "max.in.flight": 1,
                 "linger.ms": 5,
                 "delivery.timeout.ms": 300_000,
                 "reconnect.backoff.max.ms": 500,

@@ -33,6 +33,8 @@ STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions", 
 REQUIRED = STREAMS[:3]
 OUTPUTS = (
     "alerts", "signals", "killswitch", "deadletters", "snapshots", "feedback", "journal",
+    "risk",
+    "commands", "switchlog",
 )  # fmt: skip
 PARTITIONS = 12
 PATIENCE_SECONDS = 180.0
@@ -166,11 +168,20 @@ class Service:
         return Metrics(text_string_to_metric_families(await self.get("/metrics")))
 
     async def get(self, path: str) -> str:
-        """The body of a GET."""
+        """The body of the answer to a GET."""
+        return await self._fetch(path, None)
 
+    async def post(self, path: str, body: bytes) -> str:
+        """The body of the answer to a POST of JSON."""
+        return await self._fetch(path, body)
+
+    async def _fetch(self, path: str, body: bytes | None) -> str:
         def fetch() -> str:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
             url = f"http://127.0.0.1:{self.port}{path}"
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, body, headers), timeout=5
+            ) as answer:
                 text: str = answer.read().decode()
                 return text
 

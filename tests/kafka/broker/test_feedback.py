@@ -101,7 +101,7 @@ async def test_a_verdict_is_credited_once_and_outlives_a_restart(
         assert metrics.total("feedback_judged_alerts", verdict="true") == 1
         assert metrics.total("feedback_total") == 0
         assert bars(metrics) == pytest.approx(credited)
-        (line,) = service.log("a record of the feedback topic is no feedback")
+        (line,) = service.log("a record that is no feedback or command is on its topic")
         assert line["reason"] == "unknown_verdict"
 
         await judged(venue, alert["alert_id"], "false")
@@ -129,7 +129,12 @@ async def test_the_console_judges_and_the_review_tells_of_it(
         assert await venue.records("feedback") == []
         given = await asyncio.to_thread(post, service, body, Origin=origin)
         assert given == (200, "judged true\n")
-        (line,) = service.log("feedback given")
+
+        async def logged() -> list[dict[str, Any]]:
+            return service.log("feedback given")
+
+        # The log is written beside the answer.
+        (line,) = await until(logged, "the verdict is logged")
         assert (line["alert_id"], line["remote"]) == (alert["alert_id"], "127.0.0.1")
         await service.stop()
 

@@ -21,13 +21,13 @@ from confluent_kafka.admin import (
 
 from service.errors import OperatorError
 from service.kafka.cluster.inspection import inspect_topics
+from service.pipeline.wire import ALL_STREAMS
 from service.settings.load import load_settings
 from tests.authority import Authority
 from tests.kafka.broker.conftest import Market
 from tests.kafka.broker.rig import (
     OUTPUTS,
     REQUIRED,
-    STREAMS,
     Service,
     Venue,
     caught_up,
@@ -251,9 +251,9 @@ def grant(admin: AdminClient, bound: list[AclBinding]) -> None:
 async def test_the_rights_that_are_documented_suffice_and_none_can_be_spared(
     secured: Secured, admin: AdminClient, market: Market, tmp_path: Path
 ):
-    assert len(RIGHTS) == 18
+    assert len(RIGHTS) == 28
     async with Venue(secured.admin, tmp_path, REQUIRED) as venue:
-        unread = [f"market.{stream}" for stream in STREAMS if stream not in REQUIRED]
+        unread = [f"market.{stream}" for stream in ALL_STREAMS if stream not in REQUIRED]
         bindings = [binding(venue, right) for right in RIGHTS if right[1] not in unread]
         grant(admin, bindings)
         settings = secured.scram(LOG__LEVEL="debug")

@@ -1,14 +1,16 @@
-"""Reads the feedback topic: every instance reads all of it, before its session and while it runs.
+"""Reads a topic that operators write to: every instance reads all of it, before its session and on.
 
-The topic is compacted and small. It is read without a group: a session begins with all verdicts
-that exist, so that a restart applies the same verdicts to the restored symbols.
+The topics of feedback and of commands are small, and so are the alerts of a day. They are read
+without a group: a session begins with all records that exist, so that a restart applies the same
+ones to the restored symbols.
 
-A record that is no feedback becomes a dead letter while it is read live, by the instance that owns
-its partition number. The next start finds the record on the topic again, and only logs it: each
-restart would send it once more.
+A record that is none becomes a dead letter while it is read live, by the instance that owns its
+partition number. The next start finds the record on the topic again, and only logs it: each restart
+would send it once more.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,8 +21,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from service.cancellation import close
 from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
-from service.pipeline.feedback import Judgements, decode_all
+from service.pipeline.commands import COMMAND
+from service.pipeline.feedback import FEEDBACK
+from service.pipeline.ladders import CASCADE, READ_SECONDS
 from service.pipeline.rejection import Rejection
+from service.pipeline.switch_inputs import Written
+from service.settings.types import OutputSettings
 
 POLL_SECONDS = 0.5
 
@@ -30,41 +36,62 @@ MAX_LOGGED = 20
 Refuse = Callable[[TopicPartition, Sequence[Any], Sequence[Rejection]], Awaitable[None]]
 """Sends records of a topic partition as dead letters, if this instance is the one to do it."""
 
-log = structlog.get_logger("foreshock.feedback")
+Take = Callable[[Sequence[Any]], list[Rejection]]
+"""Adds the content of records, and returns why the others have none."""
+
+log = structlog.get_logger("foreshock.written")
 
 
-class FeedbackWatch:
-    """Reads the feedback topic into ``judgements``.
+class WrittenWatch:
+    """Reads one topic.
 
     Parameters
     ----------
+    name
+        What a record of the topic is, such as ``feedback``.
     topic
-        The feedback topic; "" for none.
-    judgements
-        The verdicts that were read, which outlive a session.
+        The topic; "" for none.
+    take
+        Takes the records that have a value.
     counters
         The counters to increment.
+    since_seconds
+        The time span that a session begins with, in seconds; None for all that exists.
     """
 
-    def __init__(self, topic: str, judgements: Judgements, counters: ConsumerCounters) -> None:
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        take: Take,
+        counters: ConsumerCounters,
+        since_seconds: float | None = None,
+    ) -> None:
+        self._name = name
         self._topic = topic
-        self._judgements = judgements
+        self._take = take
         self._counters = counters
+        self._since_seconds = since_seconds
         self._positions: dict[TopicPartition, int] = {}
 
     async def catch_up(self, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
-        """Read all verdicts that exist; ``reader`` is a started consumer without a group."""
+        """Read all records that exist; ``reader`` is a started consumer without a group."""
         if not self._topic:
             return
         tps = await self._partitions(admin)
         ends = await reader.end_offsets(tps)
-        records = await read_back(reader, dict.fromkeys(tps, 0), ends)
-        refused = 0
+        firsts = dict.fromkeys(tps, 0)
+        if self._since_seconds is not None:
+            since_ms = round((time.time() - self._since_seconds) * 1e3)
+            found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
+            firsts = {tp: first.offset if (first := found.get(tp)) else ends[tp] for tp in tps}
+        records = await read_back(reader, firsts, ends)
+        refused = taken = 0
         for tp, batch in records.items():
             present, rejections = self._add(batch)
             for rejection in rejections[: max(0, MAX_LOGGED - refused)]:
                 log.warning(
-                    "a record of the feedback topic is no feedback",
+                    "a record that is no feedback or command is on its topic",
                     topic=tp.topic,
                     partition=tp.partition,
                     offset=present[rejection.index].offset,
@@ -72,8 +99,9 @@ class FeedbackWatch:
                     detail=rejection.detail,
                 )
             refused += len(rejections)
+            taken += len(present) - len(rejections)
         self._positions = dict(ends)
-        log.info("feedback read", verdicts=self._judgements.counts.total(), no_feedback=refused)
+        log.info("read what operators wrote", what=self._name, records=taken, refused=refused)
 
     async def follow(
         self,
@@ -82,7 +110,7 @@ class FeedbackWatch:
         refuse: Refuse,
         waits: Callable[[], Iterator[float]],
     ) -> None:
-        """Read new verdicts forever. A failure is counted, and reading goes on after a wait."""
+        """Read new records forever. A failure is counted, and reading goes on after a wait."""
         retries = waits()
         while self._topic:
             before = dict(self._positions)
@@ -92,9 +120,10 @@ class FeedbackWatch:
                 if self._positions != before:
                     retries = waits()
                 wait = next(retries)
-                self._counters.feedback_failures += 1
+                self._counters.written_failures[self._name] += 1
                 log.warning(
-                    "reading feedback failed, retrying",
+                    "reading what operators write failed, retrying",
+                    what=self._name,
                     reason=repr(error),
                     wait_seconds=round(wait, 2),
                 )
@@ -118,7 +147,7 @@ class FeedbackWatch:
                         await refuse(tp, present, rejections)
                     self._positions[tp] = batch[-1].offset + 1
         finally:
-            await close("the reader of feedback", reader.stop)
+            await close(f"the reader of {self._name}", reader.stop)
 
     async def _partitions(self, admin: AIOKafkaAdminClient) -> list[TopicPartition]:
         (described,) = await admin.describe_topics([self._topic])
@@ -127,12 +156,21 @@ class FeedbackWatch:
         ]
 
     def _add(self, records: Sequence[Any]) -> tuple[list[Any], list[Rejection]]:
-        """Add the verdicts of records; return the records with a value, and why some are none.
+        """Take the records with a value; return them, and why some have no content.
 
-        A record without a value deletes one for compaction. It changes no verdict.
+        A record without a value deletes one for compaction. It changes nothing.
         """
         present = [record for record in records if record.value is not None]
-        feedback, rejections = decode_all(present)
-        for its in feedback:
-            self._judgements.add(its)
-        return present, rejections
+        return present, self._take(present)
+
+
+def watches(
+    written: Written, outputs: OutputSettings, counters: ConsumerCounters
+) -> list[WrittenWatch]:
+    """Return the watches of all that is written for the switches and the verdicts."""
+    since = READ_SECONDS
+    return [
+        WrittenWatch(FEEDBACK, outputs.feedback, written.judgements.take, counters),
+        WrittenWatch(COMMAND, outputs.commands, written.commands.take, counters),
+        WrittenWatch(CASCADE, outputs.alerts, written.ladders.take, counters, since),
+    ]

@@ -1,4 +1,4 @@
-"""Reading the feedback topic: whole before a session, then live, and again after a failure."""
+"""Reading a topic that operators write to: whole before a session, live, after a failure."""
 
 import asyncio
 import itertools
@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from service.kafka.counters import ConsumerCounters
-from service.kafka.feedback_watch import FeedbackWatch
-from service.pipeline.feedback import Feedback, Judgements, encode
+from service.kafka.written_watch import WrittenWatch
+from service.pipeline.feedback import FEEDBACK, Feedback, Judgements, encode
 
 TOPIC = "feedback"
 JUDGED_AT = 1_800_000_000_000_000_000
@@ -62,6 +62,10 @@ class Reader:
     async def position(self, tp: TopicPartition) -> int:
         return self._positions[tp]
 
+    async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[Any, Any]:
+        """The first record of partition 0 is old, and so is all of partition 1."""
+        return {tp: SimpleNamespace(offset=1) if tp.partition == 0 else None for tp in times}
+
     async def beginning_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(tps, 0)
 
@@ -92,7 +96,7 @@ class Watched:
         self.judgements = Judgements()
         self.counters = ConsumerCounters()
         self.refused: list[tuple[int, str]] = []
-        self.watch = FeedbackWatch(TOPIC, self.judgements, self.counters)
+        self.watch = WrittenWatch(FEEDBACK, TOPIC, self.judgements.take, self.counters)
 
     async def catch_up(self) -> None:
         await self.watch.catch_up(Reader(self.log), self.log)
@@ -134,6 +138,18 @@ async def test_what_exists_is_read_before_a_session_and_what_is_none_is_only_log
     assert its.refused == []
 
 
+async def test_of_a_long_topic_a_session_begins_with_what_is_recent_only(its: Watched):
+    for number, partition in ((1, 0), (2, 0), (3, 1)):
+        its.log.add(number, verdict(number), partition)
+    recent = WrittenWatch(FEEDBACK, TOPIC, its.judgements.take, its.counters, 60.0)
+    await recent.catch_up(Reader(its.log), its.log)
+    assert its.verdicts() == {2: "true"}
+    its.watch = recent
+    its.log.add(4, verdict(4), partition=1)
+    await its.follow_until(lambda: 4 in its.verdicts())
+    assert sorted(its.verdicts()) == [2, 4]
+
+
 async def test_what_comes_is_read_once_and_what_is_none_is_refused(its: Watched):
     its.log.add(1, verdict(1))
     await its.catch_up()
@@ -151,7 +167,7 @@ async def test_after_a_failure_it_reads_on_from_where_it_was(its: Watched):
     its.log.failures = 2
     its.log.add(2, verdict(2))
     await its.follow_until(lambda: 2 in its.verdicts())
-    assert its.counters.feedback_failures == 2
+    assert its.counters.written_failures[FEEDBACK] == 2
     assert its.judgements.serial == 2
 
 
@@ -168,6 +184,6 @@ async def test_a_partition_that_is_added_is_read_from_its_beginning(its: Watched
 
 
 async def test_without_a_topic_nothing_is_read():
-    watch = FeedbackWatch("", Judgements(), ConsumerCounters())
+    watch = WrittenWatch(FEEDBACK, "", Judgements().take, ConsumerCounters())
     await watch.catch_up(None, None)
     await watch.follow(None, None, None, lambda: iter(()))

@@ -1,0 +1,112 @@
+"""Dead letters of the streams that only the risk of positions needs: each record has one.
+
+No session reads these streams, so no committed offset says which of their records have a dead
+letter. The topic of dead letters itself does: the watch reads back what it holds of them when it
+begins, and sends only what is missing. So a record that came while nobody watched has its dead
+letter as well, and one that is read again has no second.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from service.kafka.counters import ConsumerCounters
+from service.kafka.read_back import read_back
+from service.kafka.refusals import Refusals
+from service.outputs.publisher import Publisher
+from service.pipeline.rejection import Rejection
+
+Place = tuple[str, int, int]
+"""The topic, the partition and the offset of a record."""
+
+
+class RiskLetters:
+    """Sends the dead letters of these streams.
+
+    Parameters
+    ----------
+    publisher, counters
+        What sends and counts.
+    topics
+        The topics of these streams.
+
+    Attributes
+    ----------
+    sent
+        The places of the records that had a dead letter when the watch began, and have not been
+        read again yet.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        counters: ConsumerCounters,
+        topics: Collection[str],
+    ) -> None:
+        self._publisher = publisher
+        self._counters = counters
+        self._topics = topics
+        self._refusals = Refusals(publisher, counters, {})
+        self._partitions = 0
+        self.sent: set[Place] = set()
+
+    async def begin(self, reader: AIOKafkaConsumer, firsts: Mapping[TopicPartition, int]) -> None:
+        """Read which records have a dead letter.
+
+        Parameters
+        ----------
+        reader
+            A started consumer without a group.
+        firsts
+            For each partition of the dead letters, where to begin: a dead letter before it is of a
+            record that is not read again.
+        """
+        self._partitions = len(firsts)
+        # An earlier watch of this process may still be sending some.
+        if in_flight := self._publisher.unacknowledged():
+            await asyncio.wait(in_flight)
+
+        def note(letter: Any) -> None:
+            place = place_of(letter.headers)
+            if place is not None and place[0] in self._topics:
+                self.sent.add(place)
+
+        await read_back(reader, firsts, each=note)
+
+    async def refuse(
+        self, tp: TopicPartition, records: Sequence[Any], rejections: Sequence[Rejection]
+    ) -> None:
+        """Send the dead letters of refused records that have none yet."""
+        missing = []
+        for its in rejections:
+            place = (tp.topic, tp.partition, records[its.index].offset)
+            if place in self.sent:
+                self.sent.discard(place)
+            else:
+                missing.append(its)
+        for its in missing:
+            self._counters.dead_letters[tp.topic, its.reason] += 1
+        # These streams may have more partitions than the topic of dead letters.
+        await self._refusals.refuse(tp, records, missing, tp.partition % self._partitions)
+
+
+def place_of(headers: Sequence[tuple[str, bytes]]) -> Place | None:
+    """Return the place of the record that a dead letter is of; None if it names none.
+
+    >>> place_of([("foreshock.topic", b"t"), ("foreshock.partition", b"2"),
+    ...     ("foreshock.offset", b"17")])
+    ('t', 2, 17)
+    >>> place_of([("foreshock.topic", b"t")]) is None
+    True
+    """
+    named = dict(headers)
+    try:
+        return (
+            named["foreshock.topic"].decode(),
+            int(named["foreshock.partition"]),
+            int(named["foreshock.offset"]),
+        )
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,277 @@
+"""The risk of liquidations of the venue, by the process that owns partition number 0.
+
+A process that takes over reads the last day of the positions and the last half hour of the
+references and signals, and withholds what the topics of risk and alerts show as published.
+
+The watch runs concurrently with the loop of the partitions. Its failures are counted, and it
+retries: they never stop the partitions.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from detectors.incidents.alerts import Alert
+from detectors.risk_watch.memory import Memory
+from detectors.risk_watch.monitor import RiskMonitor
+from detectors.risk_watch.output import RiskOutput
+from detectors.risk_watch.records import RiskRecord
+from service.cancellation import close
+from service.kafka.clients import Clients
+from service.kafka.counters import ConsumerCounters
+from service.kafka.idleness import BrokerAnswer, Idleness
+from service.kafka.owner_loop import POLL_SECONDS, WATCH_PARTITION, watch_while_owner
+from service.kafka.reading import readable_end
+from service.kafka.risk_letters import RiskLetters
+from service.kafka.risk_topics import (
+    MOST_RECORDS,
+    POSITIONS_SECONDS,
+    decode_inputs,
+    decoded,
+    feed,
+    name_of,
+    new_task,
+    offsets_since,
+    published,
+    records_since,
+    seek,
+    skip_to,
+)
+from service.kafka.session import Session
+from service.kafka.watching.limit_log import PositionLimitLog
+from service.pipeline.output import Output, Watcher, opens_or_escalates
+from service.pipeline.risk_task import RiskTask
+from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS
+from service.settings.assembly import risk_decoders, suppression, watches_risk
+from service.settings.types import Settings
+
+RISK_KEY = -2
+"""The key of these alerts in the Alertmanager notifier and the console; no partition has this
+number."""
+
+ALERTS_SECONDS = 86_400.0
+"""How much of the topic of alerts is read, to see which incidents are open."""
+
+LETTERS_MARGIN_SECONDS = 3_600.0
+"""How much longer the dead letters are read back than the records that they are of."""
+
+LONGER_IDLE_SECONDS = 1.5
+"""How much longer than elsewhere a topic partition without records holds the others back: signals
+come after the records that they sum up."""
+
+ANSWER_SECONDS = 5.0
+
+log = structlog.get_logger("foreshock.risk")
+
+_alerts = msgspec.json.Decoder(Alert)
+
+
+class RiskWatch:
+    """Watches the risk of liquidations while its session owns partition number 0.
+
+    The parameters are those of `MarketWatch`, and ``topics``: the topic of each stream that is
+    read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Mapping[str, str],
+        session: Session,
+        clients: Clients,
+        counters: ConsumerCounters,
+        connect: Callable[[], AIOKafkaConsumer],
+        waits: Callable[[], Iterator[float]],
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._clients = clients
+        self._counters = counters
+        self._connect = connect
+        self._waits = waits
+        self._watcher = watcher
+        self._topics = {stream: topics[stream] for stream in RISK_INPUTS if stream in topics}
+        self._topics["signals"] = settings.outputs.signals
+        self._task: RiskTask | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the settings and the topics allow the watch."""
+        return watches_risk(self._settings) and "positions" in self._topics
+
+    @property
+    def monitor(self) -> RiskMonitor | None:
+        """The monitor, once it has read what it needs; None if another process watches."""
+        return self._task.monitor if self._task is not None else None
+
+    def open_alerts(self) -> dict[int, list[Alert] | None]:
+        """Return the open alerts, as ``OpenAlerts``; empty if another process watches."""
+        if not self.wanted or WATCH_PARTITION not in self._session.partitions:
+            return {}
+        monitor = self.monitor
+        if monitor is None:
+            return {RISK_KEY: None}
+        return {RISK_KEY: list(monitor.open_alerts)}
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Apply new maintenance windows from the next poll on; nothing else is reloadable."""
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Run forever; watch whenever the session owns the partition number."""
+        await watch_while_owner(self._owns, self._watch, self._forget, self._failed, self._waits)
+
+    def _owns(self) -> bool:
+        owned = WATCH_PARTITION in self._session.partitions and not self._session.restoring
+        return self.wanted and owned
+
+    def _forget(self) -> bool:
+        watching, self._task = self._task is not None, None
+        return watching
+
+    def _failed(self, error: Exception, wait: float) -> None:
+        self._counters.risk_failures += 1
+        log.warning(
+            "the watch over the risk of liquidations failed, retrying",
+            reason=repr(error),
+            wait_seconds=round(wait, 2),
+        )
+
+    async def _watch(self) -> None:
+        reader = self._connect()
+        try:
+            await reader.start()
+            await self._find()
+            streams = await self._partitions()
+            settings = self._settings
+            task = new_task(
+                settings,
+                streams,
+                with_records=bool(settings.outputs.risk),
+                suppressed_alarms=self._counters.tally.market.suppressed_alarms,
+            )
+            task.resume(*await self._published(reader))
+            letters = await self._letters(reader)
+            ends = await seek(reader, streams, task, time.time())
+            inputs = {tp: name_of(stream, tp) for tp, stream in streams.items()}
+            decode = risk_decoders(settings)
+            idleness = Idleness(inputs, task.aligner)
+            evicted = PositionLimitLog(settings.risk.max_positions)
+            log.info(
+                "the watch over the risk of liquidations reads", topics=[*self._topics.values()]
+            )
+            while WATCH_PARTITION in self._session.partitions and not await self._has_grown(
+                streams
+            ):
+                if self._settings is not settings:
+                    settings = self._settings
+                    task.monitor.suppression = suppression(settings)
+                batches = await reader.getmany(
+                    timeout_ms=round(POLL_SECONDS * 1e3), max_records=MOST_RECORDS
+                )
+                for tp, records in batches.items():
+                    events, rejections = decode_inputs(streams[tp], records, decode)
+                    feed(task, tp, streams[tp], records, events)
+                    if streams[tp] in RISK_STREAMS:
+                        await letters.refuse(tp, records, rejections)
+                for tp, name in inputs.items():
+                    skip_to(task, name, await reader.position(tp))
+                answers = {
+                    tp: BrokerAnswer(readable_end(reader, tp), reader.last_poll_timestamp(tp))
+                    for tp in streams
+                }
+                idle_after = settings.time.idle_after_ms / 1e3 + LONGER_IDLE_SECONDS
+                idleness.update(answers, idle_after, ANSWER_SECONDS)
+                if ends and all(task.aligner.read(inputs[tp]) >= end for tp, end in ends.items()):
+                    ends = {}
+                    log.info("the risk of liquidations is watched", positions=_positions(task))
+                    self._task = task
+                await self._publish(task, task.advance())
+                evicted.note(task.monitor.holdings.evicted_positions, time.monotonic())
+                await asyncio.sleep(0.0)  # the partitions first, also while there is much to read
+        finally:
+            await close("the reader of positions", reader.stop)
+
+    async def _find(self) -> None:
+        """Find which of the streams that no session reads exist in the cluster."""
+        existing = await self._clients.admin.list_topics()
+        for stream in RISK_STREAMS:
+            topic = getattr(self._settings.topics, stream)
+            if topic and topic in existing:
+                self._topics[stream] = topic
+
+    async def _letters(self, reader: AIOKafkaConsumer) -> RiskLetters:
+        """Return what sends dead letters, once it knows those of the records read again."""
+        topic = self._settings.outputs.deadletters
+        topics = [self._topics[its] for its in RISK_STREAMS if its in self._topics]
+        letters = RiskLetters(self._clients.publisher, self._counters, topics)
+        tps = await self._numbers(topic)
+        # A dead letter is no older than its record, but for a producer whose clock is ahead.
+        seconds = POSITIONS_SECONDS + LETTERS_MARGIN_SECONDS
+        await letters.begin(reader, await offsets_since(reader, tps, time.time() - seconds))
+        return letters
+
+    async def _partitions(self) -> dict[TopicPartition, str]:
+        """Return the stream of each topic partition to read."""
+        names = {topic: stream for stream, topic in self._topics.items()}
+        described = await self._clients.admin.describe_topics([*names])
+        return {
+            TopicPartition(its["topic"], entry["partition"]): names[its["topic"]]
+            for its in described
+            for entry in its["partitions"]
+        }
+
+    async def _has_grown(self, streams: Mapping[TopicPartition, str]) -> bool:
+        """Return whether a topic has partitions that are not read yet."""
+        counts: dict[str, int] = defaultdict(int)
+        for tp in streams:
+            counts[tp.topic] += 1
+        known = await self._clients.publisher.partitions()
+        signals = self._settings.outputs.signals
+        return known.get(signals, 0) > counts[signals]
+
+    async def _published(
+        self, reader: AIOKafkaConsumer
+    ) -> tuple[list[RiskRecord], list[Alert], list[Memory]]:
+        """Return the last hour that was published of risk, and the alerts of the last day."""
+        outputs = self._settings.outputs
+        records: list[RiskRecord] = []
+        memories: list[Memory] = []
+        if outputs.risk:
+            records, memories = await published(reader, await self._numbers(outputs.risk))
+        tps = await self._numbers(outputs.alerts)
+        alerts = await records_since(reader, tps, time.time() - ALERTS_SECONDS)
+        return records, [*decoded(alerts, _alerts)], memories
+
+    async def _numbers(self, topic: str) -> list[TopicPartition]:
+        (described,) = await self._clients.admin.describe_topics([topic])
+        return [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
+
+    async def _publish(self, task: RiskTask, output: RiskOutput) -> None:
+        """Send alerts, then records, each to the partition number of its symbol."""
+        publisher = self._clients.publisher
+        owner = self._session.partitions.get(WATCH_PARTITION)
+        if owner is None or not (output.alerts or output.records or output.memories):
+            return
+        for alert in output.alerts:
+            its = Output(alerts=[alert])
+            await publisher.publish(task.partitions.get(alert.symbol, 0), its)
+            self._clients.on_alert(RISK_KEY, alert)
+            if opens_or_escalates(alert):
+                self._counters.incidents[alert.detector, alert.severity] += 1
+            if self._watcher is not None:
+                self._watcher.take(RISK_KEY, its)
+        for record in output.records:
+            await publisher.risk(task.partitions.get(record.symbol, 0), record)
+        for memory in output.memories:
+            await publisher.remember(task.partitions.get(memory.symbol, 0), memory)
+
+
+def _positions(task: RiskTask) -> int:
+    return len(task.monitor.holdings.positions)

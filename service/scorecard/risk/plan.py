@@ -1,0 +1,60 @@
+"""The trials of the risk of positions, and what each scenario must do."""
+
+from collections.abc import Sequence
+from itertools import product
+
+from service.scorecard.matrix import (
+    POSITIONS,
+    SEEDS_APART,
+    STRENGTHS,
+    Purpose,
+    Trial,
+    first_seed,
+)
+
+SCENARIOS = ("cascade", *POSITIONS)
+"""The scenarios that are measured; `calm` comes with them."""
+
+MUST_NOT_ALARM = ("deep_open_interest", "far_leverage", "stop_run")
+"""Nobody is liquidated there."""
+
+MUST_NOT_BE_CRITICAL = ("insured_stress",)
+"""Accounts go bankrupt there, and the insurance fund bears it."""
+
+SIZES = (1.0, 0.75, 0.5)
+"""The strengths of the scenario `cascade`: cascades of several sizes."""
+
+_FIRST = 100 * SEEDS_APART
+"""The seeds of the other scorecards end before this one."""
+
+
+def trials(
+    scenarios: Sequence[str],
+    *,
+    purpose: Purpose,
+    seeds: int,
+    calm_days: int,
+    activities: Sequence[float],
+    false_alarms_per_day: float,
+) -> list[Trial]:
+    """The trials, longest first. The arguments are those of `service.scorecard.matrix.trials`.
+
+    No other scorecard has the same seeds.
+    """
+    first = first_seed(purpose) + _FIRST
+    planned = [
+        Trial("calm", first + n, 1.0, activities[n % len(activities)], false_alarms_per_day)
+        for n in range(calm_days)
+    ]
+    forms = [
+        (name, strength)
+        for name in SCENARIOS
+        for strength in (SIZES if name == "cascade" else STRENGTHS[:1])
+    ]
+    for place, (name, strength) in enumerate(forms, start=1):
+        if name in scenarios:
+            planned += [
+                Trial(name, first + SEEDS_APART * place + n, strength, rate, false_alarms_per_day)
+                for rate, n in product(activities, range(seeds))
+            ]
+    return planned

@@ -1,0 +1,79 @@
+"""``foreshock scorecard --risk``: run the trials, and write the documents."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from service import __version__
+from service.scorecard.matrix import Purpose
+from service.scorecard.report import Scorecard
+from service.scorecard.risk import plan
+from service.scorecard.risk.calm import calm_times, explained, safe
+from service.scorecard.risk.card import RiskCard
+from service.scorecard.risk.comparisons import LIMIT, compared
+from service.scorecard.risk.predictions import predicted
+from service.scorecard.risk.trial import RiskOutcome, run
+from service.scorecard.risk.warnings import spreading, unspread, warned
+from service.scorecard.run import command_line, measured_by, run_all, write
+
+
+def scorecard(
+    out: Path,
+    *,
+    scenarios: Sequence[str],
+    purpose: Purpose,
+    seeds: int,
+    calm_days: int,
+    activities: Sequence[float],
+    false_alarms_per_day: float,
+    jobs: int | None,
+) -> Scorecard:
+    """Measure the risk of positions; write ``scorecard.json``, ``.md`` and ``.html``.
+
+    The arguments are those of `service.scorecard.run.scorecard`.
+    """
+    began = time.monotonic()
+    planned = plan.trials(
+        scenarios,
+        purpose=purpose,
+        seeds=seeds,
+        calm_days=calm_days,
+        activities=activities,
+        false_alarms_per_day=false_alarms_per_day,
+    )
+    outcomes = run_all(run, planned, jobs)
+    everything = set(scenarios) == set(plan.SCENARIOS)
+    options = [
+        f"--risk --seeds {seeds} --calm-days {calm_days}",
+        measured_by(activities, false_alarms_per_day, None if everything else scenarios),
+    ]
+    card = Scorecard(
+        command=command_line(options, purpose),
+        version=__version__,
+        purpose=purpose,
+        false_alarms_per_day=false_alarms_per_day,
+        trials=len(planned),
+        seconds=round(time.monotonic() - began, 1),
+        found=[],
+        false_alarms=[],
+        risk=risk_card(outcomes),
+    )
+    write(out, card)
+    return card
+
+
+def risk_card(outcomes: Sequence[RiskOutcome]) -> RiskCard:
+    """The figures of trials."""
+    usual = [its for its in outcomes if its.trial.scenario not in plan.MUST_NOT_ALARM]
+    calm = calm_times(usual)
+    own = [calm[-1].cascade_ratio] if calm else []
+    return RiskCard(
+        warned=warned(outcomes),
+        calm=calm_times(outcomes),
+        explained=explained(outcomes),
+        safe=safe(outcomes),
+        spreading=spreading(outcomes),
+        unspread=unspread(outcomes),
+        predicted=predicted(outcomes),
+        compared=compared(outcomes, [*own, LIMIT]),
+    )

@@ -1,0 +1,1 @@
+"""``foreshock whatif``: what a shock would do to a recorded venue."""

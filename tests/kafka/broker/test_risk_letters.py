@@ -1,0 +1,73 @@
+"""On a real broker: each record of the risk's own streams that is no event has one dead letter."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from service.kafka.risk_letters import place_of
+from tests.kafka.broker.rig import REQUIRED, Service, Venue, until
+
+pytestmark = pytest.mark.kafka
+
+OWN = ("accounts", "liquidations", "insurance")
+STREAMS = (*REQUIRED, "positions")
+GOOD = {
+    "accounts": b'{"ts_event":1767225600000000000,"account":"a","collateral_value":1}',
+    "liquidations": b'{"ts_event":1767225600000000000,"symbol":"X","liquidation_id":"1",'
+    b'"account":"a","phase":"start"}',
+    "insurance": b'{"ts_event":1767225600000000000,"symbol":"*","balance":1}',
+}
+
+
+async def watching(service: Service) -> None:
+    await service.wait_until("the risk is watched", lambda m: m.total("risk_watched") == 1)
+
+
+async def test_each_has_one_over_starts_and_takeovers(kafka: str, tmp_path: Path):
+    topics = {f"TOPICS__{name.upper()}": "" for name in OWN}
+    async with Venue(kafka, tmp_path, STREAMS, partitions=2, **topics) as venue:
+        names = {f"TOPICS__{name.upper()}": venue.topic(name) for name in OWN}
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        await admin.start()
+        # More partitions than the topic of dead letters has.
+        await admin.create_topics([NewTopic(venue.topic(name), 3, 1) for name in OWN])
+        await admin.close()
+        wanted: Counter[tuple[str, int, int]] = Counter()
+
+        async def send(text: bytes, count: int = 7) -> None:
+            for stream in OWN:
+                for number in range(count):
+                    key = b"%d" % number
+                    await venue.send(stream, key, GOOD[stream])
+                    sent = await venue.send(stream, key, b"%b %d" % (text, number))
+                    wanted[sent.topic, sent.partition, sent.offset] += 1
+
+        async def letters() -> Counter[tuple[str, int, int]]:
+            return Counter(place_of(its.headers) for its in await venue.records("deadletters"))
+
+        async def all_sent() -> bool:
+            return set(await letters()) >= set(wanted)
+
+        await send(b"before anyone watches")
+        service = venue.start(**names)
+        await until(all_sent, "what was there has dead letters")
+        await watching(service)
+        await send(b"while it is watched")
+        await until(all_sent, "what comes has dead letters")
+        service.kill()
+        await send(b"while nobody watches")
+        service = venue.start(**names)
+        await until(all_sent, "what came meanwhile has dead letters")
+        successor = venue.start(**names)
+        await send(b"while two are there")
+        await until(all_sent, "both know")
+        service.kill()
+        await send(b"before the other takes over")
+        await watching(successor)
+        await send(b"and after")
+        await until(all_sent, "the successor goes on")
+        await successor.stop()
+        assert await letters() == wanted
+        assert not successor.log("the watch over the risk of liquidations failed, retrying")
