@@ -20,6 +20,8 @@ OUTPUTS = (
     "risk",
     "commands",
     "switchlog",
+    "liquidation_records",
+    "parameter_changes",
 )
 
 

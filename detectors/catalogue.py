@@ -14,7 +14,7 @@ from detectors import (
     spoofing,
     thin_book,
 )
-from detectors.incidents.kind import DRIFT, FEED_INTEGRITY, OF_POSITIONS
+from detectors.incidents.kind import DRIFT, FEED_INTEGRITY, OF_VENUE
 
 CATALOGUE = (
     cancel_burst.DETECTOR,
@@ -30,5 +30,5 @@ CATALOGUE = (
 ALARMING = tuple(detector.name for detector in CATALOGUE if detector.alarms)
 """The names of the detectors that raise alarms."""
 
-NAMES = (*ALARMING, DRIFT, FEED_INTEGRITY, *OF_POSITIONS)
+NAMES = (*ALARMING, DRIFT, FEED_INTEGRITY, *OF_VENUE)
 """The detector names in alerts. A rule or a maintenance window may be limited to some of them."""

@@ -19,8 +19,15 @@ CONTAGION = "contagion"
 OF_POSITIONS = (CASCADE, CONTAGION)
 """The detector names of incidents that report the state of the positions."""
 
+OF_CONDUCT: tuple[str, ...] = ()
+"""The detector names of incidents that report how the venue treats the positions."""
+
+OF_VENUE = (*OF_POSITIONS, *OF_CONDUCT)
+"""The detector names of the incidents that the watch over the whole venue finds."""
+
 Kind = Literal["alarm", "change", "feed", "risk"]
-"""An alarm, a lasting change of a market, a fault of a feed, or the state of its positions."""
+"""An alarm, a lasting change of a market, a fault of a feed, or the state of the positions and how
+the venue treats them."""
 
 
 def of_market(detector: str) -> bool:
@@ -44,7 +51,7 @@ def kind(detector: str, severity: Severity) -> Kind:
     >>> kind("cascade", "warning")
     'risk'
     """
-    if detector in OF_POSITIONS:
+    if detector in OF_VENUE:
         return "risk"
     if not of_market(detector):
         return "feed"

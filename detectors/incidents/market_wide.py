@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from detectors.incidents.alerts import Alert, Evidence, distrusted, firing, resolved
-from detectors.incidents.kind import DRIFT, FEED_INTEGRITY, OF_POSITIONS
+from detectors.incidents.kind import DRIFT, FEED_INTEGRITY, OF_VENUE
 from detectors.incidents.scan_statistic import DAY_NS, at_least, clusters_per_day, deviation
 
 NAME = "market_wide"
@@ -120,7 +120,7 @@ class MarketMonitor:
             The number of incidents a day that may open by chance in all symbols together. This is
             the expected rate unless the last day had more.
         """
-        if alert.detector in (FEED_INTEGRITY, DRIFT, *OF_POSITIONS):
+        if alert.detector in (FEED_INTEGRITY, DRIFT, *OF_VENUE):
             return []
         self._newest_ns = max(self._newest_ns, alert.ts_event)
         if alert.symbol == MARKET:

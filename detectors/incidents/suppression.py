@@ -118,6 +118,10 @@ class Suppression(Struct, frozen=True):
     windows: tuple[Window, ...] = ()
 
 
+NEVER = Suppression()
+"""Nothing is held back."""
+
+
 class Limits(Struct, frozen=True):
     """The suppression settings for one detector and one symbol."""
 

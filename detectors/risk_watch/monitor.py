@@ -8,7 +8,13 @@ from msgspec.structs import replace
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import CASCADE, CONTAGION
 from detectors.incidents.market_wide import MARKET
-from detectors.incidents.suppression import ReasonKind, Suppression, limits, maintenance_reason
+from detectors.incidents.suppression import (
+    NEVER,
+    ReasonKind,
+    Suppression,
+    limits,
+    maintenance_reason,
+)
 from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Position, Reference
@@ -38,9 +44,6 @@ SPAN_NS = SPAN_SECONDS * SECOND_NS
 RECORD_SECONDS = 10
 """A symbol's records are published in this interval, and with each alert. Each symbol has a second
 of its own in it, so that the work is spread."""
-
-NEVER = Suppression()
-"""Nothing is held back."""
 
 WHOLE = Reduction("full")
 """Whole positions are closed: an upper bound where the venue's own rule is not known."""
@@ -118,6 +121,11 @@ class RiskMonitor:
         self.liquidated = Forced()
         self._before = Predecessor()
         self._withholds = False
+
+    @property
+    def published_ns(self) -> int:
+        """Up to where another monitor has published all; 0 if none has."""
+        return self._before.published_ns
 
     @property
     def open_alerts(self) -> list[Alert]:

@@ -113,6 +113,18 @@ examples:
         type=Path,
         help="write how near each symbol and side is to a run of liquidations, as NDJSON",
     )
+    command.add_argument(
+        "--liquidations",
+        metavar="FILE",
+        type=Path,
+        help="write each liquidation, with what it needed and what it took, as NDJSON",
+    )
+    command.add_argument(
+        "--parameters",
+        metavar="FILE",
+        type=Path,
+        help="write each change of margins, with what it would liquidate, as NDJSON",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress bar and no table")
     add_config(command)
 

@@ -52,6 +52,8 @@ def replay(arguments: argparse.Namespace) -> int:
         switches=arguments.switches,
         report=arguments.report,
         risk=arguments.risk,
+        liquidations=arguments.liquidations,
+        parameters=arguments.parameters,
         quiet=arguments.quiet,
     )
 

@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from detectors.conduct.monitor import Published
 from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.records import RiskRecord
 from service.kafka.read_back import read_back
 from service.outputs.publisher import is_memory
 from service.pipeline.log_time import usable_ms
 from service.pipeline.rejection import Rejection
-from service.pipeline.risk_task import RiskTask, SignalBook
+from service.pipeline.risk_task import PublishedStatement, RiskTask, SignalBook
 from service.pipeline.wire import Decoder, RiskInput
-from service.settings.assembly import risk_monitor
+from service.settings.assembly import venue_monitor
 from service.settings.types import Settings
 
 POSITIONS_SECONDS = 86_400.0
@@ -30,6 +31,9 @@ RECENT_SECONDS = 1_800.0
 PUBLISHED_SECONDS = 3_600.0
 """How much of the topic of risk is read, to see what was published: it ends with what is newest."""
 
+MOST_STATEMENTS = 2_000
+"""How much of each partition of the topics of statements is read, to see what was published."""
+
 MOST_RECORDS = 5_000
 """The largest number of records of a poll."""
 
@@ -38,6 +42,7 @@ RECENT = ("references", "liquidations", "signals")
 
 _signals = msgspec.json.Decoder(SignalBook)
 _records = msgspec.json.Decoder(RiskRecord)
+_published_statements = msgspec.json.Decoder(PublishedStatement)
 _memories = msgspec.json.Decoder(Memory)
 
 
@@ -47,10 +52,10 @@ def name_of(stream: str, tp: TopicPartition) -> str:
 
 
 def new_task(settings: Settings, streams: Mapping[TopicPartition, str], **options: Any) -> RiskTask:
-    """Return a task that has read nothing; ``options`` are those of `risk_monitor`."""
+    """Return a task that has read nothing; ``options`` are those of `venue_monitor`."""
     return RiskTask(
         [name_of(stream, tp) for tp, stream in streams.items()],
-        risk_monitor(settings, **options),
+        venue_monitor(settings, **options),
         settings.time.max_disorder_ms * 1_000_000,
         settings.limits.buffered_events,
     )
@@ -105,6 +110,25 @@ async def published(
     read = await records_since(reader, tps, newest_ms / 1e3 - PUBLISHED_SECONDS)
     memories = [*decoded((its for its in read if is_memory(its.key)), _memories)]
     return [*decoded((its for its in read if not is_memory(its.key)), _records)], memories
+
+
+async def published_statements(
+    reader: AIOKafkaConsumer, topics: Mapping[str, Sequence[TopicPartition]]
+) -> Published:
+    """Return the newest that each symbol has on the topics of statements; ``topics`` by stream."""
+    newest: dict[tuple[str, str], tuple[int, frozenset[str]]] = {}
+    for stream, tps in topics.items():
+        ends = await reader.end_offsets(tps)
+        firsts = {tp: max(0, end - MOST_STATEMENTS) for tp, end in ends.items()}
+        for batch in (await read_back(reader, firsts)).values():
+            for record in batch:
+                for its in decoded([record], _published_statements):
+                    at, keys = newest.get((stream, its.symbol), (0, frozenset()))
+                    if its.ts_event >= at:
+                        same = keys if its.ts_event == at else frozenset()
+                        keys = same | {(record.key or b"").decode(errors="replace")}
+                        newest[stream, its.symbol] = its.ts_event, keys
+    return newest
 
 
 def decoded(records: Iterable[Any], decoder: Any) -> Iterator[Any]:

@@ -16,10 +16,11 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from detectors.conduct.monitor import Published
 from detectors.incidents.alerts import Alert
 from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.monitor import RiskMonitor
-from detectors.risk_watch.output import RiskOutput
+from detectors.risk_watch.output import STATEMENT_STREAMS, RiskOutput
 from detectors.risk_watch.records import RiskRecord
 from service.cancellation import close
 from service.kafka.clients import Clients
@@ -38,6 +39,7 @@ from service.kafka.risk_topics import (
     new_task,
     offsets_since,
     published,
+    published_statements,
     records_since,
     seek,
     skip_to,
@@ -114,10 +116,9 @@ class RiskWatch:
         """Return the open alerts, as ``OpenAlerts``; empty if another process watches."""
         if not self.wanted or WATCH_PARTITION not in self._session.partitions:
             return {}
-        monitor = self.monitor
-        if monitor is None:
+        if self._task is None:
             return {RISK_KEY: None}
-        return {RISK_KEY: list(monitor.open_alerts)}
+        return {RISK_KEY: self._task.venue.open_alerts}
 
     def reconfigure(self, settings: Settings) -> None:
         """Apply new maintenance windows from the next poll on; nothing else is reloadable."""
@@ -171,7 +172,7 @@ class RiskWatch:
             ):
                 if self._settings is not settings:
                     settings = self._settings
-                    task.monitor.suppression = suppression(settings)
+                    task.venue.reconfigure(suppression(settings))
                 batches = await reader.getmany(
                     timeout_ms=round(POLL_SECONDS * 1e3), max_records=MOST_RECORDS
                 )
@@ -238,8 +239,8 @@ class RiskWatch:
 
     async def _published(
         self, reader: AIOKafkaConsumer
-    ) -> tuple[list[RiskRecord], list[Alert], list[Memory]]:
-        """Return the last hour that was published of risk, and the alerts of the last day."""
+    ) -> tuple[list[RiskRecord], list[Alert], list[Memory], Published]:
+        """Return what was published: an hour of risk, a day of alerts, the newest statements."""
         outputs = self._settings.outputs
         records: list[RiskRecord] = []
         memories: list[Memory] = []
@@ -247,17 +248,23 @@ class RiskWatch:
             records, memories = await published(reader, await self._numbers(outputs.risk))
         tps = await self._numbers(outputs.alerts)
         alerts = await records_since(reader, tps, time.time() - ALERTS_SECONDS)
-        return records, [*decoded(alerts, _alerts)], memories
+        topics = {
+            stream: await self._numbers(topic)
+            for stream in STATEMENT_STREAMS
+            if (topic := getattr(outputs, stream))
+        }
+        statements = await published_statements(reader, topics)
+        return records, [*decoded(alerts, _alerts)], memories, statements
 
     async def _numbers(self, topic: str) -> list[TopicPartition]:
         (described,) = await self._clients.admin.describe_topics([topic])
         return [TopicPartition(topic, entry["partition"]) for entry in described["partitions"]]
 
     async def _publish(self, task: RiskTask, output: RiskOutput) -> None:
-        """Send alerts, then records, each to the partition number of its symbol."""
+        """Send alerts, statements and records, each to the partition number of its symbol."""
         publisher = self._clients.publisher
         owner = self._session.partitions.get(WATCH_PARTITION)
-        if owner is None or not (output.alerts or output.records or output.memories):
+        if owner is None:
             return
         for alert in output.alerts:
             its = Output(alerts=[alert])
@@ -267,6 +274,8 @@ class RiskWatch:
                 self._counters.incidents[alert.detector, alert.severity] += 1
             if self._watcher is not None:
                 self._watcher.take(RISK_KEY, its)
+        for statement in output.statements:
+            await publisher.statement(task.partitions.get(statement.symbol, 0), statement)
         for record in output.records:
             await publisher.risk(task.partitions.get(record.symbol, 0), record)
         for memory in output.memories:

@@ -23,6 +23,7 @@ from detectors.kill_switch.machine import Cause
 from detectors.kill_switch.switch import KillSwitch
 from detectors.kill_switch.switch import encode as encode_switch
 from detectors.risk_watch.memory import Memory
+from detectors.risk_watch.output import Statement
 from detectors.risk_watch.records import RiskRecord
 from service.outputs.delays import Delays
 from service.outputs.journal import JournalEntry
@@ -214,6 +215,13 @@ class Publisher:
             key = f"{record.symbol}|{record.side}".encode()
             await self._send(self._outputs.risk, partition, key, _encode(record))
             self._published.risk_records += 1
+
+    async def statement(self, partition: int, statement: Statement) -> None:
+        """Send a record of a liquidation or of a margin change."""
+        topic: str = getattr(self._outputs, statement.stream)
+        if topic:
+            key = statement.key.encode()
+            await self._send(topic, partition, key, _encode(statement.record))
 
     async def remember(self, partition: int, memory: Memory) -> None:
         """Send the memory of a symbol's risk, once all that was sent before is acknowledged."""

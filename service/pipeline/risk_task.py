@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from msgspec import Struct
 
+from detectors.conduct.monitor import Published
+from detectors.conduct.venue_monitor import VenueMonitor
 from detectors.incidents.alerts import Alert
 from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Event, Late
@@ -27,6 +29,13 @@ class SignalBook(Struct):
     book: BookSummary | None = None
 
 
+class PublishedStatement(Struct):
+    """What is needed of a statement that was published before; its key is that of its record."""
+
+    symbol: str
+    ts_event: int
+
+
 class _Placed(Struct):
     """An event or a summary with its place in the sequence, as the aligner wants it."""
 
@@ -43,7 +52,7 @@ class RiskTask:
     ----------
     streams
         The names of the topic partitions, in the order that decides between events of one time.
-    monitor
+    venue
         A new monitor.
     max_disorder_ns, max_waiting
         See `Aligner`.
@@ -57,24 +66,32 @@ class RiskTask:
     """
 
     def __init__(
-        self, streams: Sequence[str], monitor: RiskMonitor, max_disorder_ns: int, max_waiting: int
+        self, streams: Sequence[str], venue: VenueMonitor, max_disorder_ns: int, max_waiting: int
     ) -> None:
         self.aligner = Aligner(streams, max_disorder_ns, max_waiting)
-        self.monitor = monitor
+        self.venue = venue
         self.partitions: dict[str, int] = {}
+
+    @property
+    def monitor(self) -> RiskMonitor:
+        """The monitor of the risk of liquidations."""
+        return self.venue.risk
 
     def resume(
         self,
         records: Iterable[RiskRecord],
         alerts: Iterable[Alert],
         memories: Iterable[Memory] = (),
+        statements: Published | None = None,
     ) -> None:
         """Continue after what was published before, in any order; call this before `feed`.
+
+        ``statements`` are the newest of those.
 
         What comes up to its newest event time is withheld. An incident that is open by its last
         alert stays open, and what was learned goes on from the memories.
         """
-        self.monitor.resume(records, alerts, memories)
+        self.venue.resume(records, alerts, memories, statements)
 
     def feed(
         self,
@@ -100,7 +117,7 @@ class RiskTask:
     def advance(self) -> RiskOutput:
         """Take the released events, and return what is to be published."""
         output = RiskOutput()
-        monitor = self.monitor
+        monitor = self.venue
         for released in self.aligner.release():
             # A late one has the earliest place that is left: the monitor does not go back.
             placed = released.event if isinstance(released, Late) else released

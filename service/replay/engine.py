@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from detectors.incidents.market_wide import NAME as MARKET_WIDE
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import LATEST_NS
-from detectors.risk_watch.records import RiskRecord
+from detectors.risk_watch.output import RiskOutput
 from service.errors import OperatorError
 from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
@@ -130,12 +130,15 @@ def replay(
     switches: Path | None = None,
     report: Path | None = None,
     risk: Path | None = None,
+    liquidations: Path | None = None,
+    parameters: Path | None = None,
     quiet: bool,
 ) -> int:
     """Replay a directory, write the requested files, and print the summary.
 
     Returns the exit status. Raises OperatorError if the directory or a file cannot be used.
     """
+    of_venue = {"--risk": risk, "--liquidations": liquidations, "--parameters": parameters}
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
     severities: dict[str, tuple[str, Severity]] = {}
@@ -147,7 +150,7 @@ def replay(
         directory,
         settings,
         task.tally.market.suppressed_alarms,
-        wanted=risk is not None,
+        wanted=next((option for option, path in of_venue.items() if path is not None), None),
         with_records=risk is not None or collected is not None,
     )
     began = time.perf_counter()
@@ -159,12 +162,12 @@ def replay(
             signal_file = _open("--signals", signals, stack)
             switch_file = _open("--switches", switches, stack)
             summary_file = _open("--summary", summary, stack)
-            risk_file = _open("--risk", risk, stack)
+            venue_files = {name: _open(name, path, stack) for name, path in of_venue.items()}
 
-            def keep(records: Sequence[RiskRecord]) -> None:
-                _write(risk_file, records)
+            def keep(found: RiskOutput) -> None:
+                _write_venue(venue_files, found)
                 if collected is not None:
-                    collected.risk.take(records)
+                    collected.risk.take(found.records)
 
             progress = stack.enter_context(_progress(console))
             for output in _with_risk(
@@ -207,7 +210,7 @@ def _risk_replay(
     settings: Settings,
     suppressed_alarms: SuppressedAlarms,
     *,
-    wanted: bool,
+    wanted: str | None,
     with_records: bool,
 ) -> RiskReplay | None:
     """Return the watch over the risk of positions; None without positions, or if it is off."""
@@ -219,27 +222,27 @@ def _risk_replay(
             with_records=with_records,
             suppressed_alarms=suppressed_alarms,
         )
-    if wanted:
+    if wanted is not None:
         why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
-        raise OperatorError(f"--risk: {why}; the risk of liquidations needs positions")
+        raise OperatorError(f"{wanted}: {why}; what is computed of the venue needs positions")
     return None
 
 
 def _with_risk(
     steps: Iterable[Output],
     watch: RiskReplay | None,
-    keep: Callable[[Sequence[RiskRecord]], None],
+    keep: Callable[[RiskOutput], None],
 ) -> Iterator[Output]:
-    """Add the alerts about positions to the output of each step, and keep the records of risk."""
+    """Add the alerts about the venue to the output of each step, and keep its records."""
     for output in steps:
         if watch is not None:
             found = watch.take(output.signals)
             output.alerts += found.alerts
-            keep(found.records)
+            keep(found)
         yield output
     if watch is not None:
         found = watch.finish()
-        keep(found.records)
+        keep(found)
         yield Output(alerts=found.alerts)
 
 
@@ -247,6 +250,16 @@ def _write(file: OutputFile | None, records: Sequence[Struct]) -> None:
     """Append records to a file, if there are any of both, as a line of JSON each."""
     if file is not None and records:
         file.write(_encode_lines(records))
+
+
+def _write_venue(files: Mapping[str, OutputFile | None], found: RiskOutput) -> None:
+    """Append what was found of the venue to the files of the options."""
+    _write(files["--risk"], found.records)
+    for option, stream in (
+        ("--liquidations", "liquidation_records"),
+        ("--parameters", "parameter_changes"),
+    ):
+        _write(files[option], [its.record for its in found.statements if its.stream == stream])
 
 
 def _with_market_alerts(

@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from detectors.catalogue import CATALOGUE
+from detectors.conduct.monitor import ConductMonitor
+from detectors.conduct.table import new_detectors
+from detectors.conduct.venue_monitor import VenueMonitor
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppression import Override, Suppression, Window
@@ -89,6 +92,18 @@ def risk_monitor(
         suppression=suppression(settings),
         suppressed_alarms=suppressed_alarms,
     )
+
+
+def venue_monitor(
+    settings: Settings, *, with_records: bool, suppressed_alarms: SuppressedAlarms | None = None
+) -> VenueMonitor:
+    """Return the monitor of the risk of liquidations together with that of the venue's conduct."""
+    counted: SuppressedAlarms = {} if suppressed_alarms is None else suppressed_alarms
+    risk = risk_monitor(settings, with_records=with_records, suppressed_alarms=counted)
+    conduct = ConductMonitor(
+        new_detectors(), suppression=suppression(settings), suppressed_alarms=counted
+    )
+    return VenueMonitor(risk, conduct)
 
 
 def feed_limits(feed: FeedSettings) -> FeedLimits:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from detectors.catalogue import NAMES
-from detectors.incidents.kind import FEED_INTEGRITY, OF_POSITIONS
+from detectors.incidents.kind import FEED_INTEGRITY, OF_VENUE
 from service.describe import expected, shortened, shown
 from service.settings.time_zones import zone_names
 from service.settings.types import (
@@ -29,7 +29,7 @@ ENTRY_TYPES: dict[str, type[Entry]] = {
     "calendar": CalendarSettings,
 }
 
-_NOT_OVERRIDABLE = (FEED_INTEGRITY, *OF_POSITIONS)
+_NOT_OVERRIDABLE = (FEED_INTEGRITY, *OF_VENUE)
 """Their alerts have no first evidence with a direction and a deviation, and no budget."""
 
 _ONCE = ("from", "until")

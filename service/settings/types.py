@@ -110,6 +110,8 @@ class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
     risk: OptionalTopic = "foreshock.risk"
     commands: OptionalTopic = "foreshock.commands"
     switchlog: OptionalTopic = "foreshock.switchlog"
+    liquidation_records: OptionalTopic = "foreshock.liquidations"
+    parameter_changes: OptionalTopic = "foreshock.parameters"
 
 
 class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):

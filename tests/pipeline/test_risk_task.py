@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.conduct.monitor import ConductMonitor
+from detectors.conduct.venue_monitor import VenueMonitor
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.risk_watch.records import RiskRecord
 from service.pipeline.risk_task import RiskTask, SignalBook
@@ -57,7 +59,9 @@ def history():
 
 def run(topics, cuts, *, task=None, outputs=None):
     """Feed the topics in chunks that end at these shares of each, and finish."""
-    task = task or RiskTask(STREAMS, RiskMonitor(), DISORDER, 10_000)
+    task = task or RiskTask(
+        STREAMS, VenueMonitor(RiskMonitor(), ConductMonitor()), DISORDER, 10_000
+    )
     alerts, records = outputs or ([], [])
     for begin, end in pairwise([0.0, *cuts, 1.0]):
         for name, events in topics.items():
@@ -94,7 +98,7 @@ def test_who_takes_over_repeats_nothing_and_leaves_nothing_out(history, seconds)
     last = {(its.symbol, its.side): its for its in published}
     # What comes from a compacted topic has been JSON.
     read = [msgspec.json.decode(msgspec.json.encode(its), type=RiskRecord) for its in last.values()]
-    task = RiskTask(STREAMS, RiskMonitor(), DISORDER, 10_000)
+    task = RiskTask(STREAMS, VenueMonitor(RiskMonitor(), ConductMonitor()), DISORDER, 10_000)
     random.Random(seconds).shuffle(read)
     task.resume(read, told)
     alerts, records = run(history.topics, [0.3, 0.9], task=task)
@@ -103,7 +107,7 @@ def test_who_takes_over_repeats_nothing_and_leaves_nothing_out(history, seconds)
 
 
 def test_a_late_bar_counts_in_the_second_that_is_open(history):
-    task = RiskTask(STREAMS, RiskMonitor(), DISORDER, 10_000)
+    task = RiskTask(STREAMS, VenueMonitor(RiskMonitor(), ConductMonitor()), DISORDER, 10_000)
     bars = history.topics["signals/0"][:42]
     task.feed("signals/0", 0, [*bars[:20], *bars[25:40]], first_offset=0, next_offset=35)
     for name in STREAMS:
@@ -114,7 +118,7 @@ def test_a_late_bar_counts_in_the_second_that_is_open(history):
     for name in STREAMS:
         task.aligner.set_idle(name)
     task.advance()
-    task.monitor.close_until(bars[-1].ts_event + 10 * SECOND)
+    task.venue.close_until(bars[-1].ts_event + 10 * SECOND)
     flows = [flow for _, flow in task.monitor.learned["X"].flow._flows]
     expected = sum(its.book.bought - its.book.sold for its in bars[1:])
     assert sum(flows) == pytest.approx(expected)

@@ -36,6 +36,8 @@ _OUTPUT_CONFIGS: Mapping[str, Mapping[str, str]] = {
     "journal": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
     "commands": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
     "switchlog": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
+    "liquidation_records": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
+    "parameter_changes": {"cleanup.policy": "delete", "retention.ms": str(_YEAR_MS)},
 }
 
 
@@ -46,6 +48,8 @@ _OUTPUT_OPERATIONS: Mapping[str, tuple[str, ...]] = {
     # The owner of partition 0 computes the risk of liquidations from them, and repeats nothing.
     "signals": ("READ", "WRITE"),
     "risk": ("READ", "WRITE"),
+    "liquidation_records": ("READ", "WRITE"),
+    "parameter_changes": ("READ", "WRITE"),
     # The same owner sends no second dead letter of a record that it reads again.
     "deadletters": ("READ", "WRITE"),
     # Operators judge with the command or on the console; every instance reads all judgements.

@@ -34,7 +34,7 @@ REQUIRED = STREAMS[:3]
 OUTPUTS = (
     "alerts", "signals", "killswitch", "deadletters", "snapshots", "feedback", "journal",
     "risk",
-    "commands", "switchlog",
+    "commands", "switchlog", "liquidation_records", "parameter_changes",
 )  # fmt: skip
 PARTITIONS = 12
 PATIENCE_SECONDS = 180.0
