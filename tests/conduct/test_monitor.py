@@ -109,7 +109,7 @@ def test_maintenance_holds_incidents_back_and_counts_them():
     )
     counted = {}
     venue = monitor(suppression=Suppression((), (window,)), suppressed_alarms=counted)
-    output = run(venue, {0: 140.0}, 60)
+    output = run(venue, {0: 140.0}, 700)
     statuses = [(at, status) for at, status, *_ in told(output)]
     assert statuses[:2] == [(1, "firing"), (21, "resolved")]
     assert statuses[2][1] == "firing"
