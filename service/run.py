@@ -281,6 +281,8 @@ class Service:
             market_watched=self._venue is not None and self._venue.market.watching,
             risk_wanted=self._venue is not None and self._venue.risk.wanted,
             risk=self._venue.risk.monitor if self._venue is not None else None,
+            conduct=self._venue.risk.conduct if self._venue is not None else None,
+            conduct_missing=self._venue.risk.missing_inputs if self._venue is not None else {},
             unread=session.partition_counts.unread if session is not None else {},
             market_wide_symbols=self._venue.market.symbols if self._venue is not None else 0,
             misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,

@@ -1,6 +1,6 @@
 """Follows how a venue treats its positions, in event time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from detectors.conduct.detector import Detector, Scene
@@ -53,6 +53,14 @@ class ConductMonitor:
         """The last alert of each open incident."""
         alerts = (its.alert for its in self._incidents.values())
         return [alert for alert in alerts if alert is not None]
+
+    def missing(self, streams: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return what each detector needs and is not among these streams; {} if nothing."""
+        lacking = {
+            its.name: tuple(name for name in its.needs if name not in streams)
+            for its in self.detectors
+        }
+        return {name: needed for name, needed in lacking.items() if needed}
 
     def resume(self, alerts: Iterable[Alert], published: Published, published_ns: int) -> None:
         """Continue where another monitor stopped: withhold what it published.

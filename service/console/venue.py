@@ -1,10 +1,11 @@
-"""The venue as a whole: how liquidations would spread, and the kill switches that are not armed."""
+"""The venue as a whole: how liquidations would spread, how it treats positions, kill switches."""
 
 from collections.abc import Iterable
 from heapq import nlargest
 
 from msgspec import Struct
 
+from detectors.incidents.alerts import Severity
 from detectors.kill_switch.machine import Memory
 from detectors.kill_switch.table import LEVELS, State
 from detectors.risk_watch.monitor import RiskMonitor
@@ -24,6 +25,9 @@ LEAST_GAIN = 0.05
 
 SWITCHES = 50
 """How many kill switches are listed, the strictest first."""
+
+CONDUCT_INCIDENTS = 3
+"""How many open incidents of a detector of the venue's conduct are told, the worst first."""
 
 AT_RISK_BPS = 100.0
 
@@ -85,15 +89,32 @@ class SwitchView(Struct, frozen=True):
     by: str
 
 
+class ConductView(Struct, frozen=True):
+    """What a detector of the venue's conduct finds.
+
+    ``missing`` names the streams that it needs and that no topic has. ``incidents`` has the
+    sentences of its open incidents, the worst first, and ``severity`` the worst of them; None
+    without one.
+    """
+
+    detector: str
+    missing: list[str]
+    severity: Severity | None
+    incidents: list[str]
+
+
 class VenueView(Struct, frozen=True):
     """The venue as a whole.
 
-    ``switches`` has the kill switches that are not armed; ``armed`` counts the others.
+    ``conduct`` has the detectors of how it treats positions; ``conduct_note`` says why there are
+    none. ``switches`` has the kill switches that are not armed; ``armed`` counts the others.
     """
 
     contagion: ContagionView
     switches: list[SwitchView]
     armed: int
+    conduct: list[ConductView]
+    conduct_note: str = ""
 
 
 def venue(view: View) -> VenueView:
@@ -105,7 +126,28 @@ def venue(view: View) -> VenueView:
         _contagion(view),
         [switch_view(symbol, memory) for symbol, memory in listed],
         len(memories) - len(moved),
+        _conduct(view),
+        unwatched(view)[1] if view.conduct is None else "",
     )
+
+
+def _conduct(view: View) -> list[ConductView]:
+    monitor = view.conduct
+    if monitor is None:
+        return []
+    found = []
+    for detector in monitor.detectors:
+        alerts = [its for its in monitor.open_alerts if its.detector == detector.name]
+        alerts.sort(key=lambda its: (its.severity != "critical", its.starts_at))
+        found.append(
+            ConductView(
+                detector.name,
+                [*view.conduct_missing.get(detector.name, ())],
+                alerts[0].severity if alerts else None,
+                [its.summary for its in alerts[:CONDUCT_INCIDENTS]],
+            )
+        )
+    return found
 
 
 def switch_view(symbol: str, memory: Memory) -> SwitchView:

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from detectors.conduct.monitor import Published
+from detectors.conduct.monitor import ConductMonitor, Published
 from detectors.incidents.alerts import Alert
 from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.monitor import RiskMonitor
@@ -111,6 +111,17 @@ class RiskWatch:
     def monitor(self) -> RiskMonitor | None:
         """The monitor, once it has read what it needs; None if another process watches."""
         return self._task.monitor if self._task is not None else None
+
+    @property
+    def conduct(self) -> ConductMonitor | None:
+        """The monitor of the venue's conduct; None if another process watches."""
+        return self._task.venue.conduct if self._task is not None else None
+
+    @property
+    def missing_inputs(self) -> dict[str, tuple[str, ...]]:
+        """The streams that detectors of the venue's conduct need and that no topic has."""
+        conduct = self.conduct
+        return conduct.missing(self._topics) if conduct is not None else {}
 
     def open_alerts(self) -> dict[int, list[Alert] | None]:
         """Return the open alerts, as ``OpenAlerts``; empty if another process watches."""

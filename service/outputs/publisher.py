@@ -23,7 +23,7 @@ from detectors.kill_switch.machine import Cause
 from detectors.kill_switch.switch import KillSwitch
 from detectors.kill_switch.switch import encode as encode_switch
 from detectors.risk_watch.memory import Memory
-from detectors.risk_watch.output import Statement
+from detectors.risk_watch.output import STATEMENT_STREAMS, Statement
 from detectors.risk_watch.records import RiskRecord
 from service.outputs.delays import Delays
 from service.outputs.journal import JournalEntry
@@ -55,12 +55,17 @@ def is_memory(key: bytes | None) -> bool:
     return key is not None and key.endswith(MEMORY_KEY)
 
 
+def _no_statements() -> Counter[str]:
+    return Counter(dict.fromkeys(STATEMENT_STREAMS, 0))
+
+
 class Published(Struct):
     """Counters of the sent records, for the metrics; they only grow.
 
     ``dead_letter_size`` is the index in ``ROOMS`` of the largest dead letter that the broker has
-    not refused. ``switches`` counts the records of kill switches by cause, and ``switch_delays``
-    how long after its moment a transition was acknowledged.
+    not refused. ``statements`` counts the records of each of `STATEMENT_STREAMS`, ``switches``
+    those of kill switches by cause, and ``switch_delays`` how long after its moment a transition
+    was acknowledged.
     """
 
     alerts: dict[str, int] = {}
@@ -68,6 +73,7 @@ class Published(Struct):
     dead_letters: int = 0
     snapshots: int = 0
     risk_records: int = 0
+    statements: Counter[str] = field(default_factory=_no_statements)
     errors: int = 0
     dead_letter_size: int = 0
     switches: Counter[Cause] = field(default_factory=Counter)
@@ -222,6 +228,7 @@ class Publisher:
         if topic:
             key = statement.key.encode()
             await self._send(topic, partition, key, _encode(statement.record))
+            self._published.statements[statement.stream] += 1
 
     async def remember(self, partition: int, memory: Memory) -> None:
         """Send the memory of a symbol's risk, once all that was sent before is acknowledged."""

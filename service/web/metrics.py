@@ -25,6 +25,7 @@ from service.outputs.publisher import Published
 from service.pipeline.snapshots import Problem
 from service.settings.types import Settings
 from service.web.budget_metrics import budget
+from service.web.conduct_metrics import conduct
 from service.web.feed_metrics import feeds
 from service.web.kill_switch_metrics import kill_switches
 from service.web.market_metrics import LabelledSymbols, market
@@ -101,6 +102,7 @@ class ForeshockCollector(Collector):
                 view.published.risk_records,
                 self._settings.limits.labelled_symbols,
             )
+            yield from conduct(view.conduct, view.conduct_missing, view.published.statements)
         yield from feeds(view.counters, monitors)
         yield from kill_switches(view, self._settings.limits.labelled_symbols)
         yield from self._symbols.collect(monitors)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from detectors.conduct.monitor import ConductMonitor
 from detectors.incidents.alerts import Alert
 from detectors.kill_switch.machine import Memory
 from detectors.kill_switch.table import State
@@ -43,6 +44,10 @@ class View(Struct):
         Whether the settings and the topics allow to watch the risk of liquidations.
     risk
         The monitor of the risk of liquidations; None if another process watches it.
+    conduct
+        The monitor of the venue's conduct; None if another process watches it.
+    conduct_missing
+        The streams that detectors of the venue's conduct need and that no topic has, by detector.
     market_wide_symbols
         Number of symbols in the open market-wide incident.
     stuck
@@ -67,6 +72,8 @@ class View(Struct):
     venue_alerts: Mapping[int, list[Alert] | None] = {}
     risk_wanted: bool = False
     risk: RiskMonitor | None = None
+    conduct: ConductMonitor | None = None
+    conduct_missing: Mapping[str, tuple[str, ...]] = {}
     market_wide_symbols: int = 0
     stuck: Mapping[int, str] = {}
     misplaced_symbols: int = 0

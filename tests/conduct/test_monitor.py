@@ -3,76 +3,16 @@
 import math
 
 import pytest
-from msgspec import Struct
 
 from detectors.conduct import monitor as conduct_monitor
-from detectors.conduct.incident import Verdict
-from detectors.conduct.monitor import ConductMonitor
-from detectors.conduct.venue_monitor import VenueMonitor
-from detectors.incidents.alerts import Evidence
 from detectors.incidents.suppression import Suppression, Window
-from detectors.risk_watch.monitor import RiskMonitor
-from detectors.risk_watch.output import RiskOutput, Statement
-from tests.risk_watch.venue import BEGIN, SECOND, reference
-
-
-class Record(Struct):
-    symbol: str
-    ts_event: int
-
-
-class Spread:
-    """Holds while the mark price is above 100; states each reference."""
-
-    name, version, quiet_ns, over = "spread", 1, 5 * SECOND, "the price is back"
-    needs = ("references",)
-
-    def __init__(self):
-        self.statements = []
-        self.mark = {}
-
-    def take(self, event, _scene):
-        self.mark[event.symbol] = event.mark_price
-        record = Record(event.symbol, event.ts_event)
-        self.statements.append(
-            Statement(
-                "parameter_changes", event.symbol, event.ts_event, str(event.mark_price), record
-            )
-        )
-
-    def summarise(self, *_):
-        """Do nothing with it."""
-
-    def judge(self, _ts_event, _scene):
-        return {
-            symbol: Verdict(
-                "critical" if mark > 300.0 else "warning",
-                mark - 100.0,
-                None,
-                [Evidence(self.name, "mark", mark, 100.0, 1.0)],
-                f"the price is {mark:g}",
-            )
-            for symbol, mark in self.mark.items()
-            if mark > 100.0
-        }
+from tests.conduct.spread import run, spread_monitor
+from tests.risk_watch.venue import BEGIN, SECOND
 
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch):
     monkeypatch.setattr(conduct_monitor, "OF_CONDUCT", ("spread",))
-
-
-def monitor(**options):
-    return VenueMonitor(RiskMonitor(), ConductMonitor([Spread()], **options))
-
-
-def run(venue, path, until, output=None):
-    """Give the monitor the mark prices at these seconds, and close up to a second."""
-    output = output or RiskOutput()
-    for second, mark in path.items():
-        output.join(venue.take(reference(at=BEGIN + second * SECOND, mark=mark)))
-    output.join(venue.close_until(BEGIN + until * SECOND))
-    return output
 
 
 def told(output):
@@ -84,7 +24,7 @@ def told(output):
 
 def test_an_incident_opens_escalates_is_told_of_material_changes_and_resolves():
     path = {0: 90.0, 10: 140.0, 20: 145.0, 30: 200.0, 100: 310.0, 200: 210.0, 300: 90.0}
-    output = run(monitor(), path, 320)
+    output = run(spread_monitor(), path, 320)
     assert told(output) == [
         (11, "firing", "warning", "opened", 0),
         (71, "firing", "warning", "worse", 1),
@@ -99,7 +39,7 @@ def test_an_incident_opens_escalates_is_told_of_material_changes_and_resolves():
 
 
 def test_a_short_calm_does_not_end_an_incident():
-    output = run(monitor(), {0: 140.0, 10: 90.0, 13: 140.0, 20: 90.0}, 30)
+    output = run(spread_monitor(), {0: 140.0, 10: 90.0, 13: 140.0, 20: 90.0}, 30)
     assert [status for _, status, *_ in told(output)] == ["firing", "resolved"]
 
 
@@ -108,7 +48,7 @@ def test_maintenance_holds_incidents_back_and_counts_them():
         symbols=("X",), begins_ns=(BEGIN + 20 * SECOND,), length_ns=20 * SECOND, reason="x"
     )
     counted = {}
-    venue = monitor(suppression=Suppression((), (window,)), suppressed_alarms=counted)
+    venue = spread_monitor(suppression=Suppression((), (window,)), suppressed_alarms=counted)
     output = run(venue, {0: 140.0}, 700)
     statuses = [(at, status) for at, status, *_ in told(output)]
     assert statuses[:2] == [(1, "firing"), (21, "resolved")]
@@ -119,9 +59,9 @@ def test_maintenance_holds_incidents_back_and_counts_them():
 @pytest.mark.parametrize("cut", range(0, 330, 15))
 def test_a_successor_tells_what_is_left_and_nothing_twice(cut):
     path = {0: 90.0, 10: 140.0, 20: 145.0, 30: 200.0, 100: 310.0, 200: 210.0, 300: 90.0}
-    whole = run(monitor(), path, 330)
-    before = run(monitor(), {at: mark for at, mark in path.items() if at < cut}, cut)
-    successor = monitor()
+    whole = run(spread_monitor(), path, 330)
+    before = run(spread_monitor(), {at: mark for at, mark in path.items() if at < cut}, cut)
+    successor = spread_monitor()
     newest = max((its.ts_event for its in before.statements), default=0)
     keys = frozenset(its.key for its in before.statements if its.ts_event == newest)
     published = {("parameter_changes", "X"): (newest, keys)} if keys else {}
@@ -132,5 +72,5 @@ def test_a_successor_tells_what_is_left_and_nothing_twice(cut):
 
 
 def test_a_rule_has_no_probability_so_1_is_published():
-    (alert,) = run(monitor(), {0: 140.0}, 5).alerts
+    (alert,) = run(spread_monitor(), {0: 140.0}, 5).alerts
     assert math.isclose(alert.p_value, 1.0)

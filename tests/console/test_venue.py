@@ -1,10 +1,12 @@
 """What the console says of the venue as a whole: how liquidations would spread, and switches."""
 
 import pytest
+from msgspec.structs import replace
 
 from service.console.detail import detail
 from service.console.venue import NOTHING_SPREADS, venue
 from service.exchange.scenarios.catalogue import scenario
+from tests.conduct.spread import run, spread_monitor
 from tests.console.desk import BEGIN_NS, SECOND, Desk, commanded
 from tests.risk_watch.venue import Venue, shared
 
@@ -47,6 +49,21 @@ def test_a_venue_in_which_nothing_spreads_and_one_that_is_not_watched_say_so():
     assert "Not watched: that needs a topic of positions" in venue(desk.view()).contagion.note
     desk.risk, desk.risk_wanted = Venue().monitor, True
     assert venue(desk.view()).contagion.note == NOTHING_SPREADS
+
+
+def test_detectors_of_conduct_are_told_with_what_they_find_or_lack():
+    desk = calm_desk()
+    shown = venue(desk.view())
+    assert shown.conduct == []
+    assert "Not watched" in shown.conduct_note
+    its = spread_monitor()
+    run(its, {0: 140.0}, 5)
+    view = replace(desk.view(), conduct=its.conduct)
+    (found,) = venue(view).conduct
+    assert (found.detector, found.severity, found.missing) == ("spread", "warning", [])
+    assert found.incidents == ["X: the price is 140"]
+    (lacking,) = venue(replace(view, conduct_missing=its.conduct.missing([]))).conduct
+    assert lacking.missing == ["references"]
 
 
 def test_kill_switches_are_told_with_their_reason_since_when_and_by_whom():

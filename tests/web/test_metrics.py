@@ -33,6 +33,7 @@ from service.web.market_metrics import LabelledSymbols
 from service.web.metrics import ForeshockCollector, registry
 from service.web.server import Health, HttpServer, start_http
 from service.web.view import View
+from tests.conduct.spread import run, spread_monitor
 from tests.kafka_server import unavailable
 from tests.pipeline.events import SECOND, by_stream, market
 from tests.risk_watch.venue import shared
@@ -79,6 +80,8 @@ def lively_view() -> View:
     risk.run(75)
     opened = {alert.detector for alert in risk.output.alerts}
     assert opened == {"cascade", "contagion"}, "both must be open to test"
+    conduct = spread_monitor()
+    run(conduct, {0: 140.0}, 5)
     published = Published(alerts={"firing": 3, "resolved": 2})
     delivery = DeliveryCounters(sent=1, up=True)
     return View(
@@ -91,6 +94,8 @@ def lively_view() -> View:
         unread={"market.orders": 1},
         risk_wanted=True,
         risk=risk.monitor,
+        conduct=conduct.conduct,
+        conduct_missing=conduct.conduct.missing(["positions"]),
     )
 
 
@@ -228,6 +233,18 @@ def test_contagion_has_no_series_where_nothing_is_known_of_it_and_no_time_where_
     assert sample(calm, "risk_contagion_probability_ratio") < 0.5
     assert sample(calm, "risk_contagion_doubling_seconds") is None
     assert sample(calm, "risk_contagion_incident_start_timestamp_seconds") is None
+
+
+def test_an_incident_about_the_venue_and_a_stream_that_it_lacks_have_series(view: View):
+    assert view.conduct is not None
+    (alert,) = view.conduct.open_alerts
+    labels = {"symbol": "X", "detector": "spread", "severity": "warning"}
+    started = sample(view, "conduct_incident_start_timestamp_seconds", **labels)
+    assert started == pytest.approx(alert.starts_at / 1e9)
+    assert sample(view, "conduct_no_input", detector="spread", input="references") == 1
+    elsewhere = msgspec.structs.replace(view, conduct=None, conduct_missing={})
+    assert sample(elsewhere, "conduct_incident_start_timestamp_seconds", **labels) is None
+    assert sample(elsewhere, "conduct_no_input", detector="spread", input="references") is None
 
 
 def test_a_symbol_is_shown_as_its_book_and_its_flow_are(view: View):

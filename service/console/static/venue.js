@@ -14,7 +14,18 @@ export function showVenue(venue) {
   if (current === shown) return;
   shown = current;
   showContagion(venue.contagion);
+  showConduct(venue);
   showSwitches(venue);
+}
+
+// What the detectors of the venue's conduct find; where a stream is missing, its name.
+function showConduct({ conduct, conduct_note }) {
+  setText($("conduct-note"), conduct_note);
+  $("conduct").hidden = !conduct.length;
+  $("conduct").querySelector("tbody").replaceChildren(...conduct.map(({ detector, missing, severity, incidents }) => h("tr", {},
+    h("th", { scope: "row" }, detector),
+    h("td", { class: severity }, missing.length ? "no input" : severity === null ? "nothing found" : `${severity === "critical" ? "■" : "▲"} ${severity}`),
+    h("td", {}, missing.length ? `needs ${missing.join(", ")}` : incidents.map(printable).join(" · ")))));
 }
 
 // The state of a symbol's kill switch in a line.
