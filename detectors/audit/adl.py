@@ -5,8 +5,8 @@ import math
 from detectors.audit.check import Check
 from detectors.audit.claims import stated
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
-from detectors.audit.queue import Deleveraging, distance, out_of_turn, pro_rata, water_filling
 from detectors.audit.tape import Evidence
+from detectors.fairness.queue import Deleveraging, distance, out_of_turn, pro_rata, water_filling
 
 _ADL_PLAN = (
     "publish both sides of each deleveraging in liquidations (method adl, the other side with the "

@@ -7,11 +7,11 @@ import numpy as np
 
 from detectors.audit.check import Check
 from detectors.audit.claims import stated
-from detectors.audit.health import TOLERANCE, price_at, trigger_price
+from detectors.audit.health import TOLERANCE, price_at
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
 from detectors.audit.paths import no_liquidations
 from detectors.audit.tape import Evidence
-from detectors.fairness.episodes import Episode
+from detectors.fairness.episodes import Episode, trigger_price
 from detectors.fairness.statistics import (
     Association,
     class_difference,

@@ -8,8 +8,6 @@ import numpy as np
 from detectors.audit.references import Interval
 from detectors.audit.tape import Evidence
 from detectors.fairness.episodes import Slice, equity_at
-from detectors.risk.contract import Contract
-from detectors.risk.liquidation import liquidation_prices
 from detectors.risk.tiers import maintenance
 
 Health = Literal["below", "borderline", "above", "unknown"]
@@ -81,19 +79,3 @@ def health(part: Slice, interval: Interval | None, buffer: float = 1.0) -> Judge
     if widest >= 0.0:
         return Judged("above", widest)
     return Judged("borderline" if near >= 0.0 else "below", near)
-
-
-def trigger_price(part: Slice) -> float:
-    """Return the price at which the position fell below maintenance; NaN if unknown."""
-    if part.tiers is None or math.isnan(part.margin) or math.isnan(part.quantity):
-        return math.nan
-    if part.margin == 0.0:
-        return math.nan
-    return float(
-        liquidation_prices(
-            Contract(part.tiers),
-            np.array([part.quantity]),
-            np.array([part.entry_price]),
-            np.array([part.margin]),
-        )[0]
-    )

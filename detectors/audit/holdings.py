@@ -5,6 +5,7 @@ import math
 from msgspec import Struct
 
 from detectors.audit.outcome import Case, Tally
+from detectors.fairness.queue import Candidate
 from detectors.market_data.events import Position
 
 QUANTITY_TOLERANCE = 1e-9
@@ -147,3 +148,13 @@ class Holdings:
             return
         case = Case(position.ts_event, self._symbol, position.account, money, money, story)
         self.explained.breach(case)
+
+
+def candidates(held: dict[str, Held], bankrupt_quantity: float, mark: float) -> list[Candidate]:
+    """Return the open positions on the other side of a bankrupt one, ordered by account."""
+    found = []
+    for account, its in sorted(held.items()):
+        if its.is_published and its.quantity * bankrupt_quantity < 0.0:
+            equity = its.margin + its.quantity * (mark - its.entry_price)
+            found.append(Candidate(account, its.quantity, its.entry_price, equity))
+    return found

@@ -3,10 +3,10 @@
 import math
 
 from detectors.audit.claims import Claims
-from detectors.audit.holdings import Holdings
+from detectors.audit.holdings import Holdings, candidates
 from detectors.audit.outcome import Case, Tally
-from detectors.audit.queue import Deleveraging, candidates
 from detectors.fairness.episodes import Slice
+from detectors.fairness.queue import Deleveraging
 from detectors.market_data.risk_events import Liquidation
 from detectors.risk.contract import Contract
 

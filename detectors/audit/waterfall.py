@@ -9,7 +9,7 @@ from detectors.audit.claims import stated
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
 from detectors.audit.paths import steps_of
 from detectors.audit.tape import Evidence
-from detectors.fairness.episodes import Episode, Slice
+from detectors.fairness.episodes import Episode, Slice, left_after
 
 ROUNDING = 1e-6
 """Of amounts relative to the notional that they belong to."""
@@ -69,7 +69,7 @@ def fee_and_remainder(evidence: Evidence) -> Finding:
         paid += part.fee
         due = claims.liquidation.fee * part.paid
         allowed = claims.insurance.tolerance + ROUNDING * part.paid
-        left = _left(part) + part.fee
+        left = left_after(part) + part.fee
         capped = min(due, max(left, 0.0)) if math.isfinite(left) else due
         if abs(part.fee - due) <= allowed or abs(part.fee - capped) <= allowed:
             tally.held()
@@ -191,7 +191,7 @@ def loss_complete(evidence: Evidence) -> Finding:
     tally, lost, unpaid = Tally(), 0.0, 0.0
     for episode in evidence.episodes:
         last = episode.slices[-1]
-        left = _left(last)
+        left = left_after(last)
         end = evidence.symbols[last.symbol].records.ends.get(last.liquidation_id)
         if end is None or not _is_closed(last) or math.isnan(left) or last.method != "book":
             continue
@@ -219,13 +219,6 @@ def loss_complete(evidence: Evidence) -> Finding:
     )  # fmt: skip
 
 
-def _left(part: Slice) -> float:
-    """Return what is left of the margin after a slice, its loss and its fee; NaN if unknown."""
-    fee = 0.0 if math.isnan(part.fee) else part.fee
-    realised = math.copysign(part.filled, part.quantity) * (part.price - part.entry_price)
-    return part.margin + realised - fee
-
-
 def _is_closed(part: Slice) -> bool:
     return abs(abs(part.quantity) - part.filled) <= 1e-9 * part.filled
 
@@ -233,7 +226,7 @@ def _is_closed(part: Slice) -> bool:
 def _judge_remainder(evidence: Evidence, episode: Episode, tally: Tally) -> float:
     """Judge what an account got back; return what was kept from it."""
     last = episode.slices[-1]
-    left = _left(last)
+    left = left_after(last)
     if math.isnan(last.returned) or math.isnan(left) or not _is_closed(last):
         return 0.0
     kept = max(0.0, left) - last.returned

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 from msgspec import Struct
 
+from detectors.risk.contract import Contract
+from detectors.risk.liquidation import liquidation_prices
 from detectors.risk.reduction import Reduction, sufficient_reductions
 from detectors.risk.tiers import Tiers
 
@@ -211,3 +213,26 @@ def equity_at(part: Slice, mark: float) -> float:
     if part.margin == 0.0 or math.isnan(part.margin):
         return part.equity
     return part.margin + part.quantity * (mark - part.entry_price)
+
+
+def trigger_price(part: Slice) -> float:
+    """Return the price at which the position fell below maintenance; NaN if unknown."""
+    if part.tiers is None or math.isnan(part.margin) or math.isnan(part.quantity):
+        return math.nan
+    if part.margin == 0.0:
+        return math.nan
+    return float(
+        liquidation_prices(
+            Contract(part.tiers),
+            np.array([part.quantity]),
+            np.array([part.entry_price]),
+            np.array([part.margin]),
+        )[0]
+    )
+
+
+def left_after(part: Slice) -> float:
+    """Return what is left of the margin after a slice, its loss and its fee; NaN if unknown."""
+    fee = 0.0 if math.isnan(part.fee) else part.fee
+    realised = math.copysign(part.filled, part.quantity) * (part.price - part.entry_price)
+    return part.margin + realised - fee

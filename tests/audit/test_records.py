@@ -16,7 +16,7 @@ from detectors.audit.claims import (
     MarginClaims,
     RetailClaims,
 )
-from detectors.audit.queue import Candidate, Deleveraging, distance, pro_rata, water_filling
+from detectors.fairness.queue import Candidate, Deleveraging, distance, pro_rata, water_filling
 from detectors.market_data.events import Margin, Position, Status, Tier, Trade
 from detectors.market_data.risk_events import Account, Insurance, Liquidation
 from tests.audit.made import (

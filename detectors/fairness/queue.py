@@ -5,7 +5,6 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from detectors.audit.holdings import Held
 from detectors.table import Floats
 
 
@@ -42,16 +41,6 @@ class Deleveraging(Struct):
     needed: float = 0.0
     closed: dict[str, float] = {}
     candidates: list[Candidate] = []
-
-
-def candidates(held: dict[str, Held], bankrupt_quantity: float, mark: float) -> list[Candidate]:
-    """Return the open positions on the other side of a bankrupt one, ordered by account."""
-    found = []
-    for account, its in sorted(held.items()):
-        if its.is_published and its.quantity * bankrupt_quantity < 0.0:
-            equity = its.margin + its.quantity * (mark - its.entry_price)
-            found.append(Candidate(account, its.quantity, its.entry_price, equity))
-    return found
 
 
 def score(candidate: Candidate, mark: float, rule: str) -> float:
