@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from detectors.audit.references import References
+from detectors.risk.mark_path import exponential, window_mean
 from detectors.risk.marks import MarkRule
 from detectors.table import Floats
 
@@ -77,15 +78,15 @@ def _along(references: References, rule: MarkRule, clamp: float, column: str) ->
     if rule.kind == "last":
         return references.column("last")
     if rule.kind == "sma":
-        return _window_mean(times, mid, rule.seconds)
+        return window_mean(times, mid, rule.seconds)
     if rule.kind == "ema_price":
-        return _exponential(times, mid, rule.seconds, mark[0])
+        return exponential(times, mid, rule.seconds, mark[0])
     before = np.concatenate([index[:1], index[:-1]])
     if column == "mid_mean":
         between = (index + before) / 2.0
     else:  # a low mid price over a high index, and the reverse
         between = np.maximum(index, before) if column == "mid_low" else np.minimum(index, before)
-    premium = _exponential(times, mid / between - 1.0, rule.seconds, mark[0] / index[0] - 1.0)
+    premium = exponential(times, mid / between - 1.0, rule.seconds, mark[0] / index[0] - 1.0)
     price: Floats = index * (1.0 + np.clip(premium, -clamp, clamp))
     return price
 
@@ -112,27 +113,3 @@ def best_fit(
             expected = recomputed(references, rule, clamp)[first:last]
             fits.append(Fit(rule, error_bps(published, expected)))
     return sorted(fits, key=lambda fit: fit.error_bps)
-
-
-def _exponential(times: Floats, values: Floats, seconds: float, start: float) -> Floats:
-    weights = -np.expm1(-np.diff(times, prepend=times[0]) / seconds)
-    average = start
-    found = []
-    for weight, value in zip(weights.tolist(), values.tolist(), strict=True):
-        if math.isfinite(value):
-            average = value if math.isnan(average) else average + weight * (value - average)
-        found.append(average)
-    return np.array(found)
-
-
-def _window_mean(times: Floats, values: Floats, seconds: float) -> Floats:
-    spans = np.diff(times, prepend=times[0])
-    known = np.isfinite(values)
-    area = np.cumsum(np.where(known, values, 0.0) * spans)
-    length = np.cumsum(np.where(known, spans, 0.0))
-    first = np.searchsorted(times, times - seconds, side="right") - 1
-    whole = first >= 0
-    first = np.maximum(first, 0)
-    span = length - length[first]
-    mean = (area - area[first]) / np.where(span > 0.0, span, math.nan)
-    return np.where(whole, mean, math.nan)
