@@ -16,15 +16,13 @@ from detectors.audit.tape import Evidence
 from detectors.market_data.events import Kind
 from detectors.risk.contract import Contract
 from detectors.risk.liquidation import liquidation_prices
+from detectors.risk.mark_path import FROZEN_SECONDS, is_frozen
 from detectors.risk.marks import MarkRule
 
 _BASES = ("mark", "index", "last", "mid")
 _DEFAULT_CLAMP = 1.0
 _SEGMENT = 600
 """References over which a window is fitted: ten minutes of one a second."""
-
-_FROZEN_SECONDS = 60.0
-_FROZEN_DEVIATIONS = 5.0
 
 
 def one_reference(evidence: Evidence) -> Finding:
@@ -346,11 +344,11 @@ def _frozen_index(symbol: Symbol, tally: Tally) -> None:
     edges = [*np.flatnonzero(np.diff(index, prepend=math.nan) != 0.0).tolist(), len(index)]
     for first, after in itertools.pairwise(edges):
         seconds = (int(times[after - 1]) - int(times[first])) / 1e9
-        if seconds <= _FROZEN_SECONDS or not math.isfinite(index[first]):
+        if seconds <= FROZEN_SECONDS or not math.isfinite(index[first]):
             continue
         tally.held()
         moved = abs(math.log(mid[after - 1] / mid[first]))
-        if usual == 0.0 or moved <= _FROZEN_DEVIATIONS * usual * math.sqrt(seconds):
+        if not is_frozen(moved, usual, seconds):
             continue
         tally.population -= 1
         story = f"index {index[first]:g} for {seconds:.0f} s while the mid moved by {moved:.2%}"

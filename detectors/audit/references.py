@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detectors.risk.mark_path import excursion
 from detectors.table import Floats, Ints
 
 EXCURSION_PROBABILITY = 1e-6
@@ -34,28 +35,6 @@ class Interval(NamedTuple):
     near_low: float
     near_high: float
     high: float
-
-
-def excursion(difference: float, variance: float, probability: float) -> float:
-    """Return how far beyond both ends a Brownian bridge goes with a given probability.
-
-    Between ends that differ by d the bridge with variance v exceeds the higher end by x with
-    probability exp(-2 x (x + d) / v), so x = (sqrt(d^2 + 2 v ln(1 / p)) - d) / 2.
-
-    Examples
-    --------
-    Equal ends, variance 2, p = e^-1: x (x + 0) = 1.
-
-    >>> round(excursion(0.0, 2.0, math.exp(-1.0)), 9)
-    1.0
-
-    References
-    ----------
-    [^1]: [Karatzas, I. & Shreve, S., 1991. Brownian Motion and Stochastic Calculus, 4.3.40.]
-    (https://doi.org/10.1007/978-1-4612-0949-2)
-    """
-    d = abs(difference)
-    return (math.sqrt(d * d + 2.0 * variance * math.log(1.0 / probability)) - d) / 2.0
 
 
 class References:

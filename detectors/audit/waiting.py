@@ -6,9 +6,10 @@ from array import array
 import numpy as np
 
 from detectors.audit.outcome import Case, Tally
-from detectors.audit.references import EXCURSION_PROBABILITY, excursion
+from detectors.audit.references import EXCURSION_PROBABILITY
 from detectors.risk.contract import Contract
 from detectors.risk.liquidation import liquidation_prices
+from detectors.risk.mark_path import excursion
 from detectors.table import Flags, Floats, Ints, enlarged
 
 SERVED_NS = 10_000_000_000

@@ -1,9 +1,8 @@
 """Mark prices recomputed along a path of prices."""
 
-import math
-
 import numpy as np
 
+from detectors.risk.mark_path import exponential, window_mean
 from detectors.risk.marks import MarkRule
 from detectors.table import Floats
 
@@ -54,43 +53,7 @@ def mark_along(
     if rule.kind == "sma":
         return window_mean(times, mid, rule.seconds)
     if rule.kind == "ema_price":
-        return exponential_mean(times, mid, rule.seconds, mark[0])
-    premium = exponential_mean(times, mid / between - 1.0, rule.seconds, mark[0] / index[0] - 1.0)
+        return exponential(times, mid, rule.seconds, mark[0])
+    premium = exponential(times, mid / between - 1.0, rule.seconds, mark[0] / index[0] - 1.0)
     price: Floats = index * (1.0 + np.clip(premium, -clamp, clamp))
     return price
-
-
-def exponential_mean(times: Floats, values: Floats, seconds: float, start: float) -> Floats:
-    """Return the exponential mean of a path at each time; NaN values do not count.
-
-    ``times`` and ``seconds`` in seconds. The value of a time counts for the span since the one
-    before it; ``start`` is the mean at the first.
-    """
-    weights = -np.expm1(-np.diff(times, prepend=times[0]) / seconds)
-    average = start
-    found = []
-    for weight, value in zip(weights.tolist(), values.tolist(), strict=True):
-        if math.isfinite(value):
-            average = value if math.isnan(average) else average + weight * (value - average)
-        found.append(average)
-    return np.array(found)
-
-
-def window_mean(times: Floats, values: Floats, seconds: float) -> Floats:
-    """Return the mean of the last ``seconds`` of a path at each time; NaN before there are as many.
-
-    The value of a time counts for the span since the one before it.
-
-    >>> window_mean(np.arange(4.0), np.array([9.0, 1.0, 2.0, 4.0]), 2.0).tolist()
-    [nan, nan, 1.5, 3.0]
-    """
-    spans = np.diff(times, prepend=times[0])
-    known = np.isfinite(values)
-    area = np.cumsum(np.where(known, values, 0.0) * spans)
-    length = np.cumsum(np.where(known, spans, 0.0))
-    first = np.searchsorted(times, times - seconds, side="right") - 1
-    whole = first >= 0
-    first = np.maximum(first, 0)
-    span = length - length[first]
-    mean = (area - area[first]) / np.where(span > 0.0, span, math.nan)
-    return np.where(whole, mean, math.nan)

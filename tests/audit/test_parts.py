@@ -10,12 +10,13 @@ from detectors.audit.conservation import Conservation
 from detectors.audit.holdings import Held, Holdings, fill
 from detectors.audit.numbering import Numbering
 from detectors.audit.outcome import WORST, Case, Tally, judged, merged
-from detectors.audit.references import References, excursion
+from detectors.audit.references import References
 from detectors.audit.waiting import Waiting
 from detectors.fairness.episodes import APART_NS, Slice, assembled
 from detectors.fairness.statistics import discoveries, rank_association, wilson
 from detectors.market_data.events import Position, Reference
 from detectors.risk.contract import Contract
+from detectors.risk.mark_path import excursion
 from detectors.risk.tiers import tiers_of
 from tests.audit.made import SECOND
 
