@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
+from deploy.grafana.conduct import conduct
 from deploy.grafana.panels import (
     AMBER,
     ANY_ALARMS,
@@ -213,4 +214,4 @@ def market(runbook: str) -> dashboard.Dashboard:
             )
         )
     )
-    return risk(board)
+    return conduct(risk(board))
