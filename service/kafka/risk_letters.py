@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from service.kafka.counters import ConsumerCounters
@@ -20,6 +21,55 @@ from service.pipeline.rejection import Rejection
 
 Place = tuple[str, int, int]
 """The topic, the partition and the offset of a record."""
+
+
+MOST_PLACES = 100_000
+"""How many places of dead letters are remembered: some 20 MB."""
+
+log = structlog.get_logger("foreshock.risk")
+
+
+class Places:
+    """Places of records that have a dead letter, the newest up to a limit.
+
+    Parameters
+    ----------
+    limit
+        The largest number of places.
+
+    Attributes
+    ----------
+    dropped
+        How many were forgotten at the limit, the oldest first: a record of them that is read again
+        gets a second dead letter.
+
+    Examples
+    --------
+    >>> places = Places(2)
+    >>> for offset in range(3):
+    ...     places.add(("t", 0, offset))
+    >>> [places.take(("t", 0, offset)) for offset in range(3)], places.dropped
+    ([False, True, True], 1)
+    """
+
+    def __init__(self, limit: int = MOST_PLACES) -> None:
+        self._limit = limit
+        self._places: dict[Place, None] = {}
+        self.dropped = 0
+
+    def add(self, place: Place) -> None:
+        """Remember a place."""
+        self._places[place] = None
+        if len(self._places) > self._limit:
+            del self._places[next(iter(self._places))]
+            self.dropped += 1
+
+    def take(self, place: Place) -> bool:
+        """Forget a place; return whether it was known."""
+        known = place in self._places
+        if known:
+            del self._places[place]
+        return known
 
 
 class RiskLetters:
@@ -50,7 +100,7 @@ class RiskLetters:
         self._topics = topics
         self._refusals = Refusals(publisher, counters, {})
         self._partitions = 0
-        self.sent: set[Place] = set()
+        self.sent = Places()
 
     async def begin(self, reader: AIOKafkaConsumer, firsts: Mapping[TopicPartition, int]) -> None:
         """Read which records have a dead letter.
@@ -74,6 +124,12 @@ class RiskLetters:
                 self.sent.add(place)
 
         await read_back(reader, firsts, each=note)
+        if self.sent.dropped:
+            log.warning(
+                "too many dead letters to remember: records that are read again may have a second",
+                remembered=MOST_PLACES,
+                forgotten=self.sent.dropped,
+            )
 
     async def refuse(
         self, tp: TopicPartition, records: Sequence[Any], rejections: Sequence[Rejection]
@@ -82,9 +138,7 @@ class RiskLetters:
         missing = []
         for its in rejections:
             place = (tp.topic, tp.partition, records[its.index].offset)
-            if place in self.sent:
-                self.sent.discard(place)
-            else:
+            if not self.sent.take(place):
                 missing.append(its)
         for its in missing:
             self._counters.dead_letters[tp.topic, its.reason] += 1
