@@ -4,8 +4,14 @@ import argparse
 import asyncio
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from service.errors import ConfigurationError, OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from service.scorecard.report import Scorecard
 
 LOG_SECONDS = 1.0
 """How long the end of the process waits for the last log lines to be written, in seconds."""
@@ -138,27 +144,18 @@ def scorecard(arguments: argparse.Namespace) -> int:
     from service.scorecard.recorded import scorecard as scorecard_of_recorded
     from service.scorecard.recorded import sessions_scorecard
     from service.scorecard.report import to_markdown
-    from service.scorecard.risk.plan import SCENARIOS as RISK_SCENARIOS
-    from service.scorecard.risk.run import scorecard as risk_scorecard
     from service.scorecard.run import prepare
     from service.scorecard.run import scorecard as make_scorecard
 
     if arguments.seeds > SEEDS_APART:
         raise ConfigurationError(f"--seeds {arguments.seeds}: it must be at most {SEEDS_APART}")
-    if arguments.risk and arguments.recorded is not None:
-        raise ConfigurationError("--risk: recorded flow has no positions; leave out --recorded")
-    usual = RISK_SCENARIOS if arguments.risk else [n for n in SCENARIOS if n not in POSITIONS]
+    of_venue = _venue_scorecard(arguments)
+    usual = of_venue[0] if of_venue else [n for n in SCENARIOS if n not in POSITIONS]
     scenarios = [name for name in arguments.scenarios or usual if name != "calm"]
-    unmeasured = [name for name in scenarios if arguments.risk and name not in RISK_SCENARIOS]
-    if unmeasured:
-        raise ConfigurationError(
-            f"--risk does not measure {', '.join(unmeasured)}; choose from calm,"
-            f" {', '.join(RISK_SCENARIOS)}"
-        )
     prepare(arguments.out)
     purpose: Purpose = "tuning" if arguments.tuning else "reporting"
-    if arguments.risk:
-        card = risk_scorecard(
+    if of_venue is not None:
+        card = of_venue[1](
             arguments.out,
             scenarios=scenarios,
             purpose=purpose,
@@ -207,6 +204,32 @@ def scorecard(arguments: argparse.Namespace) -> int:
     Console().print(Markdown(to_markdown(card)))
     _say(f"\nwritten to {arguments.out}")
     return 0
+
+
+def _venue_scorecard(
+    arguments: argparse.Namespace,
+) -> "tuple[Sequence[str], Callable[..., Scorecard]] | None":
+    """Return the scenarios and the function of the scorecard of positions or of conduct."""
+    from service.scorecard.conduct import cases
+    from service.scorecard.conduct.run import scorecard as conduct_scorecard
+    from service.scorecard.risk import plan
+    from service.scorecard.risk.run import scorecard as risk_scorecard
+
+    if arguments.risk and arguments.conduct:
+        raise ConfigurationError("--risk and --conduct: choose one")
+    if not (arguments.risk or arguments.conduct):
+        return None
+    option = "--risk" if arguments.risk else "--conduct"
+    if arguments.recorded is not None:
+        raise ConfigurationError(f"{option}: recorded flow has no positions; leave out --recorded")
+    measured = plan.SCENARIOS if arguments.risk else cases.SCENARIOS
+    unmeasured = [name for name in arguments.scenarios or () if name not in ("calm", *measured)]
+    if unmeasured:
+        raise ConfigurationError(
+            f"{option} does not measure {', '.join(unmeasured)}; choose from calm,"
+            f" {', '.join(measured)}"
+        )
+    return measured, risk_scorecard if arguments.risk else conduct_scorecard
 
 
 def check_config(arguments: argparse.Namespace) -> int:

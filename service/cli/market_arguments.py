@@ -117,6 +117,12 @@ examples:
         "what is predicted of them, and what simple baselines do",
     )
     command.add_argument(
+        "--conduct",
+        action="store_true",
+        help="measure the detectors of the venue's conduct instead: what they find where a venue "
+        "misbehaves, and what they say where it does not",
+    )
+    command.add_argument(
         "--scenarios",
         metavar="NAMES",
         type=types.scenario_names,

@@ -9,6 +9,8 @@ from detectors.catalogue import ALARMING
 from service.scorecard import cells, sessions_report, tables
 from service.scorecard.baselines import baseline_detectors
 from service.scorecard.budgets import Realised
+from service.scorecard.conduct.found import ConductCard
+from service.scorecard.conduct.report import tables as conduct_tables
 from service.scorecard.feeds import FeedFalse, FeedFound
 from service.scorecard.risk.card import RiskCard
 from service.scorecard.risk.report import tables as risk_tables
@@ -33,6 +35,7 @@ class Scorecard(Struct, frozen=True):
     feed_false: FeedFalse | None = None
     sessions: Sessions | None = None
     risk: RiskCard | None = None
+    conduct: ConductCard | None = None
 
 
 def to_json(card: Scorecard) -> bytes:
@@ -49,9 +52,10 @@ def watchers(card: Scorecard) -> tuple[list[str], list[str]]:
 
 
 def documented(card: Scorecard) -> list[tables.Table]:
-    """The tables on recorded flow and on the risk of positions, if these were measured."""
+    """The tables on recorded flow, on the risk of positions, and on the venue, if measured."""
     found = sessions_report.tables(card.sessions) if card.sessions is not None else []
-    return found + (risk_tables(card.risk) if card.risk is not None else [])
+    found += risk_tables(card.risk) if card.risk is not None else []
+    return found + (conduct_tables(card.conduct) if card.conduct is not None else [])
 
 
 def to_markdown(card: Scorecard) -> str:

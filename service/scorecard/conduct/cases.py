@@ -1,0 +1,52 @@
+"""Which detectors of the venue's conduct must find something in which scenario, and which nothing.
+
+A scenario that is in neither list of a detector says nothing about it.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
+
+from service.scorecard.matrix import SEEDS_APART, Purpose, Trial, first_seed
+
+
+class Case(NamedTuple):
+    """The scenarios of a detector: those in which it must alarm, and those in which it must not."""
+
+    detector: str
+    must: tuple[str, ...]
+    must_not: tuple[str, ...]
+
+
+CASES: tuple[Case, ...] = ()
+"""All cases. In calm markets no detector may alarm."""
+
+SCENARIOS = tuple(dict.fromkeys(name for case in CASES for name in (*case.must, *case.must_not)))
+"""The scenarios that are measured; `calm` comes with them."""
+
+_FIRST = 200 * SEEDS_APART
+"""The seeds of the other scorecards end before this one."""
+
+
+def trials(
+    scenarios: Sequence[str],
+    *,
+    purpose: Purpose,
+    seeds: int,
+    calm_days: int,
+    activities: Sequence[float],
+    false_alarms_per_day: float,
+) -> list[Trial]:
+    """The trials, longest first. The arguments are those of `service.scorecard.matrix.trials`."""
+    first = first_seed(purpose) + _FIRST
+    planned = [
+        Trial("calm", first + n, 1.0, activities[n % len(activities)], false_alarms_per_day)
+        for n in range(calm_days)
+    ]
+    for place, name in enumerate(SCENARIOS, start=1):
+        if name in scenarios:
+            planned += [
+                Trial(name, first + SEEDS_APART * place + n, 1.0, rate, false_alarms_per_day)
+                for rate, n in product(activities, range(seeds))
+            ]
+    return planned
