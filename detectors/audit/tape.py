@@ -9,7 +9,15 @@ from detectors.audit.outcome import Tally
 from detectors.audit.symbol_tape import Symbol
 from detectors.fairness.episodes import Episode, Slice, assembled
 from detectors.market_data.events import Cancel, Event, Kind, Order, Trade
-from detectors.market_data.risk_events import Account, Insurance, Liquidation, RiskEvent
+from detectors.market_data.risk_events import (
+    Account,
+    Ack,
+    AuditEvent,
+    FeeSchedule,
+    Insurance,
+    Liquidation,
+    RiskEvent,
+)
 
 _NUMBERED = (
     Kind.ORDER, Kind.CANCEL, Kind.TRADE, Kind.REFERENCE, Kind.MARGIN, Kind.POSITION, Kind.STATUS,
@@ -31,6 +39,8 @@ class Evidence:
         Last state of each account.
     insurance
         All records of insurance funds, in order.
+    fees
+        All schedules of fees, in order.
     fund_free
         For each deleveraging, by time and liquidation: the fund's equity less the claimed reserve.
     streams
@@ -47,6 +57,7 @@ class Evidence:
         self.episodes: list[Episode] = []
         self.accounts: dict[str, Account] = {}
         self.insurance: list[Insurance] = []
+        self.fees: list[FeeSchedule] = []
         self.fund_free: dict[tuple[int, str], float] = {}
         self.streams: Counter[Kind] = Counter()
         self.disorder: Mapping[str, Tally] = {}
@@ -64,7 +75,7 @@ class Tape:
     def __init__(self, claims: Book) -> None:
         self._evidence = Evidence(claims)
 
-    def apply(self, event: Event | RiskEvent) -> None:
+    def apply(self, event: Event | RiskEvent | AuditEvent) -> None:
         """Take the next event."""
         its = self._evidence
         its.streams[event.kind] += 1
@@ -75,6 +86,11 @@ class Tape:
             return
         if isinstance(event, Insurance):
             its.insurance.append(event)
+            return
+        if isinstance(event, FeeSchedule):
+            its.fees.append(event)
+            return
+        if isinstance(event, Ack):
             return
         symbol = its.symbols.get(event.symbol)
         if symbol is None:

@@ -50,6 +50,8 @@ class Kind(enum.IntEnum):
     ACCOUNT = 8
     LIQUIDATION = 9
     INSURANCE = 10
+    ACK = 11
+    FEE_SCHEDULE = 12
 
 
 class Order(Struct, frozen=True, kw_only=True, gc=False):
@@ -102,8 +104,24 @@ class Trade(Struct, frozen=True, kw_only=True, gc=False):
     liquidation: bool | None = None
 
 
+class IndexSource(Struct, frozen=True, kw_only=True, gc=False):
+    """A price that the index is made of: its source, its age when it was used, and its weight.
+
+    Weights are relative to their sum; without any, all sources weigh the same.
+    """
+
+    name: Name
+    price: Positive
+    age_ns: Annotated[int, Meta(ge=0, le=LATEST_NS)] | None = None
+    weight: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
+
+
 class Reference(Struct, frozen=True, kw_only=True, gc=False):
-    """The prices and rates that the venue computes."""
+    """The prices and rates that the venue computes.
+
+    ``last_price`` is that of the last trade as the venue counts it. ``stale`` says that the venue
+    itself holds the prices for too old. ``index_sources`` are what the index is made of.
+    """
 
     kind: ClassVar[Kind] = Kind.REFERENCE
 
@@ -114,6 +132,9 @@ class Reference(Struct, frozen=True, kw_only=True, gc=False):
     index_price: Positive | None = None
     funding_rate: Rate | None = None
     open_interest: Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None = None
+    last_price: Positive | None = None
+    stale: bool | None = None
+    index_sources: Annotated[tuple[IndexSource, ...], Meta(min_length=1)] | None = None
 
 
 class Tier(Struct, frozen=True, kw_only=True, gc=False):

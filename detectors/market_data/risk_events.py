@@ -1,4 +1,4 @@
-"""The events that only the risk of positions needs: accounts, liquidations, the insurance fund.
+"""The events that no detector of a symbol needs: accounts, liquidations, funds, and for the audit.
 
 Conventions are those of `detectors.market_data.events`, but for ``sequence``: it orders the events
 of one stream that share a ``ts_event``, and is not part of the numbering of a symbol. An account
@@ -16,6 +16,7 @@ from detectors.market_data.events import (
     Name,
     Nanoseconds,
     Positive,
+    Rate,
     Sequence,
     Side,
 )
@@ -117,4 +118,55 @@ class Insurance(Struct, frozen=True, kw_only=True, gc=False):
     liquidation_id: Name | None = None
 
 
+class Ack(Struct, frozen=True, kw_only=True, gc=False):
+    """The venue's answer to a request: to an order, or to a cancel of it.
+
+    ``received_at`` is when the request reached the venue, and one of ``accepted_at`` and
+    ``rejected_at`` is when it was decided; a rejection has a ``reason``, such as ``rate_limit``,
+    ``margin``, ``price_band`` or ``halt``. An order with a ``trigger_price`` is a stop: it waits,
+    and ``accepted_at`` is when it was triggered. ``parent_id`` is shared by the orders that an
+    execution was cut into, a stop's among them.
+    """
+
+    kind: ClassVar[Kind] = Kind.ACK
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    order_id: Name
+    account: Name | None = None
+    request: Literal["order", "cancel"] | None = None
+    received_at: Nanoseconds | None = None
+    accepted_at: Nanoseconds | None = None
+    rejected_at: Nanoseconds | None = None
+    reason: Name | None = None
+    trigger_price: Positive | None = None
+    parent_id: Name | None = None
+
+
+class FeeSchedule(Struct, frozen=True, kw_only=True, gc=False):
+    """The fees of a symbol as ratios to notional, from ``effective_at`` on, or at once.
+
+    A negative ``maker_rate`` is a rebate. ``liquidation_rate`` is charged on what is closed by
+    force, and ``insurance_rate`` is the part of it that the insurance fund gets. ``tier`` is the
+    class of clients that pay these rates; without it, all do.
+    """
+
+    kind: ClassVar[Kind] = Kind.FEE_SCHEDULE
+
+    ts_event: Nanoseconds
+    sequence: Sequence | None = None
+    symbol: Name
+    effective_at: Nanoseconds | None = None
+    maker_rate: Rate
+    taker_rate: Rate
+    liquidation_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
+    insurance_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
+    tier: Name | None = None
+
+
 RiskEvent = Account | Liquidation | Insurance
+"""What the risk of positions needs beside the events of symbols."""
+
+AuditEvent = Ack | FeeSchedule
+"""What only the audit reads."""

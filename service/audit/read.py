@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from heapq import merge
 from pathlib import Path
-from typing import Any
 
 from detectors.audit.outcome import Case, Tally
 from detectors.market_data.events import Event
-from detectors.market_data.risk_events import RiskEvent
+from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.errors import OperatorError
-from service.pipeline.wire import ALL_STREAMS, RISK_STREAMS, STREAMS, Decoder
+from service.pipeline.wire import ALL_STREAMS
 from service.replay.files import stream_path
 from service.replay.risk_files import Refused, decoded_events, in_order
-from service.settings.assembly import decoders, risk_decoders
+from service.settings.assembly import audit_decoders
 from service.settings.types import Settings
+
+Recorded = Event | RiskEvent | AuditEvent
+"""An event of any stream."""
 
 
 def audited_files(directory: Path) -> dict[str, Path]:
@@ -40,7 +42,7 @@ def audited_files(directory: Path) -> dict[str, Path]:
 
 def audited_events(
     directory: Path, settings: Settings, disorder: dict[str, Tally], refused: Refused | None = None
-) -> Iterator[Event | RiskEvent]:
+) -> Iterator[Recorded]:
     """Yield the events of all streams, in the order of `service.replay.risk_files.risk_events`.
 
     Parameters
@@ -56,10 +58,7 @@ def audited_events(
     OperatorError
         If there is no stream, a stream has several files, or a file is damaged.
     """
-    known: dict[str, Decoder[Any]] = {
-        **decoders(settings, STREAMS),
-        **{name: risk_decoders(settings)[name] for name in RISK_STREAMS},
-    }
+    known = audit_decoders(settings)
     max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
     streams = []
     for name, path in audited_files(directory).items():
@@ -70,9 +69,7 @@ def audited_events(
         yield placed.event
 
 
-def _watched(
-    name: str, events: Iterator[Event | RiskEvent], tally: Tally
-) -> Iterator[Event | RiskEvent]:
+def _watched(name: str, events: Iterator[Recorded], tally: Tally) -> Iterator[Recorded]:
     newest_ns = 0
     for event in events:
         if event.ts_event < newest_ns:

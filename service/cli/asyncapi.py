@@ -22,7 +22,7 @@ from service.pipeline.commands import Command
 from service.pipeline.feedback import Feedback
 from service.pipeline.rejection import Reason
 from service.pipeline.snapshots import Header
-from service.pipeline.wire import ALL_STREAMS, RISK_STREAMS, event_class
+from service.pipeline.wire import ALL_STREAMS, AUDIT_STREAMS, RISK_STREAMS, event_class
 from service.settings.types import Settings
 
 BINDING = "0.5.0"
@@ -81,6 +81,8 @@ _SUMMARIES = {
     "accounts": "Collateral, equity and margin mode of accounts after a change.",
     "liquidations": "Steps of the liquidation of positions, with the mark price of the decision.",
     "insurance": "Balances of the insurance funds after a change.",
+    "acks": "The venue's answers to orders and cancels: accepted, or rejected with a reason.",
+    "fees": "Fees of symbols as ratios to notional.",
 }
 _DEAD_LETTER_HEADERS: dict[str, Any] = {
     "foreshock.topic": {"type": "string", "description": "topic of the original record"},
@@ -143,9 +145,9 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
             "title": "Foreshock",
             "version": __version__,
             "description": "The topics that Foreshock reads and writes. All topics but accounts, "
-            "liquidations and insurance have the same number of partitions. A symbol has the same "
-            "partition number in each topic. Times are whole nanoseconds since 1970, UTC, unless "
-            "stated otherwise.",
+            "liquidations, insurance, acks and fees have the same number of partitions. A symbol "
+            "has the same partition number in each topic. Times are whole nanoseconds since "
+            "1970, UTC, unless stated otherwise.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -191,11 +193,7 @@ def _channel(name: str, topic: RequiredTopic) -> dict[str, Any]:
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
     }
     if topic.is_input and not topic.is_required:
-        channel["description"] = (
-            "Optional. Only the risk of positions needs it. Any number of partitions."
-            if name in RISK_STREAMS
-            else 'Optional. Without it, the detectors that need it report "no_input".'
-        )
+        channel["description"] = _optional(name)
     if name == "snapshots":
         channel["description"] = "Internal to Foreshock; the format changes between versions."
         channel["x-internal"] = True
@@ -209,6 +207,14 @@ def _channel(name: str, topic: RequiredTopic) -> dict[str, Any]:
             "kafka": {"topicConfiguration": configuration, "bindingVersion": BINDING}
         }
     return channel
+
+
+def _optional(name: str) -> str:
+    if name in AUDIT_STREAMS:
+        return "Optional. Only `foreshock audit` reads it. Any number of partitions."
+    if name in RISK_STREAMS:
+        return "Optional. Only the risk of positions needs it. Any number of partitions."
+    return 'Optional. Without it, the detectors that need it report "no_input".'
 
 
 def _message(name: str, kind: type[Struct]) -> dict[str, Any]:

@@ -44,9 +44,10 @@ NANOSECONDS: Mapping[TimeUnit, int] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s
 PRICES: Mapping[str, tuple[str, ...]] = {
     "orders": ("price",),
     "trades": ("price",),
-    "references": ("mark_price", "index_price"),
+    "references": ("mark_price", "index_price", "last_price"),
     "positions": ("entry_price", "liquidation_price"),
     "liquidations": ("price", "mark_price", "index_price", "bankruptcy_price"),
+    "acks": ("trigger_price",),
 }
 """The prices of each stream. They are positive, unless the symbol is one of
 ``instruments.allow_nonpositive_prices``."""

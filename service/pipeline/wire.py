@@ -28,7 +28,15 @@ from detectors.market_data.events import (
     Status,
     Trade,
 )
-from detectors.market_data.risk_events import Account, Insurance, Liquidation, RiskEvent
+from detectors.market_data.risk_events import (
+    Account,
+    Ack,
+    AuditEvent,
+    FeeSchedule,
+    Insurance,
+    Liquidation,
+    RiskEvent,
+)
 from service.pipeline.log_time import log_time_ns
 from service.pipeline.margin_tiers import tiers_problem
 from service.pipeline.rejection import (
@@ -65,7 +73,15 @@ RISK_INPUTS = ("references", "margins", "positions", *RISK_STREAMS)
 RiskInput = Reference | Margin | Position | RiskEvent
 """An event of one of the streams of `RISK_INPUTS`."""
 
-ALL_STREAMS: Mapping[str, type[Event] | type[RiskEvent]] = {**STREAMS, **RISK_STREAMS}
+AUDIT_STREAMS: Mapping[str, type[AuditEvent]] = {"acks": Ack, "fees": FeeSchedule}
+"""The streams that only the audit reads: the service does not. Acknowledgements come at the rate of
+the orders."""
+
+ALL_STREAMS: Mapping[str, type[Event] | type[RiskEvent] | type[AuditEvent]] = {
+    **STREAMS,
+    **RISK_STREAMS,
+    **AUDIT_STREAMS,
+}
 """Every stream by name."""
 
 _PART = 64  # records that are decoded one by one because one of them is invalid
@@ -74,7 +90,10 @@ REQUIRED_STREAMS = ("orders", "cancels", "trades")
 them."""
 
 _Price = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
-_TIMES = ("ts_event", "until", "announced_at", "effective_at")
+_TIMES = (
+    "ts_event", "until", "announced_at", "effective_at", "received_at", "accepted_at",
+    "rejected_at",
+)  # fmt: skip
 """The fields that are in the venue's unit of time."""
 
 _MARKET_IS_A_NAME = ("accounts", "insurance")
@@ -303,7 +322,7 @@ def event_class(
     *,
     any_price: bool = False,
     zero_cancels: bool = False,
-) -> type[Event] | type[RiskEvent]:
+) -> type[Event] | type[RiskEvent] | type[AuditEvent]:
     """Return the class to decode into: the event's, or a subclass with other names and bounds."""
     event, scale = ALL_STREAMS[stream], NANOSECONDS[time_unit]
     if not fields and scale == 1 and not any_price and not zero_cancels:

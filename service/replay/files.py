@@ -12,7 +12,7 @@ from typing import IO, Self, cast
 import msgspec
 
 from detectors.market_data.events import Event, Kind
-from detectors.market_data.risk_events import RiskEvent
+from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.pipeline.wire import ALL_STREAMS
 
 STREAM_NAMES: dict[Kind, str] = {event.kind: name for name, event in ALL_STREAMS.items()}
@@ -191,13 +191,15 @@ class EventWriter:
         directory.mkdir(parents=True, exist_ok=True)
         self.counts: dict[str, int] = dict.fromkeys(STREAM_NAMES.values(), 0)
         self._encoder = msgspec.json.Encoder()
-        self._buffers: dict[Kind, list[Event | RiskEvent]] = {kind: [] for kind in STREAM_NAMES}
+        self._buffers: dict[Kind, list[Event | RiskEvent | AuditEvent]] = {
+            kind: [] for kind in STREAM_NAMES
+        }
         self._files = {
             kind: _compressed((directory / f"{name}.ndjson{_suffix(compression)}"), compression)
             for kind, name in STREAM_NAMES.items()
         }
 
-    def write(self, event: Event | RiskEvent) -> None:
+    def write(self, event: Event | RiskEvent | AuditEvent) -> None:
         """Append an event to the file of its stream."""
         buffer = self._buffers[event.kind]
         buffer.append(event)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from detectors.market_data.events import Event
+from detectors.market_data.risk_events import AuditEvent
 from service.errors import OperatorError
 from service.pipeline.rejection import Rejection
 from service.pipeline.wire import Decoder, RiskInput
@@ -14,7 +15,7 @@ from service.replay.files import BatchReader, stream_path
 from service.settings.assembly import risk_decoders
 from service.settings.types import Settings
 
-E = TypeVar("E", bound=Event | RiskInput)
+E = TypeVar("E", bound=Event | RiskInput | AuditEvent)
 
 Refused = Callable[[str, Rejection], None]
 """Takes a stream's name and a record that is no event; its index counts the lines of the file,

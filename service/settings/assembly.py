@@ -14,6 +14,7 @@ from detectors.incidents.suppression import Override, Suppression, Window
 from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import Event
 from detectors.market_data.quantities import QuantityMeaning
+from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from detectors.parameters import Parameters
 from detectors.reconfigure import reconfigure
 from detectors.risk.reduction import Reduction
@@ -21,7 +22,7 @@ from detectors.risk_watch.monitor import RiskMonitor
 from detectors.venue.calendar import Calendar, Expiry, Session
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
-from service.pipeline.wire import RISK_INPUTS, STREAMS, Decoder, RiskInput
+from service.pipeline.wire import ALL_STREAMS, RISK_INPUTS, STREAMS, Decoder, RiskInput
 from service.settings.time_zones import utc_offsets
 from service.settings.types import CalendarSettings, FeedSettings, MaintenanceSettings, Settings
 from service.settings.values import Day
@@ -227,6 +228,11 @@ def decoders(settings: Settings, streams: Iterable[str]) -> dict[str, Decoder[Ev
 def risk_decoders(settings: Settings) -> dict[str, Decoder[RiskInput]]:
     """Create a decoder for each stream that the risk of positions needs, with its field mapping."""
     return {stream: _decoder(settings, stream) for stream in RISK_INPUTS}
+
+
+def audit_decoders(settings: Settings) -> dict[str, Decoder[Event | RiskEvent | AuditEvent]]:
+    """Create a decoder for every stream: the audit reads them all."""
+    return {stream: _decoder(settings, stream) for stream in ALL_STREAMS}
 
 
 def _decoder(settings: Settings, stream: str) -> Decoder[Any]:

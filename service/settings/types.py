@@ -95,6 +95,8 @@ class TopicSettings(Struct, frozen=True, forbid_unknown_fields=True):
     accounts: OptionalTopic = "market.accounts"
     liquidations: OptionalTopic = "market.liquidations"
     insurance: OptionalTopic = "market.insurance"
+    acks: OptionalTopic = "market.acks"
+    fees: OptionalTopic = "market.fees"
 
 
 class OutputSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,6 +129,8 @@ class FieldSettings(Struct, frozen=True, forbid_unknown_fields=True):
     accounts: dict[str, str] = field(default_factory=dict)
     liquidations: dict[str, str] = field(default_factory=dict)
     insurance: dict[str, str] = field(default_factory=dict)
+    acks: dict[str, str] = field(default_factory=dict)
+    fees: dict[str, str] = field(default_factory=dict)
 
 
 class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,13 @@ import gzip
 import random
 from collections.abc import Iterator
 
-from detectors.market_data.risk_events import Account, Insurance, Liquidation
+from detectors.market_data.risk_events import (
+    Account,
+    Ack,
+    FeeSchedule,
+    Insurance,
+    Liquidation,
+)
 from service.pipeline.wire import STREAMS
 from tests.fuzz.cases import CALM, KINDS, NOW_NS, core_case, encoded, wire_header
 
@@ -17,6 +23,8 @@ RISK = {
         ts_event=AT, symbol="S", liquidation_id="1", account="a", phase="slice", mark_price=3.0
     ),
     "insurance": Insurance(ts_event=AT, symbol="*", balance=2.0, delta=-1.0, cause="loss"),
+    "acks": Ack(ts_event=AT, symbol="S", order_id="o", rejected_at=AT, reason="rate_limit"),
+    "fees": FeeSchedule(ts_event=AT, symbol="S", maker_rate=-0.0001, taker_rate=0.0005),
 }
 
 

@@ -12,7 +12,7 @@ from service.errors import ConfigurationError, OperatorError
 from service.kafka.cluster import inspection as cluster_module
 from service.kafka.cluster.inspection import create_missing, inspect_topics, verify_topics
 from service.kafka.cluster.topics import Topic, examine, wanted_topics
-from service.pipeline.wire import RISK_STREAMS
+from service.pipeline.wire import AUDIT_STREAMS, RISK_STREAMS
 from service.settings.types import KafkaSettings, OutputSettings, Settings, TopicSettings
 
 DEFAULT = Settings()
@@ -38,7 +38,7 @@ def test_a_cluster_as_it_should_be_has_no_problems():
 
 
 def test_optional_inputs_may_be_missing_or_off():
-    optional = ["references", "margins", "positions", "statuses", *RISK_STREAMS]
+    optional = ["references", "margins", "positions", "statuses", *RISK_STREAMS, *AUDIT_STREAMS]
     report = examine(DEFAULT, cluster(without=optional))
     assert report.problems == ()
     assert [topic.key for topic in report.missing] == [
@@ -49,13 +49,15 @@ def test_optional_inputs_may_be_missing_or_off():
         "topics.accounts",
         "topics.liquidations",
         "topics.insurance",
+        "topics.acks",
+        "topics.fees",
     ]
     off = Settings(topics=TopicSettings(margins=""), outputs=OutputSettings(killswitch=""))
     assert examine(off, cluster(without=["margins", "killswitch"])).missing == ()
 
 
-def test_only_topics_of_the_risk_of_positions_may_have_any_number_of_partitions():
-    report = examine(DEFAULT, cluster(accounts=1, liquidations=3, insurance=50))
+def test_only_topics_that_no_symbol_waits_for_may_have_any_number_of_partitions():
+    report = examine(DEFAULT, cluster(accounts=1, liquidations=3, insurance=50, acks=2, fees=1))
     assert (report.problems, report.partitions) == ((), 12)
 
 

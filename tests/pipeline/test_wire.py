@@ -28,6 +28,8 @@ RECORDS = {
     "accounts": {"account": "a1", "equity": -5},
     "liquidations": {"liquidation_id": "l1", "account": "a1", "phase": "start", "mark_price": 9},
     "insurance": {"balance": 12.5, "delta": "-0.5", "cause": "loss"},
+    "acks": {"order_id": "o1", "received_at": NOW - 5, "rejected_at": NOW, "reason": "margin"},
+    "fees": {"maker_rate": "-0.0001", "taker_rate": 0.0005, "effective_at": NOW + 1},
 }
 
 
@@ -272,6 +274,14 @@ def test_bad_input_is_refused_with_its_reason(value: Any, reason: str, words: st
         ("liquidations", "mark_price", 0, "out_of_range"),
         ("insurance", "balance", -1, "out_of_range"),
         ("insurance", "cause", "theft", "unknown_value"),
+        ("acks", "order_id", None, "missing_field"),
+        ("acks", "symbol", "*", "reserved_symbol"),
+        ("acks", "received_at", 5, "out_of_range"),
+        ("acks", "request", "modify", "unknown_value"),
+        ("acks", "trigger_price", 0, "out_of_range"),
+        ("fees", "maker_rate", None, "missing_field"),
+        ("fees", "liquidation_rate", -0.1, "out_of_range"),
+        ("references", "index_sources", [], "wrong_length"),
     ],
 )
 def test_the_other_streams_refuse_alike(stream: str, field: str, value: Any, reason: str):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from service.pipeline.wire import REQUIRED_STREAMS, RISK_STREAMS
+from service.pipeline.wire import AUDIT_STREAMS, REQUIRED_STREAMS, RISK_STREAMS
 from service.settings.types import Settings
 
 DEFAULT_PARTITIONS = 12
@@ -120,8 +120,9 @@ def wanted_topics(settings: Settings) -> list[RequiredTopic]:
             is_input=True,
             is_required=key in REQUIRED_STREAMS,
             configs={},
-            operations=("READ",),
-            is_copartitioned=key not in RISK_STREAMS,
+            # What only the audit reads, the service needs no permission for.
+            operations=() if key in AUDIT_STREAMS else ("READ",),
+            is_copartitioned=key not in RISK_STREAMS and key not in AUDIT_STREAMS,
         )
         for key, name in msgspec.structs.asdict(settings.topics).items()
     ]

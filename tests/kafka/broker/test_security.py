@@ -251,7 +251,7 @@ def grant(admin: AdminClient, bound: list[AclBinding]) -> None:
 async def test_the_rights_that_are_documented_suffice_and_none_can_be_spared(
     secured: Secured, admin: AdminClient, market: Market, tmp_path: Path
 ):
-    assert len(RIGHTS) == 28
+    assert len(RIGHTS) == 30
     async with Venue(secured.admin, tmp_path, REQUIRED) as venue:
         unread = [f"market.{stream}" for stream in ALL_STREAMS if stream not in REQUIRED]
         bindings = [binding(venue, right) for right in RIGHTS if right[1] not in unread]
