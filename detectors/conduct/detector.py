@@ -1,11 +1,13 @@
 """What a detector of a venue's conduct is, and what it sees of the venue."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from detectors.conduct.incident import Verdict
 from detectors.market_data.book_summary import BookSummary
-from detectors.risk_watch.assessment import Learned
+from detectors.risk.ladder import Side
+from detectors.risk_watch.assessment import Assessment, Learned
 from detectors.risk_watch.holdings import Holdings
 from detectors.risk_watch.monitor import RiskInput
 from detectors.risk_watch.output import Statement
@@ -22,11 +24,14 @@ class Scene(NamedTuple):
         The last summary of each symbol's book.
     learned
         What is learned of each symbol's flow and depth.
+    assessments
+        The state of each symbol and side when it last changed: the ladders of the positions.
     """
 
     holdings: Holdings
     books: Mapping[str, BookSummary]
     learned: Mapping[str, Learned]
+    assessments: Mapping[str, Mapping[Side, Assessment]] = MappingProxyType({})
 
 
 class Detector(Protocol):
@@ -56,11 +61,11 @@ class Detector(Protocol):
     needs: tuple[str, ...]
     statements: list[Statement]
 
-    def take(self, event: RiskInput, scene: Scene) -> None:
+    def take(self, event: RiskInput, scene: Scene, /) -> None:
         """Take an event, just before the scene does."""
 
-    def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> None:
+    def summarise(self, symbol: str, ends_at: int, summary: BookSummary, /) -> None:
         """Take the summary of the bar that ends at ``ends_at``."""
 
-    def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
+    def judge(self, ts_event: int, scene: Scene, /) -> dict[str, Verdict]:
         """Return what holds at the end of a second, by symbol."""

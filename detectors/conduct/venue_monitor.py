@@ -87,4 +87,5 @@ class VenueMonitor:
         self.conduct.close(self.risk.closed_ns, self._scene(), output)
 
     def _scene(self) -> Scene:
-        return Scene(self.risk.holdings, self.risk.books, self.risk.learned)
+        risk = self.risk
+        return Scene(risk.holdings, risk.books, risk.learned, risk.assessments)

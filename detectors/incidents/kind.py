@@ -19,7 +19,23 @@ CONTAGION = "contagion"
 OF_POSITIONS = (CASCADE, CONTAGION)
 """The detector names of incidents that report the state of the positions."""
 
-OF_CONDUCT: tuple[str, ...] = ()
+MARK_LAG = "mark_lag"
+"""The detector name of incidents in which the mark price lags the market, and that matters."""
+
+MARK_RULE_BROKEN = "mark_rule_broken"
+"""The detector name of incidents in which the mark price is not what the venue's rule gives."""
+
+MARGIN_CHANGE = "margin_change"
+"""The detector name of incidents about changes of margin parameters."""
+
+CROWDING = "crowding"
+"""The detector name of incidents in which basis, funding, volatility and open interest crowd."""
+
+OF_CONDUCT: tuple[str, ...] = (
+    MARK_LAG,
+    MARK_RULE_BROKEN,
+    MARGIN_CHANGE,
+)
 """The detector names of incidents that report how the venue treats the positions."""
 
 OF_VENUE = (*OF_POSITIONS, *OF_CONDUCT)

@@ -40,6 +40,9 @@ class Terms(Struct):
         Least initial margin, as a ratio to notional.
     mark_rule
         How the mark price follows.
+    mark_method, mark_clamp
+        The method of the mark price as the venue names it, and its largest distance from the index,
+        as a ratio.
     rule_version
         The venue's name for these margins.
     pending
@@ -56,6 +59,8 @@ class Terms(Struct):
     tiers: Tiers | None = None
     initial_rate: float = math.nan
     mark_rule: MarkRule | None = None
+    mark_method: str | None = None
+    mark_clamp: float = math.nan
     rule_version: str | None = None
     pending: list[Margin] = []
     inverse: bool | None = None
@@ -262,6 +267,9 @@ class Holdings:
             terms.mark_rule = MarkRule(
                 kind if kind in ("sma", "ema_price") else "ema_premium", margin.mark_window_ns / 1e9
             )
+        terms.mark_method = margin.mark_method or terms.mark_method
+        if margin.mark_clamp is not None:
+            terms.mark_clamp = margin.mark_clamp
         terms.rule_version = margin.rule_version or terms.rule_version
 
     def _move(self, symbol: str, currency: str | None) -> None:

@@ -1,0 +1,208 @@
+"""The detector ``mark_lag``: the mark price lags the market, and positions depend on it.
+
+A mark price that averages the premium protects from a short dislocation, and carries a longer one
+on after the rebound. The detector compares the mark price with the mid price in units of the
+ordinary move of a minute. It alarms if that is rarer than its budget allows *and* positions hang on
+it: they are liquidated although the market has come back, or much open interest would already be
+below maintenance if the mark price followed at once.
+"""
+
+import math
+from typing import NamedTuple
+
+from detectors.conduct.between import Between, between
+from detectors.conduct.detector import Scene
+from detectors.conduct.incident import Verdict
+from detectors.conduct.judged import Judged, Judgement
+from detectors.incidents.alerts import Evidence
+from detectors.incidents.kind import MARK_LAG as NAME
+from detectors.market_data.book_summary import BookSummary
+from detectors.risk.ladder import Side
+from detectors.risk.marks import MarkRule
+from detectors.risk_watch.assessment import Assessment
+from detectors.risk_watch.cascade import money
+from detectors.risk_watch.monitor import RiskInput
+from detectors.risk_watch.output import Statement
+
+HIDDEN_RATIO = 0.05
+"""So much of the open interest would be below maintenance if the mark price followed at once."""
+
+CARRIED_RATIO = 0.005
+"""So much of the open interest is liquidated, or about to be, although the market is back."""
+
+LEAST_LAG_SECONDS = 5.0
+"""A shorter lag is a mark price that is published once in a while, and no averaging."""
+
+UNIT = 0.25
+"""The least scale of the score: a quarter of the ordinary move of a minute."""
+
+ENDED_RATIO = 0.25
+"""A dislocation is over when it is so much smaller than at its peak."""
+
+_SECOND = 1_000_000_000
+
+
+class _Dislocation:
+    """How far the mid price has been from the mark price, in one direction.
+
+    Attributes
+    ----------
+    began_ns
+        When it began.
+    area
+        The sum of the distance over time, in seconds times a log ratio.
+    peak
+        The largest distance, signed: above 0 if the mid price is above the mark price.
+    carried
+        Notional of the better side that was forced meanwhile.
+    """
+
+    __slots__ = ("area", "began_ns", "carried", "peak")
+
+    def __init__(self, began_ns: int) -> None:
+        self.began_ns = began_ns
+        self.area = self.peak = self.carried = 0.0
+
+    @property
+    def lag_seconds(self) -> float:
+        """The area over the height: for a jump and an exponential mean, its time constant."""
+        return abs(self.area / self.peak) if self.peak else 0.0
+
+    def goes_on(self, distance: float) -> bool:
+        """Whether a distance belongs to this dislocation."""
+        return distance * self.peak > 0.0 and abs(distance) >= ENDED_RATIO * abs(self.peak)
+
+    def add(self, distance: float, forced: float) -> None:
+        self.area += distance
+        self.peak = distance if abs(distance) > abs(self.peak) else self.peak
+        self.carried += forced
+
+
+class _Lag(NamedTuple):
+    """A rare distance at the end of a second, and what depends on it."""
+
+    distance: float
+    sigma: float
+    its: _Dislocation
+    judged: Judgement
+    hidden: Between | None
+    carried: float
+    carried_side: Side
+    interest: float
+    rule: MarkRule | None
+
+
+class MarkLag:
+    """How far the mark price lags the mid price, and which positions depend on it.
+
+    The detector needs references and the books; without positions it knows no damage and is silent.
+    """
+
+    name = NAME
+    version = 1
+    quiet_ns = 60 * _SECOND
+    over = "the mark price has caught up with the market"
+    needs: tuple[str, ...] = ("references", "positions")
+
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+        self._judged = Judged(UNIT)
+        self._dislocations: dict[str, _Dislocation] = {}
+        self._forced: dict[str, BookSummary] = {}
+
+    def take(self, event: RiskInput, scene: Scene) -> None:
+        """Do nothing with it: the scene has the mark prices."""
+
+    def summarise(self, symbol: str, _ends_at: int, summary: BookSummary) -> None:
+        """Note the forced flow of a bar."""
+        self._forced[symbol] = summary
+
+    def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
+        """Return the symbols whose mark price lags, and where that matters."""
+        distances: dict[str, tuple[float, float]] = {}
+        for symbol, book in scene.books.items():
+            mark, learned = scene.holdings.of(symbol).mark, scene.learned.get(symbol)
+            if learned is None or not learned.flow.sigma_60s > 0.0 or math.isnan(mark):
+                continue
+            distance = math.log(book.mid / mark)
+            distances[symbol] = distance, learned.flow.sigma_60s
+            self._follow(symbol, ts_event, distance)
+        self._forced = {}
+        scores = {symbol: abs(its) / sigma for symbol, (its, sigma) in distances.items()}
+        found = {}
+        for symbol, judged in self._judged.judge(ts_event // _SECOND, scores).items():
+            if judged.holds:
+                lag = self._lag(symbol, *distances[symbol], judged, scene)
+                if lag is not None:
+                    found[symbol] = _verdict(lag)
+        return found
+
+    def _follow(self, symbol: str, ts_event: int, distance: float) -> None:
+        its = self._dislocations.get(symbol)
+        if its is None or not its.goes_on(distance):
+            its = self._dislocations[symbol] = _Dislocation(ts_event)
+        book, forced = self._forced.get(symbol), 0.0
+        if book is not None:
+            forced = book.forced_sold if distance > 0.0 else book.forced_bought
+        its.add(distance, forced)
+
+    def _lag(
+        self, symbol: str, distance: float, sigma: float, judged: Judgement, scene: Scene
+    ) -> _Lag | None:
+        its, sides = self._dislocations[symbol], scene.assessments.get(symbol, {})
+        worse: Side = "long" if distance < 0.0 else "short"
+        better: Side = "short" if distance < 0.0 else "long"
+        interest = max((side.open_interest for side in sides.values()), default=0.0)
+        if not interest > 0.0 or its.lag_seconds < LEAST_LAG_SECONDS:
+            return None
+        terms = scene.holdings.of(symbol)
+        mid = scene.books[symbol].mid
+        hidden = _between(sides.get(worse), terms.mark, mid)
+        waiting = _between(sides.get(better), mid, terms.mark)
+        carried = its.carried + (waiting.notional if waiting is not None else 0.0)
+        is_hidden = hidden is not None and hidden.notional >= HIDDEN_RATIO * interest
+        if not is_hidden and carried < CARRIED_RATIO * interest:
+            return None
+        rule = terms.mark_rule
+        return _Lag(distance, sigma, its, judged, hidden, carried, better, interest, rule)
+
+
+def _between(its: Assessment | None, safe: float, beyond: float) -> Between | None:
+    return None if its is None else between(its.ladder, safe, beyond)
+
+
+def _verdict(lag: _Lag) -> Verdict:
+    hidden = lag.hidden.notional if lag.hidden is not None else 0.0
+    is_carried = lag.carried >= CARRIED_RATIO * lag.interest
+    score = abs(lag.distance) / lag.sigma
+    where = "above" if lag.distance > 0.0 else "below"
+    parts = [
+        f"the mid price is {abs(lag.distance):.2%} {where} the mark price, {score:.1f} times the",
+        f" ordinary move of a minute; the mark price lags by {lag.its.lag_seconds:.0f} s",
+    ]
+    if lag.rule is not None and lag.rule.kind != "last":
+        parts.append(f" (declared: {lag.rule.kind} over {lag.rule.seconds:g} s)")
+    if is_carried:
+        parts.append(
+            f". {money(lag.carried)} of {lag.carried_side}s"
+            f" ({lag.carried / lag.interest:.1%} of open interest) are liquidated although the"
+            " market has come back"
+        )
+    if lag.hidden is not None and hidden >= HIDDEN_RATIO * lag.interest:
+        parts.append(
+            f". {money(hidden)} of {lag.hidden.side}s ({hidden / lag.interest:.0%} of open"
+            f" interest, {lag.hidden.accounts} accounts) would be below maintenance if it followed"
+            " at once"
+        )
+    return Verdict(
+        severity="critical" if is_carried else "warning",
+        score=score,
+        p_value=lag.judged.p_value,
+        evidence=[
+            Evidence(NAME, "distance_sigmas", score, lag.judged.at_alarm, 1.0),
+            Evidence(NAME, "lag_seconds", lag.its.lag_seconds, 0.0, 0.0),
+            Evidence(NAME, "carried_notional", lag.carried, 0.0, 0.0),
+            Evidence(NAME, "hidden_notional", hidden, 0.0, 0.0),
+        ],
+        summary="".join(parts),
+    )
