@@ -12,7 +12,7 @@ from detectors.counts import Counts
 from detectors.feed.monitor import FeedMonitor
 from detectors.market_data.bar import NEAR_BAND, YOUNG_NS, BookState
 from detectors.market_data.book import ALMOST_ALL, ALMOST_TICKS, Book, RestingOrder
-from detectors.market_data.book_summary import Aggressors, BookSummary, book_summary
+from detectors.market_data.book_summary import MANY_PIECES, Aggressors, BookSummary, book_summary
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.events import (
     Cancel,
@@ -187,7 +187,14 @@ class OpenBar:
         """Return the summary of the bar and its book; None if it is not wanted or not known."""
         if closed is None or not self._summarised:
             return None
-        return book_summary(self._book, closed, self.aggressors)
+        opened = self.opened
+        return book_summary(
+            self._book,
+            closed,
+            self.aggressors,
+            opening_spread_bps=closed.spread_bps if opened is None else opened.spread_bps,
+            last_price=self.progress.last_price if self.aggressors.orders else 0.0,
+        )
 
     def learn_leveraged(self) -> None:
         """Learn the bar's leveraged orders so far."""
@@ -291,6 +298,17 @@ class OpenBar:
         else:
             aggressors.sold += notional
             aggressors.forced_sold += forced
+        taker = trade.taker_order_id
+        if taker is not None and taker == aggressors.taker:
+            pieces = aggressors.pieces = aggressors.pieces + 1
+            if pieces == MANY_PIECES:
+                aggressors.pieced_orders += 1.0
+            aggressors.walked += abs(price - aggressors.first_price) * trade.quantity
+        else:
+            aggressors.taker = taker
+            aggressors.first_price = price
+            aggressors.pieces = 1
+            aggressors.orders += 1.0
         account = trade.maker_account
         maker = trade.maker_order_id
         if account is not None and maker is not None and self.large.layers.tracks(account):
@@ -301,7 +319,6 @@ class OpenBar:
             self._feed.partial_book.open_unknown += 1
             self.early.note(maker, trade.ts_event, made=trade.quantity)
         # A taker that never rested (a market order) does not count as unknown.
-        taker = trade.taker_order_id
         if taker is not None and not self._fill(taker, trade):
             self.early.note(taker, trade.ts_event, taken=trade.quantity)
 

@@ -7,6 +7,7 @@ the books.
 from dataclasses import dataclass
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from detectors.market_data.bar import BookState
 from detectors.market_data.book import Book
@@ -15,18 +16,39 @@ DEPTH_BPS = (10.0, 25.0, 50.0, 100.0)
 """The distances from the mid price within which a summary states depth."""
 
 
+MANY_PIECES = 5
+"""An aggressor's order that is filled by so many trades is one of many pieces."""
+
+
 @dataclass(slots=True)  # written with every trade, which costs a Struct twice as much
 class Aggressors:
-    """Notional of a bar's trades by the side of the aggressor, in the quote currency.
+    """What the aggressors of a bar's trades did; notional is in the quote currency.
 
-    The forced amounts are those of accounts that the venue was liquidating; the others include
-    them.
+    Attributes
+    ----------
+    bought, sold
+        Notional by the side of the aggressor.
+    forced_bought, forced_sold
+        The part of accounts that the venue was liquidating.
+    orders, pieced_orders
+        Number of the aggressors' orders, and of those with `MANY_PIECES` trades or more. Trades
+        without the taker's order id count as an order each.
+    walked
+        How much worse than the first price of their orders the later trades were.
+    taker, first_price, pieces
+        The order of the last trade, the price of its first one, and the number of its trades.
     """
 
     bought: float = 0.0
     sold: float = 0.0
     forced_bought: float = 0.0
     forced_sold: float = 0.0
+    orders: float = 0.0
+    pieced_orders: float = 0.0
+    walked: float = 0.0
+    taker: str | None = None
+    first_price: float = 0.0
+    pieces: int = 0
 
 
 class BookSummary(Struct, frozen=True, gc=False):
@@ -45,6 +67,13 @@ class BookSummary(Struct, frozen=True, gc=False):
         The notional of all orders within each of `DEPTH_BPS` of the mid.
     bought, sold, forced_bought, forced_sold
         See `Aggressors`.
+    last_price
+        The price of the last trade; 0 without one in the bar.
+    taker_orders, pieced_orders
+        Orders of aggressors, and those of them that many trades filled; see `Aggressors`.
+    shortfall
+        What the aggressors paid beyond the mid price at the arrival of their orders: half the
+        spread at the start of the bar, and what they paid beyond the first price of each order.
     """
 
     mid: float
@@ -55,10 +84,24 @@ class BookSummary(Struct, frozen=True, gc=False):
     sold: float = 0.0
     forced_bought: float = 0.0
     forced_sold: float = 0.0
+    last_price: float = 0.0
+    taker_orders: float = 0.0
+    pieced_orders: float = 0.0
+    shortfall: float = 0.0
 
 
-def book_summary(book: Book, state: BookState, aggressors: Aggressors) -> BookSummary:
+def book_summary(
+    book: Book,
+    state: BookState,
+    aggressors: Aggressors,
+    *,
+    opening_spread_bps: float = 0.0,
+    last_price: float = 0.0,
+) -> BookSummary:
     """Return the summary of a book whose state at the end of a bar is ``state``.
+
+    The first trade of an order is at the best price of its arrival, half a spread from the mid
+    price. So the shortfall against that needs no mid price for each order.
 
     >>> book = Book(max_orders=10)
     >>> book.add("a", is_buy=True, price=99.95, quantity=2.0, ts_event=0)
@@ -79,4 +122,23 @@ def book_summary(book: Book, state: BookState, aggressors: Aggressors) -> BookSu
         aggressors.sold,
         aggressors.forced_bought,
         aggressors.forced_sold,
+        last_price,
+        aggressors.orders,
+        aggressors.pieced_orders,
+        aggressors.walked + (aggressors.bought + aggressors.sold) * opening_spread_bps / 2e4,
+    )
+
+
+def joined(before: BookSummary, after: BookSummary) -> BookSummary:
+    """Return two summaries of one symbol as one: the later book, and the flow of both."""
+    return replace(
+        after,
+        bought=before.bought + after.bought,
+        sold=before.sold + after.sold,
+        forced_bought=before.forced_bought + after.forced_bought,
+        forced_sold=before.forced_sold + after.forced_sold,
+        taker_orders=before.taker_orders + after.taker_orders,
+        pieced_orders=before.pieced_orders + after.pieced_orders,
+        shortfall=before.shortfall + after.shortfall,
+        last_price=after.last_price or before.last_price,
     )

@@ -16,7 +16,7 @@ from detectors.incidents.suppression import (
     maintenance_reason,
 )
 from detectors.incidents.suppressor import SuppressedAlarms
-from detectors.market_data.book_summary import BookSummary
+from detectors.market_data.book_summary import BookSummary, joined
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.market_data.risk_events import Account, Insurance, Liquidation
 from detectors.risk.ladder import Side
@@ -391,14 +391,3 @@ def record_second(symbol: str) -> int:
     (9, 7)
     """
     return crc32(symbol.encode()) % RECORD_SECONDS
-
-
-def joined(before: BookSummary, after: BookSummary) -> BookSummary:
-    """Return two summaries of one symbol as one: the later book, and the flow of both."""
-    return replace(
-        after,
-        bought=before.bought + after.bought,
-        sold=before.sold + after.sold,
-        forced_bought=before.forced_bought + after.forced_bought,
-        forced_sold=before.forced_sold + after.forced_sold,
-    )

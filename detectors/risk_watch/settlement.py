@@ -44,4 +44,5 @@ def of_face_values(summary: BookSummary) -> BookSummary:
         sold=summary.sold / summary.mid,
         forced_bought=summary.forced_bought / summary.mid,
         forced_sold=summary.forced_sold / summary.mid,
+        shortfall=summary.shortfall / summary.mid,
     )

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from detectors.catalogue import CATALOGUE
 from detectors.counts import Counts
-from detectors.market_data.book_summary import DEPTH_BPS
+from detectors.market_data.book_summary import DEPTH_BPS, joined
 from detectors.market_data.events import EARLIEST_NS, Late, Order, Trade
 from detectors.parameters import Parameters
 from detectors.state import SymbolState, capture, revive
@@ -32,14 +32,15 @@ def order(order_id, side, price, quantity):
     )
 
 
-def trade(number, side, quantity, *, liquidation=None):
+def trade(number, side, quantity, *, price=100.0, taker=None, liquidation=None):
     return Trade(
         ts_event=BEGIN,
         symbol="X",
         trade_id=str(number),
-        price=100.0,
+        price=price,
         quantity=quantity,
         side=side,
+        taker_order_id=taker,
         liquidation=liquidation,
     )
 
@@ -66,6 +67,29 @@ def test_aggressors_add_up_by_side_and_by_force(flow):
     # The next bar begins at nothing.
     watched.apply(order("later", "buy", 50.0, 1.0))
     assert watched.close_bar(BEGIN + 2 * SECOND)[0].book.bought == 0.0
+
+
+def test_the_shortfall_is_half_the_spread_and_what_an_order_walks():
+    """The first bar opens without a state: its spread is that at its end, 2 bps."""
+    watched = monitor()
+    for number, price in enumerate((100.01, 100.02, 100.04, 100.04, 100.06)):
+        watched.apply(trade(number, "buy", 2.0, price=price, taker="a"))
+    watched.apply(trade(9, "sell", 1.0, price=99.99, taker="b"))
+    watched.apply(trade(10, "sell", 1.0, price=99.98))
+    watched.apply(trade(11, "sell", 1.0, price=99.97))
+    summary = watched.close_bar(BEGIN + SECOND)[0].book
+    walked = 2.0 * (0.01 + 0.03 + 0.03 + 0.05)
+    half_spread = (summary.bought + summary.sold) * summary.spread_bps / 2e4
+    assert summary.shortfall == pytest.approx(walked + half_spread)
+    # Trades without the id of the taker's order are an order each.
+    assert (summary.taker_orders, summary.pieced_orders) == (4.0, 1.0)
+    assert summary.last_price == 99.97
+    watched.apply(order("later", "buy", 50.0, 1.0))
+    after = watched.close_bar(BEGIN + 2 * SECOND)[0].book
+    assert (after.last_price, after.taker_orders, after.shortfall) == (0.0, 0.0, 0.0)
+    both = joined(summary, after)
+    assert (both.last_price, both.taker_orders) == (99.97, 4.0)
+    assert both.shortfall == summary.shortfall
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 0.02), st.integers(1, 9)), max_size=12))
