@@ -138,14 +138,13 @@ class Positions:
         self.collateral[number] = collateral
         self._forget_idle(account, number)
 
-    def quantity_of(self, account: str, symbol: str) -> float:
-        """Return the signed quantity that an account holds in a symbol; 0 without a position."""
+    def row_of(self, account: str, symbol: str) -> int | None:
+        """Return the row of the position of an account in a symbol; None without one."""
         account_number = self.accounts.find(account)
         symbol_number = self.symbols.find(symbol)
         if account_number is None or symbol_number is None:
-            return 0.0
-        row = self._rows.get(account_number << 32 | symbol_number)
-        return 0.0 if row is None else float(self.quantity[row])
+            return None
+        return self._rows.get(account_number << 32 | symbol_number)
 
     def rows(self) -> Ints:
         """Return the rows of all open positions, in rising order."""

@@ -175,8 +175,13 @@ class Holdings:
 
     def quantity(self, account: str, symbol: str) -> float:
         """Return the signed quantity that an account holds; 0 without a known position."""
+        row = self.row(account, symbol)
+        return 0.0 if row is None else float(self.positions.quantity[row])
+
+    def row(self, account: str, symbol: str) -> int | None:
+        """Return the row of the position of an account in a symbol; None without a known one."""
         key = account_key(account, _currency(symbol, self.of(symbol)))
-        return self.positions.quantity_of(key, symbol)
+        return self.positions.row_of(key, symbol)
 
     def put_account(self, account: Account) -> None:
         """Take the state of an account after a change."""

@@ -12,6 +12,7 @@ import yaml
 from msgspec import Struct
 
 from detectors.closing import Signal
+from detectors.conduct.liquidation_record import LiquidationRecord
 from detectors.incidents.alerts import Alert
 from detectors.kill_switch.switch import KillSwitch
 from detectors.risk_watch.records import RiskRecord
@@ -42,6 +43,7 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "feedback": Feedback,
     "journal": JournalEntry,
     "risk": RiskRecord,
+    "liquidation_records": LiquidationRecord,
 }
 _KEYS = {
     "feedback": "the alert_id, UTF-8",
@@ -49,6 +51,7 @@ _KEYS = {
     "accounts": "the account, UTF-8",
     "insurance": "the symbol, or * for the fund of the whole venue, UTF-8",
     "risk": "the symbol and the side, UTF-8, as in BTC-PERP|long",
+    "liquidation_records": "the liquidation_id, UTF-8",
 }
 _SUMMARIES = {
     "alerts": "One record each time an incident opens, changes materially, escalates or resolves. "
@@ -70,6 +73,8 @@ _SUMMARIES = {
     "risk": "Compacted: the last record of a symbol and side says how near it is to a run of "
     "liquidations. One record every ten seconds in which something changed, and with each alert. "
     "Leave out records whose key ends in |memory: they are internal, and their format changes.",
+    "liquidation_records": "One record for each liquidation, 300 s after its first slice or at its "
+    "end: what it needed and took, and what other mark prices would have made of it.",
     "orders": "New orders, and replacements of resting orders. All orders except market orders "
     "have a price.",
     "cancels": "Cancels of resting orders.",
