@@ -1,6 +1,7 @@
 """The detectors of a venue's conduct that run."""
 
 from detectors.conduct.detector import Detector
+from detectors.conduct.liquidation_fairness import LiquidationFairness
 from detectors.conduct.liquidations import Liquidations
 from detectors.conduct.mark_lag import MarkLag
 from detectors.conduct.mark_rule import MarkRuleBroken
@@ -9,4 +10,4 @@ from detectors.conduct.mark_rule import MarkRuleBroken
 def new_detectors() -> tuple[Detector, ...]:
     """Return new detectors, in the order in which they are asked."""
     liquidations = Liquidations()
-    return (MarkLag(), MarkRuleBroken(), liquidations)
+    return (MarkLag(), MarkRuleBroken(), liquidations, LiquidationFairness(liquidations))

@@ -15,7 +15,7 @@ from msgspec import Struct
 ALARM = 1_000.0
 """The e-value of an alarm: a fair venue reaches it with a probability of at most 1 / 1,000."""
 
-_MOST_OF_CAPITAL = 0.5
+_MOST_OF_CAPITAL = 0.75
 """The largest share of its capital that a bettor can lose with one bet."""
 
 _PRIOR_MEAN = 0.5
@@ -64,7 +64,7 @@ def bet(capital: Capital, claim: Claim, value: float) -> None:
     r"""Bet on a value, and settle.
 
     The bet depends on the values before only. With $x$ and $m$ scaled to [0, 1], the capital is
-    multiplied by $1 + \lambda (x - m)$ with $0 \le \lambda \le 1 / (2 m)$. Its expectation is at
+    multiplied by $1 + \lambda (x - m)$ with $0 \le \lambda \le 3 / (4 m)$. Its expectation is at
     most 1 if the claim holds, whatever the dependence on what was before. $\lambda$ is the
     approximate growth rate's optimum of Waudby-Smith and Ramdas (aGRAPA), of the mean and the
     variance so far.

@@ -31,10 +31,27 @@ MARGIN_CHANGE = "margin_change"
 CROWDING = "crowding"
 """The detector name of incidents in which basis, funding, volatility and open interest crowd."""
 
+LIQUIDATION_FAIRNESS = "liquidation_fairness"
+"""The detector name of incidents in which liquidations treat sizes of accounts differently."""
+
+EXECUTION_QUALITY = "execution_quality"
+"""The detector name of incidents in which large orders, their costs and the spread rise together.
+"""
+
+FEE_INCENTIVES = "fee_incentives"
+"""The detector name of incidents in which the venue earns by liquidating."""
+
+ADL = "adl"
+"""The detector name of incidents in which accounts are deleveraged, or soon will be."""
+
 OF_CONDUCT: tuple[str, ...] = (
     MARK_LAG,
     MARK_RULE_BROKEN,
     MARGIN_CHANGE,
+    LIQUIDATION_FAIRNESS,
+    EXECUTION_QUALITY,
+    FEE_INCENTIVES,
+    ADL,
 )
 """The detector names of incidents that report how the venue treats the positions."""
 
