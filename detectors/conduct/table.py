@@ -1,10 +1,11 @@
 """The detectors of a venue's conduct that run."""
 
 from detectors.conduct.detector import Detector
+from detectors.conduct.margin_change import MarginChange
 from detectors.conduct.mark_lag import MarkLag
 from detectors.conduct.mark_rule import MarkRuleBroken
 
 
 def new_detectors() -> tuple[Detector, ...]:
     """Return new detectors, in the order in which they are asked."""
-    return (MarkLag(), MarkRuleBroken())
+    return (MarkLag(), MarkRuleBroken(), MarginChange())
