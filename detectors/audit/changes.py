@@ -4,23 +4,16 @@ import itertools
 import math
 from collections import defaultdict
 
-import numpy as np
-
 from detectors.audit.check import Check
 from detectors.audit.claims import stated
 from detectors.audit.health import slack
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
-from detectors.audit.parameters import Change
 from detectors.audit.tape import Evidence
+from detectors.fairness.margin_history import Change, oscillation
 from detectors.market_data.events import Kind
 
 AFTER_SECONDS = 60.0
 """Liquidations so soon after a rise are compared with the old parameters."""
-
-DEAD_BAND = 0.02
-"""Smaller changes, as logarithms, do not count as a change of direction."""
-
-DAY_SECONDS = 86_400.0
 
 
 def notice(evidence: Evidence) -> Finding:
@@ -150,42 +143,6 @@ def silent_liquidations(evidence: Evidence) -> Finding:
         tally, what="liquidations after a rise", facts=facts,
         claim=stated("parameters", claims, "notice_seconds"),
     )  # fmt: skip
-
-
-def oscillation(changes: list[Change]) -> tuple[int, float]:
-    """Return the most changes of direction within a day, and the churn of a parameter.
-
-    Churn is the sum of all changes of the logarithm over the net change (at least `DEAD_BAND`); 0
-    for two changes, since a rise that is taken back is none.
-
-    Examples
-    --------
-    From 1 % to 2 % and back, twice: three changes of direction, and 4 ln 2 / 0.02.
-
-    >>> def change(at, before, after):
-    ...     return Change("X", "rate", before, after, at, at)
-    >>> hour = 3_600_000_000_000
-    >>> rates = [0.01, 0.02, 0.01, 0.02, 0.01]
-    >>> pairs = zip(rates[:-1], rates[1:])
-    >>> signs, swing = oscillation([change(i * hour, *pair) for i, pair in enumerate(pairs)])
-    >>> signs, round(swing, 1)
-    (3, 138.6)
-    """
-    steps = [
-        (change.effective_ns, math.log(change.after / change.before))
-        for change in changes
-        if change.before > 0.0 and change.after > 0.0
-    ]
-    large = [(at, step) for at, step in steps if abs(step) >= DEAD_BAND]
-    turns = [
-        after[0] for before, after in itertools.pairwise(large)
-        if before[1] * after[1] < 0.0
-    ]  # fmt: skip
-    day = int(DAY_SECONDS * 1e9)
-    most = max((sum(at - day < other <= at for other in turns) for at in turns), default=0)
-    total = float(np.sum([abs(step) for _, step in steps])) if steps else 0.0
-    net = abs(math.fsum(step for _, step in steps))
-    return most, total / max(net, DEAD_BAND) if len(steps) > 2 else 0.0
 
 
 def _changes(evidence: Evidence) -> list[Change]:

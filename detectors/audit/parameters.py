@@ -2,27 +2,10 @@
 
 import math
 
-from msgspec import Struct
-
+from detectors.fairness.margin_history import Change, changes_of
 from detectors.market_data.events import Margin, Tier
 from detectors.risk.contract import Contract
 from detectors.risk.tiers import Tiers, tiers_of
-
-
-class Change(Struct, frozen=True):
-    """A change of a parameter, or its first value.
-
-    ``before`` is NaN for the first value. Times are in nanoseconds; ``announced_ns`` is when it
-    became known, at the latest when it was published.
-    """
-
-    symbol: str
-    name: str
-    before: float
-    after: float
-    announced_ns: int
-    effective_ns: int
-    reason: str = ""
 
 
 class Schedule:
@@ -49,16 +32,8 @@ class Schedule:
 
     def on_margin(self, margin: Margin) -> None:
         """Note a record; `advance` brings it into force."""
+        self.changes += changes_of(self._symbol, self._values, margin)
         effective = margin.effective_at or margin.ts_event
-        announced = min(margin.announced_at or margin.ts_event, margin.ts_event)
-        for name, value in _numbers(margin).items():
-            before = self._values.get(name, math.nan)
-            if before != value:
-                self.changes.append(
-                    Change(self._symbol, name, before, value, announced, effective,
-                           margin.reason or "")
-                )  # fmt: skip
-                self._values[name] = value
         self._waiting.append((effective, margin))
         self._waiting.sort(key=lambda entry: entry[0])
 
@@ -96,19 +71,3 @@ def published_tiers(tiers: tuple[Tier, ...]) -> Tiers:
     """
     floors = [0.0, *(tier.up_to_notional or math.inf for tier in tiers[:-1])]
     return tiers_of([tier.maintenance_rate for tier in tiers], floors)
-
-
-def _numbers(margin: Margin) -> dict[str, float]:
-    values = {
-        "initial_margin_rate": margin.initial_margin_rate,
-        "maintenance_margin_rate": margin.maintenance_margin_rate,
-        "max_leverage": margin.max_leverage,
-        "mark_window_seconds": None
-        if margin.mark_window_ns is None
-        else margin.mark_window_ns / 1e9,
-    }
-    for number, tier in enumerate(margin.tiers or (), start=1):
-        values[f"tier {number} maintenance_rate"] = tier.maintenance_rate
-        values[f"tier {number} initial_rate"] = tier.initial_rate
-        values[f"tier {number} up_to_notional"] = tier.up_to_notional
-    return {name: value for name, value in values.items() if value is not None}

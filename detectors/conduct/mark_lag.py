@@ -1,14 +1,16 @@
 """The detector ``mark_lag``: the mark price lags the market, and positions depend on it.
 
 A mark price that averages the premium protects from a short dislocation, and carries a longer one
-on after the rebound. The detector compares the mark price with the mid price in units of the
-ordinary move of a minute. It alarms if that is rarer than its budget allows *and* positions hang on
-it: they are liquidated although the market has come back, or much open interest would already be
-below maintenance if the mark price followed at once.
+on after the rebound. The detector judges the distance between mark and mid price by its own tail.
+It alarms if a distance is rarer than its budget allows *and* positions hang on it: they are
+liquidated although the market has come back, or much open interest would already be below
+maintenance if the mark price followed at once.
 """
 
 import math
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from detectors.conduct.between import Between, between
 from detectors.conduct.detector import Scene
@@ -33,11 +35,14 @@ CARRIED_RATIO = 0.005
 LEAST_LAG_SECONDS = 5.0
 """A shorter lag is a mark price that is published once in a while, and no averaging."""
 
-UNIT = 0.25
-"""The least scale of the score: a quarter of the ordinary move of a minute."""
+UNIT_BPS = 1.0
+"""The least scale of the score, which is the distance."""
 
 ENDED_RATIO = 0.25
 """A dislocation is over when it is so much smaller than at its peak."""
+
+CALM_NS = 60_000_000_000
+"""After so long without a rare distance the next one is judged anew."""
 
 _SECOND = 1_000_000_000
 
@@ -78,11 +83,17 @@ class _Dislocation:
         self.carried += forced
 
 
+class _Rare(Struct):
+    """A rare distance as it was judged at first, and when one as large was seen last."""
+
+    judged: Judgement
+    seen_ns: int
+
+
 class _Lag(NamedTuple):
     """A rare distance at the end of a second, and what depends on it."""
 
     distance: float
-    sigma: float
     its: _Dislocation
     judged: Judgement
     hidden: Between | None
@@ -106,8 +117,9 @@ class MarkLag:
 
     def __init__(self) -> None:
         self.statements: list[Statement] = []
-        self._judged = Judged(UNIT)
+        self._judged = Judged(UNIT_BPS)
         self._dislocations: dict[str, _Dislocation] = {}
+        self._rare: dict[str, _Rare] = {}
         self._forced: dict[str, BookSummary] = {}
 
     def take(self, event: RiskInput, scene: Scene) -> None:
@@ -119,23 +131,42 @@ class MarkLag:
 
     def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
         """Return the symbols whose mark price lags, and where that matters."""
-        distances: dict[str, tuple[float, float]] = {}
+        distances: dict[str, float] = {}
         for symbol, book in scene.books.items():
-            mark, learned = scene.holdings.of(symbol).mark, scene.learned.get(symbol)
-            if learned is None or not learned.flow.sigma_60s > 0.0 or math.isnan(mark):
-                continue
-            distance = math.log(book.mid / mark)
-            distances[symbol] = distance, learned.flow.sigma_60s
-            self._follow(symbol, ts_event, distance)
+            mark = scene.holdings.of(symbol).mark
+            if not math.isnan(mark):
+                distance = distances[symbol] = math.log(book.mid / mark)
+                self._follow(symbol, ts_event, distance)
         self._forced = {}
-        scores = {symbol: abs(its) / sigma for symbol, (its, sigma) in distances.items()}
+        scores = {symbol: abs(its) * 1e4 for symbol, its in distances.items()}
         found = {}
         for symbol, judged in self._judged.judge(ts_event // _SECOND, scores).items():
-            if judged.holds:
-                lag = self._lag(symbol, *distances[symbol], judged, scene)
+            rare = self._rare_now(symbol, ts_event, scores[symbol], judged)
+            if rare is not None:
+                lag = self._lag(symbol, distances[symbol], rare, scene)
                 if lag is not None:
                     found[symbol] = _verdict(lag)
         return found
+
+    def _rare_now(
+        self, symbol: str, ts_event: int, score: float, judged: Judgement
+    ) -> Judgement | None:
+        """Return how rare the distance is; None if it is ordinary.
+
+        The rebound belongs to the move before it: both are measured by what was rare at its begin.
+        """
+        rare = self._rare.get(symbol)
+        if rare is None and judged.holds:
+            rare = _Rare(judged, ts_event)
+            self._rare[symbol] = rare
+        if rare is None:
+            return None
+        if score >= rare.judged.at_alarm:
+            rare.seen_ns = ts_event
+            return rare.judged
+        if ts_event - rare.seen_ns >= CALM_NS:
+            del self._rare[symbol]
+        return None
 
     def _follow(self, symbol: str, ts_event: int, distance: float) -> None:
         its = self._dislocations.get(symbol)
@@ -146,9 +177,7 @@ class MarkLag:
             forced = book.forced_sold if distance > 0.0 else book.forced_bought
         its.add(distance, forced)
 
-    def _lag(
-        self, symbol: str, distance: float, sigma: float, judged: Judgement, scene: Scene
-    ) -> _Lag | None:
+    def _lag(self, symbol: str, distance: float, judged: Judgement, scene: Scene) -> _Lag | None:
         its, sides = self._dislocations[symbol], scene.assessments.get(symbol, {})
         worse: Side = "long" if distance < 0.0 else "short"
         better: Side = "short" if distance < 0.0 else "long"
@@ -164,7 +193,7 @@ class MarkLag:
         if not is_hidden and carried < CARRIED_RATIO * interest:
             return None
         rule = terms.mark_rule
-        return _Lag(distance, sigma, its, judged, hidden, carried, better, interest, rule)
+        return _Lag(distance, its, judged, hidden, carried, better, interest, rule)
 
 
 def _between(its: Assessment | None, safe: float, beyond: float) -> Between | None:
@@ -174,12 +203,10 @@ def _between(its: Assessment | None, safe: float, beyond: float) -> Between | No
 def _verdict(lag: _Lag) -> Verdict:
     hidden = lag.hidden.notional if lag.hidden is not None else 0.0
     is_carried = lag.carried >= CARRIED_RATIO * lag.interest
-    score = abs(lag.distance) / lag.sigma
+    score = abs(lag.distance) * 1e4
     where = "above" if lag.distance > 0.0 else "below"
-    parts = [
-        f"the mid price is {abs(lag.distance):.2%} {where} the mark price, {score:.1f} times the",
-        f" ordinary move of a minute; the mark price lags by {lag.its.lag_seconds:.0f} s",
-    ]
+    lasts = f"{lag.its.lag_seconds:.0f} s"
+    parts = [f"the mid price is {abs(lag.distance):.2%} {where} the mark price, lagging by {lasts}"]
     if lag.rule is not None and lag.rule.kind != "last":
         parts.append(f" (declared: {lag.rule.kind} over {lag.rule.seconds:g} s)")
     if is_carried:
@@ -199,7 +226,7 @@ def _verdict(lag: _Lag) -> Verdict:
         score=score,
         p_value=lag.judged.p_value,
         evidence=[
-            Evidence(NAME, "distance_sigmas", score, lag.judged.at_alarm, 1.0),
+            Evidence(NAME, "distance_bps", score, lag.judged.at_alarm, 1.0),
             Evidence(NAME, "lag_seconds", lag.its.lag_seconds, 0.0, 0.0),
             Evidence(NAME, "carried_notional", lag.carried, 0.0, 0.0),
             Evidence(NAME, "hidden_notional", hidden, 0.0, 0.0),

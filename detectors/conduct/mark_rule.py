@@ -207,11 +207,14 @@ def _verdict(symbol: str, track: _Track, ts_event: int, scene: Scene) -> Verdict
         harmed = _harmed(symbol, mark, track.expected, scene)
         rule = track.rule
         far = (mark / track.expected - 1.0) * 1e4
-        where = f"{abs(far):.1f} bps {'above' if far >= 0.0 else 'below'}"
+        where = "within"
+        if abs(far) > TOLERANCE_BPS:
+            where = f"{abs(far):.1f} bps {'above' if far >= 0.0 else 'below'}"
+        wrong = sum(each > TOLERANCE_BPS for each in track.off)
         return _told(
             off, "off_bps", TOLERANCE_BPS, harmed, symbol, scene,
-            f"the mark price is {where} what {rule.kind} over {rule.seconds:g} s can give; it was"
-            f" off by up to {off:.1f} bps within the last {len(track.off)} references",
+            f"the mark price is {where} what {rule.kind} over {rule.seconds:g} s can give; {wrong}"
+            f" of the last {len(track.off)} were not, by up to {off:.1f} bps",
         )  # fmt: skip
     if sum(beyond > 0.0 for beyond in track.beyond) >= LEAST_BEYOND:
         clamp = scene.holdings.of(symbol).mark_clamp

@@ -3,6 +3,7 @@
 from detectors.conduct.detector import Detector
 from detectors.conduct.liquidation_fairness import LiquidationFairness
 from detectors.conduct.liquidations import Liquidations
+from detectors.conduct.margin_change import MarginChange
 from detectors.conduct.mark_lag import MarkLag
 from detectors.conduct.mark_rule import MarkRuleBroken
 
@@ -10,4 +11,10 @@ from detectors.conduct.mark_rule import MarkRuleBroken
 def new_detectors() -> tuple[Detector, ...]:
     """Return new detectors, in the order in which they are asked."""
     liquidations = Liquidations()
-    return (MarkLag(), MarkRuleBroken(), liquidations, LiquidationFairness(liquidations))
+    return (
+        MarkLag(),
+        MarkRuleBroken(),
+        MarginChange(),
+        liquidations,
+        LiquidationFairness(liquidations),
+    )

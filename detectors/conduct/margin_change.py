@@ -1,0 +1,271 @@
+"""The detector ``margin_change``: a venue changes its margins, and positions depend on it.
+
+A change alarms before it takes effect if it would liquidate much, or if nobody announced it.
+Margins that go up and down in a day alarm as well: they force positions out when markets are
+stressed (procyclicality; Murphy, Vasios and Vause, 2014).
+"""
+
+from collections import deque
+from hashlib import blake2b
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from detectors.conduct.detector import Scene
+from detectors.conduct.incident import Verdict
+from detectors.conduct.parameter_change import (
+    ChangedValue,
+    Effect,
+    ParameterChange,
+    Waiting,
+    effects,
+)
+from detectors.fairness.margin_history import DAY_NS, DEAD_BAND, Change, changes_of, oscillation
+from detectors.incidents.alerts import Evidence, Severity
+from detectors.incidents.kind import MARGIN_CHANGE as NAME
+from detectors.market_data.book_summary import BookSummary
+from detectors.market_data.events import Margin
+from detectors.risk_watch.cascade import money
+from detectors.risk_watch.monitor import RiskInput
+from detectors.risk_watch.output import Statement
+from detectors.risk_watch.records import CASCADE_RATIO
+
+MATERIAL_RATIO = 0.01
+"""A change alarms if it would liquidate so much of the open interest at once."""
+
+MOST_TURNS = 3
+MOST_CHURN = 5.0
+"""A number that changes direction so often in a day, or moves so much further than it gets."""
+
+AGAIN_NS = 60_000_000_000
+AGAIN_SHARE = 0.1
+"""A waiting change is computed again after a tenth of the time that is left, but once a minute at
+most: accounts add collateral."""
+
+HOLD_NS = 60_000_000_000
+"""A change is told for so long after it took effect."""
+
+OSCILLATION_NS = 3_600_000_000_000
+"""Margins that oscillate are told for so long after their last change."""
+
+_MOST_CHANGES = 512
+_MOST_WAITING = 16
+_SECOND = 1_000_000_000
+
+
+class _Told(Struct):
+    """A change that alarms, or may alarm once the positions are others."""
+
+    waiting: Waiting
+    record: ParameterChange
+    computed_ns: int
+
+    def is_due(self, ts_event: int) -> bool:
+        """Whether what it would liquidate must be computed again."""
+        left = self.record.effective_at - ts_event
+        wait = max(AGAIN_NS, int(AGAIN_SHARE * (self.record.effective_at - self.computed_ns)))
+        return self.record.moves_liquidations and left > 0 and ts_event - self.computed_ns >= wait
+
+
+class _History(Struct):
+    """What is known of the margins of one symbol."""
+
+    values: dict[str, float] = {}
+    changes: deque[Change] = deque()
+    told: list[_Told] = []
+    turns: int = 0
+    churn: float = 0.0
+
+
+class MarginChange:
+    """Reconstructs the margin parameters of each symbol as steps, and says what a step would do."""
+
+    name = NAME
+    version = 1
+    quiet_ns = 600 * _SECOND
+    over = "no change of margins is pending, and none was made for ten minutes"
+    needs: tuple[str, ...] = ("margins", "positions")
+
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+        self._histories: dict[str, _History] = {}
+        self._new: list[tuple[Waiting, list[Change]]] = []
+
+    def take(self, event: RiskInput, scene: Scene) -> None:
+        """Take a margin record; nothing else matters."""
+        if not isinstance(event, Margin):
+            return
+        history = self._histories.get(event.symbol)
+        if history is None:
+            history = self._histories[event.symbol] = _History(changes=deque(maxlen=_MOST_CHANGES))
+        known = bool(history.values)
+        found = changes_of(event.symbol, history.values, event)
+        steps = [its for its in found if its.before == its.before]  # a first value is no change
+        if known and steps:
+            history.changes.extend(steps)
+            before = replace(scene.holdings.of(event.symbol))
+            self._new.append((Waiting(event, before), steps))
+
+    def summarise(self, _symbol: str, _ends_at: int, _summary: BookSummary) -> None:
+        """Do nothing with it."""
+
+    def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
+        """Return the symbols with a change that alarms at the end of a second."""
+        new, self._new = self._new, []
+        by_effect: dict[int, list[tuple[Waiting, list[Change]]]] = {}
+        for waiting, steps in new:
+            by_effect.setdefault(max(steps[0].effective_ns, 0), []).append((waiting, steps))
+        for group in by_effect.values():
+            self._note(group, ts_event, scene)
+        found = {}
+        for symbol, history in self._histories.items():
+            history.told = [
+                its for its in history.told if ts_event < its.record.effective_at + HOLD_NS
+            ]
+            for its in history.told:
+                if its.is_due(ts_event):
+                    its.computed_ns = ts_event
+                    its.record = _with(its.record, effects([its.waiting], scene, ts_event)[symbol])
+            verdict = _verdict(history, ts_event)
+            if verdict is not None:
+                found[symbol] = verdict
+        return found
+
+    def _note(self, group: list[tuple[Waiting, list[Change]]], ts_event: int, scene: Scene) -> None:
+        """Publish changes that take effect together, and keep them until then."""
+        moving = [waiting for waiting, steps in group if _moves(steps)]
+        computed = effects(moving, scene, ts_event) if moving else {}
+        for waiting, steps in group:
+            symbol = waiting.margin.symbol
+            history = self._histories[symbol]
+            history.turns, history.churn = _turns(history.changes, ts_event)
+            record = _record(waiting.margin, steps, history, ts_event)
+            if _moves(steps):
+                record = _with(record, computed[symbol])
+            self.statements.append(
+                Statement("parameter_changes", symbol, ts_event, record.change_id, record)
+            )
+            history.told = [*history.told, _Told(waiting, record, ts_event)][-_MOST_WAITING:]
+
+
+def _moves(steps: list[Change]) -> bool:
+    """Whether a change may liquidate: maintenance margins, or the bounds of their tiers."""
+    return any("maintenance" in its.name or "up_to_notional" in its.name for its in steps)
+
+
+def _turns(changes: deque[Change], ts_event: int) -> tuple[int, float]:
+    """Return the most turns and the largest churn of a number within the last day."""
+    by_name: dict[str, list[Change]] = {}
+    for its in changes:
+        if ts_event - its.effective_ns < DAY_NS:
+            by_name.setdefault(its.name, []).append(its)
+    measured = [
+        oscillation(sorted(its, key=lambda change: change.effective_ns)) for its in by_name.values()
+    ]
+    return max((turns for turns, _ in measured), default=0), max(
+        (churn for _, churn in measured), default=0.0
+    )
+
+
+def _record(
+    margin: Margin, steps: list[Change], history: _History, ts_event: int
+) -> ParameterChange:
+    effective = steps[0].effective_ns
+    notice = max(effective - steps[0].announced_ns, 0) / _SECOND
+    is_silent = notice <= 0.0 or (margin.announced_at is None and margin.effective_at is None)
+    key = f"{margin.symbol}\0{margin.ts_event}\0{effective}\0" + "\0".join(
+        f"{its.name}={its.after!r}" for its in steps
+    )
+    return ParameterChange(
+        symbol=margin.symbol,
+        ts_event=ts_event,
+        change_id=blake2b(key.encode(), digest_size=16).hexdigest(),
+        announced_at=margin.announced_at,
+        effective_at=effective,
+        notice_seconds=notice,
+        is_silent=is_silent,
+        values=[ChangedValue(its.name, its.before, its.after) for its in steps],
+        moves_liquidations=_moves(steps),
+        turns=history.turns,
+        churn=history.churn,
+        reason=margin.reason,
+        rule_version=margin.rule_version,
+    )
+
+
+def _with(record: ParameterChange, effect: Effect) -> ParameterChange:
+    return replace(record, **effect._asdict())
+
+
+def _is_large(its: ParameterChange) -> bool:
+    """Whether a change of maintenance or of the mark window is more than a rounding."""
+    return any(
+        abs(value.after / value.before - 1.0) >= DEAD_BAND
+        for value in its.values
+        if value.before > 0.0 and ("maintenance" in value.name or "window" in value.name)
+    )
+
+
+def _verdict(history: _History, ts_event: int) -> Verdict | None:
+    alarming = [
+        its.record
+        for its in history.told
+        if its.record.at_once_ratio >= MATERIAL_RATIO
+        or (its.record.is_silent and (its.record.at_once_accounts or _is_large(its.record)))
+    ]
+    if alarming:
+        worst = max(alarming, key=lambda its: its.at_once_ratio)
+        return _of_change(worst, ts_event)
+    oscillates = history.turns >= MOST_TURNS or history.churn >= MOST_CHURN
+    if not oscillates or ts_event - history.changes[-1].effective_ns >= OSCILLATION_NS:
+        return None
+    return Verdict(
+        severity="warning",
+        score=float(history.turns),
+        p_value=None,
+        evidence=[
+            Evidence(NAME, "turns", float(history.turns), float(MOST_TURNS), 1.0),
+            Evidence(NAME, "churn", history.churn, MOST_CHURN, 0.0),
+        ],
+        summary=f"margins changed direction {history.turns} times within a day; together their"
+        f" changes are {history.churn:.0f} times what is left of them",
+    )
+
+
+def _of_change(its: ParameterChange, ts_event: int) -> Verdict:
+    forced = its.run.p50 or 0.0
+    interest = its.at_once_notional / its.at_once_ratio if its.at_once_ratio > 0.0 else 0.0
+    is_run = interest > 0.0 and forced >= CASCADE_RATIO * interest
+    lost = (its.loss.p50 or 0.0) > 0.0
+    severity: Severity = "critical" if is_run or lost or (its.is_silent and forced) else "warning"
+    value = max(its.values, key=lambda value: ("maintenance" in value.name, value.after))
+    left = (its.effective_at - ts_event) / _SECOND
+    when = f"takes effect in {left:.0f} s" if left > 0.0 else "has taken effect"
+    noticed = ", announced by nobody" if its.is_silent else ""
+    parts = [f"{value.name} {value.before:g} to {value.after:g} {when}{noticed}"]
+    if its.at_once_accounts:
+        parts.append(
+            f": {its.at_once_accounts} accounts are below maintenance by it,"
+            f" {money(its.at_once_notional)} ({its.at_once_ratio:.1%} of open interest)"
+        )
+    elif its.moves_liquidations:
+        parts.append(": it liquidates nobody as things stand")
+    if forced > 1.05 * its.at_once_notional:
+        parts.append(f"; their sales would force out {money(forced)} in all")
+    elsewhere = sum(other.notional for other in its.elsewhere)
+    if elsewhere > 0.0:
+        parts.append(f", and {money(elsewhere)} in other symbols")
+    if lost:
+        parts.append(f"; {money(its.loss.p50 or 0.0)} would be lost beyond collateral")
+    return Verdict(
+        severity=severity,
+        score=its.at_once_ratio,
+        p_value=None,
+        evidence=[
+            Evidence(NAME, "at_once_ratio", its.at_once_ratio, MATERIAL_RATIO, 1.0),
+            Evidence(NAME, "at_once_accounts", float(its.at_once_accounts), 0.0, 0.0),
+            Evidence(NAME, "run_notional", forced, 0.0, 0.0),
+            Evidence(NAME, "notice_seconds", its.notice_seconds, 0.0, 0.0),
+        ],
+        summary="".join(parts),
+    )
