@@ -1,6 +1,6 @@
-"""All streams of a directory as one sequence in event time."""
+"""The files of all streams as one sequence in event time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from service.settings.types import Settings
 
 Recorded = Event | RiskEvent | AuditEvent
 """An event of any stream."""
+
+_MOST_EVENTS = 1 << 40
+"""More than the events of a file: the numbers of those of the next file begin above it."""
 
 
 def audited_files(directory: Path) -> dict[str, Path]:
@@ -41,13 +44,19 @@ def audited_files(directory: Path) -> dict[str, Path]:
 
 
 def audited_events(
-    directory: Path, settings: Settings, disorder: dict[str, Tally], refused: Refused | None = None
+    files: Mapping[str, Sequence[Path]],
+    settings: Settings,
+    disorder: dict[str, Tally],
+    refused: Refused | None = None,
 ) -> Iterator[Recorded]:
     """Yield the events of all streams, in the order of `service.replay.risk_files.risk_events`.
 
     Parameters
     ----------
-    directory, settings, refused
+    files
+        The files of each stream. Several of a stream are as the partitions of a topic: each is in
+        order by itself.
+    settings, refused
         As for `service.replay.risk_files.risk_events`.
     disorder
         Gets a tally for each stream: its events, of which a breach is older than the one before it
@@ -56,15 +65,17 @@ def audited_events(
     Raises
     ------
     OperatorError
-        If there is no stream, a stream has several files, or a file is damaged.
+        If a file is damaged.
     """
     known = audit_decoders(settings)
     max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
     streams = []
-    for name, path in audited_files(directory).items():
+    for name, paths in files.items():
         disorder[name] = Tally()
-        events = decoded_events(name, path, known[name], settings, refused)
-        streams.append(in_order(_watched(name, events, disorder[name]), max_disorder_ns))
+        for number, path in enumerate(paths):
+            events = decoded_events(name, path, known[name], settings, refused)
+            watched = _watched(name, events, disorder[name])
+            streams.append(in_order(watched, max_disorder_ns, number * _MOST_EVENTS))
     for placed in merge(*streams):
         yield placed.event
 

@@ -19,7 +19,11 @@ OUTCOMES: Mapping[Outcome, str] = {
 
 
 class Source(Struct, frozen=True):
-    """A file that was read: its name, its length in bytes, and its SHA-256 in hexadecimal."""
+    """A file that was read: its name, its length in bytes, and its SHA-256 in hexadecimal.
+
+    Of a topic, it is a partition: the hash is that of its values, each with a newline after it.
+    ``refused`` is the number of its records that are no events.
+    """
 
     name: str
     size: int
@@ -58,7 +62,7 @@ class Audit(Struct, frozen=True):
     venue
         As the claims name it.
     directory
-        Name of the audited directory, without its path.
+        Name of the audited directory, without its path; or the brokers of the audited topics.
     first_ns, last_ns
         Time of the first and of the last event.
     events

@@ -1,9 +1,12 @@
-"""Audits a directory of recorded streams."""
+"""Audits a directory of recorded streams, or a span of the topics of a cluster."""
 
+import asyncio
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from detectors.audit.claims import Book
 from detectors.audit.health import price_at, slack
@@ -12,8 +15,10 @@ from detectors.audit.table import findings
 from detectors.audit.tape import Evidence, Tape
 from service.audit.read import audited_events, audited_files
 from service.audit.result import Audit, Source, row
+from service.audit.topics import Span, copy_topics
 from service.pipeline.rejection import Rejection
 from service.replay.files import STREAM_NAMES
+from service.replay.risk_files import Refused
 from service.settings.types import Settings
 
 _CHUNK_BYTES = 1 << 20
@@ -29,28 +34,60 @@ def audit_directory(directory: Path, claims: Book, settings: Settings) -> Audit:
     OperatorError
         If there is no stream, a stream has several files, or a file is damaged.
     """
-    disorder: dict[str, Tally] = {}
     refused: Counter[str] = Counter()
 
     def refuse(stream: str, _: Rejection) -> None:
         refused[stream] += 1
 
     files = audited_files(directory)
+    evidence = _read({name: [path] for name, path in files.items()}, claims, settings, refuse)
+    sources = tuple(_source(path, path.name, refused[name]) for name, path in files.items())
+    return _audit(evidence, directory.resolve().name, sources)
+
+
+def audit_topics(settings: Settings, span: Span, claims: Book) -> Audit:
+    """Return the audit of a span of the topics of a cluster.
+
+    The records are copied to a temporary directory first: it needs the space for them.
+
+    Raises
+    ------
+    OperatorError
+        As `service.audit.topics.copy_topics`.
+    """
+    with TemporaryDirectory(prefix="foreshock-audit-") as folder:
+        copied = asyncio.run(copy_topics(settings, span, Path(folder)))
+        files: dict[str, list[Path]] = {}
+        for its in copied:
+            files.setdefault(its.stream, []).extend((its.before, its.path))
+        evidence = _read(files, claims, settings, None)
+        evidence.first_ns = max(evidence.first_ns, span.since_ns or 0)
+        sources = tuple(_source(its.path, its.name, its.refused) for its in copied)
+    return _audit(evidence, settings.kafka.bootstrap_servers, sources)
+
+
+def _read(
+    files: Mapping[str, Sequence[Path]], claims: Book, settings: Settings, refuse: Refused | None
+) -> Evidence:
+    disorder: dict[str, Tally] = {}
     tape = Tape(claims)
-    for event in audited_events(directory, settings, disorder, refuse):
+    for event in audited_events(files, settings, disorder, refuse):
         tape.apply(event)
-    evidence = tape.close(disorder)
+    return tape.close(disorder)
+
+
+def _audit(evidence: Evidence, place: str, sources: tuple[Source, ...]) -> Audit:
     notional = math.fsum(episode.notional for episode in evidence.episodes)
     return Audit(
-        venue=claims.default.venue,
-        directory=directory.resolve().name,
+        venue=evidence.claims.default.venue,
+        directory=place,
         first_ns=evidence.first_ns,
         last_ns=evidence.last_ns,
         events={name: evidence.streams[kind] for kind, name in STREAM_NAMES.items()},
         liquidations=len(evidence.episodes),
         liquidated_notional=notional,
         verified_ratio=_verified(evidence) / notional if notional else 0.0,
-        files=tuple(_source(path, refused[name]) for name, path in files.items()),
+        files=sources,
         rows=tuple(row(check, finding) for check, finding in findings(evidence)),
     )
 
@@ -65,10 +102,10 @@ def _verified(evidence: Evidence) -> float:
     return known
 
 
-def _source(path: Path, refused: int) -> Source:
+def _source(path: Path, name: str, refused: int) -> Source:
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
-    return Source(path.name, size, digest.hexdigest(), refused)
+    return Source(name, size, digest.hexdigest(), refused)

@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from service.errors import ConfigurationError
+
 # The command imports what it needs, see ``service.cli.commands``.
 # ruff: noqa: PLC0415
 
@@ -15,11 +17,13 @@ def audit(arguments: argparse.Namespace) -> int:
     from service.audit.claims_file import read_claims
     from service.audit.page import page
     from service.audit.result import exit_status
-    from service.audit.run import audit_directory
+    from service.audit.run import audit_directory, audit_topics
     from service.audit.text import junit, text
+    from service.audit.topics import Span
     from service.output_files import OutputFile
     from service.settings.load import load_settings
 
+    _require_one_input(arguments)
     claims = read_claims(arguments.claims) if arguments.claims is not None else Book()
     settings = load_settings(arguments.config, os.environ)
     # Opened at once, so that an error is found before the work begins.
@@ -28,7 +32,10 @@ def audit(arguments: argparse.Namespace) -> int:
         for name in ("html", "json", "junit")
         if (path := getattr(arguments, name)) is not None
     }
-    found = audit_directory(arguments.directory, claims, settings)
+    if arguments.kafka:
+        found = audit_topics(settings, Span(arguments.since, arguments.until), claims)
+    else:
+        found = audit_directory(arguments.directory, claims, settings)
     encoded = {
         "html": lambda: page(found).encode(),
         "json": lambda: msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n",
@@ -39,3 +46,16 @@ def audit(arguments: argparse.Namespace) -> int:
         file.close()
     print(text(found))  # noqa: T201 - the command's output
     return exit_status(found)
+
+
+def _require_one_input(arguments: argparse.Namespace) -> None:
+    """Raise ConfigurationError unless the command line names one input and a span of it."""
+    since, until = arguments.since, arguments.until
+    if arguments.kafka == (arguments.directory is not None):
+        raise ConfigurationError(
+            "name either DIR, a directory with recorded streams, or --kafka, to read the topics"
+        )
+    if not arguments.kafka and (since is not None or until is not None):
+        raise ConfigurationError("--from and --to need --kafka: a directory is audited whole")
+    if since is not None and until is not None and since >= until:
+        raise ConfigurationError("--from must be before --to")

@@ -104,11 +104,16 @@ def decoded_events(
         raise OperatorError(str(error)) from error
 
 
-def in_order(events: Iterable[E], max_disorder_ns: int) -> Iterator[Placed[E]]:
-    """Sort the events of one stream, which are out of order by at most ``max_disorder_ns``."""
+def in_order(
+    events: Iterable[E], max_disorder_ns: int, first_number: int = 0
+) -> Iterator[Placed[E]]:
+    """Sort the events of one file, which are out of order by at most ``max_disorder_ns``.
+
+    ``first_number`` is the number of the first one: several files of a stream have other numbers.
+    """
     waiting: list[Placed[E]] = []
     newest_ns = 0
-    for number, event in enumerate(events):
+    for number, event in enumerate(events, first_number):
         newest_ns = max(newest_ns, event.ts_event)
         place_ns = max(event.ts_event, newest_ns - max_disorder_ns)
         heappush(waiting, Placed(place_ns, event.sequence or 0, event.kind, number, event))

@@ -104,6 +104,23 @@ def test_an_empty_directory_is_an_error_that_names_the_files(
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name either DIR, a directory with recorded streams, or --kafka"),
+        (["day", "--kafka"], "name either DIR"),
+        (["day", "--from", "2026-01-31"], "--from and --to need --kafka"),
+        (["--kafka", "--from", "2026-02-01", "--to", "2026-01-31"], "--from must be before --to"),
+    ],
+    ids=str,
+)
+def test_a_wrong_input_is_an_error_of_the_command_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["audit", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[liquidation]\nshare = 2\n", "liquidation.share = 2: it must be a number above 0"),
