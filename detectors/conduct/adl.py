@@ -240,9 +240,8 @@ class Adl:
                 Evidence(self.name, "losses_10m", lost, 0.0, lost / (lost + short)),
                 Evidence(self.name, "open_shortfall", short, 0.0, short / (lost + short)),
             ],
-            f"the insurance fund holds {money(balance)}; it paid {money(lost)} in ten minutes and"
-            f" liquidations that are going on lack {money(short)}: the next losses may be"
-            " deleveraged",
+            f"the insurance fund holds {money(balance)}; it paid {money(lost)} in ten minutes, and"
+            f" open liquidations lack {money(short)} more: the next losses may be deleveraged",
         )  # fmt: skip
 
 

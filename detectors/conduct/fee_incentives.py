@@ -31,6 +31,9 @@ LEAST_CASES = 3
 LARGE_FEE_RATIO = 0.5
 """A fee above this share of the maintenance margin counts with the price that is received."""
 
+ROUNDING = 1e-6
+"""Of what is kept, to the closed notional."""
+
 KEPT_RATIO = 0.01
 BEYOND_RULE_RATIO = 0.05
 """Of what was left of accounts, and of the fees: less than this is rounding."""
@@ -125,7 +128,9 @@ def _case(its: Followed, ts_event: int) -> Case | None:
     if its.taken >= its.size * (1.0 - 1e-9) and not math.isnan(its.returned):
         left = max(0.0, left_of(its))
         kept = max(0.0, left - its.returned)
-        left, kept = (0.0, 0.0) if math.isnan(left) else (left, kept)
+        if math.isnan(left) or kept <= ROUNDING * its.closed_notional:
+            kept = 0.0
+        left = 0.0 if math.isnan(left) else left
     return Case(
         ts_event,
         max(ratios),
