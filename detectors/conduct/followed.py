@@ -49,6 +49,8 @@ class Followed(Struct):
         cross margin.
     trigger_price
         See `trigger_of`.
+    changed_ns
+        When the position last changed before it; 0 if unknown. It cannot have waited longer.
     below_since_ns
         Since when the mark price was beyond it; 0 if unknown.
     first_action_ns
@@ -77,6 +79,7 @@ class Followed(Struct):
     equity: float = math.nan
     maintenance: float = math.nan
     trigger_price: float = math.nan
+    changed_ns: int = 0
     below_since_ns: int = 0
     ended_ns: int = 0
     returned: float = math.nan
@@ -153,6 +156,7 @@ def begun(record: Liquidation, holdings: Holdings) -> Followed:
         its.quantity = float(positions.quantity[row])
         its.entry_price = float(positions.entry_price[row])
         its.is_cross = bool(positions.cross[row])
+        its.changed_ns = int(positions.changed_ns[row])
         if not its.is_cross and positions.margin[row] != 0.0:
             its.margin = float(positions.margin[row])
     its.equity = _equity(its, record.equity_before)

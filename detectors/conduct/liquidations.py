@@ -176,10 +176,10 @@ class Liquidations:
         with np.errstate(invalid="ignore"):
             safe = np.flatnonzero(sign * (path.mark - its.trigger_price) > 0.0)
         if not len(safe):
-            return 0
+            return its.changed_ns if its.changed_ns >= path.times[0] * SECOND_NS else 0
         if safe[-1] + 1 == len(path.times):
             return its.first_action_ns
-        return round(float(path.times[safe[-1] + 1]) * SECOND_NS)
+        return max(its.changed_ns, round(float(path.times[safe[-1] + 1]) * SECOND_NS))
 
     def _drop(self, ts_event: int, holdings: Holdings) -> None:
         if self._waiting:

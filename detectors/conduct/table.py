@@ -1,6 +1,9 @@
 """The detectors of a venue's conduct that run."""
 
+from detectors.conduct.adl import Adl
 from detectors.conduct.detector import Detector
+from detectors.conduct.execution_quality import ExecutionQuality
+from detectors.conduct.fee_incentives import FeeIncentives
 from detectors.conduct.liquidation_fairness import LiquidationFairness
 from detectors.conduct.liquidations import Liquidations
 from detectors.conduct.margin_change import MarginChange
@@ -17,4 +20,7 @@ def new_detectors() -> tuple[Detector, ...]:
         MarginChange(),
         liquidations,
         LiquidationFairness(liquidations),
+        FeeIncentives(liquidations),
+        Adl(),
+        ExecutionQuality(),
     )

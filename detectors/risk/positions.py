@@ -16,8 +16,8 @@ from detectors.table import Flags, Floats, Ints, enlarged
 _FIRST_ROWS = 1024
 
 _COLUMNS = (
-    "_held", "account", "collateral", "cross", "entry_price", "leverage", "margin", "quantity",
-    "symbol",
+    "_held", "account", "changed_ns", "collateral", "cross", "entry_price", "leverage", "margin",
+    "quantity", "symbol",
 )  # fmt: skip
 
 
@@ -43,6 +43,8 @@ class Positions:
         Collateral of the position in the settlement currency, NaN if unknown. It may be negative.
     leverage
         The leverage setting of the position, NaN if unknown.
+    changed_ns
+        When the position last changed; 0 if unknown.
     collateral
         For each account number: collateral of all its cross positions without unrealised profit, in
         the settlement currency; NaN if unknown.
@@ -76,6 +78,7 @@ class Positions:
         self.entry_price: Floats = np.zeros(_FIRST_ROWS)
         self.margin: Floats = np.zeros(_FIRST_ROWS)
         self.leverage: Floats = np.zeros(_FIRST_ROWS)
+        self.changed_ns: Ints = np.zeros(_FIRST_ROWS, np.int64)
         self.collateral: Floats = np.full(_FIRST_ROWS, math.nan)
         self._held: Numbers = np.zeros(_FIRST_ROWS, np.int32)
 
@@ -110,6 +113,7 @@ class Positions:
         margin: float = math.nan,
         leverage: float = math.nan,
         cross: bool = False,
+        changed_ns: int = 0,
     ) -> None:
         """Replace the position of an account in a symbol; a quantity of 0 closes it.
 
@@ -131,6 +135,7 @@ class Positions:
         self.margin[row] = margin
         self.leverage[row] = leverage
         self.cross[row] = cross
+        self.changed_ns[row] = changed_ns
 
     def set_collateral(self, account: str, collateral: float) -> None:
         """Set the collateral of an account's cross positions; NaN says that it is unknown."""
@@ -238,3 +243,4 @@ class Positions:
         self.entry_price = enlarged(self.entry_price, shape)
         self.margin = enlarged(self.margin, shape)
         self.leverage = enlarged(self.leverage, shape)
+        self.changed_ns = enlarged(self.changed_ns, shape)

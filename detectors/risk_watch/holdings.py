@@ -168,6 +168,7 @@ class Holdings:
             margin=math.nan if position.margin is None else position.margin,
             leverage=math.nan if position.leverage is None else position.leverage,
             cross=is_cross(position),
+            changed_ns=position.ts_event,
         )
         self.has_cross |= is_cross(position)
         if len(self.positions) > self.max_positions:
@@ -285,12 +286,13 @@ class Holdings:
             its = (
                 float(positions.quantity[row]), float(positions.entry_price[row]),
                 float(positions.margin[row]), float(positions.leverage[row]),
-                bool(positions.cross[row]),
+                bool(positions.cross[row]), int(positions.changed_ns[row]),
             )  # fmt: skip
             positions.put(key, symbol, quantity=0.0, entry_price=1.0)
             positions.put(
                 account_key(owner_of(key), currency), symbol,
                 quantity=its[0], entry_price=its[1], margin=its[2], leverage=its[3], cross=its[4],
+                changed_ns=its[5],
             )  # fmt: skip
 
     def _evict(self) -> None:

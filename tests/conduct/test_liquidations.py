@@ -72,6 +72,16 @@ def test_the_wait_begins_when_the_mark_passes_the_trigger(wait):
     assert record_of(its).wait_seconds == pytest.approx(max(0.1, wait - 1 + 0.2))
 
 
+def test_nobody_has_waited_longer_than_since_the_last_change_of_the_position():
+    """An account that buys above a mark price that lags is below maintenance at once."""
+    its = desk()
+    its.mark = 99.0
+    its.run(20)
+    its.liquidate("a", 10.0, take=5.0, price=99.2)
+    its.run(301)
+    assert record_of(its).wait_seconds == pytest.approx(0.2)
+
+
 def test_beyond_the_declared_rule_counts_only_what_the_rule_does_not_give():
     steps = Reduction("steps", step_ratio=0.2, whole_below=500.0)
     found = {}
