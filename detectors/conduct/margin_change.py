@@ -37,10 +37,10 @@ MOST_TURNS = 3
 MOST_CHURN = 5.0
 """A number that changes direction so often in a day, or moves so much further than it gets."""
 
-AGAIN_NS = 60_000_000_000
+AGAIN_NS = 10_000_000_000
 AGAIN_SHARE = 0.1
-"""A waiting change is computed again after a tenth of the time that is left, but once a minute at
-most: accounts add collateral."""
+"""A waiting change is computed again after a tenth of the time that is left, but at most once in
+ten seconds: accounts add collateral, or take more risk."""
 
 HOLD_NS = 60_000_000_000
 """A change is told for so long after it took effect."""

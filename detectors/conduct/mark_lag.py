@@ -21,6 +21,7 @@ from detectors.incidents.kind import MARK_LAG as NAME
 from detectors.market_data.book_summary import BookSummary
 from detectors.risk.ladder import Side
 from detectors.risk.marks import MarkRule
+from detectors.risk.tiers import Tiers
 from detectors.risk_watch.assessment import Assessment
 from detectors.risk_watch.cascade import money
 from detectors.risk_watch.monitor import RiskInput
@@ -43,6 +44,9 @@ ENDED_RATIO = 0.25
 
 CALM_NS = 60_000_000_000
 """After so long without a rare distance the next one is judged anew."""
+
+MARGINS_NS = 60_000_000_000
+"""What is forced so soon after other margins took effect, these have forced."""
 
 _SECOND = 1_000_000_000
 
@@ -120,6 +124,7 @@ class MarkLag:
         self._judged = Judged(UNIT_BPS)
         self._dislocations: dict[str, _Dislocation] = {}
         self._rare: dict[str, _Rare] = {}
+        self._margins: dict[str, tuple[Tiers | None, int]] = {}
         self._forced: dict[str, BookSummary] = {}
 
     def take(self, event: RiskInput, scene: Scene) -> None:
@@ -136,7 +141,7 @@ class MarkLag:
             mark = scene.holdings.of(symbol).mark
             if not math.isnan(mark):
                 distance = distances[symbol] = math.log(book.mid / mark)
-                self._follow(symbol, ts_event, distance)
+                self._follow(symbol, ts_event, distance, scene)
         self._forced = {}
         scores = {symbol: abs(its) * 1e4 for symbol, its in distances.items()}
         found = {}
@@ -168,12 +173,16 @@ class MarkLag:
             del self._rare[symbol]
         return None
 
-    def _follow(self, symbol: str, ts_event: int, distance: float) -> None:
+    def _follow(self, symbol: str, ts_event: int, distance: float, scene: Scene) -> None:
         its = self._dislocations.get(symbol)
         if its is None or not its.goes_on(distance):
             its = self._dislocations[symbol] = _Dislocation(ts_event)
+        tiers, since = self._margins.get(symbol, (None, 0))
+        if scene.holdings.of(symbol).tiers != tiers:
+            tiers, since = scene.holdings.of(symbol).tiers, ts_event
+            self._margins[symbol] = tiers, since
         book, forced = self._forced.get(symbol), 0.0
-        if book is not None:
+        if book is not None and ts_event - since >= MARGINS_NS:
             forced = book.forced_sold if distance > 0.0 else book.forced_bought
         its.add(distance, forced)
 

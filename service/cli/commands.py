@@ -140,7 +140,7 @@ def scorecard(arguments: argparse.Namespace) -> int:
     from rich.markdown import Markdown
 
     from service.exchange.scenarios.catalogue import SCENARIOS
-    from service.scorecard.matrix import POSITIONS, SEEDS_APART, Purpose
+    from service.scorecard.matrix import CONDUCT, POSITIONS, SEEDS_APART, Purpose
     from service.scorecard.recorded import scorecard as scorecard_of_recorded
     from service.scorecard.recorded import sessions_scorecard
     from service.scorecard.report import to_markdown
@@ -150,7 +150,7 @@ def scorecard(arguments: argparse.Namespace) -> int:
     if arguments.seeds > SEEDS_APART:
         raise ConfigurationError(f"--seeds {arguments.seeds}: it must be at most {SEEDS_APART}")
     of_venue = _venue_scorecard(arguments)
-    usual = of_venue[0] if of_venue else [n for n in SCENARIOS if n not in POSITIONS]
+    usual = of_venue[0] if of_venue else [n for n in SCENARIOS if n not in (*POSITIONS, *CONDUCT)]
     scenarios = [name for name in arguments.scenarios or usual if name != "calm"]
     prepare(arguments.out)
     purpose: Purpose = "tuning" if arguments.tuning else "reporting"

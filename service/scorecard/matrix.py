@@ -73,6 +73,9 @@ POSITIONS = (
 """The scenarios of the risk of positions. The detectors of order flow are not judged on them; a
 scorecard of order flow leaves them out unless they are named."""
 
+CONDUCT = ("parameter_shock", "parameter_flap", "margin_step")
+"""The scenarios of the venue's conduct, which a scorecard of order flow leaves out likewise."""
+
 FEEDS = ("sequence_gap", "frozen_cancels", "ghost_orders", "stale_references", "blind_cascade")
 """The scenarios that must raise a feed incident, not a market alarm."""
 

@@ -20,7 +20,7 @@ from service.output_files import writing
 from service.scorecard import score
 from service.scorecard.budgets import realised
 from service.scorecard.feeds import feed_false, feed_found
-from service.scorecard.matrix import POSITIONS, Purpose, trials
+from service.scorecard.matrix import CONDUCT, POSITIONS, Purpose, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
 from service.scorecard.trial import run
@@ -64,7 +64,7 @@ def scorecard(
         false_alarms_per_day=false_alarms_per_day,
     )
     outcomes = run_all(partial(run, baselines=baselines), planned, jobs)
-    everything = set(scenarios) == set(SCENARIOS) - {"calm", *POSITIONS}
+    everything = set(scenarios) == set(SCENARIOS) - {"calm", *POSITIONS, *CONDUCT}
     options = [
         f"--seeds {seeds} --calm-days {calm_days}",
         measured_by(activities, false_alarms_per_day, None if everything else scenarios),

@@ -14,6 +14,7 @@ from service.scorecard import score
 from service.scorecard.budgets import realised
 from service.scorecard.cells import UNDEFINED
 from service.scorecard.matrix import (
+    CONDUCT,
     FEEDS,
     MUST_ALARM,
     MUST_NOT_ALARM,
@@ -171,8 +172,8 @@ def test_every_scenario_is_either_to_be_told_of_or_not_and_fits_its_trial():
     told, quiet = {*MUST_ALARM, *FEEDS}, {*MUST_NOT_ALARM, *REGIMES}
     assert not told & quiet
     assert not (told | quiet) & set(POSITIONS)
-    assert told | quiet | {"calm", *POSITIONS} == set(SCENARIOS)
-    for name in told | quiet | set(POSITIONS):
+    assert told | quiet | {"calm", *POSITIONS, *CONDUCT} == set(SCENARIOS)
+    for name in told | quiet | {*POSITIONS, *CONDUCT}:
         trial = Trial(name, 1)
         (*_, last) = scenario(name, start_seconds=trial.start_seconds).episodes
         assert last.end_seconds + 300 <= trial.seconds

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.exchange.controls import Episode
-from service.exchange.scenarios import crises, feeds, positions, sessions, stress
+from service.exchange.scenarios import crises, feeds, parameters, positions, sessions, stress
 from service.exchange.scenarios.stress import SHOCK_SECONDS, Symbols
 from service.exchange.structure import USUAL, Structure
 
@@ -267,6 +267,24 @@ SCENARIOS: dict[str, Entry] = {
         start_seconds=840.0,
         length_seconds=900.0,
         structure=positions.RAISED,
+    ),
+    "parameter_shock": Entry(
+        "many accounts raise their leverage, and then the venue doubles its margins",
+        parameters.parameter_shock,
+        start_seconds=840.0,
+        length_seconds=800.0,
+    ),
+    "parameter_flap": Entry(
+        "the venue raises and lowers its margins again and again, though nothing happens",
+        parameters.parameter_flap,
+        length_seconds=600.0,
+        structure=parameters.CAREFUL,
+    ),
+    "margin_step": Entry(
+        "the venue announces margins that are a tenth higher; no account is near them",
+        parameters.margin_step,
+        length_seconds=600.0,
+        structure=parameters.CAREFUL,
     ),
 }
 """Every scenario by name. Append new ones at the end: a scorecard's seeds depend on the position.

@@ -18,7 +18,10 @@ class Case(NamedTuple):
     must_not: tuple[str, ...]
 
 
-CASES: tuple[Case, ...] = ()
+CASES: tuple[Case, ...] = (
+    Case("mark_lag", must=("cascade",), must_not=("big_trade", "volatility_regime", "stop_run")),
+    Case("margin_change", must=("parameter_shock", "parameter_flap"), must_not=("margin_step",)),
+)
 """All cases. In calm markets no detector may alarm."""
 
 SCENARIOS = tuple(dict.fromkeys(name for case in CASES for name in (*case.must, *case.must_not)))
