@@ -38,6 +38,11 @@ class Followed(Struct):
     ----------
     quantity
         The signed position before; NaN if unknown.
+    current, current_ns
+        The unsigned position as it was published last, and when; NaN without a record since the
+        start.
+    has_grown
+        Whether the account added to it meanwhile: its orders may trade while it is liquidated.
     entry_price, margin
         Of the position before; the margin is NaN for a cross position.
     is_cross
@@ -69,6 +74,9 @@ class Followed(Struct):
     first_action_ns: int
     last_ns: int
     quantity: float = math.nan
+    current: float = math.nan
+    current_ns: int = 0
+    has_grown: bool = False
     entry_price: float = math.nan
     margin: float = math.nan
     is_cross: bool = False
@@ -210,11 +218,9 @@ def add_slice(its: Followed, record: Liquidation, rule: Reduction, mid: float) -
         The mid price just before; NaN if unknown.
     """
     filled, price = record.quantity_filled or 0.0, record.price or its.mark_price
-    before = its.size - its.taken
     if math.isnan(its.quantity):
         its.quantity = filled if record.side == "sell" else -filled
-        before = filled
-    before = max(before, filled)
+    before = max(_before(its, filled, record.ts_event), filled)
     part = Slice(
         record.ts_event, its.symbol, its.account, record.order_id or "",
         selling=its.quantity > 0.0, requested=_or_nan(record.quantity_requested), filled=filled,
@@ -237,6 +243,25 @@ def add_slice(its: Followed, record: Liquidation, rule: Reduction, mid: float) -
         fee_ratio = min(part.fee / unit, 0.5)
     least = needed_of(its, part, rule._replace(kind="sufficient", fee_ratio=fee_ratio))
     its.parts.append(Part(part, least, due(its, part, rule, least)))
+
+
+def _before(its: Followed, filled: float, ts_event: int) -> float:
+    """Return the unsigned position just before a slice at ``ts_event``.
+
+    The record of a position may come before or after that of the slice which changed it. Where what
+    the slices before have left does not say which, a position of the same time is that after it.
+    """
+    last = its.parts[-1].its if its.parts else None
+    left = its.size if last is None else abs(last.quantity) - last.filled
+    if math.isnan(its.current):
+        return left
+    slack = 1e-9 * its.size
+    for known in (its.current, its.current + filled):
+        if abs(known - left) <= slack:
+            return left
+    before = its.current + filled if its.current_ns == ts_event else its.current
+    its.has_grown |= before > left + slack
+    return before
 
 
 def needed_of(its: Followed, part: Slice, rule: Reduction) -> float:

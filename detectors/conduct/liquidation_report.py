@@ -201,6 +201,7 @@ def _assumptions(its: Followed, own: MarkRule | None, *, backed: bool) -> list[s
         "position_unknown": math.isnan(its.margin) and not its.is_cross,
         "cross_account_elsewhere_unmoved": its.is_cross,
         "size_at_the_first_slice": not its.initial_known,
+        "position_grew_meanwhile": its.has_grown,
         "path_incomplete": not backed,
         "mark_rule_unknown": own is None,
         "path_held_fixed": backed,

@@ -19,7 +19,7 @@ from detectors.conduct.price_paths import SECOND_NS, PricePaths
 from detectors.fairness.episodes import APART_NS
 from detectors.fairness.mark_windows import HORIZONS_SECONDS
 from detectors.market_data.book_summary import BookSummary
-from detectors.market_data.events import Margin
+from detectors.market_data.events import Margin, Position
 from detectors.market_data.risk_events import Liquidation
 from detectors.risk.ladder import Side
 from detectors.risk_watch.holdings import Holdings
@@ -82,14 +82,19 @@ class Liquidations:
         self.ended: list[Followed] = []
         self.paths = PricePaths()
         self._open: dict[Key, Followed] = {}
+        self._by_account: dict[Key, Followed] = {}
         self._waiting: dict[tuple[Key, int], Followed] = {}
         self.served: dict[str, deque[Served]] = {}
         self._clamps: dict[str, float] = {}
         self._classes: dict[str, tuple[int, tuple[float, ...], dict[str, float]]] = {}
 
     def take(self, event: RiskInput, scene: Scene) -> None:
-        """Take a record of a liquidation, or margins."""
-        if isinstance(event, Margin):
+        """Take a record of a liquidation, margins, or the position of an account in liquidation."""
+        if isinstance(event, Position):
+            its = self._by_account.get((event.symbol, event.account))
+            if its is not None:
+                its.current, its.current_ns = abs(event.quantity), event.ts_event
+        elif isinstance(event, Margin):
             if event.mark_clamp is not None:
                 self._clamps[event.symbol] = event.mark_clamp
         elif isinstance(event, Liquidation) and event.reason != COUNTERPARTY:
@@ -111,7 +116,7 @@ class Liquidations:
             return {}
         for key, its in list(self._open.items()):
             if its.ended_ns or ts_event - its.last_ns >= _silent_ns(its):
-                del self._open[key]
+                self._forget(key)
                 if its.parts:
                     self.ended.append(its)
                     self._waiting[key, its.first_action_ns] = its
@@ -127,6 +132,7 @@ class Liquidations:
             if record.phase == "end":
                 return
             its = self._open[key] = begun(record, holdings)
+            self._by_account[its.symbol, its.account] = its
             self._place(its, holdings)
             if len(self._open) + len(self._waiting) > MOST_FOLLOWED:
                 self._drop(record.ts_event, holdings)
@@ -186,7 +192,13 @@ class Liquidations:
             oldest = next(iter(self._waiting))
             self._state(self._waiting.pop(oldest), ts_event, holdings)
         else:
-            del self._open[next(iter(self._open))]
+            self._forget(next(iter(self._open)))
+
+    def _forget(self, key: Key) -> None:
+        its = self._open.pop(key)
+        account = (its.symbol, its.account)
+        if self._by_account.get(account) is its:
+            del self._by_account[account]
 
     def _state(self, its: Followed, ts_event: int, holdings: Holdings) -> None:
         path = self.paths.path(

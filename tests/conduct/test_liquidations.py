@@ -156,6 +156,31 @@ def test_steps_of_one_id_belong_together_however_long_they_find_no_counterparty(
     assert (record.slices, record.taken, record.methods) == (2, 10.0, ["backstop"])
 
 
+@pytest.mark.parametrize("position_first", [True, False])
+def test_an_account_may_add_to_its_position_while_it_is_liquidated(position_first):
+    its = desk(rule=Reduction("steps", step_ratio=0.2))
+    its.position("a", 10.0, 5.0)
+    its.record("L", "a", "start", 0.1, equity_before=5.0, maintenance_before=9.0)
+    for bought, held in ((0.0, 10.0), (3.0, 11.0)):
+        if bought:  # a resting order of the account trades
+            its.position("a", held, 5.0)
+            its.run(1)
+        if position_first:
+            its.position("a", held - 2.0, 5.0)
+        its.record("L", "a", "slice", quantity_filled=2.0, price=99.0,
+                   equity_before=1.0, maintenance_before=9.0)  # fmt: skip
+        if not position_first:
+            its.position("a", held - 2.0, 5.0)
+        its.run(1)
+    (followed,) = its.detectors[0]._open.values()
+    assert [part.its.quantity for part in followed.parts] == [10.0, 11.0]
+    its.record("L", "a", "end")
+    its.run(301)
+    record = record_of(its)
+    assert (record.size, record.taken) == (10.0, 4.0)
+    assert "position_grew_meanwhile" in record.assumptions
+
+
 def test_records_without_a_start_and_of_unknown_positions_are_stated_with_what_is_known():
     its = desk()
     its.record("L", "b", "slice", 0.1, side="buy", quantity_filled=2.0, price=101.0)
