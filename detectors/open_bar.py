@@ -188,12 +188,14 @@ class OpenBar:
         if closed is None or not self._summarised:
             return None
         opened = self.opened
+        orders = self.flow.trades - self.aggressors.further
         return book_summary(
             self._book,
             closed,
             self.aggressors,
+            taker_orders=orders,
             opening_spread_bps=closed.spread_bps if opened is None else opened.spread_bps,
-            last_price=self.progress.last_price if self.aggressors.orders else 0.0,
+            last_price=self.progress.last_price if orders else 0.0,
         )
 
     def learn_leveraged(self) -> None:
@@ -300,6 +302,7 @@ class OpenBar:
             aggressors.forced_sold += forced
         taker = trade.taker_order_id
         if taker is not None and taker == aggressors.taker:
+            aggressors.further += 1.0
             pieces = aggressors.pieces = aggressors.pieces + 1
             if pieces == MANY_PIECES:
                 aggressors.pieced_orders += 1.0
@@ -308,7 +311,6 @@ class OpenBar:
             aggressors.taker = taker
             aggressors.first_price = price
             aggressors.pieces = 1
-            aggressors.orders += 1.0
         account = trade.maker_account
         maker = trade.maker_order_id
         if account is not None and maker is not None and self.large.layers.tracks(account):

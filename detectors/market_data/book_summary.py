@@ -30,9 +30,11 @@ class Aggressors:
         Notional by the side of the aggressor.
     forced_bought, forced_sold
         The part of accounts that the venue was liquidating.
-    orders, pieced_orders
-        Number of the aggressors' orders, and of those with `MANY_PIECES` trades or more. Trades
-        without the taker's order id count as an order each.
+    further
+        Number of trades that belong to the order of the trade before them. The others are the first
+        of their orders; trades without the taker's order id are an order each.
+    pieced_orders
+        Number of orders with `MANY_PIECES` trades or more.
     walked
         How much worse than the first price of their orders the later trades were.
     taker, first_price, pieces
@@ -43,7 +45,7 @@ class Aggressors:
     sold: float = 0.0
     forced_bought: float = 0.0
     forced_sold: float = 0.0
-    orders: float = 0.0
+    further: float = 0.0
     pieced_orders: float = 0.0
     walked: float = 0.0
     taker: str | None = None
@@ -95,6 +97,7 @@ def book_summary(
     state: BookState,
     aggressors: Aggressors,
     *,
+    taker_orders: float = 0.0,
     opening_spread_bps: float = 0.0,
     last_price: float = 0.0,
 ) -> BookSummary:
@@ -123,7 +126,7 @@ def book_summary(
         aggressors.forced_bought,
         aggressors.forced_sold,
         last_price,
-        aggressors.orders,
+        taker_orders,
         aggressors.pieced_orders,
         aggressors.walked + (aggressors.bought + aggressors.sold) * opening_spread_bps / 2e4,
     )
