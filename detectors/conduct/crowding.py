@@ -1,4 +1,4 @@
-"""How crowded the positions of a symbol are: basis, funding, volatility and open interest together.
+"""How crowded a symbol is: basis, funding, volatility and open interest together.
 
 Each is compared with its own week (median and median absolute deviation, so that a crowded day does
 not hide itself). A basis and a funding rate that point the same way, with much open interest, mean
@@ -10,12 +10,18 @@ References
 """
 
 import math
-from collections.abc import Sequence
+from collections import deque
 from typing import Literal, NamedTuple
 
 import numpy as np
 from msgspec import Struct
 
+from detectors.conduct.detector import Scene
+from detectors.conduct.incident import Verdict
+from detectors.market_data.book_summary import BookSummary
+from detectors.market_data.events import Reference
+from detectors.risk_watch.monitor import RiskInput
+from detectors.risk_watch.output import Statement
 from detectors.table import Floats
 
 MOST_SAMPLES = 168
@@ -37,6 +43,12 @@ HIGH = 2.0
 FEATURES = ("basis", "funding", "volatility", "open_interest")
 _UNITS = (1e-4, 1e-5, 0.1, 0.01)
 """The smallest scale of each feature: 1 bp, 0.1 bp, a tenth and a hundredth of a log ratio."""
+
+HOUR, DAY = 60, 1_440
+"""In minutes."""
+
+LEAST_RETURNS = 5
+MINUTE_NS = 60_000_000_000
 
 State = Literal["crowded", "unwinding", "squeezed", "ordinary"]
 
@@ -186,11 +198,129 @@ def _state(
     return "ordinary"
 
 
-def log_ratio(over: float, under: float) -> float:
-    """Return the logarithm of a ratio; NaN unless both are above 0."""
-    return math.log(over / under) if over > 0.0 and under > 0.0 else math.nan
+class _Followed:
+    """What is known of one symbol between its minutes."""
+
+    __slots__ = (
+        "funding", "index", "last_mark", "mark", "minutes", "open_interest", "returns", "traded",
+        "traded_mean", "variance", "week",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.mark = self.index = self.funding = self.open_interest = self.last_mark = math.nan
+        self.traded = self.traded_mean = self.variance = 0.0
+        self.minutes = 0
+        self.returns: deque[float] = deque(maxlen=HOUR)
+        self.week = Week()
+
+    def take(self, reference: Reference) -> None:
+        for name, value in (
+            ("mark", reference.mark_price),
+            ("index", reference.index_price),
+            ("funding", reference.funding_rate),
+            ("open_interest", reference.open_interest),
+        ):
+            if value is not None:
+                setattr(self, name, value)
+
+    def close_minute(self) -> Reading | None:
+        """Return how the minute that ends compares with the week, and learn it."""
+        if not math.isnan(self.last_mark):
+            moved = math.log(self.mark / self.last_mark)
+            self.returns.append(moved)
+            self.minutes += 1
+            self.variance += (moved * moved - self.variance) / min(self.minutes, 7 * DAY)
+            self.traded_mean += (self.traded - self.traded_mean) / min(self.minutes, DAY)
+        self.last_mark, self.traded = self.mark, 0.0
+        sample = self._sample()
+        if sample is None:
+            return None
+        reading = self.week.read(sample)
+        self.week.add(sample)
+        return reading
+
+    def _sample(self) -> Sample | None:
+        """Return the features; None while one of them is unknown."""
+        if len(self.returns) < LEAST_RETURNS or not self.traded_mean * self.variance > 0.0:
+            return None
+        if not self.open_interest > 0.0:
+            return None
+        recent = sum(its * its for its in self.returns) / len(self.returns)
+        sample = Sample(
+            self.mark / self.index - 1.0,
+            self.funding,
+            0.5 * math.log(max(recent, 1e-12) / max(self.variance, 1e-12)),
+            math.log(self.open_interest * self.mark / (self.traded_mean * DAY)),
+        )
+        return sample if all(map(math.isfinite, sample)) else None
 
 
-def volatility(returns: Sequence[float]) -> float:
-    """Return the root mean square of returns; 0 without any."""
-    return math.sqrt(sum(its * its for its in returns) / len(returns)) if returns else 0.0
+class CrowdingState(Struct):
+    """What is known of a symbol's week, for a successor; the rest is read again."""
+
+    minutes: int
+    variance: float
+    traded_mean: float
+    week: WeekState
+
+
+class Crowding:
+    """The crowding of each symbol, once a minute. It is context, and raises no alarm.
+
+    On simulated markets the joint score says nothing of the liquidations of the next ten minutes
+    that open interest alone does not say (``benchmarks/crowding.py``).
+
+    Attributes
+    ----------
+    readings
+        The reading of each symbol's last minute.
+    """
+
+    name = "crowding"
+    version = 1
+    quiet_ns = 0
+    over = ""
+    needs: tuple[str, ...] = ("references",)
+
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+        self.readings: dict[str, Reading] = {}
+        self._followed: dict[str, _Followed] = {}
+
+    def take(self, event: RiskInput, _scene: Scene) -> None:
+        """Take a reference; nothing else matters."""
+        if isinstance(event, Reference):
+            self._of(event.symbol).take(event)
+
+    def summarise(self, symbol: str, _ends_at: int, summary: BookSummary) -> None:
+        """Count what traded in a bar."""
+        self._of(symbol).traded += summary.bought + summary.sold
+
+    def judge(self, ts_event: int, _scene: Scene) -> dict[str, Verdict]:
+        """Read all symbols at the end of a minute; nothing holds."""
+        if ts_event % MINUTE_NS == 0:
+            for symbol, its in self._followed.items():
+                reading = its.close_minute()
+                if reading is None:
+                    self.readings.pop(symbol, None)
+                else:
+                    self.readings[symbol] = reading
+        return {}
+
+    def memory(self, symbol: str) -> CrowdingState:
+        """Return what a successor cannot read again."""
+        its = self._of(symbol)
+        return CrowdingState(its.minutes, its.variance, its.traded_mean, its.week.state())
+
+    def restore(self, symbol: str, state: CrowdingState) -> None:
+        """Continue a symbol from a memory. Raises ValueError if its samples do not fit."""
+        its = self._of(symbol)
+        its.week.restore(state.week)
+        its.minutes, its.variance = state.minutes, state.variance
+        its.traded_mean = state.traded_mean
+
+    def _of(self, symbol: str) -> _Followed:
+        its = self._followed.get(symbol)
+        if its is None:
+            its = self._followed[symbol] = _Followed()
+        return its

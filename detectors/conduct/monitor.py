@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
+from detectors.conduct.crowding import Crowding, Reading
 from detectors.conduct.detector import Detector, Scene
 from detectors.conduct.incident import Incident, Verdict
 from detectors.incidents.alerts import Alert
@@ -53,6 +54,14 @@ class ConductMonitor:
         """The last alert of each open incident."""
         alerts = (its.alert for its in self._incidents.values())
         return [alert for alert in alerts if alert is not None]
+
+    @property
+    def crowding(self) -> dict[str, Reading]:
+        """How crowded each symbol is; {} without that detector."""
+        for its in self.detectors:
+            if isinstance(its, Crowding):
+                return its.readings
+        return {}
 
     def missing(self, streams: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return what each detector needs and is not among these streams; {} if nothing."""

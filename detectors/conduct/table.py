@@ -1,6 +1,7 @@
 """The detectors of a venue's conduct that run."""
 
 from detectors.conduct.adl import Adl
+from detectors.conduct.crowding import Crowding
 from detectors.conduct.detector import Detector
 from detectors.conduct.execution_quality import ExecutionQuality
 from detectors.conduct.fee_incentives import FeeIncentives
@@ -18,6 +19,7 @@ def new_detectors() -> tuple[Detector, ...]:
         MarkLag(),
         MarkRuleBroken(),
         MarginChange(),
+        Crowding(),
         liquidations,
         LiquidationFairness(liquidations),
         FeeIncentives(liquidations),

@@ -28,9 +28,6 @@ MARK_RULE_BROKEN = "mark_rule_broken"
 MARGIN_CHANGE = "margin_change"
 """The detector name of incidents about changes of margin parameters."""
 
-CROWDING = "crowding"
-"""The detector name of incidents in which basis, funding, volatility and open interest crowd."""
-
 LIQUIDATION_FAIRNESS = "liquidation_fairness"
 """The detector name of incidents in which liquidations treat sizes of accounts differently."""
 

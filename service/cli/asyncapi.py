@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from detectors.closing import Signal
 from detectors.conduct.liquidation_record import LiquidationRecord
+from detectors.conduct.parameter_change import ParameterChange
 from detectors.incidents.alerts import Alert
 from detectors.kill_switch.switch import KillSwitch
 from detectors.risk_watch.records import RiskRecord
@@ -44,6 +45,7 @@ _OUTPUTS: Mapping[str, type[Struct]] = {
     "journal": JournalEntry,
     "risk": RiskRecord,
     "liquidation_records": LiquidationRecord,
+    "parameter_changes": ParameterChange,
 }
 _KEYS = {
     "feedback": "the alert_id, UTF-8",
@@ -52,6 +54,7 @@ _KEYS = {
     "insurance": "the symbol, or * for the fund of the whole venue, UTF-8",
     "risk": "the symbol and the side, UTF-8, as in BTC-PERP|long",
     "liquidation_records": "the liquidation_id, UTF-8",
+    "parameter_changes": "the change_id, UTF-8",
 }
 _SUMMARIES = {
     "alerts": "One record each time an incident opens, changes materially, escalates or resolves. "
@@ -75,6 +78,8 @@ _SUMMARIES = {
     "Leave out records whose key ends in |memory: they are internal, and their format changes.",
     "liquidation_records": "One record for each liquidation, 300 s after its first slice or at its "
     "end: what it needed and took, and what other mark prices would have made of it.",
+    "parameter_changes": "One record for each change of a symbol's margin parameters, once it is "
+    "known: what differs, the notice, and what it would liquidate as things stand.",
     "orders": "New orders, and replacements of resting orders. All orders except market orders "
     "have a price.",
     "cancels": "Cancels of resting orders.",

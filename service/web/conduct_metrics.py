@@ -38,6 +38,17 @@ def conduct(
         ["symbol", "detector", "severity"],
         unit="seconds",
     )
+    yield gauge(
+        "conduct_crowding_score",
+        "How far basis, funding, volatility and open interest are from their week towards "
+        "crowding, as a squared distance, of symbols that are crowded, unwinding or squeezed.",
+        {
+            (symbol, its.state): its.score
+            for symbol, its in (monitor.crowding if monitor is not None else {}).items()
+            if its.state != "ordinary"
+        },
+        ["symbol", "state"],
+    )
     yield counter(
         "conduct_records_published",
         "Records of liquidations and of margin changes sent to Kafka.",

@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from detectors.catalogue import CATALOGUE
+from detectors.conduct.crowding import Crowding, Reading, Sample
 from detectors.counts import Counts
 from detectors.market_data.bar import NEAR_BAND
 from detectors.market_data.events import Event, Order
@@ -82,6 +83,10 @@ def lively_view() -> View:
     assert opened == {"cascade", "contagion"}, "both must be open to test"
     conduct = spread_monitor()
     run(conduct, {0: 140.0}, 5)
+    crowding = Crowding()
+    crowding.readings["X"] = Reading(1, Sample(9.0, 9.0, 0.0, 9.0), 250.0, "crowded")
+    crowding.readings["Y"] = Reading(1, Sample(0.0, 0.0, 0.0, 0.0), 0.0, "ordinary")
+    conduct.conduct.detectors += (crowding,)
     published = Published(alerts={"firing": 3, "resolved": 2})
     delivery = DeliveryCounters(sent=1, up=True)
     return View(
@@ -242,6 +247,9 @@ def test_an_incident_about_the_venue_and_a_stream_that_it_lacks_have_series(view
     started = sample(view, "conduct_incident_start_timestamp_seconds", **labels)
     assert started == pytest.approx(alert.starts_at / 1e9)
     assert sample(view, "conduct_no_input", detector="spread", input="references") == 1
+    crowded = {"symbol": "X", "state": "crowded"}
+    assert sample(view, "conduct_crowding_score", **crowded) == 250.0
+    assert sample(view, "conduct_crowding_score", symbol="Y", state="ordinary") is None
     elsewhere = msgspec.structs.replace(view, conduct=None, conduct_missing={})
     assert sample(elsewhere, "conduct_incident_start_timestamp_seconds", **labels) is None
     assert sample(elsewhere, "conduct_no_input", detector="spread", input="references") is None
