@@ -39,11 +39,13 @@ class MarginClaims(Struct, frozen=True, forbid_unknown_fields=True):
     """When a position is liquidated: equity below ``buffer`` times the maintenance margin.
 
     ``tiers`` stand in for tiers that the margins do not publish, and are compared with those that
-    they do.
+    they do. ``initial_enforced`` says that no order is accepted that leaves its account below the
+    initial margin.
     """
 
     buffer: Annotated[float, Meta(gt=0, le=100)] = 1.0
     tiers: tuple[Tier, ...] | None = None
+    initial_enforced: bool = False
 
 
 class LiquidationClaims(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +90,10 @@ class LiquidationClaims(Struct, frozen=True, forbid_unknown_fields=True):
         Largest difference to the price that the visible book offered, as a mean.
     resume_grace_seconds
         Time after a halt in which nothing is liquidated.
+    depth_ratio
+        Largest share of the depth within 1 % of the mid price that a slice asks for.
+    smallest_quantity
+        The smallest quantity that can be traded, in the base unit (default: the smallest trade).
     """
 
     trigger: Basis | None = None
@@ -111,6 +117,67 @@ class LiquidationClaims(Struct, frozen=True, forbid_unknown_fields=True):
     rebound_ratio: Ratio | None = None
     price_bps: Bps | None = None
     resume_grace_seconds: Seconds | None = None
+    depth_ratio: Annotated[float, Meta(gt=0, le=1_000)] | None = None
+    smallest_quantity: Amount | None = None
+
+
+class FeeClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """What trading and liquidating pays.
+
+    ``profit_ratio`` is the most that the liquidator gains with a step, as a ratio to its notional.
+    ``rebate_spread_ratio`` is the largest rebate of a maker, as a share of the median half spread
+    in calm.
+    """
+
+    profit_ratio: Ratio | None = None
+    rebate_spread_ratio: Annotated[float, Meta(ge=0, le=1_000)] | None = None
+
+
+class ExecutionClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """What clients' orders cost under stress.
+
+    ``stop_bps`` is how much worse than its trigger price a stop is filled, and ``stop_pieces`` in
+    how many trades, each as the 95 % quantile. ``joint_ratio`` is the largest share of minutes in
+    which latency, spread and shortfall are all above their 95 % quantile in calm.
+    """
+
+    stop_bps: Bps | None = None
+    stop_pieces: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    joint_ratio: Ratio | None = None
+
+
+class AccessClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """How orders are let in.
+
+    ``orders_per_second`` is the limit of an account, ``stress_latency_factor`` the 99 % quantile of
+    the time to an answer under stress over that in calm, and ``reaction_seconds`` how soon a halt
+    follows its cause.
+    """
+
+    orders_per_second: Annotated[float, Meta(gt=0, le=1e9)] | None = None
+    stress_latency_factor: Annotated[float, Meta(ge=1, le=1_000_000)] | None = None
+    reaction_seconds: Seconds = 5.0
+
+
+class AutomationClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """What machines do when they are refused or stopped.
+
+    ``backoff`` says that clients wait longer after each rejection, ``accepts_nothing`` that no new
+    order is accepted in a halt, or after a trip of the kill switch. ``rearmed_by`` names who may
+    re-arm it, and ``least_tripped_seconds`` is how long a trip lasts at least.
+    """
+
+    backoff: bool = False
+    accepts_nothing: bool = False
+    rearmed_by: tuple[str, ...] | None = None
+    least_tripped_seconds: Seconds = 60.0
+
+
+class MonitoringClaims(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the monitoring promises: ``warned_ratio`` of the cascades ``lead_seconds`` before."""
+
+    warned_ratio: Ratio | None = None
+    lead_seconds: Seconds = 0.0
 
 
 class FairnessClaims(Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,6 +280,11 @@ class Claims(Struct, frozen=True, forbid_unknown_fields=True):
     parameters: ParameterClaims = ParameterClaims()
     funding: FundingClaims = FundingClaims()
     retail: RetailClaims = RetailClaims()
+    fees: FeeClaims = FeeClaims()
+    execution: ExecutionClaims = ExecutionClaims()
+    access: AccessClaims = AccessClaims()
+    automation: AutomationClaims = AutomationClaims()
+    monitoring: MonitoringClaims = MonitoringClaims()
     feed: FeedClaims = FeedClaims()
 
 

@@ -141,47 +141,6 @@ def window_constant(evidence: Evidence) -> Finding:
     return judged(tally, what="segments of ten minutes", claim=claim)
 
 
-def single_source(evidence: Evidence) -> Finding:
-    """Check 5: no single index source moves the mark price far."""
-    return not_tested(
-        "index sources in the references",
-        "publish name, price and weight of each index source; then move one source of a staging "
-        "index by 1 % for 10 s and watch the mark price",
-        claim=stated("mark", evidence.claims.default.mark, "source_shift_bps"),
-    )
-
-
-def staleness(evidence: Evidence) -> Finding:
-    """Check 6: nothing is liquidated on an old reference."""
-    if not evidence.has(Kind.REFERENCE) or not evidence.episodes:
-        return no_liquidations()
-    tally, oldest = Tally(), 0.0
-    claim = evidence.claims.default.mark.stale_seconds
-    for episode in evidence.episodes:
-        symbol = evidence.symbols[episode.symbol]
-        times = symbol.references.times()
-        limit = symbol.claims.mark.stale_seconds
-        for part in episode.slices:
-            place = int(np.searchsorted(times, part.ts_event, side="right")) - 1
-            if place < 0:
-                continue
-            age = (part.ts_event - int(times[place])) / 1e9
-            oldest = max(oldest, age)
-            if limit is None or age <= limit:
-                tally.held()
-                continue
-            story = f"closed {part.filled:g} when the last reference was {age:.1f} s old"
-            tally.breach(Case(part.ts_event, part.symbol, part.account, age, part.paid, story))
-    facts = {"oldest reference at a slice, seconds": oldest}
-    if claim is None:
-        return inferred(
-            f"the oldest reference at a slice was {oldest:.1f} s old",
-            population=tally.population, facts=facts,
-        )  # fmt: skip
-    stated_as = stated("mark", evidence.claims.default.mark, "stale_seconds")
-    return judged(tally, what="slices", claim=stated_as, facts=facts)
-
-
 def liquidation_price(evidence: Evidence) -> Finding:
     """Check 7: the published liquidation price follows from the position and the margins."""
     tally = merged(symbol.waiting.published for symbol in evidence.symbols.values())
@@ -365,10 +324,6 @@ CHECKS = (
           "Hyperliquid, Robust price indices", mark_recomputable),
     Check("4", "window_constant", "The averaging window changes only when it is announced.",
           ("references", "orders", "margins"), "this guide", window_constant),
-    Check("5", "single_source", "No single index source moves the mark price beyond its limit.",
-          ("references with index sources",), "JELLY, Hyperliquid, 26 Mar 2025", single_source),
-    Check("6", "staleness", "Nothing is liquidated on a reference older than its limit.",
-          ("references", "trades"), "percolator #422; exactly/protocol #794", staleness),
     Check("7", "liquidation_price", "99.9 % of liquidation prices follow from position and margins "
           "to 1 bp.", ("positions", "margins"),
           "Binance, Leverage and Margin; Hyperliquid, Liquidations", liquidation_price),

@@ -14,6 +14,9 @@ MAX_TAKERS = 10_000
 MAX_UNKNOWN = 100_000
 """Unknown orders that are remembered, so that each counts once."""
 
+DEPTH_RATIO = 0.01
+"""How far from the mid price the depth of a book is counted, as a ratio."""
+
 ALMOST = 1e-9
 """Two quantities or prices whose relative difference is below this are equal."""
 
@@ -69,6 +72,11 @@ class OrderBook:
     def two_sided(self) -> bool:
         """Whether both sides have orders."""
         return self._book.mid is not None
+
+    @property
+    def spread_bps(self) -> float | None:
+        """The spread in bps of the mid price; None while a side is empty."""
+        return self._book.spread_bps
 
     def sent(self, order_id: str | None) -> Sent | None:
         """Return a recent order, or one that rests."""
@@ -158,6 +166,26 @@ class OrderBook:
             if left <= quantity * ALMOST:
                 break
         return found
+
+    def depth(self, account: str | None, *, selling: bool) -> float:
+        """Return the quantity offered within `DEPTH_RATIO` of the mid price; NaN without a mid.
+
+        As for `offered`, the account's own orders do not count.
+        """
+        if math.isnan(self.mid):
+            return math.nan
+        side = self._book.bids if selling else self._book.asks
+        limit = side.sign * self.mid * (1.0 - side.sign * DEPTH_RATIO)
+        total = 0.0
+        for signed, level in zip(reversed(side.prices), reversed(side.ordered), strict=True):
+            if signed < limit:
+                break
+            total += level.quantity
+        for order_id in self._owned.get(account or "", ()):
+            order = self._book.orders.get(order_id)
+            if order is not None and order.is_buy == selling and side.sign * order.price >= limit:
+                total -= order.quantity
+        return max(0.0, total)
 
     def _update_mid(self) -> None:
         mid = self._book.mid

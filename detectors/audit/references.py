@@ -44,6 +44,8 @@ class References:
     ----------
     ts_event
         In nanoseconds.
+    stale
+        1 where the venue itself holds the prices for too old.
     mark, index, open_interest, funding
         As published; NaN where a record leaves one out.
     mid, last
@@ -54,11 +56,12 @@ class References:
 
     __slots__ = (
         "_volatility", "funding", "index", "last", "mark", "mid", "mid_high", "mid_low", "mid_mean",
-        "open_interest", "ts_event",
+        "open_interest", "stale", "ts_event",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.ts_event = array("q")
+        self.stale = array("b")
         self.mark = array("d")
         self.index = array("d")
         self.open_interest = array("d")

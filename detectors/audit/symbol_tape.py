@@ -2,20 +2,28 @@
 
 import math
 from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
 
+from detectors.audit.beside import Trips
 from detectors.audit.claims import Claims
 from detectors.audit.conservation import Conservation
+from detectors.audit.gate import Gate
 from detectors.audit.holdings import Holdings
+from detectors.audit.index_sources import SourceShifts
+from detectors.audit.minutes import Minutes
 from detectors.audit.numbering import Numbering
 from detectors.audit.order_book import OrderBook, Sent, mean_price
 from detectors.audit.outcome import Case, Tally
 from detectors.audit.parameters import Schedule
+from detectors.audit.position_fields import PositionFields
 from detectors.audit.records import Records
 from detectors.audit.references import References
+from detectors.audit.requirements import Requirements
 from detectors.audit.waiting import Waiting
 from detectors.fairness.episodes import Slice
+from detectors.kill_switch.switch import KillSwitch
 from detectors.market_data.events import Cancel, Margin, Order, Position, Reference, Status, Trade
-from detectors.market_data.risk_events import Liquidation
+from detectors.market_data.risk_events import Ack, Liquidation
 
 HALTED = ("halted", "closed", "expired")
 RECENT_TRADES = 4_096
@@ -26,14 +34,16 @@ MAX_TAKES = 20_000
 
 
 class Arrival:
-    """A market order with what the book offered it: prices and quantities."""
+    """A market order with what the book offered it: prices and quantities, and the mid price."""
 
-    __slots__ = ("filled", "offered", "order_id", "paid", "selling")
+    __slots__ = ("filled", "mid", "offered", "order_id", "paid", "selling", "trades")
 
     def __init__(self, order_id: str, *, selling: bool) -> None:
         self.order_id = order_id
         self.selling = selling
         self.offered: list[tuple[float, float]] = []
+        self.mid = math.nan
+        self.trades = 0
         self.filled = 0.0
         self.paid = 0.0
 
@@ -44,6 +54,8 @@ class Symbol:
     Attributes
     ----------
     book, holdings, waiting, conservation, schedule, references, numbering
+        See their classes.
+    fields, minutes, requirements, gate, sources
         See their classes.
     slices
         Every order with which a position was closed by the venue.
@@ -57,13 +69,11 @@ class Symbol:
         References; a breach is one at which the book was crossed while trading continuously.
     repeated_trades
         Trades; a breach is a trade id that came before.
-    leverages, funding_resets
-        Position records; a breach has a leverage above the maximum, or a funding index of 0.
     records
         The venue's own records of liquidations.
     """
 
-    def __init__(self, symbol: str, claims: Claims) -> None:
+    def __init__(self, symbol: str, claims: Claims, switches: Iterable[KillSwitch] = ()) -> None:
         self.symbol = symbol
         self.claims = claims
         max_open = claims.liquidation.max_open_seconds
@@ -74,6 +84,10 @@ class Symbol:
         self.schedule = Schedule(symbol, claims.margin.tiers)
         self.references = References()
         self.numbering = Numbering(symbol)
+        self.minutes = Minutes()
+        self.requirements = Requirements(symbol, self.schedule)
+        self.gate = Gate(symbol, Trips(symbol, switches), claims.access.reaction_seconds)
+        self.sources = SourceShifts(symbol, claims.mark.source_shift_bps)
         self.slices: list[Slice] = []
         self.client_reduce_only = Tally()
         self.surcharges: deque[float] = deque(maxlen=MAX_TAKES)
@@ -81,9 +95,7 @@ class Symbol:
         self.crossed = Tally()
         self.repeated_trades = Tally()
         self.records = Records(claims)
-        self.leverages = Tally()
-        self.funding_resets = Tally()
-        self._funding_index = 0.0
+        self.fields = PositionFields(symbol)
         self.last_price = math.nan
         self._open_slices: dict[str, tuple[Slice, list[tuple[float, float]]]] = {}
         self._trade_ids: OrderedDict[str, None] = OrderedDict()
@@ -103,10 +115,12 @@ class Symbol:
         is_market = order.price is None or order.type == "market"
         if is_market:
             self._arrival = Arrival(order.order_id, selling=selling)
+            self._arrival.mid = self.book.mid
             self._arrival.offered = self.book.offered(
                 order.quantity, order.account, selling=selling
             )
         self.book.on_order(order)
+        self.gate.on_order(order, self.state(order.ts_event) if self.states else "open")
         if is_market and order.reduce_only and order.account is not None:
             held = self.holdings.held.get(order.account)
             if held is not None and (held.quantity > 0.0) == selling:
@@ -116,6 +130,7 @@ class Symbol:
         """Withdraw an order."""
         self._pass_time(cancel.ts_event)
         self.book.on_cancel(cancel)
+        self.gate.on_cancel(cancel.ts_event, self.state(cancel.ts_event) if self.states else "open")
 
     def on_trade(self, trade: Trade) -> None:
         """Book a trade."""
@@ -125,25 +140,38 @@ class Symbol:
         sent = self.book.sent(trade.taker_order_id)
         if trade.liquidation and trade.taker_account is not None:
             self._on_slice(trade, sent)
+            self.minutes.on_slice()
+            self.requirements.on_forced(trade.taker_account, trade.ts_event)
         elif trade.taker_order_id == self._arrival.order_id:
             self._arrival.paid += trade.price * trade.quantity
             self._arrival.filled += trade.quantity
+            self._arrival.trades += 1
+            self.requirements.on_taker(trade.taker_account or "", trade.ts_event)
+        self.gate.on_trade(trade)
         sign = 1.0 if trade.side == "buy" else -1.0
         if sent is not None and sent.reduce_only and not trade.liquidation:
             self._check_reduce_only(trade, sign)
         self.book.on_trade(trade)
         if trade.taker_account is not None:
             self.holdings.on_fill(trade.taker_account, sign * trade.quantity, trade.price)
+            self.requirements.on_fill(trade.taker_account, trade.quantity, trade.price)
         if trade.maker_account is not None:
             self.holdings.on_fill(trade.maker_account, -sign * trade.quantity, trade.price)
+            self.requirements.on_fill(trade.maker_account, trade.quantity, trade.price)
         self.last_price = trade.price
         self.least_quantity = min(self.least_quantity, trade.quantity)
 
     def on_position(self, position: Position) -> None:
         """Take over a position record."""
         self._pass_time(position.ts_event)
+        mark = self.references.mark[-1] if len(self.references) else math.nan
+        self.requirements.on_position(
+            position, self.holdings.held.get(position.account), [mark, self.book.mid]
+        )
         self.holdings.on_position(position)
-        self._check_settings(position)
+        self.fields.on_position(
+            position, self.holdings.held.get(position.account), self.schedule.in_force
+        )
         if position.margin is None or position.margin_mode in ("cross", "portfolio"):
             return
         published = position.liquidation_price
@@ -168,6 +196,10 @@ class Symbol:
         self._advance(reference.ts_event)
         its = self.references
         its.ts_event.append(reference.ts_event)
+        its.stale.append(bool(reference.stale))
+        self.sources.on_reference(reference)
+        if self.book.spread_bps is not None and not self.book.crossed:
+            self.minutes.on_spread(self.book.spread_bps)
         for column, value in (
             (its.mark, reference.mark_price),
             (its.index, reference.index_price),
@@ -209,6 +241,8 @@ class Symbol:
     def on_liquidation(self, record: Liquidation) -> None:
         """Take over the venue's record of a step; `close` joins slices of the book with trades."""
         self._pass_time(record.ts_event)
+        if record.quantity_filled:
+            self.requirements.on_forced(record.account, record.ts_event)
         if not self.records.is_victim(record):
             self.records.on_counterparty(record, self.holdings)
             return
@@ -220,6 +254,19 @@ class Symbol:
         if part is not None:
             self._place(part)
             self.slices.append(part)
+
+    def on_ack(self, ack: Ack, account: str) -> None:
+        """Take over the venue's answer to an account."""
+        self._pass_time(ack.ts_event)
+        held = self.holdings.held.get(account)
+        self.gate.on_ack(
+            ack, self.book.sent(ack.order_id), math.nan if held is None else held.quantity,
+            self.state(ack.ts_event),
+        )  # fmt: skip
+        answered = ack.accepted_at or ack.rejected_at
+        is_order = ack.request != "cancel" and ack.trigger_price is None
+        if is_order and answered is not None and ack.received_at is not None:
+            self.minutes.on_answer(answered - ack.received_at)
 
     def state(self, ts_event: int) -> str:
         """Return the trading state at a time, of the statuses so far."""
@@ -236,9 +283,13 @@ class Symbol:
         self.records.join(self.slices)
         self.slices.sort(key=lambda part: part.ts_event)
         self.numbering.close()
+        self.minutes.close()
+        self.requirements.close(self.references)
+        self.gate.close()
 
     def _pass_time(self, ts_event: int) -> None:
         """Settle what belongs to earlier times, and add the mid price since then to its mean."""
+        self.minutes.pass_time(ts_event)
         self.holdings.settle(ts_event)
         self.records.settle(ts_event)
         mid = self.book.mid
@@ -263,6 +314,9 @@ class Symbol:
             worse = offered - price if its.selling else price - offered
             if math.isfinite(worse):
                 self.surcharges.append(worse / offered * 1e4)
+            cost = its.mid - price if its.selling else price - its.mid
+            if math.isfinite(cost):
+                self.minutes.on_taker(cost / its.mid * 1e4, its.paid, its.trades)
         self._arrival = Arrival("", selling=False)
         for part, levels in self._open_slices.values():
             part.book_price = mean_price(levels, part.filled)
@@ -292,6 +346,7 @@ class Symbol:
             wanted = sent.quantity if sent is not None else trade.quantity
             levels = self.book.offered(wanted, account, selling=part.selling)
         self._open_slices[order_id] = (part, levels)
+        part.depth = self.book.depth(account, selling=part.selling)
         held = self.holdings.held.get(account)
         if held is not None and held.is_published:
             part.quantity, part.entry_price = held.quantity, held.entry_price
@@ -312,36 +367,6 @@ class Symbol:
         part.resting_orders = self.book.resting_of(part.account)
         since, part.waited_seconds, part.served_sizes = self.waiting.served(part.account)
         part.served_since_ns = since
-
-    def _check_settings(self, position: Position) -> None:
-        """Compare leverage and funding index of a position record with what they may be."""
-        margin = self.schedule.in_force
-        most = margin.max_leverage if margin is not None else None
-        held = self.holdings.held.get(position.account)
-        before = 0.0 if held is None else abs(held.recorded)
-        # A maximum that falls does not bind what was there before.
-        has_grown = abs(position.quantity) > before * (1 + 1e-9)
-        if position.leverage is not None and most is not None and has_grown:
-            if position.leverage <= most * (1 + 1e-9):
-                self.leverages.held()
-            else:
-                story = f"leverage {position.leverage:g}; the maximum is {most:g}"
-                money = abs(position.quantity) * position.entry_price
-                self.leverages.breach(
-                    Case(position.ts_event, self.symbol, position.account, position.leverage,
-                         money, story)
-                )  # fmt: skip
-        index = position.funding_index
-        if index is not None:
-            if index == 0.0 and self._funding_index:
-                story = f"funding index 0; other accounts had {self._funding_index:g}"
-                self.funding_resets.breach(
-                    Case(position.ts_event, self.symbol, position.account,
-                         abs(self._funding_index), 0.0, story)
-                )  # fmt: skip
-            else:
-                self.funding_resets.held()
-                self._funding_index = index
 
     def _check_reduce_only(self, trade: Trade, sign: float) -> None:
         held = self.holdings.held.get(trade.taker_account or "")

@@ -1,13 +1,21 @@
 """All checks of the audit, in the order in which they are reported."""
 
 from detectors.audit import (
+    access,
     adl,
+    automation,
     changes,
     definitions,
+    execution,
     fair,
     feed,
+    fees,
+    inputs,
+    margins,
+    monitoring,
     operations,
     paths,
+    remainders,
     sizes,
     waterfall,
 )
@@ -17,6 +25,7 @@ from detectors.audit.tape import Evidence
 
 _GUIDE = (
     *definitions.CHECKS,
+    *inputs.CHECKS,
     *paths.CHECKS,
     *sizes.CHECKS,
     *fair.CHECKS,
@@ -24,11 +33,17 @@ _GUIDE = (
     *adl.CHECKS,
     *changes.CHECKS,
     *operations.CHECKS,
+    *access.CHECKS,
 )
 
 CHECKS: tuple[Check, ...] = (
     *sorted(_GUIDE, key=lambda check: int(check.number)),
-    *operations.BESIDE,
+    *margins.CHECKS,
+    *fees.CHECKS,
+    *remainders.CHECKS,
+    *execution.CHECKS,
+    *automation.CHECKS,
+    *monitoring.CHECKS,
     *feed.CHECKS,
 )
 """The checks of the testing guide by number, those beside them, and those of the feed."""

@@ -2,8 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from detectors.audit.answers import Answers
+from detectors.audit.beside import Beside
 from detectors.audit.claims import Book
 from detectors.audit.outcome import Tally
 from detectors.audit.symbol_tape import Symbol
@@ -31,6 +33,12 @@ class Evidence:
     ----------
     claims
         The venue's claims.
+    beside
+        Alerts and kill switches of the same time.
+    answers
+        The acknowledgements by account.
+    unordered
+        What was said of each margin record that was left out because its tiers are not in order.
     symbols
         What was read of each symbol, in the order of their names.
     episodes
@@ -51,8 +59,11 @@ class Evidence:
         Time of the first and of the last event; 0 for an empty record.
     """
 
-    def __init__(self, claims: Book) -> None:
+    def __init__(self, claims: Book, beside: Beside) -> None:
         self.claims = claims
+        self.beside = beside
+        self.answers = Answers(claims.default.access.orders_per_second)
+        self.unordered: tuple[str, ...] = ()
         self.symbols: dict[str, Symbol] = {}
         self.episodes: list[Episode] = []
         self.accounts: dict[str, Account] = {}
@@ -72,8 +83,8 @@ class Evidence:
 class Tape:
     """Takes all events of a record in the order of time; `close` gives the evidence."""
 
-    def __init__(self, claims: Book) -> None:
-        self._evidence = Evidence(claims)
+    def __init__(self, claims: Book, beside: Beside | None = None) -> None:
+        self._evidence = Evidence(claims, beside or Beside())
 
     def apply(self, event: Event | RiskEvent | AuditEvent) -> None:
         """Take the next event."""
@@ -90,11 +101,17 @@ class Tape:
         if isinstance(event, FeeSchedule):
             its.fees.append(event)
             return
-        if isinstance(event, Ack):
-            return
         symbol = its.symbols.get(event.symbol)
         if symbol is None:
-            symbol = its.symbols[event.symbol] = Symbol(event.symbol, its.claims.of(event.symbol))
+            symbol = its.symbols[event.symbol] = Symbol(
+                event.symbol, its.claims.of(event.symbol), its.beside.switches or ()
+            )
+        if isinstance(event, Ack):
+            sent = symbol.book.sent(event.order_id)
+            account = event.account or (sent.account if sent is not None else None) or ""
+            its.answers.on_ack(event, account)
+            symbol.on_ack(event, account)
+            return
         if isinstance(event, Liquidation) and event.method == "adl":
             its.fund_free.setdefault((event.ts_event, event.liquidation_id), self._free(event))
         if event.sequence is not None and event.kind in _NUMBERED:
@@ -119,9 +136,13 @@ class Tape:
             free -= reserve * abs(held.quantity) * mark
         return free
 
-    def close(self, disorder: Mapping[str, Tally] | None = None) -> Evidence:
-        """Return the evidence; ``disorder`` as in `Evidence`."""
+    def close(
+        self, disorder: Mapping[str, Tally] | None = None, unordered: Sequence[str] = ()
+    ) -> Evidence:
+        """Return the evidence; ``disorder`` and ``unordered`` as in `Evidence`."""
         its = self._evidence
+        its.answers.close()
+        its.unordered = tuple(unordered)
         its.symbols = dict(sorted(its.symbols.items()))
         slices: list[Slice] = []
         for symbol in its.symbols.values():

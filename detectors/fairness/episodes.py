@@ -42,6 +42,9 @@ class Slice(Struct):
         offered for what was filled. NaN if unknown.
     mark_price, index_price, equity, maintenance, fee
         As the venue states them in its record of the slice; NaN if it does not.
+    depth
+        Just before: the quantity that the visible book offered within 1 % of the mid price, without
+        the account's own orders; NaN if unknown.
     resting_orders
         The account's own resting orders just before.
     waited_seconds
@@ -80,6 +83,7 @@ class Slice(Struct):
     equity: float = math.nan
     maintenance: float = math.nan
     fee: float = math.nan
+    depth: float = math.nan
     resting_orders: int = 0
     waited_seconds: float = 0.0
     passed_over: tuple[str, ...] = ()

@@ -125,7 +125,8 @@ class Ack(Struct, frozen=True, kw_only=True, gc=False):
     ``rejected_at`` is when it was decided; a rejection has a ``reason``, such as ``rate_limit``,
     ``margin``, ``price_band`` or ``halt``. An order with a ``trigger_price`` is a stop: it waits,
     and ``accepted_at`` is when it was triggered. ``parent_id`` is shared by the orders that an
-    execution was cut into, a stop's among them.
+    execution was cut into, a stop's among them. ``side``, ``quantity`` and ``reduce_only`` describe
+    an order that is not among the orders because it was rejected.
     """
 
     kind: ClassVar[Kind] = Kind.ACK
@@ -142,6 +143,9 @@ class Ack(Struct, frozen=True, kw_only=True, gc=False):
     reason: Name | None = None
     trigger_price: Positive | None = None
     parent_id: Name | None = None
+    side: Side | None = None
+    quantity: Positive | None = None
+    reduce_only: bool | None = None
 
 
 class FeeSchedule(Struct, frozen=True, kw_only=True, gc=False):

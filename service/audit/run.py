@@ -13,9 +13,10 @@ from detectors.audit.health import price_at, slack
 from detectors.audit.outcome import Tally
 from detectors.audit.table import findings
 from detectors.audit.tape import Evidence, Tape
+from service.audit.beside import beside_files, beside_topics
 from service.audit.read import audited_events, audited_files
 from service.audit.result import Audit, Source, row
-from service.audit.topics import Span, copy_topics
+from service.audit.topics import MOST_UNORDERED, UNORDERED, Span, copy_topics
 from service.pipeline.rejection import Rejection
 from service.replay.files import STREAM_NAMES
 from service.replay.risk_files import Refused
@@ -35,14 +36,21 @@ def audit_directory(directory: Path, claims: Book, settings: Settings) -> Audit:
         If there is no stream, a stream has several files, or a file is damaged.
     """
     refused: Counter[str] = Counter()
+    unordered: list[str] = []
 
-    def refuse(stream: str, _: Rejection) -> None:
+    def refuse(stream: str, its: Rejection) -> None:
         refused[stream] += 1
+        if its.reason == UNORDERED and len(unordered) < MOST_UNORDERED:
+            unordered.append(its.detail)
 
     files = audited_files(directory)
-    evidence = _read({name: [path] for name, path in files.items()}, claims, settings, refuse)
+    beside, more = beside_files(directory)
+    evidence = _read(
+        {name: [path] for name, path in files.items()}, Tape(claims, beside), settings, refuse,
+        unordered,
+    )  # fmt: skip
     sources = tuple(_source(path, path.name, refused[name]) for name, path in files.items())
-    return _audit(evidence, directory.resolve().name, sources)
+    return _audit(evidence, directory.resolve().name, sources + more)
 
 
 def audit_topics(settings: Settings, span: Span, claims: Book) -> Audit:
@@ -57,23 +65,29 @@ def audit_topics(settings: Settings, span: Span, claims: Book) -> Audit:
     """
     with TemporaryDirectory(prefix="foreshock-audit-") as folder:
         copied = asyncio.run(copy_topics(settings, span, Path(folder)))
+        beside, more = asyncio.run(beside_topics(settings, span))
         files: dict[str, list[Path]] = {}
         for its in copied:
             files.setdefault(its.stream, []).extend((its.before, its.path))
-        evidence = _read(files, claims, settings, None)
+        unordered = [detail for its in copied for detail in its.unordered]
+        evidence = _read(files, Tape(claims, beside), settings, None, unordered)
         evidence.first_ns = max(evidence.first_ns, span.since_ns or 0)
         sources = tuple(_source(its.path, its.name, its.refused) for its in copied)
-    return _audit(evidence, settings.kafka.bootstrap_servers, sources)
+    return _audit(evidence, settings.kafka.bootstrap_servers, sources + more)
 
 
 def _read(
-    files: Mapping[str, Sequence[Path]], claims: Book, settings: Settings, refuse: Refused | None
+    files: Mapping[str, Sequence[Path]],
+    tape: Tape,
+    settings: Settings,
+    refuse: Refused | None,
+    unordered: Sequence[str],
 ) -> Evidence:
+    """Read all events; ``unordered`` is complete once they are read."""
     disorder: dict[str, Tally] = {}
-    tape = Tape(claims)
     for event in audited_events(files, settings, disorder, refuse):
         tape.apply(event)
-    return tape.close(disorder)
+    return tape.close(disorder, unordered)
 
 
 def _audit(evidence: Evidence, place: str, sources: tuple[Source, ...]) -> Audit:

@@ -25,6 +25,12 @@ BEFORE_SECONDS = 86_400.0
 
 POLL_MILLISECONDS = 500
 
+UNORDERED = "unordered_tiers"
+"""Why a margin record is left out that a check needs to know of."""
+
+MOST_UNORDERED = 100
+"""Such records of a source that are described."""
+
 
 class Span(Struct, frozen=True):
     """A span of event time in nanoseconds since 1970: ``until_ns`` is not part of it.
@@ -55,6 +61,8 @@ class Copied(Struct):
         The file with the last records before it; it may be empty.
     records, refused
         Number of records in the span, and of records that are no events.
+    unordered
+        What was said of those among them whose tiers are not in order.
     """
 
     stream: str
@@ -63,6 +71,7 @@ class Copied(Struct):
     before: Path
     records: int = 0
     refused: int = 0
+    unordered: list[str] = []
 
 
 class _Partition:
@@ -202,6 +211,9 @@ def _take(records: Sequence[Any], partition: _Partition, decoder: Any, span: Spa
     arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
     decoded = decoder.decode(values, arrived_ms)
     partition.copied.refused += len(decoded.rejections)
+    unordered = [its.detail for its in decoded.rejections if its.reason == UNORDERED]
+    room = MOST_UNORDERED - len(partition.copied.unordered)
+    partition.copied.unordered += unordered[:room]
     refused = {its.index for its in decoded.rejections}
     good = [value for number, value in enumerate(values) if number not in refused]
     newest_ns = 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from detectors.audit.beside import Beside
 from detectors.audit.claims import (
     Book,
     Claims,
@@ -19,7 +20,7 @@ from detectors.audit.outcome import Finding
 from detectors.audit.table import findings
 from detectors.audit.tape import Evidence, Tape
 from detectors.market_data.events import Event
-from detectors.market_data.risk_events import RiskEvent
+from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import scenario
 from service.exchange.simulation import simulate, simulate_with_risk
@@ -28,7 +29,7 @@ from service.exchange.venue.desk import WHOLE_BELOW_ORDERS
 
 SECOND = 1_000_000_000
 SYMBOL = "BTC-PERP"
-Any_event = Event | RiskEvent
+Any_event = Event | RiskEvent | AuditEvent
 
 
 def venue_claims(**changes: Any) -> Book:
@@ -81,14 +82,18 @@ def recorded(seed: int = 1) -> tuple[Any_event, ...]:
     return tuple(event for event in events if not isinstance(event, Truth))
 
 
-def audited(events: Iterable[Any_event], claims: Book | None = None) -> dict[str, Finding]:
+def audited(
+    events: Iterable[Any_event], claims: Book | None = None, beside: Beside | None = None
+) -> dict[str, Finding]:
     """The finding of each check, by its name."""
-    return {check.name: found for check, found in findings(evidence(events, claims))}
+    return {check.name: found for check, found in findings(evidence(events, claims, beside))}
 
 
-def evidence(events: Iterable[Any_event], claims: Book | None = None) -> Evidence:
+def evidence(
+    events: Iterable[Any_event], claims: Book | None = None, beside: Beside | None = None
+) -> Evidence:
     """What is left of the events for the checks."""
-    tape = Tape(claims if claims is not None else venue_claims())
+    tape = Tape(claims if claims is not None else venue_claims(), beside)
     for event in events:
         tape.apply(event)
     return tape.close()
