@@ -48,7 +48,7 @@ from service.kafka.session import Session
 from service.kafka.watching.limit_log import PositionLimitLog
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.risk_task import RiskTask
-from service.pipeline.wire import RISK_INPUTS, RISK_STREAMS
+from service.pipeline.wire import REQUIRED_STREAMS, RISK_INPUTS, RISK_STREAMS
 from service.settings.assembly import risk_decoders, suppression, watches_risk
 from service.settings.types import Settings
 
@@ -121,7 +121,7 @@ class RiskWatch:
     def missing_inputs(self) -> dict[str, tuple[str, ...]]:
         """The streams that detectors of the venue's conduct need and that no topic has."""
         conduct = self.conduct
-        return conduct.missing(self._topics) if conduct is not None else {}
+        return conduct.missing([*self._topics, *REQUIRED_STREAMS]) if conduct is not None else {}
 
     def open_alerts(self) -> dict[int, list[Alert] | None]:
         """Return the open alerts, as ``OpenAlerts``; empty if another process watches."""

@@ -68,8 +68,8 @@ async def test_each_change_of_margins_is_stated_once_as_a_replay_states_it(
         await until(lambda: stated(2), "the first changes are stated")
         metrics = await service.metrics()
         assert metrics.total("conduct_records_published_total", output="parameter_changes") == 2
-        lacking = metrics.total("conduct_no_input", input="liquidations")
-        assert lacking >= 1
+        assert metrics.total("conduct_no_input", input="liquidations") >= 1
+        assert metrics.total("conduct_no_input", detector="execution_quality") == 0
         service.kill()
         service = venue.start()
         await watching(service)
