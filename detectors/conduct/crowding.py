@@ -281,6 +281,7 @@ class Crowding:
     quiet_ns = 0
     over = ""
     needs: tuple[str, ...] = ("references",)
+    remembered = CrowdingState
 
     def __init__(self) -> None:
         self.statements: list[Statement] = []
@@ -307,9 +308,11 @@ class Crowding:
                     self.readings[symbol] = reading
         return {}
 
-    def memory(self, symbol: str) -> CrowdingState:
+    def memory(self, symbol: str) -> CrowdingState | None:
         """Return what a successor cannot read again."""
-        its = self._of(symbol)
+        its = self._followed.get(symbol)
+        if its is None:
+            return None
         return CrowdingState(its.minutes, its.variance, its.traded_mean, its.week.state())
 
     def restore(self, symbol: str, state: CrowdingState) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from detectors.conduct.incident import Verdict
 from detectors.market_data.book_summary import BookSummary
@@ -69,3 +71,22 @@ class Detector(Protocol):
 
     def judge(self, ts_event: int, scene: Scene, /) -> dict[str, Verdict]:
         """Return what holds at the end of a second, by symbol."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A detector that knows more than a successor can read again: half an hour, or a day.
+
+    Attributes
+    ----------
+    remembered
+        The type of its memories.
+    """
+
+    remembered: type[Struct]
+
+    def memory(self, symbol: str) -> Struct | None:
+        """Return what is known of a symbol (or of the venue: `MARKET`); None if that is nothing."""
+
+    def restore(self, symbol: str, state: Any) -> None:
+        """Continue from a memory. Raises ValueError if it does not fit."""

@@ -59,6 +59,7 @@ class LiquidationFairness:
     quiet_ns = 60_000_000_000
     over = "no liquidations for half an hour; the evidence begins anew with the day"
     needs: tuple[str, ...] = ("liquidations", "positions", "margins", "references")
+    remembered = FairnessMemory
 
     def __init__(self, liquidations: Liquidations) -> None:
         self.statements: list[Statement] = []
@@ -87,11 +88,13 @@ class LiquidationFairness:
             return {}
         return {MARKET: self._verdict()}
 
-    def memory(self) -> FairnessMemory:
+    def memory(self, symbol: str) -> FairnessMemory | None:
         """Return what a successor needs: a day's bets, about a hundred numbers."""
+        if symbol != MARKET:
+            return None
         return self.tests.memory(self._day, self._last_ns)
 
-    def restore(self, memory: FairnessMemory) -> None:
+    def restore(self, _symbol: str, memory: FairnessMemory) -> None:
         """Go on from the bets of another process; what it has bet on does not count again."""
         self._day, self._last_ns, self._known_ns = memory.day, memory.until_ns, memory.until_ns
         self.tests = FairnessTests()

@@ -1,16 +1,20 @@
 """Follows how a venue treats its positions, in event time."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from operator import attrgetter
 
+from msgspec import Raw, ValidationError, json
+
 from detectors.conduct.crowding import Crowding, Reading
-from detectors.conduct.detector import Detector, Scene
+from detectors.conduct.detector import Detector, Remembering, Scene
 from detectors.conduct.incident import Incident, Verdict
 from detectors.incidents.alerts import Alert
 from detectors.incidents.kind import OF_CONDUCT
 from detectors.incidents.suppression import NEVER, Suppression, limits, maintenance_reason
 from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.book_summary import BookSummary
+from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.monitor import RiskInput
 from detectors.risk_watch.output import RiskOutput, Statement
 
@@ -48,6 +52,7 @@ class ConductMonitor:
         self._published: Published = {}
         self._published_ns = 0
         self._resumed: dict[tuple[str, str], Alert] = {}
+        self._memories: list[Memory] = []
 
     @property
     def open_alerts(self) -> list[Alert]:
@@ -71,7 +76,22 @@ class ConductMonitor:
         }
         return {name: needed for name, needed in lacking.items() if needed}
 
-    def resume(self, alerts: Iterable[Alert], published: Published, published_ns: int) -> None:
+    def memory(self, symbol: str) -> dict[str, Raw]:
+        """Return what the detectors remember of a symbol, by their names."""
+        found = {}
+        for its in self.detectors:
+            state = its.memory(symbol) if isinstance(its, Remembering) else None
+            if state is not None:
+                found[its.name] = Raw(json.encode(state))
+        return found
+
+    def resume(
+        self,
+        alerts: Iterable[Alert],
+        published: Published,
+        published_ns: int,
+        memories: Iterable[Memory] = (),
+    ) -> None:
         """Continue where another monitor stopped: withhold what it published.
 
         Parameters
@@ -82,11 +102,15 @@ class ConductMonitor:
             The newest statements that were published.
         published_ns
             Up to where all alerts were published, as far as other records show it.
+        memories
+            The newest memory of each symbol. A detector goes on from it at its second; what came
+            before is not counted twice.
         """
         last: dict[tuple[str, str], Alert] = {}
         for alert in sorted(alerts, key=attrgetter("ts_event")):
             if alert.detector in OF_CONDUCT:
                 last[alert.symbol, alert.detector] = alert
+        self._memories = sorted(memories, key=attrgetter("ts_event"))
         self._published = published
         self._published_ns = max([published_ns, *(its.ts_event for its in last.values())])
         self._resumed = {key: its for key, its in last.items() if its.status == "firing"}
@@ -128,9 +152,19 @@ class ConductMonitor:
                         output.alerts += self._step(ts_event, symbol, name, incident, verdict)
             output.statements += [its for its in detector.statements if not self._is_known(its)]
             detector.statements.clear()
+        while self._memories and self._memories[0].ts_event <= ts_event:
+            self._restore(self._memories.pop(0))
         self._incidents = {
             key: its for key, its in self._incidents.items() if not its.is_over(ts_event)
         }
+
+    def _restore(self, memory: Memory) -> None:
+        for its in self.detectors:
+            state = memory.conduct.get(its.name)
+            if state is not None and isinstance(its, Remembering):
+                # A memory of another version is as good as none.
+                with suppress(ValueError, ValidationError):
+                    its.restore(memory.symbol, json.decode(state, type=its.remembered))
 
     def _incident(self, symbol: str, detector: Detector) -> Incident:
         key = (symbol, detector.name)

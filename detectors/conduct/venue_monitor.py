@@ -51,7 +51,8 @@ class VenueMonitor:
         """Continue where another monitor stopped; see the ``resume`` of both."""
         alerts = list(alerts)
         self.risk.resume(records, alerts, memories)
-        self.conduct.resume(alerts, published or {}, self.risk.published_ns)
+        its = self.risk
+        self.conduct.resume(alerts, published or {}, its.published_ns, its.newest_memories)
 
     def go_live(self) -> None:
         """Take over what was published before, if not yet: nothing is withheld from now on."""
@@ -83,8 +84,11 @@ class VenueMonitor:
         return output
 
     def _close(self, until: int, output: RiskOutput) -> None:
-        output.join(self.risk.close_until(until))
-        self.conduct.close(self.risk.closed_ns, self._scene(), output)
+        its = self.risk.close_until(until)
+        self.conduct.close(self.risk.closed_ns, self._scene(), its)
+        for memory in its.memories:
+            memory.conduct = self.conduct.memory(memory.symbol)
+        output.join(its)
 
     def _scene(self) -> Scene:
         risk = self.risk

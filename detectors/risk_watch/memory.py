@@ -8,7 +8,7 @@ the last bit, so that the successor goes on from there as if it had been there i
 
 from zlib import crc32
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from detectors.risk.ladder import Side
@@ -43,6 +43,8 @@ class Memory(Struct, kw_only=True):
         Of the symbol's `cascade`.
     spreads_since, told_spread
         Of the venue's `contagion`.
+    conduct
+        What the detectors of the venue's conduct remember, by their names.
     """
 
     symbol: str
@@ -57,6 +59,7 @@ class Memory(Struct, kw_only=True):
     told: Told | None = None
     spreads_since: int | None = None
     told_spread: ToldSpread | None = None
+    conduct: dict[str, Raw] = {}
 
 
 def memory_is_due(symbol: str, ts_event: int) -> bool:

@@ -128,6 +128,11 @@ class RiskMonitor:
         return self._before.published_ns
 
     @property
+    def newest_memories(self) -> list[Memory]:
+        """The newest memory that another monitor published of each symbol."""
+        return [*self._before.memories.values()]
+
+    @property
     def open_alerts(self) -> list[Alert]:
         """The last alert of each open incident."""
         alerts = [*(its.alert for its in self.cascades.values()), self.contagion.alert]

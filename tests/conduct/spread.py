@@ -11,6 +11,10 @@ from detectors.risk_watch.output import RiskOutput, Statement
 from tests.risk_watch.venue import BEGIN, SECOND, reference
 
 
+class Count(Struct):
+    references: int
+
+
 class Record(Struct):
     symbol: str
     ts_event: int
@@ -22,12 +26,16 @@ class Spread:
     name, version, quiet_ns, over = "spread", 1, 5 * SECOND, "the price is back"
     needs = ("references",)
 
+    remembered = Count
+
     def __init__(self):
         self.statements = []
         self.mark = {}
+        self.references = {}
 
     def take(self, event, _scene):
         self.mark[event.symbol] = event.mark_price
+        self.references[event.symbol] = self.references.get(event.symbol, 0) + 1
         record = Record(event.symbol, event.ts_event)
         self.statements.append(
             Statement(
@@ -37,6 +45,13 @@ class Spread:
 
     def summarise(self, *_):
         """Do nothing with it."""
+
+    def memory(self, symbol):
+        count = self.references.get(symbol)
+        return None if count is None else Count(count)
+
+    def restore(self, symbol, state):
+        self.references[symbol] = state.references
 
     def judge(self, _ts_event, _scene):
         return {

@@ -9,6 +9,7 @@ from msgspec import json
 from detectors.conduct.fairness_tests import FairnessMemory
 from detectors.conduct.liquidation_fairness import LiquidationFairness
 from detectors.conduct.liquidations import Liquidations
+from detectors.incidents.market_wide import MARKET
 from detectors.risk.reduction import Reduction
 from tests.conduct.liquidated import SECOND, Desk
 
@@ -156,8 +157,8 @@ def test_a_successor_goes_on_with_the_bets_and_counts_none_twice():
 
     day(whole, whole_of_small, cases=60)
     day(first, whole_of_small, cases=60)
-    memory = json.decode(json.encode(first.detectors[1].memory()), type=FairnessMemory)
+    memory = json.decode(json.encode(first.detectors[1].memory(MARKET)), type=FairnessMemory)
     again = venue()
-    again.detectors[1].restore(memory)
+    again.detectors[1].restore(MARKET, memory)
     day(again, whole_of_small, cases=60)  # what it reads again
     assert again.detectors[1].tests.log == pytest.approx(whole.detectors[1].tests.log)

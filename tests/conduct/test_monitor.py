@@ -3,11 +3,15 @@
 import math
 
 import pytest
+from msgspec import Raw
 
 from detectors.conduct import monitor as conduct_monitor
 from detectors.incidents.suppression import Suppression, Window
+from detectors.market_data.book_summary import BookSummary
+from detectors.risk_watch.memory import Memory
+from detectors.risk_watch.output import RiskOutput
 from tests.conduct.spread import run, spread_monitor
-from tests.risk_watch.venue import BEGIN, SECOND
+from tests.risk_watch.venue import BEGIN, SECOND, reference
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +73,37 @@ def test_a_successor_tells_what_is_left_and_nothing_twice(cut):
     after = run(successor, path, 330)
     assert told(before) + told(after) == told(whole)
     assert before.statements + after.statements == whole.statements
+
+
+def counted(venue, first, last):
+    """Give the monitor a reference each ten seconds, and a book each second."""
+    output = RiskOutput()
+    depth = (1e5,) * 4
+    for second in range(first, last):
+        if second % 10 == 0:
+            output.join(venue.take(reference(at=BEGIN + second * SECOND, mark=90.0)))
+        ends_at = BEGIN + (second + 1) * SECOND
+        output.join(venue.summarise("X", ends_at, BookSummary(90.0, 1.0, depth, depth)))
+    output.join(venue.close_until(BEGIN + last * SECOND))
+    return output
+
+
+def test_a_successor_goes_on_from_what_was_remembered_and_counts_nothing_twice():
+    before = counted(spread_monitor(), 0, 700)
+    kept = [its for its in before.memories if its.symbol == "X"][-1]
+    successor = spread_monitor()
+    successor.resume(before.records, before.alerts, before.memories)
+    again = (kept.ts_event - BEGIN) // SECOND - 200  # half an hour is read again, say
+    counted(successor, again, 900)
+    assert successor.conduct.detectors[0].references == {"X": 90}
+
+
+def test_a_memory_that_does_not_fit_is_none():
+    venue = spread_monitor()
+    memory = Memory(symbol="X", ts_event=BEGIN, conduct={"spread": Raw(b'{"references":"many"}')})
+    venue.resume([], [], [memory])
+    run(venue, {0: 90.0, 10: 90.0}, 20)
+    assert venue.conduct.detectors[0].references == {"X": 2}
 
 
 def test_a_rule_has_no_probability_so_1_is_published():
