@@ -21,6 +21,7 @@ class Case(NamedTuple):
 CASES: tuple[Case, ...] = (
     Case("mark_lag", must=("cascade",), must_not=("big_trade", "volatility_regime", "stop_run")),
     Case("margin_change", must=("parameter_shock", "parameter_flap"), must_not=("margin_step",)),
+    Case("mark_rule_broken", must=("stale_references",), must_not=("cascade", "halt", "auction")),
 )
 """All cases. In calm markets no detector may alarm."""
 
