@@ -102,11 +102,11 @@ def mark_recomputable(evidence: Evidence) -> Finding:
     claims = evidence.claims.default.mark
     is_claimed = False
     for symbol in evidence.symbols.values():
-        best = mark_fit.best_fit(symbol.references, _clamp(symbol))[0]
+        best = mark_fit.best_fit(symbol.references, clamp_of(symbol))[0]
         facts[f"best fit of {symbol.symbol}"] = (
             f"{best.rule.kind} {best.rule.seconds:g} s, off by {best.error_bps:.2f} bps"
         )
-        rule = _mark_rule(symbol)
+        rule = mark_rule_of(symbol)
         if rule is None:
             continue
         is_claimed = True
@@ -127,7 +127,7 @@ def window_constant(evidence: Evidence) -> Finding:
         return not_tested("references and orders", "record both streams for an hour")
     tally = Tally()
     for symbol in evidence.symbols.values():
-        rule = _mark_rule(symbol)
+        rule = mark_rule_of(symbol)
         if rule is None or rule.kind == "last":
             continue
         for first in range(0, len(symbol.references) - _SEGMENT // 2, _SEGMENT):
@@ -226,13 +226,14 @@ def explained(evidence: Evidence) -> Finding:
     )
 
 
-def _clamp(symbol: Symbol) -> float:
+def clamp_of(symbol: Symbol) -> float:
+    """Return the claimed distance of mark and index, or else the published one."""
     published = symbol.schedule.in_force.mark_clamp if symbol.schedule.in_force else None
     claimed = symbol.claims.mark.clamp
     return claimed if claimed is not None else published or _DEFAULT_CLAMP
 
 
-def _mark_rule(symbol: Symbol) -> MarkRule | None:
+def mark_rule_of(symbol: Symbol) -> MarkRule | None:
     """Return the claimed mark rule, or else the published one."""
     published, claims = symbol.schedule.in_force, symbol.claims.mark
     method = claims.method or (published.mark_method if published else None)
@@ -247,7 +248,7 @@ def _mark_rule(symbol: Symbol) -> MarkRule | None:
 def _compare_mark(symbol: Symbol, rule: MarkRule, tally: Tally) -> None:
     its = symbol.references
     published = its.column("mark")
-    clamp, allowed = _clamp(symbol), symbol.claims.mark.tolerance_bps / 1e4
+    clamp, allowed = clamp_of(symbol), symbol.claims.mark.tolerance_bps / 1e4
     middle = mark_fit.recomputed(its, rule, clamp)
     low, high = mark_fit.bounds(its, rule, clamp)
     with np.errstate(invalid="ignore"):
@@ -269,7 +270,7 @@ def _compare_mark(symbol: Symbol, rule: MarkRule, tally: Tally) -> None:
 
 def _fit_segment(symbol: Symbol, rule: MarkRule, first: int, tally: Tally) -> None:
     """Compare the claimed window with the others over a segment that can tell them apart."""
-    its, clamp = symbol.references, _clamp(symbol)
+    its, clamp = symbol.references, clamp_of(symbol)
     last = first + _SEGMENT
     allowed = symbol.claims.mark.tolerance_bps
     published = its.column("mark")[first:last]

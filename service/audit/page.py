@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from service.audit import windows
 from service.audit.result import OUTCOMES, Audit, Row
 from service.describe import moment
 from service.presentation.assets import shared_text, static_text
@@ -41,7 +42,10 @@ def page(audit: Audit) -> str:
 <h2>Checks</h2>
 {_overview(audit.rows)}
 {_details(audit.rows)}
-<h2>What was not tested, and how to see it</h2>
+{windows.section(audit.mark_windows) if audit.mark_windows is not None else ""}
+<h2 id="plan">Test plan</h2>
+<p>What was not tested, the streams that each check needs, and the small experiment that shows
+it.</p>
 {_plans(audit.rows)}
 <h2>Input</h2>
 {_files(audit)}
@@ -73,7 +77,7 @@ def _about(audit: Audit) -> str:
 def _overview(rows: Sequence[Row]) -> str:
     cells = [
         [
-            f'<a href="#check-{html_title(row.number)}">{html(row.number)}</a>',
+            f'<a href="#{_anchor(row)}">{html(row.number)}</a>',
             html(row.name.replace("_", " ")),
             _outcome(row),
             html(row.sentence),
@@ -81,6 +85,10 @@ def _overview(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return table(("check", "name", "outcome", "finding"), cells)
+
+
+def _anchor(row: Row) -> str:
+    return "plan" if row.outcome == "not_tested" else f"check-{html_title(row.number)}"
 
 
 def _outcome(row: Row) -> str:
@@ -137,13 +145,19 @@ def _cases(row: Row) -> str:
 
 def _plans(rows: Sequence[Row]) -> str:
     cells = [
-        [html(row.number), html(row.name.replace("_", " ")), html(row.missing), html(row.plan)]
+        [
+            html(row.number),
+            html(row.name.replace("_", " ")),
+            html(", ".join(row.inputs)),
+            html(row.missing),
+            html(row.plan),
+        ]
         for row in rows
         if row.outcome == "not_tested"
     ]
     if not cells:
         return '<p class="muted">Every check ran.</p>'
-    return table(("check", "name", "missing", "experiment"), cells)
+    return table(("check", "name", "streams", "missing", "experiment"), cells)
 
 
 def _files(audit: Audit) -> str:

@@ -6,6 +6,7 @@ from msgspec import Struct, structs
 
 from detectors.audit.check import Check
 from detectors.audit.outcome import Case, Finding, Outcome
+from detectors.audit.windows import Frontier
 from detectors.fairness.statistics import Estimate
 
 OUTCOMES: Mapping[Outcome, str] = {
@@ -75,6 +76,8 @@ class Audit(Struct, frozen=True):
         What was read.
     rows
         The findings.
+    mark_windows
+        What other mark windows would have made of the liquidations; null if it was not asked for.
     """
 
     venue: str
@@ -87,6 +90,7 @@ class Audit(Struct, frozen=True):
     verified_ratio: float
     files: tuple[Source, ...]
     rows: tuple[Row, ...]
+    mark_windows: Frontier | None = None
 
     def counts(self) -> dict[Outcome, int]:
         """Return the number of findings of each outcome."""

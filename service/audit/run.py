@@ -13,6 +13,7 @@ from detectors.audit.health import price_at, slack
 from detectors.audit.outcome import Tally
 from detectors.audit.table import findings
 from detectors.audit.tape import Evidence, Tape
+from detectors.audit.windows import frontier
 from service.audit.beside import beside_files, beside_topics
 from service.audit.read import audited_events, audited_files
 from service.audit.result import Audit, Source, row
@@ -25,10 +26,13 @@ from service.settings.types import Settings
 _CHUNK_BYTES = 1 << 20
 
 
-def audit_directory(directory: Path, claims: Book, settings: Settings) -> Audit:
+def audit_directory(
+    directory: Path, claims: Book, settings: Settings, *, mark_windows: bool = False
+) -> Audit:
     """Return the audit of a directory; the same files and claims give the same audit.
 
-    Memory holds the resting orders, the positions, the references and the liquidations.
+    ``mark_windows`` adds what other windows would have made of the liquidations. Memory holds the
+    resting orders, the positions, the references and the liquidations.
 
     Raises
     ------
@@ -50,11 +54,13 @@ def audit_directory(directory: Path, claims: Book, settings: Settings) -> Audit:
         unordered,
     )  # fmt: skip
     sources = tuple(_source(path, path.name, refused[name]) for name, path in files.items())
-    return _audit(evidence, directory.resolve().name, sources + more)
+    return _audit(evidence, directory.resolve().name, sources + more, mark_windows=mark_windows)
 
 
-def audit_topics(settings: Settings, span: Span, claims: Book) -> Audit:
-    """Return the audit of a span of the topics of a cluster.
+def audit_topics(
+    settings: Settings, span: Span, claims: Book, *, mark_windows: bool = False
+) -> Audit:
+    """Return the audit of a span of the topics of a cluster; see `audit_directory`.
 
     The records are copied to a temporary directory first: it needs the space for them.
 
@@ -73,7 +79,9 @@ def audit_topics(settings: Settings, span: Span, claims: Book) -> Audit:
         evidence = _read(files, Tape(claims, beside), settings, None, unordered)
         evidence.first_ns = max(evidence.first_ns, span.since_ns or 0)
         sources = tuple(_source(its.path, its.name, its.refused) for its in copied)
-    return _audit(evidence, settings.kafka.bootstrap_servers, sources + more)
+    return _audit(
+        evidence, settings.kafka.bootstrap_servers, sources + more, mark_windows=mark_windows
+    )
 
 
 def _read(
@@ -90,7 +98,9 @@ def _read(
     return tape.close(disorder, unordered)
 
 
-def _audit(evidence: Evidence, place: str, sources: tuple[Source, ...]) -> Audit:
+def _audit(
+    evidence: Evidence, place: str, sources: tuple[Source, ...], *, mark_windows: bool
+) -> Audit:
     notional = math.fsum(episode.notional for episode in evidence.episodes)
     return Audit(
         venue=evidence.claims.default.venue,
@@ -103,6 +113,7 @@ def _audit(evidence: Evidence, place: str, sources: tuple[Source, ...]) -> Audit
         verified_ratio=_verified(evidence) / notional if notional else 0.0,
         files=sources,
         rows=tuple(row(check, finding) for check, finding in findings(evidence)),
+        mark_windows=frontier(evidence) if mark_windows else None,
     )
 
 

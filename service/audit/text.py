@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
+from service.audit import windows
 from service.audit.result import OUTCOMES, Audit, Row
 from service.describe import printable
 from service.presentation.phrases import duration
@@ -29,13 +30,27 @@ def text(audit: Audit) -> str:
             lines += [f"{'':20}{_case(row, place)}" for place in range(_few(row))]
             if len(row.cases) > SHOWN_CASES:
                 lines.append(f"{'':20}… {row.breaches - SHOWN_CASES:,} more")
-        if row.outcome == "not_tested":
-            lines.append(f"{'':20}to see it: {row.plan}")
     refused = sum(file.refused for file in audit.files)
     if refused:
         lines += ["", f"{refused:,} records are no events and were left out"]
+    lines += plan(audit)
+    if audit.mark_windows is not None:
+        lines += ["", *windows.lines(audit.mark_windows)]
     lines += ["", summary(audit)]
     return "\n".join(printable(line) if not line.isascii() else line for line in lines)
+
+
+def plan(audit: Audit) -> list[str]:
+    """Return what was not tested: the missing input, the streams, and the small experiment."""
+    rows = [row for row in audit.rows if row.outcome == "not_tested"]
+    if not rows:
+        return []
+    lines = ["", "test plan: what was not tested, and the small experiment that shows it"]
+    for row in rows:
+        lines.append(f"{row.number:>4}  {row.name} needs {', '.join(row.inputs)}")
+        lines.append(f"{'':6}missing {row.missing}")
+        lines.append(f"{'':6}{row.plan}")
+    return lines
 
 
 def summary(audit: Audit) -> str:

@@ -57,6 +57,12 @@ exit codes: 0 no check fails, 1 a check fails or a file is damaged, 2 wrong comm
     command.add_argument(
         "--claims", metavar="FILE", type=Path, help="the venue's rules in TOML (default: none)"
     )
+    command.add_argument(
+        "--mark-windows",
+        action="store_true",
+        help="add what other mark windows would have made of the liquidations: regret against "
+        "shortfall",
+    )
     command.add_argument("--html", metavar="FILE", type=Path, help="write the audit as HTML")
     command.add_argument("--json", metavar="FILE", type=Path, help="write the audit as JSON")
     command.add_argument("--junit", metavar="FILE", type=Path, help="write the audit as JUnit XML")

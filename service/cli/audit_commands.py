@@ -33,9 +33,12 @@ def audit(arguments: argparse.Namespace) -> int:
         if (path := getattr(arguments, name)) is not None
     }
     if arguments.kafka:
-        found = audit_topics(settings, Span(arguments.since, arguments.until), claims)
+        span = Span(arguments.since, arguments.until)
+        found = audit_topics(settings, span, claims, mark_windows=arguments.mark_windows)
     else:
-        found = audit_directory(arguments.directory, claims, settings)
+        found = audit_directory(
+            arguments.directory, claims, settings, mark_windows=arguments.mark_windows
+        )
     encoded = {
         "html": lambda: page(found).encode(),
         "json": lambda: msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n",

@@ -93,7 +93,10 @@ def test_an_audit_without_accounts_says_what_is_missing(
     assert main(["audit", str(directory)]) == 0
     printed = capsys.readouterr().out
     assert "not tested   conservation: missing: positions" in printed
-    assert "to see it:" in printed
+    plan = printed.partition("test plan: what was not tested")[2]
+    assert "9  conservation needs positions, trades, references" in plan
+    untested = printed.partition("test plan:")[0].count("not tested   ")
+    assert plan.count(" needs ") == plan.count("missing ") == untested > 40
 
 
 def test_an_empty_directory_is_an_error_that_names_the_files(
