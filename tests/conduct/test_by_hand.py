@@ -1,4 +1,4 @@
-"""The three liquidations that docs/liquidations.md checks by hand, with the inputs that it states."""
+"""The three liquidations that docs/liquidations.md checks by hand, with the inputs stated there."""
 
 from pathlib import Path
 
