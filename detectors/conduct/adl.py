@@ -233,6 +233,7 @@ class Adl:
         balance = holdings.funds[fund]
         if balance > lost + short or lost + short <= 0.0:
             return None
+        lack = f", and open liquidations lack {money(short)} more" if short else ""
         return Verdict(
             "warning", max(1.0, lost + short - balance), None,
             [
@@ -240,8 +241,8 @@ class Adl:
                 Evidence(self.name, "losses_10m", lost, 0.0, lost / (lost + short)),
                 Evidence(self.name, "open_shortfall", short, 0.0, short / (lost + short)),
             ],
-            f"the insurance fund holds {money(balance)}; it paid {money(lost)} in ten minutes, and"
-            f" open liquidations lack {money(short)} more: the next losses may be deleveraged",
+            f"the insurance fund holds {money(balance)}; it paid {money(lost)} in ten minutes"
+            f"{lack}: the next losses may be deleveraged",
         )  # fmt: skip
 
 

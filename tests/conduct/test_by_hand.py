@@ -54,7 +54,7 @@ def test_b_small_long_that_is_closed_whole():
     )  # fmt: skip
     stated("0.00224045", "0.992277", "53.1289", "6.0754")
     assert record.needed == pytest.approx(0.00224045, abs=2e-7)
-    assert record.excess_ratio == pytest.approx(0.992277, abs=7e-7)  # of the rounded margin
+    assert record.excess_ratio == pytest.approx(0.992277, abs=1e-6)
     assert record.beyond_rule_ratio == 0.0
     assert record.concession_mark_bps == pytest.approx(53.1289, abs=5e-5)
     assert record.loss == pytest.approx(6.0754, abs=5e-5)
