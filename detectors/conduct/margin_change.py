@@ -78,7 +78,13 @@ class _History(Struct):
 
 
 class MarginChange:
-    """Reconstructs the margin parameters of each symbol as steps, and says what a step would do."""
+    """Reconstructs the margin parameters of each symbol as steps, and says what a step would do.
+
+    Parameters
+    ----------
+    notice_seconds
+        The notice that the venue promises; a change with less is silent.
+    """
 
     name = NAME
     version = 1
@@ -86,7 +92,8 @@ class MarginChange:
     over = "no change of margins is pending, and none was made for ten minutes"
     needs: tuple[str, ...] = ("margins", "positions")
 
-    def __init__(self) -> None:
+    def __init__(self, notice_seconds: float = 0.0) -> None:
+        self._notice_seconds = notice_seconds
         self.statements: list[Statement] = []
         self._histories: dict[str, _History] = {}
         self._new: list[tuple[Waiting, list[Change]]] = []
@@ -139,7 +146,7 @@ class MarginChange:
             symbol = waiting.margin.symbol
             history = self._histories[symbol]
             history.turns, history.churn = _turns(history.changes, ts_event)
-            record = _record(waiting.margin, steps, history, ts_event)
+            record = _record(waiting.margin, steps, history, ts_event, self._notice_seconds)
             if _moves(steps):
                 record = _with(record, computed[symbol])
             self.statements.append(
@@ -168,11 +175,11 @@ def _turns(changes: deque[Change], ts_event: int) -> tuple[int, float]:
 
 
 def _record(
-    margin: Margin, steps: list[Change], history: _History, ts_event: int
+    margin: Margin, steps: list[Change], history: _History, ts_event: int, promised: float
 ) -> ParameterChange:
     effective = steps[0].effective_ns
     notice = max(effective - steps[0].announced_ns, 0) / _SECOND
-    is_silent = notice <= 0.0 or (margin.announced_at is None and margin.effective_at is None)
+    is_silent = notice <= 0.0 or notice < promised
     key = f"{margin.symbol}\0{margin.ts_event}\0{effective}\0" + "\0".join(
         f"{its.name}={its.after!r}" for its in steps
     )
@@ -241,7 +248,10 @@ def _of_change(its: ParameterChange, ts_event: int) -> Verdict:
     value = max(its.values, key=lambda value: ("maintenance" in value.name, value.after))
     left = (its.effective_at - ts_event) / _SECOND
     when = f"takes effect in {left:.0f} s" if left > 0.0 else "has taken effect"
-    noticed = ", announced by nobody" if its.is_silent else ""
+    noticed = ""
+    if its.is_silent:
+        known = f"with only {its.notice_seconds:.0f} s notice"
+        noticed = f", {known if its.notice_seconds > 0.0 else 'announced by nobody'}"
     parts = [f"{value.name} {value.before:g} to {value.after:g} {when}{noticed}"]
     if its.at_once_accounts:
         parts.append(

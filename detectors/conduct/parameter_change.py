@@ -45,7 +45,7 @@ class ParameterChange(Struct, frozen=True, kw_only=True):
     notice_seconds
         From the announcement, or else the record, to the effect; at least 0.
     is_silent
-        Whether it took effect without an announcement before.
+        Whether nobody announced it before its effect, or with less notice than the venue promises.
     values
         What differs.
     moves_liquidations

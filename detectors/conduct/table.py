@@ -12,13 +12,19 @@ from detectors.conduct.mark_lag import MarkLag
 from detectors.conduct.mark_rule import MarkRuleBroken
 
 
-def new_detectors() -> tuple[Detector, ...]:
-    """Return new detectors, in the order in which they are asked."""
+def new_detectors(*, margin_notice_seconds: float = 0.0) -> tuple[Detector, ...]:
+    """Return new detectors, in the order in which they are asked.
+
+    Parameters
+    ----------
+    margin_notice_seconds
+        The notice that the venue promises for a change of margins.
+    """
     liquidations = Liquidations()
     return (
         MarkLag(),
         MarkRuleBroken(),
-        MarginChange(),
+        MarginChange(margin_notice_seconds),
         Crowding(),
         liquidations,
         LiquidationFairness(liquidations),

@@ -102,7 +102,9 @@ def venue_monitor(
     counted: SuppressedAlarms = {} if suppressed_alarms is None else suppressed_alarms
     risk = risk_monitor(settings, with_records=with_records, suppressed_alarms=counted)
     conduct = ConductMonitor(
-        new_detectors(), suppression=suppression(settings), suppressed_alarms=counted
+        new_detectors(margin_notice_seconds=settings.risk.margin_notice_seconds),
+        suppression=suppression(settings),
+        suppressed_alarms=counted,
     )
     return VenueMonitor(risk, conduct)
 

@@ -197,6 +197,7 @@ class RiskSettings(Struct, frozen=True, forbid_unknown_fields=True):
     step_ratio: Annotated[float, Meta(gt=0, le=1)] = 0.2
     whole_below: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
     max_positions: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 1_000_000
+    margin_notice_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] = 0.0
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,9 +9,9 @@ from tests.risk_watch.venue import BEGIN, SECOND, crowd, margin, position
 HOUR = 3_600 * SECOND
 
 
-def market():
+def market(**promised):
     """Longs of 500 with margins of 1.5 % of notional, and 500 that are safe."""
-    its = Market(MarginChange())
+    its = Market(MarginChange(**promised))
     # A fall of 0.5 % liquidates them: their margin is about 1.5 %, half a per cent above 1 %.
     its.take(position("s", -1_000.0, 0.5), position("l", 500.0, 0.5), *crowd(500.0, 0.005))
     its.run(3)
@@ -72,6 +72,14 @@ def test_a_silent_change_alarms_and_counts_against_the_margins_before():
     (alert,) = its.output.alerts
     assert alert.severity == "critical"
     assert "announced by nobody" in alert.summary
+
+
+def test_less_notice_than_the_venue_promises_is_silent():
+    its = market(notice_seconds=3_600.0)
+    assert not change(its, 0.009, notice=3_600).is_silent
+    assert its.output.alerts == []
+    assert change(its, 0.012, notice=600).is_silent
+    assert "with only 600 s notice" in its.output.alerts[0].summary
 
 
 def test_a_silent_rounding_and_a_repeated_record_do_not_alarm():
