@@ -4,9 +4,11 @@ import math
 from collections import defaultdict
 
 import numpy as np
+from msgspec import structs
 
 from detectors.audit.check import Check
 from detectors.audit.claims import LiquidationClaims, reduction, stated
+from detectors.audit.disparity import effect
 from detectors.audit.health import TOLERANCE, price_at
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
 from detectors.audit.paths import Step, judge_health, no_liquidations, steps_of
@@ -80,18 +82,21 @@ def sufficiency(evidence: Evidence) -> Finding:
     facts: dict[str, float | str] = {}
     if excess:
         facts = _by_size(excess)
+    words, quarters = effect(evidence)
+    facts |= quarters
     has_limit = claims.over_median_ratio is not None or claims.over_p95_ratio is not None
     if excess and has_limit:
         _judge_quantiles(evidence, [over for _, over in excess], tally)
     if claims.strategy is None and not has_limit:
         return inferred(
-            "excess over the sufficient reduction, by size, is among the facts",
+            words or "excess over the sufficient reduction, by size, is among the facts",
             population=len(excess), facts=facts, tolerance=TOLERANCE,
         )  # fmt: skip
-    return judged(
+    found = judged(
         tally, what="later slices", facts=facts, tolerance=TOLERANCE,
         claim=stated("liquidation", claims, "strategy", "over_median_ratio", "over_p95_ratio"),
     )  # fmt: skip
+    return structs.replace(found, sentence=f"{found.sentence}; {words}") if words else found
 
 
 def really_partial(evidence: Evidence) -> Finding:

@@ -1,10 +1,10 @@
 """`foreshock audit`: what it writes, how it ends, and what it says of wrong claims."""
 
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import msgspec
 import pytest
+from junitparser import JUnitXml
 from msgspec import structs
 
 from detectors.audit.claims import Claims
@@ -58,11 +58,14 @@ def test_an_audit_of_a_venue_that_keeps_its_rules_is_written_and_ends_with_0(
     assert "0 fail" in printed
     assert b"Content-Security-Policy" in html
     assert b"<script" not in html
-    suite = ET.fromstring(junit).find("testsuite")
-    assert suite is not None
-    assert int(suite.attrib["tests"]) == len(found["rows"]) == len(suite.findall("testcase"))
-    assert int(suite.attrib["failures"]) == 0
-    assert int(suite.attrib["skipped"]) == len(suite.findall("testcase/skipped"))
+    (suite,) = JUnitXml.fromstring(junit)
+    cases = list(suite)
+    assert suite.tests == len(found["rows"]) == len(cases)
+    assert (suite.failures, suite.errors) == (0, 0)
+    assert suite.skipped == sum(case.is_skipped for case in cases) > 0
+    counted = (suite.tests, suite.failures, suite.errors, suite.skipped)
+    suite.update_statistics()  # as the reader counts them
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == counted
 
 
 def test_a_broken_rule_ends_with_1_and_names_its_cases(
@@ -75,9 +78,12 @@ def test_a_broken_rule_ends_with_1_and_names_its_cases(
     printed = capsys.readouterr().out
     assert "fail         strategy" in printed
     assert "asks for" in printed
-    failure = ET.fromstring(junit.read_bytes()).find("testsuite/testcase/failure")
-    assert failure is not None
-    assert "strategy" in (failure.text or "")
+    (suite,) = JUnitXml.fromfile(str(junit))
+    (broken,) = [case for case in suite if case.is_failure]
+    assert broken.name == "11 strategy"
+    assert "break the rule" in broken.result[0].message
+    assert 'strategy = "steps", share = 0.1' in broken.result[0].text
+    assert broken.result[0].text.count("asks for") == 20  # the worst twenty
 
 
 def test_an_audit_without_accounts_says_what_is_missing(

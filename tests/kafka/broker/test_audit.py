@@ -1,12 +1,15 @@
 """On a real broker: an audit of topics finds what an audit of the same records in files finds."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from junitparser import JUnitXml
 
 from detectors.market_data.events import Margin
 from service.exchange.measures import Truth
@@ -14,10 +17,11 @@ from service.exchange.scenarios.catalogue import scenario
 from service.exchange.simulation import simulate_with_risk
 from service.pipeline.wire import ALL_STREAMS
 from service.replay.files import STREAM_NAMES, EventWriter
-from tests.kafka.broker.rig import Event, Venue, foreshock
+from tests.kafka.broker.rig import Event, Venue, environment, foreshock
 
 pytestmark = pytest.mark.kafka
 
+SCRIPT = Path(__file__).parents[3] / "deploy" / "ci" / "audit.sh"
 SECOND = 1_000_000_000
 OWN = ("orders", "cancels", "trades", "references", "margins", "positions", "statuses",
        "accounts", "liquidations", "insurance", "acks", "fees")  # fmt: skip
@@ -76,6 +80,7 @@ async def test_topics_and_files_give_the_same_findings(kafka: str, tmp_path: Pat
             await venue.send(stream, b"X", b"no event")
         span = [f"--{name}={_iso(at)}" for name, at in (("from", since), ("to", until))]
         found = audit(tmp_path, "--kafka", *span, **venue.settings)
+        in_ci = by_script(tmp_path, span, venue.settings)
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
         await admin.start()
         try:
@@ -84,6 +89,9 @@ async def test_topics_and_files_give_the_same_findings(kafka: str, tmp_path: Pat
             await admin.close()
         early = foreshock("audit", "--kafka", "--to", "2001-01-01", **venue.settings)
 
+    (suite,) = JUnitXml.fromfile(str(in_ci / "audit.xml"))
+    assert [case.name for case in suite] == [f"{r['number']} {r['name']}" for r in found["rows"]]
+    assert json.loads((in_ci / "audit.json").read_bytes())["rows"] == found["rows"]
     assert found["events"] == expected["events"]
     assert found["rows"] == expected["rows"]
     assert sum(row["outcome"] != "not_tested" for row in found["rows"]) > 10
@@ -104,6 +112,21 @@ def test_topics_that_do_not_exist_and_brokers_that_do_not_answer_are_named(kafka
     assert away.returncode == 1
     assert "127.0.0.1:1" in away.stderr
     assert "Traceback" not in away.stderr
+
+
+def by_script(tmp_path: Path, span: list[str], settings: dict[str, str]) -> Path:
+    """Run the job of deploy/ci with the command of this environment; return its results."""
+    since, until = (word.partition("=")[2] for word in span)
+    claims = tmp_path / "venue.toml"
+    claims.write_text("")
+    variables = environment(**settings) | {"AUDIT_FROM": since, "AUDIT_TO": until}
+    variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
+    done = subprocess.run(
+        ["bash", SCRIPT, claims, tmp_path / "results"], env=variables, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), done.stderr
+    return tmp_path / "results"
 
 
 def _written(directory: Path, events: list[Any]) -> Path:
