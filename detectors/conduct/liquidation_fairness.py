@@ -118,7 +118,7 @@ class LiquidationFairness:
         others = [its for key, its in bets.items() if key[0] == claim and key[1] != size]
         logs = math.fsum(max(0.0, its.capital.log) for its in bets.values())
         evidence = [
-            Evidence(self.name, f"{name} of the {which} quarter", its.capital.mean,
+            Evidence(self.name, f"{name}_{which}", its.capital.mean,
                      CLAIMS[name].mean, its.capital.log / logs)
             for (name, which), its in sorted(bets.items(), key=lambda entry: -entry[1].capital.log)
             if its.capital.count and its.capital.log > 0.0

@@ -1,8 +1,16 @@
 """Phrases that describe values to a person."""
 
 from detectors.catalogue import CATALOGUE
+from detectors.conduct.liquidation_record import SIZE_CLASSES
 from detectors.detector import phrase
-from detectors.incidents.kind import CASCADE, FEED_INTEGRITY
+from detectors.incidents.kind import (
+    ADL,
+    CASCADE,
+    EXECUTION_QUALITY,
+    FEE_INCENTIVES,
+    FEED_INTEGRITY,
+    LIQUIDATION_FAIRNESS,
+)
 
 _STREAMS = ("orders", "cancels", "trades", "references")
 _FEED = {
@@ -25,10 +33,44 @@ _CASCADE = {
     "loss_beyond_fund": "{value:,.0f} would be lost beyond the insurance fund",
     "whale": "one account holds {value:.0%} of open interest within 1 %",
 }
+_FAIRNESS = {
+    f"{claim}_{size}": f"the {size} quarter of positions {text}"
+    for size in SIZE_CLASSES
+    for claim, text in (
+        ("closed_beyond_rule_ratio", "was closed {value:.0%} beyond the declared rule"),
+        ("passed_over_ratio", "was passed over in {value:.0%} of the cases"),
+        ("wait_difference_seconds", "waited {value:.1f} s longer than others"),
+        ("concession_difference_bps", "got prices {value:.1f} bps worse than larger ones"),
+    )
+}
+_ADL = {
+    "deleveraged_notional": "{value:,.0f} was deleveraged",
+    "cost_to_the_other_side": "it cost the other side {value:,.0f} against the mark price",
+    "out_of_turn_ratio": "{value:.0%} of it was not in the order of profit and leverage",
+    "fund_balance": "the insurance fund holds {value:,.0f}",
+    "losses_10m": "the fund paid {value:,.0f} in ten minutes",
+    "open_shortfall": "open liquidations lack {value:,.0f}",
+}
+_FEES = {
+    "fee_ratio": "liquidations cost {value:.2%}, of a maintenance margin of {expected:.2%}",
+    "kept_collateral": "{value:,.0f} that was left was not given back",
+    "fees_beyond_rule": "{value:,.0f} in fees is for more than the declared rule closes",
+    "fund_gain": "the fund gained {value:,.0f} with these liquidations",
+}
+_EXECUTION = {
+    "pieced_orders_ratio": "{value:.0%} of orders take five trades or more (usually"
+    " {expected:.0%})",
+    "shortfall_bps": "aggressors pay {value:.1f} bps beyond the mid price (usually {expected:.1f})",
+    "spread_bps": "the spread is {value:.1f} bps (usually {expected:.1f})",
+}
 _PHRASES = {
     **{detector.name: detector.phrases for detector in CATALOGUE},
     FEED_INTEGRITY: _FEED,
     CASCADE: _CASCADE,
+    LIQUIDATION_FAIRNESS: _FAIRNESS,
+    ADL: _ADL,
+    FEE_INCENTIVES: _FEES,
+    EXECUTION_QUALITY: _EXECUTION,
 }
 
 

@@ -11,6 +11,7 @@ from detectors.conduct.liquidation_fairness import LiquidationFairness
 from detectors.conduct.liquidations import Liquidations
 from detectors.incidents.market_wide import MARKET
 from detectors.risk.reduction import Reduction
+from service.presentation.phrases import describe_feature
 from tests.conduct.liquidated import SECOND, Desk
 
 SUFFICIENT = Reduction("sufficient")
@@ -70,9 +71,12 @@ def test_one_that_takes_more_from_small_accounts_is_with_the_share_and_the_money
     )
     assert "against 0 % in" in verdict.summary
     assert verdict.p_value <= 1 / 1_000
-    assert verdict.evidence[0].feature == "closed_beyond_rule_ratio of the smallest quarter"
+    assert verdict.evidence[0].feature == "closed_beyond_rule_ratio_smallest"
     assert verdict.evidence[0].expected == 0.05
     assert verdict.score > 1.0
+    first = verdict.evidence[0]
+    told = describe_feature("liquidation_fairness", first.feature, first.value, first.expected)
+    assert told.startswith("the smallest quarter of positions was closed ")
 
 
 def test_what_the_declared_rule_gives_is_no_offence():
@@ -135,7 +139,7 @@ def test_who_is_passed_over_is_found():
         its.run(2)
     *_, verdict = its.verdicts[-1]
     features = [each.feature for each in verdict.evidence]
-    assert "passed_over_ratio of the smallest quarter" in features
+    assert "passed_over_ratio_smallest" in features
 
 
 def test_what_was_found_holds_half_an_hour_and_the_next_day_begins_anew():

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.exchange.controls import Episode
-from service.exchange.scenarios import crises, feeds, parameters, positions, sessions, stress
+from service.exchange.scenarios import (
+    conduct,
+    crises,
+    feeds,
+    parameters,
+    positions,
+    sessions,
+    stress,
+)
 from service.exchange.scenarios.stress import SHOCK_SECONDS, Symbols
 from service.exchange.structure import USUAL, Structure
 
@@ -279,6 +287,13 @@ SCENARIOS: dict[str, Entry] = {
         parameters.parameter_flap,
         length_seconds=600.0,
         structure=parameters.CAREFUL,
+    ),
+    "costly_liquidation": Entry(
+        "a cascade at a venue whose liquidation fee is more than its maintenance margin",
+        conduct.costly_liquidation,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        structure=conduct.COSTLY,
     ),
     "margin_step": Entry(
         "the venue announces margins that are a tenth higher; no account is near them",

@@ -22,6 +22,22 @@ CASES: tuple[Case, ...] = (
     Case("mark_lag", must=("cascade",), must_not=("big_trade", "volatility_regime", "stop_run")),
     Case("margin_change", must=("parameter_shock", "parameter_flap"), must_not=("margin_step",)),
     Case("mark_rule_broken", must=("stale_references",), must_not=("cascade", "halt", "auction")),
+    Case("liquidation_fairness", must=(), must_not=("cascade", "exhausted_fund", "cross_cascade")),
+    Case(
+        "execution_quality",
+        must=("cascade", "cross_cascade"),
+        must_not=("big_trade", "volatility_regime", "stop_run", "insured_stress"),
+    ),
+    Case(
+        "fee_incentives",
+        must=("costly_liquidation",),
+        must_not=("cascade", "exhausted_fund", "insured_stress"),
+    ),
+    Case(
+        "adl",
+        must=("exhausted_fund",),
+        must_not=("big_trade", "volatility_regime", "stop_run", "insured_stress"),
+    ),
 )
 """All cases. In calm markets no detector may alarm."""
 

@@ -1,0 +1,18 @@
+"""Scenarios in which the venue treats liquidated accounts badly, by its rules or against them.
+
+Every function has the parameters of those in `service.exchange.scenarios.stress`.
+"""
+
+from service.exchange.controls import Episode
+from service.exchange.scenarios.stress import Symbols, cascade
+from service.exchange.structure import Structure
+
+COSTLY = Structure(takeover=True, liquidation_fee=0.0125)
+"""Binance takes 1.25 % of a liquidation's notional, and asks 0.4 % in its lowest tier."""
+
+
+def costly_liquidation(
+    strength: float, start: float, length: float, symbols: Symbols
+) -> tuple[Episode, ...]:
+    """A cascade at a venue whose liquidation fee is more than its maintenance margin."""
+    return cascade(strength, start, length, symbols)
