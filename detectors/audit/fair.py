@@ -235,9 +235,9 @@ _MEASURES: dict[str, Callable[[Episode], float]] = {
     "share closed": lambda episode: min(episode.taken_ratio, 1.0),
 }
 
-_EFFECTS = ("share closed by size",)
+_EFFECTS = ("share closed",)
 """Comparisons that show what the strategy does, such as closing small positions whole: checks 11
-and 16 judge the strategy."""
+and 16 judge the strategy. Segments differ in it because their sizes do."""
 
 
 def _by_segment(

@@ -1,6 +1,7 @@
 """The positions of a symbol as the venue publishes them, and as the trades explain them."""
 
 import math
+from collections.abc import Collection
 
 from msgspec import Struct
 
@@ -55,6 +56,14 @@ def fill(held: Held, quantity: float, price: float) -> None:
         held.entry_price = price
     held.quantity = after
     held.traded += abs(quantity)
+
+
+def known_margin(held: Held) -> float:
+    """Return the margin that backs a position now; NaN with cross margin, or if it is outdated.
+
+    A fill changes the margin. The record of it may have the same time, and is not read yet.
+    """
+    return math.nan if held.is_cross or held.traded else held.margin
 
 
 class Holdings:
@@ -150,11 +159,17 @@ class Holdings:
         self.explained.breach(case)
 
 
-def candidates(held: dict[str, Held], bankrupt_quantity: float, mark: float) -> list[Candidate]:
-    """Return the open positions on the other side of a bankrupt one, ordered by account."""
+def candidates(
+    held: dict[str, Held], bankrupt_quantity: float, mark: float, liquidated: Collection[str] = ()
+) -> list[Candidate]:
+    """Return the open positions on the other side of a bankrupt one, ordered by account.
+
+    ``liquidated`` are the accounts that are in liquidation.
+    """
     found = []
     for account, its in sorted(held.items()):
         if its.is_published and its.quantity * bankrupt_quantity < 0.0:
             equity = its.margin + its.quantity * (mark - its.entry_price)
-            found.append(Candidate(account, its.quantity, its.entry_price, equity))
+            is_last = account in liquidated
+            found.append(Candidate(account, its.quantity, its.entry_price, equity, is_last))
     return found

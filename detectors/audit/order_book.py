@@ -35,6 +35,21 @@ class Sent:
         self.filled = 0.0
 
 
+class Arrival:
+    """A market order with what the book offered it: prices and quantities, and the mid price."""
+
+    __slots__ = ("filled", "mid", "offered", "order_id", "paid", "selling", "trades")
+
+    def __init__(self, order_id: str, *, selling: bool) -> None:
+        self.order_id = order_id
+        self.selling = selling
+        self.offered: list[tuple[float, float]] = []
+        self.mid = math.nan
+        self.trades = 0
+        self.filled = 0.0
+        self.paid = 0.0
+
+
 class OrderBook:
     """One symbol's resting orders with their owners.
 
@@ -67,6 +82,12 @@ class OrderBook:
     def crossed(self) -> bool:
         """Whether the best bid is at or above the best ask."""
         return self._book.crossed
+
+    @property
+    def crossed_mid(self) -> float:
+        """The mid price while the book is crossed, as in an auction; else NaN."""
+        mid = self._book.mid
+        return mid if mid is not None and self._book.crossed else math.nan
 
     @property
     def two_sided(self) -> bool:
@@ -109,8 +130,8 @@ class OrderBook:
         self._remove(cancel.order_id, cancel.quantity)
         self._update_mid()
 
-    def on_trade(self, trade: Trade) -> None:
-        """Fill the orders that a trade names."""
+    def on_trade(self, trade: Trade, *, is_auction: bool = False) -> None:
+        """Fill the orders that a trade names; all trades of an auction have one price."""
         taker = self.sent(trade.taker_order_id)
         if taker is not None:
             taker.filled += trade.quantity
@@ -118,7 +139,7 @@ class OrderBook:
         if maker_id is not None:
             resting = self._book.orders.get(maker_id)
             self._count_known(maker_id, trade.ts_event, "a trade")
-            if resting is not None:
+            if resting is not None and not is_auction:
                 is_right = resting.is_buy == (trade.side == "sell") and math.isclose(
                     resting.price, trade.price, rel_tol=ALMOST
                 )
@@ -207,10 +228,12 @@ class OrderBook:
 
     def _remove(self, order_id: str, quantity: float | None) -> None:
         self._book.take(order_id, quantity)
-        if order_id not in self._book.orders:
-            sent = self._sent.get(order_id)
-            if sent is not None and sent.account is not None:
-                self._owned.get(sent.account, set()).discard(order_id)
+        sent, left = self._sent.get(order_id), self._book.orders.get(order_id)
+        if left is not None and sent is not None and left.quantity <= ALMOST * sent.quantity:
+            self._book.take(order_id, None)  # what many partial fills leave by rounding
+            left = None
+        if left is None and sent is not None and sent.account is not None:
+            self._owned.get(sent.account, set()).discard(order_id)
 
     def _forget(self) -> None:
         """Forget the oldest order that does not rest."""

@@ -37,6 +37,10 @@ class Schedule:
         self._waiting.append((effective, margin))
         self._waiting.sort(key=lambda entry: entry[0])
 
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether a record takes effect by now that is not in force."""
+        return bool(self._waiting) and self._waiting[0][0] <= now_ns
+
     def advance(self, now_ns: int) -> bool:
         """Bring into force what is effective; return whether the maintenance margins changed."""
         changed = False

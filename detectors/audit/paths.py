@@ -192,8 +192,8 @@ def judge_health(evidence: Evidence, part: Slice, tally: Tally, what: str) -> bo
         return False
     if found.health == "below":
         tally.held()
-    elif found.health == "borderline":
-        tally.edge()
+    elif found.health == "borderline" or found.slack <= claims.insurance.tolerance:
+        tally.edge()  # within the rounding of published amounts
     else:
         story = (
             f"{part.quantity:g} {what} with {found.slack:.2f} more than its maintenance margin at "

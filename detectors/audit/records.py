@@ -3,7 +3,7 @@
 import math
 
 from detectors.audit.claims import Claims
-from detectors.audit.holdings import Holdings, candidates
+from detectors.audit.holdings import Holdings, candidates, known_margin
 from detectors.audit.outcome import Case, Tally
 from detectors.fairness.episodes import Slice
 from detectors.fairness.queue import Deleveraging
@@ -33,14 +33,15 @@ class Records:
     """
 
     __slots__ = (
-        "_fund", "_last", "_open", "_victims", "deleveraged", "ends", "methods", "prints", "starts",
-        "steps", "taken_over",
+        "_current", "_fund", "_last", "_open", "_victims", "deleveraged", "ends", "methods",
+        "prints", "starts", "steps", "taken_over",
     )  # fmt: skip
 
     def __init__(self, claims: Claims) -> None:
         self._fund = claims.insurance.account
         self._open: Deleveraging | None = None
         self._last: Slice | None = None
+        self._current: dict[str, str] = {}
         self.methods: dict[str, list[tuple[int, str]]] = {}
         self._victims: dict[str, str] = {}
         self.deleveraged: list[Deleveraging] = []
@@ -60,13 +61,13 @@ class Records:
     ) -> Slice | None:
         """Take over a step; return a slice that no trade shows."""
         if record.method is not None:
-            steps = self.methods.setdefault(record.liquidation_id, [])
-            if record.method not in [method for _, method in steps]:
-                steps.append((record.ts_event, record.method))
+            self._note_method(record.liquidation_id, record.ts_event, record.method)
         if record.phase == "start":
             self.starts[record.liquidation_id] = record
+            self._current[record.account] = record.liquidation_id
         elif record.phase == "end":
             self.ends[record.liquidation_id] = record
+            self._current.pop(record.account, None)
         elif record.phase == "slice" and record.method != "adl":
             if record.order_id is not None:
                 self.steps[record.order_id] = record
@@ -105,6 +106,21 @@ class Records:
                 Case(record.ts_event, record.symbol, record.account, money, money, story)
             )
 
+    def _liquidated(self) -> set[str]:
+        """Return the accounts of liquidations that have begun and not ended."""
+        return set(self._current)
+
+    def on_attempt(self, account: str, ts_event: int) -> None:
+        """Note a reduce-only market order: it tries the book, even if it finds nobody there."""
+        name = self._current.get(account)
+        if name is not None:
+            self._note_method(name, ts_event, "book")
+
+    def _note_method(self, liquidation_id: str, ts_event: int, method: str) -> None:
+        steps = self.methods.setdefault(liquidation_id, [])
+        if method not in [its for _, its in steps]:
+            steps.append((ts_event, method))
+
     def _compare(self, part: Slice, record: Liquidation) -> None:
         stated = record.quantity_filled
         if stated is None:
@@ -130,7 +146,7 @@ class Records:
         )  # fmt: skip
         if held is not None and held.is_published:
             part.quantity, part.entry_price = held.quantity, held.entry_price
-            part.margin = math.nan if held.is_cross else held.margin
+            part.margin = known_margin(held)
         part.tiers = contract.tiers if contract is not None else None
         complete(part, record)
         same = self._last
@@ -165,7 +181,7 @@ class Records:
             mark = record.mark_price or math.nan
             self._open = Deleveraging(
                 record.ts_event, record.symbol, record.liquidation_id, record.price or math.nan,
-                mark, candidates=candidates(holdings.held, quantity, mark),
+                mark, candidates=candidates(holdings.held, quantity, mark, self._liquidated()),
             )  # fmt: skip
         self._open.needed += filled
 

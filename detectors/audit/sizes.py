@@ -39,7 +39,9 @@ def strategy(evidence: Evidence) -> Finding:
         mark = price_at(evidence, step.part)
         if mark is None or math.isnan(step.part.quantity):
             continue
-        sizes = _claimed_sizes(step, symbol.claims.liquidation, (mark.low, mark.high))
+        start = symbol.records.starts.get(step.part.liquidation_id)
+        first = start.quantity_requested if start is not None else None
+        sizes = _claimed_sizes(step, symbol.claims.liquidation, (mark.low, mark.high), first)
         least = symbol.least_quantity
         close = [_close(step.part.requested, low, high, least) for low, high in sizes]
         if close and close[0]:
@@ -137,9 +139,14 @@ def really_partial(evidence: Evidence) -> Finding:
 
 
 def _claimed_sizes(
-    step: Step, claims: LiquidationClaims, marks: tuple[float, float]
+    step: Step,
+    claims: LiquidationClaims,
+    marks: tuple[float, float],
+    first: float | None = None,
 ) -> list[tuple[float, float]]:
     """Return the quantities that the claim may give, the plain reading first.
+
+    ``first`` is the size at the beginning, if the venue's record of it states one.
 
     A liquidation that ended and began again within ten seconds looks like one: the sizes at its
     later actions come after that at the first.
@@ -158,7 +165,8 @@ def _claimed_sizes(
         limit = _whole_limit(claims, marks[0])
         return [(held, held) if held <= limit else (both[0], both[1])]
     earlier = step.episode.slices[: step.number + 1]
-    bases = [*step.part.served_sizes, *(abs(part.quantity) for part in earlier)]
+    stated_first = [] if first is None else [abs(first)]
+    bases = [*stated_first, *step.part.served_sizes, *(abs(part.quantity) for part in earlier)]
     for before in dict.fromkeys(bases):
         if math.isnan(before):
             continue

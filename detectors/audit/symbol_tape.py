@@ -8,11 +8,11 @@ from detectors.audit.beside import Trips
 from detectors.audit.claims import Claims
 from detectors.audit.conservation import Conservation
 from detectors.audit.gate import Gate
-from detectors.audit.holdings import Holdings
+from detectors.audit.holdings import Holdings, known_margin
 from detectors.audit.index_sources import SourceShifts
 from detectors.audit.minutes import Minutes
 from detectors.audit.numbering import Numbering
-from detectors.audit.order_book import OrderBook, Sent, mean_price
+from detectors.audit.order_book import Arrival, OrderBook, Sent, mean_price
 from detectors.audit.outcome import Case, Tally
 from detectors.audit.parameters import Schedule
 from detectors.audit.position_fields import PositionFields
@@ -31,21 +31,6 @@ RECENT_TRADES = 4_096
 
 MAX_TAKES = 20_000
 """Trades of ordinary takers that are kept to compare prices with; every so many-th later on."""
-
-
-class Arrival:
-    """A market order with what the book offered it: prices and quantities, and the mid price."""
-
-    __slots__ = ("filled", "mid", "offered", "order_id", "paid", "selling", "trades")
-
-    def __init__(self, order_id: str, *, selling: bool) -> None:
-        self.order_id = order_id
-        self.selling = selling
-        self.offered: list[tuple[float, float]] = []
-        self.mid = math.nan
-        self.trades = 0
-        self.filled = 0.0
-        self.paid = 0.0
 
 
 class Symbol:
@@ -124,6 +109,7 @@ class Symbol:
         if is_market and order.reduce_only and order.account is not None:
             held = self.holdings.held.get(order.account)
             if held is not None and (held.quantity > 0.0) == selling:
+                self.records.on_attempt(order.account, order.ts_event)
                 self.waiting.acted(order.account, order.ts_event, held.quantity)
 
     def on_cancel(self, cancel: Cancel) -> None:
@@ -151,7 +137,7 @@ class Symbol:
         sign = 1.0 if trade.side == "buy" else -1.0
         if sent is not None and sent.reduce_only and not trade.liquidation:
             self._check_reduce_only(trade, sign)
-        self.book.on_trade(trade)
+        self.book.on_trade(trade, is_auction=self.state(trade.ts_event) == "auction")
         if trade.taker_account is not None:
             self.holdings.on_fill(trade.taker_account, sign * trade.quantity, trade.price)
             self.requirements.on_fill(trade.taker_account, trade.quantity, trade.price)
@@ -193,7 +179,6 @@ class Symbol:
         """Take over prices, and check what can be checked once a reference."""
         self._pass_time(reference.ts_event)
         self._judge_arrival()
-        self._advance(reference.ts_event)
         its = self.references
         its.ts_event.append(reference.ts_event)
         its.stale.append(bool(reference.stale))
@@ -236,6 +221,8 @@ class Symbol:
         if status.state == "book_cleared":
             self.book.clear(status.ts_event)
             return
+        if status.state != self.state(status.ts_event):
+            self.waiting.interrupt()
         self.states.append((status.ts_event, status.state, status.until or 2**63 - 1))
 
     def on_liquidation(self, record: Liquidation) -> None:
@@ -250,6 +237,8 @@ class Symbol:
         quantity = math.nan if held is None else held.quantity
         if record.phase != "end":
             self.waiting.acted(record.account, record.ts_event, quantity)
+        if record.phase in ("start", "end"):
+            self.waiting.serve(record.account, is_open=record.phase == "start")
         part = self.records.on_step(record, self.holdings, self.schedule.contract)
         if part is not None:
             self._place(part)
@@ -292,9 +281,12 @@ class Symbol:
         self.minutes.pass_time(ts_event)
         self.holdings.settle(ts_event)
         self.records.settle(ts_event)
+        self._advance(ts_event)
         mid = self.book.mid
-        if math.isfinite(mid):
-            self._mid_low, self._mid_high = min(self._mid_low, mid), max(self._mid_high, mid)
+        for value in (mid, self.book.crossed_mid):
+            if math.isfinite(value):
+                self._mid_low = min(self._mid_low, value)
+                self._mid_high = max(self._mid_high, value)
         if self._mid_ns and ts_event > self._mid_ns and math.isfinite(mid):
             seconds = (ts_event - self._mid_ns) / 1e9
             self._mid_area += mid * seconds
@@ -302,6 +294,9 @@ class Symbol:
         self._mid_ns = max(self._mid_ns, ts_event)
 
     def _advance(self, now_ns: int) -> None:
+        if not self.schedule.is_due(now_ns):
+            return
+        self.waiting.flush(self.schedule.contract)  # by the margins of their time
         if self.schedule.advance(now_ns) and self.schedule.contract is not None:
             self.waiting.reprice(self.schedule.contract)
 
@@ -350,7 +345,7 @@ class Symbol:
         held = self.holdings.held.get(account)
         if held is not None and held.is_published:
             part.quantity, part.entry_price = held.quantity, held.entry_price
-            part.margin = math.nan if held.is_cross else held.margin
+            part.margin = known_margin(held)
         if sent is not None:
             part.requested = sent.quantity
         contract = self.schedule.contract

@@ -49,7 +49,8 @@ class Waiting:
     __slots__ = (
         "_accounts", "_acted", "_chain", "_chain_sizes", "_chain_wait", "_entry", "_last_mark",
         "_last_ns", "_margin", "_max_open", "_new", "_price", "_quantity", "_reported", "_rows",
-        "_since", "_symbol", "_variance", "published", "published_error", "tally", "waits",
+        "_serving", "_since", "_symbol", "_variance", "published", "published_error", "tally",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, symbol: str, max_open_seconds: float = math.inf) -> None:
@@ -67,6 +68,7 @@ class Waiting:
         self._chain_sizes: dict[int, list[float]] = {}
         self._chain_wait: dict[int, float] = {}
         self._reported: Flags = np.zeros(_FIRST_ROWS, np.bool_)
+        self._serving: set[int] = set()
         self._new: list[tuple[int, float, float, float, float, int]] = []
         self._last_mark = math.nan
         self._last_ns = 0
@@ -110,6 +112,15 @@ class Waiting:
             sizes.append(abs(quantity))
         self._acted[row] = ts_event
 
+    def serve(self, account: str, *, is_open: bool) -> None:
+        """Note that a liquidation of the account is open, as the venue's records state.
+
+        Such an account waits for nobody; it is still to be acted on in time.
+        """
+        row = self._rows.get(account)
+        if row is not None:
+            (self._serving.add if is_open else self._serving.discard)(row)
+
     def served(self, account: str) -> tuple[int, float, tuple[float, ...]]:
         """Return the time of the first of the latest actions, the wait before it, and the sizes.
 
@@ -126,7 +137,9 @@ class Waiting:
     def waited_seconds(self, account: str, ts_event: int) -> float:
         """Return how long an account has certainly been below maintenance."""
         row = self._rows.get(account)
-        if row is None or not self._since[row] or self._acted[row] >= self._since[row] - SERVED_NS:
+        if row is None or row in self._serving or not self._since[row]:
+            return 0.0
+        if self._acted[row] >= self._since[row] - SERVED_NS:
             return 0.0
         return (ts_event - int(self._since[row])) / _SECOND
 
@@ -136,10 +149,11 @@ class Waiting:
         Worse off is a lower ratio of equity to notional at the last mark.
         """
         row = self._rows.get(account)
-        self._flush(contract)
+        self.flush(contract)
         waiting = (self._since > 0) & (self._acted < self._since - SERVED_NS)
         if row is None or not waiting.any() or math.isnan(self._last_mark):
             return []
+        waiting[list(self._serving)] = False
         rows = np.flatnonzero(waiting)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = self._ratio(rows)
@@ -154,9 +168,14 @@ class Waiting:
         self._since[:] = 0
         self._reported[:] = False
 
+    def interrupt(self) -> None:
+        """Begin anew with the next reference: the trading state has changed."""
+        self.pause()
+        self._last_mark = math.nan
+
     def reprice(self, contract: Contract) -> None:
         """Recompute all liquidation prices: the maintenance margins have changed."""
-        self._flush(contract)
+        self.flush(contract)
         rows = np.flatnonzero(self._quantity)
         if len(rows):
             self._price[rows] = liquidation_prices(
@@ -167,7 +186,7 @@ class Waiting:
         self, ts_event: int, mark: float, contract: Contract | None, *, is_open: bool
     ) -> None:
         """Find who was certainly below between the last reference and this one."""
-        self._flush(contract)
+        self.flush(contract)
         last, last_ns = self._last_mark, self._last_ns
         self._last_mark, self._last_ns = mark, ts_event
         if math.isnan(last):
@@ -219,8 +238,8 @@ class Waiting:
         ratio: Floats = equity / (np.abs(quantity) * mark)
         return ratio
 
-    def _flush(self, contract: Contract | None) -> None:
-        """Compute the liquidation prices of the records since the last flush."""
+    def flush(self, contract: Contract | None) -> None:
+        """Compute the liquidation prices of the records since the last time, with a contract."""
         if not self._new:
             return
         rows, quantity, entry, margin, published, times = map(

@@ -10,6 +10,7 @@ from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_
 from detectors.audit.paths import steps_of
 from detectors.audit.tape import Evidence
 from detectors.fairness.episodes import Episode, Slice, left_after
+from detectors.market_data.risk_events import Liquidation
 
 ROUNDING = 1e-6
 """Of amounts relative to the notional that they belong to."""
@@ -30,17 +31,13 @@ def escalation(evidence: Evidence) -> Finding:
             if -1 not in places and places == sorted(places):
                 tally.held()
                 continue
+            if -1 not in places and _was_bankrupt(symbol.records.starts.get(liquidation_id)):
+                tally.edge()  # the book came once it was solvent again
+                continue
             story = f"{liquidation_id}: {', then '.join(names)}"
             tally.breach(Case(methods[0][0], symbol.symbol, "", len(names), 0.0, story))
     if claims.cancel_orders_first:
-        for episode in evidence.episodes:
-            first = episode.slices[0]
-            if not first.resting_orders:
-                tally.held()
-                continue
-            story = f"{first.resting_orders} own orders still rested at the first slice"
-            size = float(first.resting_orders)
-            tally.breach(Case(first.ts_event, first.symbol, first.account, size, 0.0, story))
+        _judge_own_orders(evidence, tally)
     if not seen and not tally.population:
         return not_tested(
             "liquidations with method",
@@ -59,6 +56,17 @@ def escalation(evidence: Evidence) -> Finding:
     )  # fmt: skip
 
 
+def _judge_own_orders(evidence: Evidence, tally: Tally) -> None:
+    for episode in evidence.episodes:
+        first = episode.slices[0]
+        if not first.resting_orders:
+            tally.held()
+            continue
+        story = f"{first.resting_orders} own orders still rested at the first slice"
+        size = float(first.resting_orders)
+        tally.breach(Case(first.ts_event, first.symbol, first.account, size, 0.0, story))
+
+
 def fee_and_remainder(evidence: Evidence) -> Finding:
     """Check 21: the fee is that of the schedule, and what is left is given back."""
     claims = evidence.claims.default
@@ -69,7 +77,7 @@ def fee_and_remainder(evidence: Evidence) -> Finding:
         paid += part.fee
         due = claims.liquidation.fee * part.paid
         allowed = claims.insurance.tolerance + ROUNDING * part.paid
-        left = left_after(part) + part.fee
+        left = _backing(part)
         capped = min(due, max(left, 0.0)) if math.isfinite(left) else due
         if abs(part.fee - due) <= allowed or abs(part.fee - capped) <= allowed:
             tally.held()
@@ -217,6 +225,22 @@ def loss_complete(evidence: Evidence) -> Finding:
         claim=stated("insurance", claims, "covers_all"),
         facts={"lost beyond collateral": lost, "of which nobody paid": unpaid},
     )  # fmt: skip
+
+
+def _was_bankrupt(start: Liquidation | None) -> bool:
+    return start is not None and start.equity_before is not None and start.equity_before <= 0.0
+
+
+def _backing(part: Slice) -> float:
+    """Return what backs the rest of a position after a slice, before its fee: no fee exceeds it.
+
+    That is the margin with the loss of what was closed, and the open profit of what is left.
+    """
+    left = left_after(part) + (0.0 if math.isnan(part.fee) else part.fee)
+    if _is_closed(part) or math.isnan(part.mark_price):
+        return left
+    rest = part.quantity - math.copysign(part.filled, part.quantity)
+    return left + rest * (part.mark_price - part.entry_price)
 
 
 def _is_closed(part: Slice) -> bool:

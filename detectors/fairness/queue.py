@@ -11,13 +11,15 @@ from detectors.table import Floats
 class Candidate(Struct, frozen=True):
     """An account on the other side of a bankrupt position.
 
-    ``quantity`` is signed, ``equity`` is at the mark price and NaN if unknown.
+    ``quantity`` is signed, ``equity`` is at the mark price and NaN if unknown. Accounts that are
+    themselves in liquidation come last.
     """
 
     account: str
     quantity: float
     entry_price: float
     equity: float
+    in_liquidation: bool = False
 
 
 class Deleveraging(Struct):
@@ -77,10 +79,14 @@ def in_order(its: Deleveraging, rule: str) -> dict[str, float]:
     known = [entry for entry in known if not math.isnan(entry[0])]
     left = math.fsum(its.closed.get(one.account, 0.0) for _, one in known)
     taken = {}
-    for _, one in sorted(known, key=lambda entry: (-entry[0], entry[1].account)):
+    for _, one in sorted(known, key=_place):
         taken[one.account] = min(left, abs(one.quantity))
         left -= taken[one.account]
     return taken
+
+
+def _place(entry: tuple[float, Candidate]) -> tuple[bool, float, str]:
+    return entry[1].in_liquidation, -entry[0], entry[1].account
 
 
 def out_of_turn(its: Deleveraging, rule: str) -> float:

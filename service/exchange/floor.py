@@ -39,9 +39,8 @@ USUAL_SECONDS = 900.0
 LEAST_NEAR = 0.2
 """Impact is computed with at least this share of the calm near depth."""
 
-NOTICE_SECONDS = 30.0
-"""Time from the announcement of other margin rates to their effect. Venues that raise margins in
-stress announce it minutes to hours before; a shorter notice is the harder case."""
+STRESSED = 3
+"""So many positions in liquidation are a cascade, for rules that the venue breaks only then."""
 
 SLICE_DEPTHS = 0.1
 """Size of one order of the urgent seller, in near depths."""
@@ -92,19 +91,18 @@ class Floor:
         self.scheduler = scheduler
         self.meter = CascadeMeter(contract.symbol)
         self.withdrawals = WithdrawalMeter(contract.symbol)
-        self.market = market = Market(contract, scheduler.clock, self.meter)
+        structure = shared.structure
+        self.rules = rules = structure.rules
+        self.market = market = Market(contract, scheduler.clock, self.meter, rules)
         self.fundamental = Fundamental(contract)
         self.controls = Controls()
         self.path = ControlPath(
             self.controls, [ramp for episode in episodes for ramp in episode.ramps]
         )
-        structure = shared.structure
-        if structure.tiered:
-            market.schedule = tiered(
-                contract.maintenance_margin_rate,
-                contract.initial_margin_rate,
-                contract.median_notional,
-            )
+        self.controls.lost = rules.publication.lost_ratio
+        if structure.funding_index:
+            market.publication.funding_index = Random(f"{seed}/funding").uniform(5.0, 20.0)
+        self._set_margins(contract, is_tiered=structure.tiered)
         self.cross: list[Holding] = []
         records = LiquidationRecords(market)
         self.backstop = (
@@ -143,6 +141,12 @@ class Floor:
             rng,
             structure,
         )
+        self.house = (
+            self.crowd.holdings[:: round(1 / structure.house_share)]
+            if (structure.house_share)
+            else []
+        )
+        self.risk.house = frozenset(its.account for its in self.house)
         self.stops = (
             Stops(market, self.crowd.holdings, structure.stop_share, Random(f"{seed}/stops"))
             if structure.stop_share > 0
@@ -164,7 +168,10 @@ class Floor:
         self._margins = market.schedule
         self._margin_scale = 1.0
         self._below_new_margin: dict[str, None] = {}
-        self._published = 0
+        self._measured = 0
+        self._published = 0.0
+        self._outage_until: float | None = None
+        self._next_move = rules.waterfall.moved_seconds
 
     def open(self) -> None:
         """Publish the initial state, and schedule every participant's start."""
@@ -180,8 +187,9 @@ class Floor:
         market, controls = self.market, self.controls
         self.path.follow(elapsed)
         market.enter(controls.state)
-        if controls.margin_scale != self._margin_scale:
-            self._announce_margin(controls.margin_scale)
+        scale = controls.margin_scale * self._oscillation(elapsed)
+        if scale != self._margin_scale:
+            self._announce_margin(scale)
         deploy(self.makers, controls.makers, self.scheduler.after, self.rng)
         deploy_bids(self.makers, controls.bids, self.scheduler.after, self.rng)
         mid = market.mid()
@@ -189,7 +197,9 @@ class Floor:
             self.rng, common, seconds, controls.volatility, mid / market.index - 1
         )
         market.belief -= followed + market.belief * min(seconds / BELIEF_SECONDS, 1.0)
-        market.update_prices(self.fundamental.index, seconds)
+        is_out = self._is_out(elapsed)
+        if not is_out:
+            market.update_prices(self.fundamental.index, seconds)
         market.liveliness = self.fundamental.liveliness
         self.crowd.watch_trend(seconds)
         self._update_stress(market.fair(), seconds)
@@ -202,10 +212,50 @@ class Floor:
         self.risk.check()
         if self.backstop is not None:
             self.backstop.act(seconds)
-        if int(elapsed + 1e-6) > self._published:
-            self._published = int(elapsed + 1e-6)
+        if self._next_move and elapsed >= self._next_move:
+            self._next_move += self.rules.waterfall.moved_seconds
+            self._move_position()
+        if int(elapsed + 1e-6) > self._measured:
+            self._measured = int(elapsed + 1e-6)
             market.measure_depth()
-            market.publish_reference()
+            gap = self.rules.prices.stress_gap_seconds if self.risk.open >= STRESSED else 1.0
+            if not is_out and self._measured >= self._published + gap:
+                self._published = self._measured
+                market.publish_reference()
+
+    def _set_margins(self, contract: Contract, *, is_tiered: bool) -> None:
+        market, rules = self.market, self.rules.parameters
+        rates = (
+            contract.maintenance_margin_rate,
+            contract.initial_margin_rate,
+            contract.median_notional,
+        )
+        if is_tiered:
+            market.schedule = tiered(*rates)
+        if rules.scale != 1.0:
+            market.schedule = market.schedule.scaled(rules.scale)
+        if rules.tiers_above:
+            market.stated_tiers = market.schedule
+            market.schedule = tiered(*rates, above=rules.tiers_above)
+
+    def _oscillation(self, elapsed: float) -> float:
+        """The factor of the margin rates of a venue that changes them to and fro."""
+        period = self.rules.parameters.oscillation_seconds
+        return 1.2 if period and int(elapsed / period) % 2 else 1.0
+
+    def _is_out(self, elapsed: float) -> bool:
+        """Whether the venue's prices stand still although it goes on liquidating."""
+        length = self.rules.prices.outage_seconds
+        if length and self._outage_until is None and self.risk.open >= STRESSED:
+            self._outage_until = elapsed + length
+        return self._outage_until is not None and elapsed < self._outage_until
+
+    def _move_position(self) -> None:
+        """Move a tenth of the largest position to another account of its side."""
+        owned = sorted(self.crowd.holdings, key=lambda its: its.lots, reverse=True)
+        able = [its for its in owned if its.lots >= 10 and not its.liquidating]
+        if len(able) > 1:
+            self.market.transfer(able[0], able[1], able[0].lots // 10, self.market.mark)
 
     def truths(self, elapsed: float, start_ns: int, *, final: bool) -> Iterator[Truth]:
         """Yield the ground-truth records that have become known since the last call."""
@@ -257,16 +307,21 @@ class Floor:
 
     def _announce_margin(self, scale: float) -> None:
         self._margin_scale = scale
-        due = self.scheduler.clock.now + int(NOTICE_SECONDS * 1e9)
+        rules = self.rules.parameters
+        due = self.scheduler.clock.now + int(rules.notice_seconds * 1e9)
         schedule = self._margins.scaled(scale)
-        self.market.announce_margin(schedule, effective_at=due, reason="volatility")
-        self.scheduler.after(NOTICE_SECONDS, self._apply_margin, schedule)
+        reason = "volatility" if rules.gives_reasons else None
+        self.market.announce_margin(schedule, effective_at=due, reason=reason)
+        self.scheduler.after(rules.notice_seconds, self._apply_margin, schedule)
 
     def _apply_margin(self, schedule: MarginSchedule) -> None:
         """Apply other margin rates: every liquidation price moves at once."""
         market = self.market
         before, market.schedule = market.schedule, schedule
         for holding in self.holdings():
+            if holding.schedule is not None:
+                holding.schedule = schedule
+                holding.leverage = min(holding.leverage, market.max_leverage)
             if not holding.margined or not holding.lots:
                 continue
             if holding.pool is None:
@@ -274,8 +329,6 @@ class Floor:
                 equity = holding.equity(market.mark, market.lot_size)
                 if before.maintenance(notional) <= equity < schedule.maintenance(notional):
                     self._below_new_margin[holding.account] = None
-            if holding.schedule is not None:
-                holding.schedule = schedule
             holding.version += 1
             market.publish_position(holding)
 

@@ -6,7 +6,7 @@ from random import Random
 from detectors.market_data.risk_events import Segment
 from service.exchange.contagion import ContagionMeter
 from service.exchange.floor import Floor, Scheduler, Shared
-from service.exchange.measures import Truth
+from service.exchange.measures import Truth, broken
 from service.exchange.participants.cross import CrossTraders, Stall
 from service.exchange.participants.population import Population
 from service.exchange.participants.traders import UNLEVERAGED_ACCOUNTS
@@ -19,6 +19,11 @@ from service.exchange.venue.insurance import InsuranceFund
 
 ACCOUNTS = 2_000
 """Accounts of the whole venue. Each contract is traded by some of them."""
+
+
+def fund_account(seed: int) -> str:
+    """The published name of the insurance fund's account."""
+    return f"{Random(f'{seed}/fund').randrange(2**32):08x}"
 
 
 class Floors:
@@ -48,7 +53,7 @@ class Floors:
         self._start_ns = scheduler.clock.now
         names = [f"{number:08x}" for number in rng.sample(range(2**32), ACCOUNTS)]
         self.fund = InsuranceFund(scheduler.clock)
-        self._fund_account = f"{Random(f'{seed}/fund').randrange(2**32):08x}"
+        self._fund_account = fund_account(seed)
         shared = Shared(structure, self.fund, self._fund_account)
         self.floors = [
             Floor(
@@ -89,6 +94,7 @@ class Floors:
 
     def pulse(self, elapsed: float, seconds: float, common: float) -> Iterator[Truth]:
         """Advance by ``seconds`` and yield the ground truth that has become known."""
+        self.fund.leak(self._structure.rules.waterfall.withdrawn_ratio * seconds / 60.0)
         for floor in self.floors:
             floor.pulse(elapsed, seconds, common)
             yield from self._noted(floor.truths(elapsed, self._start_ns, final=False))
@@ -99,6 +105,8 @@ class Floors:
 
     def last_truths(self, elapsed: float) -> Iterator[Truth]:
         """Yield the ground truth that is known only at the end."""
+        if self._structure.rules.breach:
+            yield broken(self._structure.rules, self._start_ns, self._clock.now)
         if self._engine is not None:
             self._contagion.note(self._engine.take_forced(), ())
         for floor in self.floors:
@@ -145,6 +153,8 @@ class Floors:
                 segments.setdefault(holding.account, "retail")
             for holding in floor.crowd.unleveraged:
                 segments.setdefault(holding.account, "pro")
+            for holding in floor.house:
+                segments[holding.account] = "house"
         if self._structure.takeover:
             segments[self._fund_account] = "house"
         for account, segment in segments.items():

@@ -4,6 +4,8 @@ from collections import deque
 
 import msgspec
 
+from service.exchange.rules import Rules
+
 MEASURED = ("cascade", "makers_left", "forced", "contagion")
 """The kinds of ground truth that the meters measure: spontaneous events of the market. All others
 are injected."""
@@ -49,6 +51,9 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         price move.
     channel
         ``contagion``: ``shared_accounts`` or ``co_movement``.
+    breach
+        ``breach``: the rule that the venue breaks, a name of `service.exchange.breaches.BREACHES`.
+        Its ``strength`` is by how much, and its symbol is ``*``.
     """
 
     kind: str
@@ -63,6 +68,19 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent_symbol: str | None = None
     parent_alone: bool | None = None
     channel: str | None = None
+    breach: str | None = None
+
+
+def broken(rules: Rules, start_ns: int, end_ns: int) -> Truth:
+    """The ground truth of a venue that breaks a rule all the time."""
+    return Truth(
+        kind="breach",
+        symbol="*",
+        starts_at=start_ns,
+        ends_at=end_ns,
+        strength=rules.amount,
+        breach=rules.breach,
+    )
 
 
 class WithdrawalMeter:

@@ -7,6 +7,8 @@ same orders, cancels and trades.
 from dataclasses import dataclass
 from typing import Literal
 
+from service.exchange.rules import KEPT, Rules
+
 Allocation = Literal["largest", "pro_rata"]
 """Which positions of a cross-margin account the venue reduces: the largest, or all in proportion.
 """
@@ -73,6 +75,12 @@ class Structure:
         hedges in the others what it holds in one.
     cross
         Cross-margin accounts, if there are any.
+    house_share
+        Share of the accounts with isolated margin that belong to the house.
+    funding_index
+        Whether positions are published with their funding index.
+    rules
+        What the venue does; other than `KEPT`, it breaks rules.
     """
 
     fund_ratio: float = 0.01
@@ -86,6 +94,9 @@ class Structure:
     stop_share: float = 0.0
     shared_makers: bool = False
     cross: CrossAccounts | None = None
+    house_share: float = 0.0
+    funding_index: bool = False
+    rules: Rules = KEPT
 
 
 USUAL = Structure()

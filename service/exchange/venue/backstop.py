@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from service.exchange.venue.accounts import publish_pool
+from service.exchange.venue.deleveraging import Equity, ranked, shared
 from service.exchange.venue.insurance import InsuranceFund
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.matching import BUY, SELL
@@ -24,10 +25,6 @@ UNWIND_DEPTHS = 0.03
 UNWIND_BAND = 0.005
 """The fund sells this many near depths a second, no further than this from the mark price. Numbers
 chosen: slow enough not to continue the fall."""
-
-Equity = Callable[[Holding], float]
-"""What backs a position at the mark price, its profit included: of the position with isolated
-margin, of the account with cross margin."""
 
 
 class Taken(NamedTuple):
@@ -113,28 +110,15 @@ class Backstop:
         self._realise(booked, None)
 
     def queue(self, side: int) -> list[Holding]:
-        """The accounts that deleveraging closes against an order of this side, in their order.
-
-        For a sale, the shorts. First those in profit, by profit ratio times leverage: unrealised
-        profit over the notional at entry, times notional over equity. Then those at a loss, by loss
-        ratio over leverage (Binance's and Bybit's ranking). Accounts in liquidation are last.
-        """
-        market = self._market
-        mark, lot_size = market.mark, market.lot_size
-
-        def score(holding: Holding) -> float:
-            notional = abs(holding.lots) * lot_size
-            ratio = holding.profit(mark, lot_size) / (notional * holding.entry)
-            equity = self._equity(holding)
-            leverage = notional * mark / equity if equity > 0 else float("inf")
-            return ratio * leverage if ratio > 0 else ratio / leverage
-
-        others = [its for its in self._holdings() if its.lots * side > 0]
-        return sorted(others, key=lambda its: (its.liquidating, -score(its), its.account))
+        """The accounts that deleveraging closes against an order of this side; see `ranked`."""
+        others = (its for its in self._holdings() if its.lots * side > 0)
+        return ranked(others, self._market, self._equity)
 
     def _bearable(self, side: int, price: float) -> int:
         """How many lots the fund can take at this price and still have its margin."""
         market, fund = self._market, self._fund
+        if not market.rules.waterfall.takes_over:
+            return 0
         loss = max(side * (market.mark - price), 0.0) * market.lot_size
         needed = FUND_MARGIN * market.lot_size * market.mark
         free = fund.equity() - FUND_MARGIN * fund.at_risk()
@@ -153,9 +137,9 @@ class Backstop:
         if not lots:
             return 0
         market, left = self._market, lots
+        rules = market.rules.waterfall
         side = SELL if giver.lots > 0 else BUY
-        for target in self.queue(side):
-            closed = min(left, abs(target.lots))
+        for target, closed in shared(rules.adl_rule, self.queue(side), lots, market, self._equity):
             market.transfer(giver, target, -side * closed, price)
             if target.pool is not None:
                 publish_pool(market.clock, target.pool)
@@ -172,9 +156,33 @@ class Backstop:
                     reason=reason,
                 )
             left -= closed
-            if not left:
-                break
+            if rules.adl_excess_ratio:
+                self._close_more(target, int(closed * rules.adl_excess_ratio), liquidation_id)
         return lots - left
+
+    def _close_more(self, target: Holding, lots: int, liquidation_id: str) -> None:
+        """Close more of a target than was needed, against the largest account on the other side."""
+        market = self._market
+        side = SELL if target.lots > 0 else BUY
+        others = [its for its in self._holdings() if its.lots * side > 0 and not its.liquidating]
+        other = max(others, key=lambda its: abs(its.lots), default=None)
+        if other is None or not target.lots:
+            return
+        closed = min(lots, abs(target.lots), abs(other.lots))
+        if not closed:
+            return
+        market.transfer(target, other, -side * closed, market.mark)
+        for holding in (target, other):
+            self._records.publish(
+                liquidation_id,
+                holding,
+                "slice",
+                method="adl",
+                requested=closed,
+                filled=closed,
+                price=market.mark,
+                reason="counterparty",
+            )
 
     def _booked(self) -> float:
         """The fund's profit so far, with its position at the entry price."""

@@ -5,24 +5,22 @@ The engines of isolated and of cross margin decide whom to liquidate and how muc
 
 from math import ceil, floor
 
-from service.exchange.venue.backstop import Backstop, Equity
+from service.exchange.rules import KEPT
+from service.exchange.venue.backstop import Backstop
+from service.exchange.venue.deleveraging import Equity
 from service.exchange.venue.insurance import InsuranceFund
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.matching import BUY, SELL
 from service.exchange.venue.records import Closing, LiquidationRecords
 from service.exchange.venue.venue import Market
 
-STEP_SHARE = 0.2
-"""A step closes this share of the position's size when it fell below maintenance (Hyperliquid sends
-20 % of a large position at a time)."""
+STEP_SHARE = KEPT.liquidation.step_share
+WHOLE_BELOW_ORDERS = KEPT.liquidation.whole_below_orders
+STEP_DELAY_SECONDS = KEPT.liquidation.step_delay_seconds
+"""What the venue states, see `service.exchange.rules.LiquidationRules`."""
 
-WHOLE_BELOW_ORDERS = 10.0
-"""A position smaller than this many median orders is closed in one step."""
-
-STEP_DELAY_SECONDS = 0.4
 RETRY_SECONDS = 3.0
-"""Mean time between two steps of one account, in which the venue recomputes its margin. It is
-longer after a step that found no counterparty."""
+"""Mean time to the next step after one that found no counterparty."""
 
 
 class Desk:
@@ -55,15 +53,23 @@ class Desk:
         self._equity = equity
         self._fee = fee
         self._backstop = backstop
-        contract = market.contract
+        contract, self._rules = market.contract, market.rules.liquidation
+        self._waterfall = market.rules.waterfall
+        whole_below = self._rules.whole_below_orders
         self._whole_lots = int(
-            WHOLE_BELOW_ORDERS * contract.median_notional / contract.price * contract.lots_per_unit
+            whole_below * contract.median_notional / contract.price * contract.lots_per_unit
         )
+
+    def is_small(self, holding: Holding) -> bool:
+        """Whether the venue states that it closes a position whole."""
+        contract = self._market.contract
+        notional = abs(holding.lots) * contract.lot_size * contract.price
+        return notional <= WHOLE_BELOW_ORDERS * contract.median_notional
 
     def opened(self, holding: Holding) -> Closing:
         """Begin a liquidation: choose its name and the size of its steps."""
         held = abs(holding.lots)
-        step = held if held <= self._whole_lots else max(int(held * STEP_SHARE), 1)
+        step = held if held <= self._whole_lots else max(int(held * self._rules.step_share), 1)
         return Closing(self._records.next_id(), step)
 
     def step(self, holding: Holding, closing: Closing, equity: float, required: float) -> int:
@@ -73,7 +79,8 @@ class Desk:
         """
         market = self._market
         price = holding.bankruptcy_price(market.mark, market.lot_size, equity)
-        if not closing.is_published:
+        is_first = not closing.is_published
+        if is_first:
             closing.is_published = True
             self._records.publish(
                 closing.liquidation_id,
@@ -85,7 +92,8 @@ class Desk:
                 bankruptcy_price=price,
             )
         lots = min(closing.step_lots, abs(holding.lots))
-        if self._backstop is not None and equity <= 0:
+        skips_book = is_first and self._rules.takeover_first
+        if self._backstop is not None and (equity <= 0 or skips_book):
             side = SELL if holding.lots > 0 else BUY
             taken = self._backstop.take_over(holding, lots, price, closing.liquidation_id)
             closed = taken.taken_over + taken.deleveraged
@@ -95,7 +103,11 @@ class Desk:
 
     def end(self, holding: Holding, closing: Closing, residue: float) -> None:
         """End a liquidation; ``residue`` is what is left of the collateral of a closed position."""
-        paid = self._fund.pay(-residue, closing.liquidation_id) if residue < 0 else 0.0
+        pays = residue < 0 and self._waterfall.pays_losses
+        paid = self._fund.pay(-residue, closing.liquidation_id) if pays else 0.0
+        if not self._waterfall.remainder_returned and not holding.lots and residue > 0:
+            self._fund.earn(residue, closing.liquidation_id)
+            paid, residue = -residue, 0.0
         if closing.is_published:
             self._records.publish(
                 closing.liquidation_id,
@@ -110,6 +122,9 @@ class Desk:
     ) -> int:
         market = self._market
         side = SELL if holding.lots > 0 else BUY
+        lots = self._misjudged(holding, closing, lots)
+        if lots < 0:
+            side, lots = -side, -lots
         price = holding.bankruptcy_price(market.mark, market.lot_size, equity)
         limit = None
         if self._backstop is not None:  # a loss beyond the collateral is the fund's to take over
@@ -121,7 +136,8 @@ class Desk:
             return 0
         self._measure(holding, side, traded)
         notional = abs(holding.cash - cash)
-        fee = min(self._fee * notional, max(self._equity(holding), 0.0))
+        due = self._waterfall.fee_multiple * self._fee * notional
+        fee = min(due, max(self._equity(holding), 0.0))
         if fee:
             holding.charge(fee)
             self._fund.earn(fee, closing.liquidation_id)
@@ -142,6 +158,15 @@ class Desk:
             insurance_delta=fee,
         )
         return traded
+
+    def _misjudged(self, holding: Holding, closing: Closing, lots: int) -> int:
+        """The lots that a venue orders that breaks its rules; negative on the wrong side."""
+        rules = self._rules
+        if rules.oversell != 1.0 and lots == abs(holding.lots):
+            lots = int(lots * rules.oversell)
+        is_wrong = rules.first_side_wrong and not closing.has_erred
+        closing.has_erred = True
+        return -lots if is_wrong else lots
 
     def _measure(self, holding: Holding, side: int, lots: int) -> None:
         market = self._market

@@ -46,6 +46,11 @@ class InsuranceFund:
         if amount > 0:
             self._change(amount, "fee", liquidation_id)
 
+    def leak(self, share: float) -> None:
+        """Lose a share of the balance without a record."""
+        if share:
+            self.balance *= 1.0 - share
+
     def pay(self, loss: float, liquidation_id: str | None) -> float:
         """Pay a loss as far as the balance allows; return what was paid."""
         paid = min(loss, self.balance)

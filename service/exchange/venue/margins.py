@@ -135,11 +135,18 @@ def flat(maintenance: float, initial: float | None = None) -> MarginSchedule:
     return MarginSchedule([0.0], [2 * maintenance if initial is None else initial], [maintenance])
 
 
-def tiered(maintenance: float, initial: float, median_notional: float) -> MarginSchedule:
-    """A schedule with `TIERS`, for a contract with this median order in the quote currency."""
+def tiered(
+    maintenance: float, initial: float, median_notional: float, *, above: int = 0
+) -> MarginSchedule:
+    """A schedule with `TIERS`, for a contract with this median order in the quote currency.
+
+    ``above`` puts each position so many tiers too high.
+    """
     bounds = [bound for bound, _ in TIERS if bound is not None]
+    factors = [factor for _, factor in TIERS]
+    factors = factors[above:] + factors[-1:] * above
     return MarginSchedule(
         [0.0, *(bound * median_notional for bound in bounds)],
-        [initial * factor for _, factor in TIERS],
-        [maintenance * factor for _, factor in TIERS],
+        [initial * factor for factor in factors],
+        [maintenance * factor for factor in factors],
     )

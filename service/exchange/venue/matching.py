@@ -126,6 +126,23 @@ class OrderBook:
                 del opposite.levels[best]
         return fills, expired
 
+    def hide(self, side: int, count: int) -> list[tuple[int, dict[str, RestingOrder]]]:
+        """Take the best price levels that an order of ``side`` meets out; `show` puts them back."""
+        opposite = self.asks if side == BUY else self.bids
+        hidden = []
+        for _ in range(count):
+            best = opposite.best()
+            if best is not None:
+                hidden.append((best, opposite.levels.pop(best)))
+        return hidden
+
+    def show(self, side: int, hidden: list[tuple[int, dict[str, RestingOrder]]]) -> None:
+        """Put price levels back that `hide` has taken out."""
+        opposite = self.asks if side == BUY else self.bids
+        for ticks, level in hidden:
+            opposite.levels[ticks] = level
+            heappush(opposite.heap, ticks * opposite.sign)
+
     def auction(self) -> list[tuple[RestingOrder, Fill]]:
         """Trade everything that crosses at one price, the best order of each side first.
 

@@ -1,5 +1,7 @@
 """What the venue publishes of one symbol: events with the symbol's sequence numbers."""
 
+from math import isinf
+
 from detectors.market_data.events import (
     Cancel,
     Event,
@@ -13,6 +15,7 @@ from detectors.market_data.events import (
 )
 from detectors.market_data.risk_events import RiskEvent
 from service.exchange.controls import State
+from service.exchange.rules import PublicationRules
 from service.exchange.venue.contracts import Contract
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.margins import MarginSchedule
@@ -58,11 +61,18 @@ class Publication:
         The number of events so far; the last sequence number.
     last_order_id
         The id of the last order.
+    funding_index
+        The funding that a unit has paid since the listing; None: it is not published. Funding is
+        settled every eight hours, which is longer than most simulations.
     """
 
-    def __init__(self, contract: Contract, clock: Clock) -> None:
+    def __init__(self, contract: Contract, clock: Clock, rules: PublicationRules) -> None:
         self.sequence = 0
         self.last_order_id = ""
+        self.funding_index: float | None = None
+        self._rules = rules
+        self._orders = self._trades = self._positions = 0
+        self._flagged_ns = 0
         self._contract = contract
         self._symbol = contract.symbol
         self._clock = clock
@@ -72,6 +82,11 @@ class Publication:
     ) -> str:
         """Publish an order, without ``ticks`` a market order; return its id."""
         self._clock.now += MESSAGE_GAP_NS
+        if self._rules.hidden_orders:
+            self._orders += 1
+            if self._orders % self._rules.hidden_orders == 0:
+                self.last_order_id = f"hidden-{self._orders}"
+                return self.last_order_id
         self.sequence += 1
         order_id = self.last_order_id = str(self.sequence)
         self._clock.published.append(
@@ -110,26 +125,41 @@ class Publication:
     ) -> None:
         """Publish an execution; ``order_id`` and ``side`` are the taker's."""
         self.sequence += 1
-        self._clock.published.append(
-            Trade(
-                ts_event=self._clock.now,
-                sequence=self.sequence,
-                symbol=self._symbol,
-                trade_id=str(self.sequence),
-                price=fill.ticks / self._contract.ticks_per_unit,
-                quantity=fill.lots / self._contract.lots_per_unit,
-                side=_SIDE[side],
-                maker_order_id=fill.maker.order_id,
-                taker_order_id=order_id,
-                maker_account=fill.maker.holding.account,
-                taker_account=taker.account,
-                liquidation=True if liquidation else None,
-            )
+        trade = Trade(
+            ts_event=self._clock.now,
+            sequence=self.sequence,
+            symbol=self._symbol,
+            trade_id=str(self.sequence),
+            price=fill.ticks / self._contract.ticks_per_unit,
+            quantity=fill.lots / self._contract.lots_per_unit,
+            side=_SIDE[side],
+            maker_order_id=fill.maker.order_id,
+            taker_order_id=order_id,
+            maker_account=fill.maker.holding.account,
+            taker_account=taker.account,
+            liquidation=True if liquidation and self._may_flag() else None,
         )
+        self._clock.published.append(trade)
+        self._trades += 1
+        if self._rules.repeated_trades and self._trades % self._rules.repeated_trades == 0:
+            self._clock.published.append(trade)
+
+    def _may_flag(self) -> bool:
+        """Whether a trade may be marked as a liquidation now."""
+        if isinf(self._rules.flags_per_second):
+            return True
+        is_due = self._clock.now - self._flagged_ns >= 1e9 / self._rules.flags_per_second
+        if is_due:
+            self._flagged_ns = self._clock.now
+        return is_due
 
     def position(self, holding: Holding, mark: float, liquidation_price: float) -> None:
         """Publish an account's position after a change."""
         self.sequence += 1
+        self._positions += 1
+        resets = self._rules.funding_resets
+        is_reset = resets > 0 and self._positions % resets == 0
+        liquidation_price *= self._rules.liquidation_price_scale
         self._clock.published.append(
             Position(
                 ts_event=self._clock.now,
@@ -142,6 +172,7 @@ class Publication:
                 margin=None if holding.pool is not None else round(holding.margin, 4),
                 margin_mode="isolated" if holding.pool is None else "cross",
                 liquidation_price=round(liquidation_price, 8),
+                funding_index=0.0 if is_reset else self.funding_index,
             )
         )
 
@@ -155,6 +186,8 @@ class Publication:
         reason: str | None = None,
     ) -> None:
         """Publish margin parameters; a change is announced now and takes effect later."""
+        most = min(self._contract.max_leverage, round(1 / schedule.initial_rate, 6))
+        scale = self._rules.max_leverage_scale
         self.sequence += 1
         self._clock.published.append(
             Margin(
@@ -163,7 +196,7 @@ class Publication:
                 symbol=self._symbol,
                 initial_margin_rate=schedule.initial_rate,
                 maintenance_margin_rate=schedule.maintenance_rate,
-                max_leverage=min(self._contract.max_leverage, round(1 / schedule.initial_rate, 6)),
+                max_leverage=most if scale == 1.0 else most * scale,
                 mark_window_ns=int(mark_window_seconds * 1e9),
                 announced_at=None if effective_at is None else self._clock.now,
                 effective_at=effective_at,
@@ -186,7 +219,9 @@ class Publication:
                 mark_price=float(f"{mark:.8g}"),
                 index_price=float(f"{index:.8g}"),
                 funding_rate=round(funding_rate, 8),
-                open_interest=open_lots / self._contract.lots_per_unit,
+                open_interest=open_lots
+                / self._contract.lots_per_unit
+                * self._rules.open_interest_scale,
             )
         )
 

@@ -18,14 +18,17 @@ class Closing:
         The size of a step.
     is_published
         Whether its start has been published.
+    has_erred
+        Whether the order has been sent that a venue gets wrong that breaks its rules.
     """
 
-    __slots__ = ("is_published", "liquidation_id", "step_lots")
+    __slots__ = ("has_erred", "is_published", "liquidation_id", "step_lots")
 
     def __init__(self, liquidation_id: str, step_lots: int) -> None:
         self.liquidation_id = liquidation_id
         self.step_lots = step_lots
         self.is_published = False
+        self.has_erred = False
 
 
 class LiquidationRecords:

@@ -1,25 +1,21 @@
 """One contract's market on the simulated venue. Input: orders. Output: published events."""
 
+from collections import deque
+
 from service.exchange.controls import State
 from service.exchange.measures import CascadeMeter
+from service.exchange.rules import KEPT, Rules
 from service.exchange.venue.contracts import Contract
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.margins import MarginSchedule, flat
 from service.exchange.venue.matching import BUY, SELL, Fill, OrderBook, RestingOrder
 from service.exchange.venue.publication import MESSAGE_GAP_NS, Clock, Publication
 
-PRICE_BAND = 0.05
-"""Maximum distance of a market order's price from the mark price; venues protect takers this way.
-"""
-
 AUCTION_BAND = 0.002
 """How far from the mark price an order to trade at once goes in an auction."""
 
 PREMIUM_CAP = 0.05
 """The mark price stays within this of the index, as on 01 Exchange (mark / index in 0.95-1.05)."""
-
-MARK_WINDOW_SECONDS = 30.0
-"""Time constant of the average premium in the mark price: the shorter of Hyperliquid's two."""
 
 FUNDING_WINDOW_SECONDS = 3_600.0
 INTEREST_RATE = 0.0001
@@ -42,8 +38,14 @@ class Market:
 
     Attributes
     ----------
+    rules
+        What the venue does, and what it states.
     index, mark
         The venue's index and mark price, in the quote currency.
+    outside
+        The price of the other venues, which the index follows.
+    last
+        The price of the last trade.
     belief
         The makers' estimate of the contract's premium over its index, as a ratio.
     near_lots
@@ -53,6 +55,8 @@ class Market:
         Current activity of all participants, relative to the average.
     schedule
         The margin that positions need.
+    stated_tiers
+        The schedule that is published; None: the same.
     state
         The trading state. In an auction orders rest and nothing trades. In a halt no orders are
         accepted. An expired contract publishes nothing.
@@ -60,18 +64,24 @@ class Market:
         Holdings with isolated margin that traded since the risk engine's last check.
     """
 
-    def __init__(self, contract: Contract, clock: Clock, meter: CascadeMeter) -> None:
+    def __init__(
+        self, contract: Contract, clock: Clock, meter: CascadeMeter, rules: Rules = KEPT
+    ) -> None:
+        self.rules = rules
         self.contract = contract
         self.symbol = contract.symbol
         self.clock = clock
         self.meter = meter
         self.book = OrderBook()
-        self.publication = Publication(contract, clock)
+        self.publication = Publication(contract, clock, rules.publication)
         self.schedule = flat(contract.maintenance_margin_rate, contract.initial_margin_rate)
         self.lot_size = contract.lot_size
         self.ticks_per_unit = contract.ticks_per_unit
+        self.stated_tiers: MarginSchedule | None = None
         self.index = contract.price
+        self.outside = contract.price
         self.mark = contract.price
+        self.last = contract.price
         self.belief = 0.0
         self._near = NEAR_DEVIATIONS * contract.deviation
         self.near_lots = self.least_near_lots = 1.0
@@ -83,6 +93,9 @@ class Market:
         self._last_mid = contract.price
         self._premium = 0.0
         self._funding_premium = 0.0
+        self._elapsed = 0.0
+        self._marks: deque[float] = deque()
+        self._limit_orders = 0
 
     def mid(self) -> float:
         """Mid price; while a side is empty, the last one."""
@@ -97,7 +110,7 @@ class Market:
 
     def fair(self) -> float:
         """The makers' estimate of the contract's value."""
-        return self.index * (1 + self.belief)
+        return self.outside * (1 + self.belief)
 
     def enter(self, state: State) -> None:
         """Go into a trading state, and publish it. What crosses trades when an auction ends."""
@@ -116,7 +129,7 @@ class Market:
             return None
         order_id = self.publication.order(holding, side, lots, ticks, reduce_only)
         remaining = lots
-        if self.state == "open":
+        if self.state == "open" and not self._rests_unmatched():
             remaining -= self._execute(holding, order_id, side, lots, ticks, liquidation=False)
         if not remaining:
             return None
@@ -143,11 +156,12 @@ class Market:
             edge = int(self.mark * (1 + side * AUCTION_BAND) * self.ticks_per_unit)
             order = self.place(holding, side, edge, lots, reduce_only=reduce_only)
             self._until_auction += [order] if order is not None else []
-        if self.state != "open":
+        rules = self.rules.liquidation
+        if self.state != "open" and not (liquidation and rules.in_halts):
             return 0
         order_id = self.publication.order(holding, side, lots, None, reduce_only)
         if limit is None:
-            limit = int(self.mark * (1 + side * PRICE_BAND) * self.ticks_per_unit)
+            limit = int(self.mark * (1 + side * rules.price_band) * self.ticks_per_unit)
         return self._execute(holding, order_id, side, lots, limit, liquidation=liquidation)
 
     def cancel(self, order: RestingOrder) -> None:
@@ -159,9 +173,16 @@ class Market:
     def set_leverage(self, holding: Holding, leverage: float) -> None:
         """Change an account's leverage in this contract; publish its position if it changes."""
         version = holding.version
+        if holding.schedule is not None:
+            leverage = min(leverage, self.max_leverage)
         holding.change_leverage(leverage, self.mark, self.lot_size)
         if holding.version != version:
             self.publish_position(holding)
+
+    @property
+    def max_leverage(self) -> float:
+        """The largest leverage that the present margins allow."""
+        return min(self.contract.max_leverage, round(1 / self.schedule.initial_rate, 6))
 
     def publish_position(self, holding: Holding) -> None:
         """Publish a margined account's position, and mark it for the risk engine."""
@@ -175,7 +196,7 @@ class Market:
 
     def publish_margin(self) -> None:
         """Publish the contract's present margin parameters."""
-        self.announce_margin(self.schedule)
+        self.announce_margin(self.stated_tiers or self.schedule)
 
     def announce_margin(
         self,
@@ -186,7 +207,11 @@ class Market:
     ) -> None:
         """Publish margin parameters that take effect at ``effective_at``; None: they hold now."""
         self.publication.margin(
-            schedule, MARK_WINDOW_SECONDS, PREMIUM_CAP, effective_at=effective_at, reason=reason
+            schedule,
+            self.rules.prices.window_seconds,
+            PREMIUM_CAP,
+            effective_at=effective_at,
+            reason=reason,
         )
 
     def publish_reference(self) -> None:
@@ -195,18 +220,32 @@ class Market:
             return
         average = self._funding_premium
         clamped = min(max(INTEREST_RATE - average, -FUNDING_CLAMP), FUNDING_CLAMP)
-        self.publication.reference(self.mark, self.index, average + clamped, self.open_lots)
+        rate = average + clamped + self.rules.prices.extra_funding
+        self.publication.reference(self.mark, self.index, rate, self.open_lots)
 
     def update_prices(self, index: float, seconds: float) -> None:
         """Set the new index, and update the premium averages over ``seconds``."""
-        self.index = index
+        rules = self.rules.prices
+        self._elapsed += seconds
+        self.outside = index
+        if self._elapsed < rules.index_fixed_seconds:
+            self.index = index
+        index = self.index
         premium = self.mid() / index - 1
-        weight = min(seconds / MARK_WINDOW_SECONDS, 1.0)
+        is_later = self._elapsed >= rules.window_change_seconds
+        window = rules.later_window_seconds if is_later else rules.window_seconds
+        weight = min(seconds / window, 1.0)
         self._premium += weight * (premium - self._premium)
         self._funding_premium += (
             seconds / FUNDING_WINDOW_SECONDS * (premium - self._funding_premium)
         )
         self.mark = index * (1 + min(max(self._premium, -PREMIUM_CAP), PREMIUM_CAP))
+        if rules.lag_seconds:
+            self._marks.append(self.mark)
+            if len(self._marks) > rules.lag_seconds / seconds:
+                self.mark = self._marks.popleft()
+            else:
+                self.mark = self._marks[0]
 
     def measure_depth(self) -> None:
         """Measure the depth near the mid price, which sets the impact of the next trades."""
@@ -219,7 +258,11 @@ class Market:
     def _execute(
         self, taker: Holding, order_id: str, side: int, lots: int, limit: int, *, liquidation: bool
     ) -> int:
+        skipped = self.rules.liquidation.skipped_levels if liquidation else 0
+        hidden = self.book.hide(side, skipped) if skipped else []
         fills, expired = self.book.match(taker, side, lots, limit)
+        if hidden:
+            self.book.show(side, hidden)
         for order in expired:
             self.publication.cancel(order)
             order.lots = 0
@@ -239,6 +282,11 @@ class Market:
             if holding.margined:
                 self.publish_position(holding)
         return traded
+
+    def _rests_unmatched(self) -> bool:
+        every = self.rules.publication.unmatched_orders
+        self._limit_orders += 1
+        return every > 0 and self._limit_orders % every == 0
 
     def _end_auction(self) -> None:
         touched: dict[Holding, None] = {}
@@ -267,11 +315,15 @@ class Market:
     def _settle(
         self, taker: Holding, order_id: str, side: int, fill: Fill, *, liquidation: bool
     ) -> None:
+        discount = self.rules.publication.print_discount_ratio if liquidation else 0.0
+        if discount:
+            fill = fill._replace(ticks=round(fill.ticks * (1 + side * discount)))
         maker = fill.maker.holding
         price = fill.ticks / self.ticks_per_unit
         longs = max(taker.lots, 0) + max(maker.lots, 0)
         taker.trade(side * fill.lots, price, self.lot_size)
         maker.trade(-side * fill.lots, price, self.lot_size)
         self.open_lots += max(taker.lots, 0) + max(maker.lots, 0) - longs
+        self.last = price
         self.meter.traded(self.clock.now, fill.lots * self.lot_size * price)
         self.publication.trade(taker, order_id, side, fill, liquidation=liquidation)
