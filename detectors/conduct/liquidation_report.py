@@ -1,6 +1,7 @@
 """The record of a liquidation that is over."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from detectors.fairness.mark_windows import (
 from detectors.risk.marks import MarkRule
 from detectors.risk.reduction import Reduction
 from detectors.risk_watch.records import finite
+from detectors.table import Floats
 
 EXPECTED_CLAMP = 0.05
 """The largest premium of a mark price where the venue does not state its own, as a ratio."""
@@ -31,13 +33,23 @@ TOLD_WINDOW = "ema_60s"
 REBOUNDS_SECONDS = (30.0, 60.0, 300.0)
 
 
+class Along(NamedTuple):
+    """The prices of a symbol, and the mark price of each window along them."""
+
+    path: Path
+    marks: dict[str, Floats]
+    own: MarkRule | None
+
+
+def along(path: Path, clamp: float, own: MarkRule | None) -> Along:
+    """Return the mark prices along a path; ``own`` is the venue's rule, None if unknown."""
+    windows = (*WINDOWS, OWN)
+    marks = {window: marks_under(path, window, clamp, own) for window in windows}
+    return Along(path, marks, own)
+
+
 def liquidation_record(
-    its: Followed,
-    ts_event: int,
-    path: Path | None,
-    clamp: float,
-    own: MarkRule | None,
-    rule: Reduction,
+    its: Followed, ts_event: int, prices: Along | None, rule: Reduction
 ) -> LiquidationRecord:
     """Return the record of a liquidation with at least one slice.
 
@@ -47,14 +59,13 @@ def liquidation_record(
         The liquidation.
     ts_event
         When the record is published.
-    path
-        Prices from before it to 300 s after its first slice, as far as they are known.
-    clamp, own
-        Of the venue's mark price; ``own`` is None if it is not known.
+    prices
+        From before it to 300 s after its first slice, as far as they are known.
     rule
         What the settings declare of the venue's reductions.
     """
     taken, size = its.taken, its.size
+    path = None if prices is None else prices.path
     least = _needed(its, rule)
     victim = _victim(its)
     rebound = rebound_seconds(path, victim) if path is not None and victim is not None else None
@@ -62,7 +73,7 @@ def liquidation_record(
         path is not None
         and path.times[-1] * 1e9 - its.first_slice_ns >= (HORIZONS_SECONDS[-1] - 1.0) * 1e9
     )
-    windows = _windows(path, victim, clamp, own)
+    windows = _windows(prices, victim)
     told = next((each for each in windows if each.window == TOLD_WINDOW), None)
     waited = its.first_slice_ns - its.below_since_ns if its.below_since_ns else math.nan
     backed = victim is not None and is_followed
@@ -108,7 +119,9 @@ def liquidation_record(
         regret=told.regret if told is not None and told.survives_300s is not None else None,
         added_loss=told.added_loss if told is not None and told.survives_300s is not None else None,
         coverage_ratio=finite(its.coverage_ratio),
-        assumptions=_assumptions(its, own, backed=backed),
+        assumptions=_assumptions(
+            its, backed=backed, rule_known=prices is not None and prices.own is not None
+        ),
         venue_rule_version=its.venue_rule_version,
     )
 
@@ -184,18 +197,13 @@ def _victim(its: Followed) -> Victim | None:
     return Victim(its.first_slice_ns / 1e9, its.trigger_price, sign, quantities, prices)
 
 
-def _windows(
-    path: Path | None, victim: Victim | None, clamp: float, own: MarkRule | None
-) -> list[Outcome]:
-    if path is None or victim is None:
+def _windows(prices: Along | None, victim: Victim | None) -> list[Outcome]:
+    if prices is None or victim is None:
         return []
-    return [
-        outcome(window, marks_under(path, window, clamp, own), path, victim)
-        for window in (*WINDOWS, OWN)
-    ]
+    return [outcome(window, marks, prices.path, victim) for window, marks in prices.marks.items()]
 
 
-def _assumptions(its: Followed, own: MarkRule | None, *, backed: bool) -> list[str]:
+def _assumptions(its: Followed, *, backed: bool, rule_known: bool) -> list[str]:
     found = {
         "linear_contract": its.contract is None,
         "position_unknown": math.isnan(its.margin) and not its.is_cross,
@@ -203,7 +211,7 @@ def _assumptions(its: Followed, own: MarkRule | None, *, backed: bool) -> list[s
         "size_at_the_first_slice": not its.initial_known,
         "position_grew_meanwhile": its.has_grown,
         "path_incomplete": not backed,
-        "mark_rule_unknown": own is None,
+        "mark_rule_unknown": not rule_known,
         "path_held_fixed": backed,
     }
     return [name for name, holds in found.items() if holds]

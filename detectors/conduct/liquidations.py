@@ -14,7 +14,12 @@ from detectors.conduct.detector import Scene
 from detectors.conduct.followed import Followed, add_slice, begun
 from detectors.conduct.incident import Verdict
 from detectors.conduct.liquidation_record import SIZE_CLASSES, SizeClass
-from detectors.conduct.liquidation_report import EXPECTED_CLAMP, liquidation_record
+from detectors.conduct.liquidation_report import (
+    EXPECTED_CLAMP,
+    Along,
+    along,
+    liquidation_record,
+)
 from detectors.conduct.price_paths import SECOND_NS, PricePaths
 from detectors.fairness.episodes import APART_NS
 from detectors.fairness.mark_windows import HORIZONS_SECONDS
@@ -85,6 +90,7 @@ class Liquidations:
         self._by_account: dict[Key, Followed] = {}
         self._waiting: dict[tuple[Key, int], Followed] = {}
         self.served: dict[str, deque[Served]] = {}
+        self._along: dict[str, Along | None] = {}  # of this second
         self._clamps: dict[str, float] = {}
         self._classes: dict[str, tuple[int, tuple[float, ...], dict[str, float]]] = {}
 
@@ -112,6 +118,7 @@ class Liquidations:
             mid = math.nan if book is None else book.mid
             self.paths.note(ts_event, symbol, mid, terms.index, terms.mark)
         self.ended = []
+        self._along.clear()
         if not self._open and not self._waiting:
             return {}
         for key, its in list(self._open.items()):
@@ -201,13 +208,15 @@ class Liquidations:
             del self._by_account[account]
 
     def _state(self, its: Followed, ts_event: int, holdings: Holdings) -> None:
-        path = self.paths.path(
-            its.symbol, its.first_slice_ns - _WAIT_NS, its.first_slice_ns + _HORIZON_NS + SECOND_NS
-        )
-        record = liquidation_record(
-            its, ts_event, path, self._clamps.get(its.symbol, EXPECTED_CLAMP),
-            holdings.of(its.symbol).mark_rule, holdings.rule,
-        )  # fmt: skip
+        if its.symbol not in self._along:
+            path = self.paths.path(its.symbol, 0, ts_event)
+            own, clamp = holdings.of(its.symbol).mark_rule, self._clamps.get(its.symbol)
+            self._along[its.symbol] = (
+                None
+                if path is None
+                else along(path, EXPECTED_CLAMP if clamp is None else clamp, own)
+            )
+        record = liquidation_record(its, ts_event, self._along[its.symbol], holdings.rule)
         self.statements.append(
             Statement("liquidation_records", its.symbol, ts_event, its.liquidation_id, record)
         )
