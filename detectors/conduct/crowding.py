@@ -24,6 +24,8 @@ from detectors.risk_watch.monitor import RiskInput
 from detectors.risk_watch.output import Statement
 from detectors.table import Floats
 
+NAME = "crowding"
+
 MOST_SAMPLES = 168
 LONGEST_MINUTES = 64
 """A symbol's week is 168 samples of an hour; a new symbol has one a minute, then of two, and so on:
@@ -276,7 +278,7 @@ class Crowding:
         The reading of each symbol's last minute.
     """
 
-    name = "crowding"
+    name = NAME
     version = 1
     quiet_ns = 0
     over = ""

@@ -139,7 +139,7 @@ class MarkLag:
         distances: dict[str, float] = {}
         for symbol, book in scene.books.items():
             mark = scene.holdings.of(symbol).mark
-            if not math.isnan(mark):
+            if book.mid > 0.0 and mark > 0.0:
                 distance = distances[symbol] = math.log(book.mid / mark)
                 self._follow(symbol, ts_event, distance, scene)
         self._forced = {}

@@ -178,8 +178,9 @@ class MarkRuleBroken:
             self._track(event.symbol).waiting.append(event)
 
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> None:
-        """Take the mid price at the end of a bar."""
-        self._track(symbol).add_mid(ends_at, summary.mid)
+        """Take the mid price at the end of a bar; one that is not above 0 has no logarithm."""
+        if summary.mid > 0.0:
+            self._track(symbol).add_mid(ends_at, summary.mid)
 
     def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
         """Return the symbols whose mark price breaks its rule at the end of a second."""

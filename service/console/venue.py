@@ -5,6 +5,8 @@ from heapq import nlargest
 
 from msgspec import Struct
 
+from detectors.conduct.crowding import NAME as CROWDING
+from detectors.conduct.monitor import ConductMonitor
 from detectors.incidents.alerts import Severity
 from detectors.kill_switch.machine import Memory
 from detectors.kill_switch.table import LEVELS, State
@@ -94,7 +96,7 @@ class ConductView(Struct, frozen=True):
 
     ``missing`` names the streams that it needs and that no topic has. ``incidents`` has the
     sentences of its open incidents, the worst first, and ``severity`` the worst of them; None
-    without one.
+    without one. Of `crowding`, which has none, they name the symbols that are not ordinary.
     """
 
     detector: str
@@ -144,10 +146,20 @@ def _conduct(view: View) -> list[ConductView]:
                 detector.name,
                 [*view.conduct_missing.get(detector.name, ())],
                 alerts[0].severity if alerts else None,
-                [its.summary for its in alerts[:CONDUCT_INCIDENTS]],
+                [its.summary for its in alerts[:CONDUCT_INCIDENTS]]
+                or _context(monitor, detector.name),
             )
         )
     return found
+
+
+def _context(monitor: ConductMonitor, detector: str) -> list[str]:
+    """Return what a detector shows without an incident: the symbols that are not ordinary."""
+    if detector != CROWDING:
+        return []
+    shown = [pair for pair in monitor.crowding.items() if pair[1].state != "ordinary"]
+    worst = nlargest(CONDUCT_INCIDENTS, shown, key=lambda pair: pair[1].score)
+    return [f"{symbol} is {its.state} (context, no alarm)" for symbol, its in worst]
 
 
 def switch_view(symbol: str, memory: Memory) -> SwitchView:

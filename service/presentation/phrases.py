@@ -10,6 +10,9 @@ from detectors.incidents.kind import (
     FEE_INCENTIVES,
     FEED_INTEGRITY,
     LIQUIDATION_FAIRNESS,
+    MARGIN_CHANGE,
+    MARK_LAG,
+    MARK_RULE_BROKEN,
 )
 
 _STREAMS = ("orders", "cancels", "trades", "references")
@@ -63,6 +66,28 @@ _EXECUTION = {
     "shortfall_bps": "aggressors pay {value:.1f} bps beyond the mid price (usually {expected:.1f})",
     "spread_bps": "the spread is {value:.1f} bps (usually {expected:.1f})",
 }
+_LAG = {
+    "distance_bps": "the mid price is {value:.0f} bps from the mark price (rare from"
+    " {expected:.0f} on)",
+    "lag_seconds": "the mark price lags by {value:.0f} s",
+    "carried_notional": "{value:,.0f} is liquidated although the market has come back",
+    "hidden_notional": "{value:,.0f} would be below maintenance if it followed at once",
+}
+_MARK_RULE = {
+    "off_bps": "the mark price is off its declared rule by {value:.1f} bps",
+    "beyond_clamp_bps": "the mark price is {value:.1f} bps beyond its clamp",
+    "moved_bps": "the mid price moved by {value:.0f} bps while the index stood still",
+    "decided_notional": "for {value:,.0f} it decides who is below maintenance",
+    "decided_accounts": "it decides over {value:.0f} accounts",
+}
+_MARGIN_CHANGE = {
+    "at_once_ratio": "{value:.1%} of open interest is below the new maintenance margin",
+    "at_once_accounts": "{value:.0f} accounts are below it",
+    "run_notional": "with the price impact {value:,.0f} is forced out",
+    "notice_seconds": "accounts have {value:.0f} s notice",
+    "turns": "margins changed direction {value:.0f} times within a day",
+    "churn": "their changes are {value:.0f} times what is left of them",
+}
 _PHRASES = {
     **{detector.name: detector.phrases for detector in CATALOGUE},
     FEED_INTEGRITY: _FEED,
@@ -71,6 +96,9 @@ _PHRASES = {
     ADL: _ADL,
     FEE_INCENTIVES: _FEES,
     EXECUTION_QUALITY: _EXECUTION,
+    MARK_LAG: _LAG,
+    MARK_RULE_BROKEN: _MARK_RULE,
+    MARGIN_CHANGE: _MARGIN_CHANGE,
 }
 
 

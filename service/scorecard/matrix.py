@@ -73,7 +73,14 @@ POSITIONS = (
 """The scenarios of the risk of positions. The detectors of order flow are not judged on them; a
 scorecard of order flow leaves them out unless they are named."""
 
-CONDUCT = ("parameter_shock", "parameter_flap", "margin_step", "costly_liquidation")
+CONDUCT = (
+    "parameter_shock",
+    "parameter_flap",
+    "margin_step",
+    "costly_liquidation",
+    "slow_mark",
+    "broken_mark",
+)
 """The scenarios of the venue's conduct, which a scorecard of order flow leaves out likewise."""
 
 FEEDS = ("sequence_gap", "frozen_cancels", "ghost_orders", "stale_references", "blind_cascade")

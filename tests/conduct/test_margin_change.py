@@ -3,6 +3,7 @@
 import pytest
 
 from detectors.conduct.margin_change import MarginChange
+from service.presentation.phrases import describe_feature
 from tests.conduct.market import Market
 from tests.risk_watch.venue import BEGIN, SECOND, crowd, margin, position
 
@@ -41,6 +42,8 @@ def test_a_raise_tells_before_its_effect_whom_it_would_liquidate():
     assert "takes effect in 59" in alert.summary
     assert "20 accounts" in alert.summary
     assert alert.symbol == "X"
+    words = [describe_feature(its.detector, its.feature, its.value, 0.0) for its in alert.evidence]
+    assert words[1] == "20 accounts are below it"
 
 
 def test_the_alert_follows_accounts_that_add_collateral_and_ends_after_the_effect():

@@ -3,8 +3,9 @@
 import pytest
 
 from detectors.conduct.mark_rule import MarkRuleBroken
+from detectors.market_data.book_summary import BookSummary
 from tests.conduct.market import DECLARED, Market
-from tests.risk_watch.venue import SECOND, crowd, margin, position
+from tests.risk_watch.venue import BEGIN, SECOND, crowd, margin, position
 
 
 def market(**options):
@@ -87,3 +88,10 @@ def test_a_mean_of_prices_over_a_window_is_recomputed_as_well():
     assert its.output.alerts == []
     its.run(30, published=lambda mark: 1.004 * mean(mark))
     assert its.alerts() == [("firing", "warning")]
+
+
+def test_a_mid_price_below_zero_is_left_out():
+    detector, depth = MarkRuleBroken(), (1.0,) * 4
+    for second, mid in enumerate((100.0, -1.0, 0.0, 100.1)):
+        detector.summarise("X", BEGIN + second * SECOND, BookSummary(mid, 1.0, depth, depth))
+    assert [mid for _, mid in detector._tracks["X"].mids] == [100.0, 100.1]

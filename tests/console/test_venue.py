@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from detectors.conduct.crowding import Crowding, Reading, Sample
 from service.console.detail import detail
 from service.console.venue import NOTHING_SPREADS, venue
 from service.exchange.scenarios.catalogue import scenario
@@ -83,3 +84,14 @@ def test_kill_switches_are_told_with_their_reason_since_when_and_by_whom():
     assert of_symbol.killswitch == shown.switches[1]
     elsewhere, _ = detail(desk.view(), desk.history, "ELSEWHERE", 0)
     assert elsewhere.killswitch is None
+
+
+def test_crowding_is_shown_as_context_and_not_as_an_incident():
+    its = spread_monitor()
+    crowding = Crowding()
+    for symbol, state, score in (("X", "crowded", 40.0), ("Y", "ordinary", 1.0)):
+        crowding.readings[symbol] = Reading(1, Sample(0.0, 0.0, 0.0, 0.0), score, state)
+    its.conduct.detectors += (crowding,)
+    found = venue(replace(calm_desk().view(), conduct=its.conduct)).conduct[-1]
+    assert (found.detector, found.severity) == ("crowding", None)
+    assert found.incidents == ["X is crowded (context, no alarm)"]

@@ -13,6 +13,7 @@ from service.exchange.scenarios import (
     conduct,
     crises,
     feeds,
+    marks,
     parameters,
     positions,
     sessions,
@@ -300,6 +301,20 @@ SCENARIOS: dict[str, Entry] = {
         parameters.margin_step,
         length_seconds=600.0,
         structure=parameters.CAREFUL,
+    ),
+    "slow_mark": Entry(
+        "a cascade under a mark price that averages over five minutes, as declared",
+        marks.slow_mark,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        structure=marks.SLOW,
+    ),
+    "broken_mark": Entry(
+        "a cascade under a mark price that averages three times as long as declared",
+        marks.broken_mark,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        structure=marks.BROKEN,
     ),
 }
 """Every scenario by name. Append new ones at the end: a scorecard's seeds depend on the position.

@@ -19,9 +19,17 @@ class Case(NamedTuple):
 
 
 CASES: tuple[Case, ...] = (
-    Case("mark_lag", must=("cascade",), must_not=("big_trade", "volatility_regime", "stop_run")),
+    Case(
+        "mark_lag",
+        must=("cascade", "slow_mark"),
+        must_not=("big_trade", "volatility_regime", "stop_run"),
+    ),
     Case("margin_change", must=("parameter_shock", "parameter_flap"), must_not=("margin_step",)),
-    Case("mark_rule_broken", must=("stale_references",), must_not=("cascade", "halt", "auction")),
+    Case(
+        "mark_rule_broken",
+        must=("stale_references", "broken_mark"),
+        must_not=("cascade", "slow_mark", "halt", "auction"),
+    ),
     Case("liquidation_fairness", must=(), must_not=("cascade", "exhausted_fund", "cross_cascade")),
     Case(
         "execution_quality",
