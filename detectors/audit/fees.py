@@ -6,12 +6,12 @@ import numpy as np
 
 from detectors.audit.check import Check
 from detectors.audit.claims import stated
+from detectors.audit.fee_schedule import fees_in_force, published_rate
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
 from detectors.audit.paths import steps_of
 from detectors.audit.symbol_tape import Symbol
 from detectors.audit.tape import Evidence
 from detectors.fairness.episodes import Slice
-from detectors.market_data.risk_events import FeeSchedule
 
 ROUNDING = 1e-6
 """Of a fee, as a ratio to notional."""
@@ -22,7 +22,7 @@ def fee_below_maintenance(evidence: Evidence) -> Finding:
     claims = evidence.claims.default.liquidation
     tally = Tally()
     for symbol in evidence.symbols.values():
-        contract, fee = symbol.schedule.contract, _forced_rate(evidence, symbol)
+        contract, fee = symbol.schedule.contract, _largest_rate(evidence, symbol)
         if contract is None or fee is None:
             continue
         rate = contract.tiers.rates[0]
@@ -88,7 +88,7 @@ def maker_rebate(evidence: Evidence) -> Finding:
     tally, facts = Tally(), {}
     claims = evidence.claims.default.fees
     for symbol in evidence.symbols.values():
-        schedules = _in_force(evidence, symbol.symbol, evidence.last_ns)
+        schedules = fees_in_force(evidence, symbol.symbol, evidence.last_ns)
         if not schedules:
             continue
         maker = min(its.maker_rate for its in schedules)
@@ -137,31 +137,18 @@ def _gain(part: Slice) -> float:
     return gain
 
 
-def _in_force(evidence: Evidence, symbol: str, at_ns: int) -> list[FeeSchedule]:
-    """Return the schedule of each class of clients in force at a time."""
-    latest: dict[str, FeeSchedule] = {}
-    for its in evidence.fees:
-        if its.symbol == symbol and (its.effective_at or its.ts_event) <= at_ns:
-            latest[its.tier or ""] = its
-    return list(latest.values())
-
-
-def _forced_rate(evidence: Evidence, symbol: Symbol) -> float | None:
+def _largest_rate(evidence: Evidence, symbol: Symbol) -> float | None:
     """Return the largest fee of a forced sale that is claimed or published."""
-    rates = [symbol.claims.liquidation.fee] + [
-        its.liquidation_rate for its in _in_force(evidence, symbol.symbol, evidence.last_ns)
-    ]
-    known = [rate for rate in rates if rate is not None]
-    return max(known) if known else None
+    both = (
+        symbol.claims.liquidation.fee,
+        published_rate(evidence, symbol.symbol, evidence.last_ns),
+    )
+    return max((rate for rate in both if rate is not None), default=None)
 
 
 def _profit_limit(evidence: Evidence, symbol: Symbol, at_ns: int) -> float | None:
     claimed = symbol.claims.fees.profit_ratio
-    if claimed is not None:
-        return claimed
-    rates = [its.liquidation_rate for its in _in_force(evidence, symbol.symbol, at_ns)]
-    known = [rate for rate in rates if rate is not None]
-    return max(known) if known else None
+    return claimed if claimed is not None else published_rate(evidence, symbol.symbol, at_ns)
 
 
 CHECKS = (

@@ -194,7 +194,7 @@ class Symbol:
             # A reference may carry a part of the prices: the others stay.
             column.append(value if value is not None else column[-1] if column else math.nan)
         its.mid.append(self.book.mid)
-        its.last.append(self.last_price)
+        its.last.append(reference.last_price or self.last_price)
         mean = self._mid_area / self._mid_seconds if self._mid_seconds else self.book.mid
         its.mid_mean.append(mean)
         its.mid_low.append(min(self._mid_low, self.book.mid))

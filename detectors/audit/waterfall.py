@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from detectors.audit.check import Check
 from detectors.audit.claims import stated
+from detectors.audit.fee_schedule import forced_rate
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
 from detectors.audit.paths import steps_of
 from detectors.audit.tape import Evidence
@@ -72,10 +73,11 @@ def fee_and_remainder(evidence: Evidence) -> Finding:
     claims = evidence.claims.default
     tally, paid, kept = Tally(), 0.0, 0.0
     for _, _, part in steps_of(evidence):
-        if math.isnan(part.fee) or claims.liquidation.fee is None:
+        rate = forced_rate(evidence, evidence.symbols[part.symbol], part.ts_event)
+        if math.isnan(part.fee) or rate is None:
             continue
         paid += part.fee
-        due = claims.liquidation.fee * part.paid
+        due = rate * part.paid
         allowed = claims.insurance.tolerance + ROUNDING * part.paid
         left = _backing(part)
         capped = min(due, max(left, 0.0)) if math.isfinite(left) else due
@@ -90,7 +92,7 @@ def fee_and_remainder(evidence: Evidence) -> Finding:
             kept += _judge_remainder(evidence, episode, tally)
     if not tally.population:
         return not_tested(
-            "liquidations with fee or collateral_returned, and claims of both",
+            "liquidations with fee or collateral_returned, and claims of both (or the stream fees)",
             "publish both and state [liquidation] fee and remainder_returned; in staging, "
             "liquidate one small account whole while its equity is above zero",
         )
@@ -295,7 +297,7 @@ CHECKS = (
     Check("14", "escalation", "Methods come in the claimed order; own orders are cancelled first.",
           ("liquidations", "orders", "cancels"), "Bybit, WhiteBIT: published stages", escalation),
     Check("21", "fee_and_remainder", "The fee is that of the schedule; what is left is returned.",
-          ("liquidations", "positions"), "this guide", fee_and_remainder),
+          ("liquidations", "positions", "fees"), "this guide", fee_and_remainder),
     Check("26", "retail", "Retail accounts are closed out in time, and never end below zero.",
           ("accounts", "liquidations", "margins"), "ESMA Q&A 1986 and 204717", retail),
     Check("27", "fund_reconciles", "Balances of the fund follow from its changes.",

@@ -27,6 +27,8 @@ def text(audit: Audit) -> str:
     for row in audit.rows:
         lines.append(f"{row.number:>4}  {OUTCOMES[row.outcome]:<12} {row.name}: {row.sentence}")
         if row.outcome == "fail":
+            low, high = row.breach_ratio.low, row.breach_ratio.high
+            lines.append(f"{'':20}rate {low:.2%} to {high:.2%}, at stake {row.money:,.2f}")
             lines += [f"{'':20}{_case(row, place)}" for place in range(_few(row))]
             if len(row.cases) > SHOWN_CASES:
                 lines.append(f"{'':20}… {row.breaches - SHOWN_CASES:,} more")

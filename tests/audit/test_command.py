@@ -1,5 +1,6 @@
 """`foreshock audit`: what it writes, how it ends, and what it says of wrong claims."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -78,6 +79,7 @@ def test_a_broken_rule_ends_with_1_and_names_its_cases(
     printed = capsys.readouterr().out
     assert "fail         strategy" in printed
     assert "asks for" in printed
+    assert re.search(r"rate \d+\.\d\d% to \d+\.\d\d%, at stake [\d,.]+", printed)
     (suite,) = JUnitXml.fromfile(str(junit))
     (broken,) = [case for case in suite if case.is_failure]
     assert broken.name == "11 strategy"

@@ -144,6 +144,15 @@ def charged(fee: float) -> list:
     return [changed(e, fee=fee) if isinstance(e, Liquidation) else e for e in liquidated(1.0)]
 
 
+def test_a_fee_is_that_of_the_published_schedule_where_nothing_is_claimed():
+    published = schedule(0.0, 0.0005, 0.01)
+    assert found([*charged(1.0), published], Book())["fee_and_remainder"].outcome == "pass_weak"
+    finding = found([*charged(2.0), published], Book())["fee_and_remainder"]
+    assert finding.outcome == "fail"
+    assert finding.cases[0].story == "fee 2.0000 on 100.00; the schedule gives 1.0000"
+    assert found(charged(2.0), Book())["fee_and_remainder"].outcome == "not_tested"
+
+
 def test_the_liquidator_gains_what_is_published_or_claimed():
     published = schedule(0.0, 0.0005, 0.01)  # 1 % of 100
     assert found([*charged(1.0), published], Book())["liquidator_profit"].outcome == "pass_weak"

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from junitparser import JUnitXml
+from msgspec.structs import replace
 
+from detectors.kill_switch.switch import KillSwitch, encode
 from detectors.market_data.events import Margin
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import scenario
@@ -68,14 +70,17 @@ async def test_topics_and_files_give_the_same_findings(kafka: str, tmp_path: Pat
     ]
     assert any(isinstance(event, Margin) for event in within)
     directory = _written(tmp_path / "within", within)
-    for name in ("alerts", "switches"):  # the topics are there, and empty
-        (directory / f"{name}.ndjson").write_bytes(b"")
+    switches = [encode(its) for its in rearmed_by_itself(since + 5 * SECOND)]
+    (directory / "switches.ndjson").write_bytes(b"\n".join(switches))
+    (directory / "alerts.ndjson").write_bytes(b"")  # the topic is there, and empty
     expected = audit(tmp_path, directory)
 
     venue = Venue(kafka, tmp_path, OWN, partitions=2)
     venue.settings |= {f"TOPICS__{name.upper()}": venue.topic(name) for name in OWN}
     async with venue:
         await venue.produce(recorded(tmp_path / "all", events))
+        for value in switches:
+            await venue.send("switchlog", b"BTC-PERP", value)
         for stream in ("orders", "liquidations"):
             await venue.send(stream, b"X", b"no event")
         span = [f"--{name}={_iso(at)}" for name, at in (("from", since), ("to", until))]
@@ -95,6 +100,7 @@ async def test_topics_and_files_give_the_same_findings(kafka: str, tmp_path: Pat
     assert found["events"] == expected["events"]
     assert found["rows"] == expected["rows"]
     assert sum(row["outcome"] != "not_tested" for row in found["rows"]) > 10
+    assert next(r for r in found["rows"] if r["name"] == "rearmed")["outcome"] == "fail"
     refused = {its["name"].split(",")[0]: its["refused"] for its in found["files"]}
     assert sum(refused.values()) == 2
     assert venue.prefix not in groups
@@ -112,6 +118,16 @@ def test_topics_that_do_not_exist_and_brokers_that_do_not_answer_are_named(kafka
     assert away.returncode == 1
     assert "127.0.0.1:1" in away.stderr
     assert "Traceback" not in away.stderr
+
+
+def rearmed_by_itself(at: int) -> list[KillSwitch]:
+    """A trip that ends without an operator."""
+    tripped = KillSwitch(
+        symbol="BTC-PERP", state="tripped", ts_event=at, until=None, reason="drop", alert_id="",
+        valid_until=at, since=at, by="foreshock", cause="transition", sequence=1, previous="",
+    )  # fmt: skip
+    later = at + 10 * SECOND
+    return [tripped, replace(tripped, state="armed", ts_event=later, since=later, sequence=2)]
 
 
 def by_script(tmp_path: Path, span: list[str], settings: dict[str, str]) -> Path:
