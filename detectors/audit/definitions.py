@@ -18,6 +18,9 @@ from detectors.risk.contract import Contract
 from detectors.risk.liquidation import liquidation_prices
 from detectors.risk.mark_path import FROZEN_SECONDS, is_frozen
 from detectors.risk.marks import MarkRule
+from detectors.table import Floats, Ints
+
+_STILL_SECONDS = FROZEN_SECONDS + 1.0
 
 _BASES = ("mark", "index", "last", "mid")
 _DEFAULT_CLAMP = 1.0
@@ -307,12 +310,27 @@ def _frozen_index(symbol: Symbol, tally: Tally) -> None:
         if seconds <= FROZEN_SECONDS or not math.isfinite(index[first]):
             continue
         tally.held()
-        moved = abs(math.log(mid[after - 1] / mid[first]))
-        if not is_frozen(moved, usual, seconds):
+        moved = _largest_move(times[first:after], mid[first:after])
+        if not is_frozen(moved, usual, _STILL_SECONDS):
             continue
         tally.population -= 1
-        story = f"index {index[first]:g} for {seconds:.0f} s while the mid moved by {moved:.2%}"
+        story = (
+            f"index {index[first]:g} for {seconds:.0f} s; within a minute the mid moved by "
+            f"{moved:.2%}"
+        )
         tally.breach(Case(its.ts_event[first], symbol.symbol, "", moved, 0.0, story))
+
+
+def _largest_move(times: Ints, mid: Floats) -> float:
+    """Return the largest change of the logarithm of the mid price within `_STILL_SECONDS`.
+
+    Over a long time a price comes back: what an index missed shows in its fastest minute.
+    """
+    ends = np.searchsorted(times, times + int(_STILL_SECONDS * 1e9))
+    begins = np.flatnonzero(ends < len(times))
+    with np.errstate(invalid="ignore"):
+        moves = np.abs(np.log(mid[ends[begins]] / mid[begins]))
+    return float(np.max(moves[np.isfinite(moves)], initial=0.0))
 
 
 CHECKS = (

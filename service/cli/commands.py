@@ -11,6 +11,7 @@ from service.errors import ConfigurationError, OperatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from service.scorecard.matrix import Purpose
     from service.scorecard.report import Scorecard
 
 LOG_SECONDS = 1.0
@@ -87,9 +88,12 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def simulate(arguments: argparse.Namespace) -> int:
     """``foreshock simulate``."""
+    from dataclasses import replace
+
     from rich.console import Console
     from rich.progress import Progress
 
+    from service.exchange.breaches import rules_with
     from service.exchange.recording import simulate_to_directory
     from service.exchange.scenarios.catalogue import scenario
     from service.output_files import writing
@@ -100,6 +104,9 @@ def simulate(arguments: argparse.Namespace) -> int:
         start_seconds=arguments.start,
         length_seconds=arguments.length,
     )
+    if arguments.breach is not None:
+        structure = replace(chosen.structure, rules=rules_with(arguments.breach))
+        chosen = replace(chosen, structure=structure)
     late = [e for e in chosen.episodes if e.start_seconds >= arguments.duration]
     if late:
         raise ConfigurationError(
@@ -154,7 +161,9 @@ def scorecard(arguments: argparse.Namespace) -> int:
     scenarios = [name for name in arguments.scenarios or usual if name != "calm"]
     prepare(arguments.out)
     purpose: Purpose = "tuning" if arguments.tuning else "reporting"
-    if of_venue is not None:
+    if arguments.audit:
+        card = _audit_scorecard(arguments, purpose)
+    elif of_venue is not None:
         card = of_venue[1](
             arguments.out,
             scenarios=scenarios,
@@ -204,6 +213,23 @@ def scorecard(arguments: argparse.Namespace) -> int:
     Console().print(Markdown(to_markdown(card)))
     _say(f"\nwritten to {arguments.out}")
     return 0
+
+
+def _audit_scorecard(arguments: argparse.Namespace, purpose: "Purpose") -> "Scorecard":
+    from service.scorecard.audit.plan import Plan
+    from service.scorecard.audit.run import scorecard
+
+    others = {
+        "--risk": arguments.risk,
+        "--conduct": arguments.conduct,
+        "--recorded": arguments.recorded is not None,
+        "--scenarios": arguments.scenarios is not None,
+    }
+    given = [name for name, is_given in others.items() if is_given]
+    if given:
+        raise ConfigurationError(f"--audit has its own markets; leave out {', '.join(given)}")
+    plan = Plan(arguments.seeds, arguments.clean, arguments.minutes * 60.0)
+    return scorecard(arguments.out, plan, purpose=purpose, jobs=arguments.jobs)
 
 
 def _venue_scorecard(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from service.cli import argument_types as types
 from service.cli import commands
 from service.cli.argument_parts import add_command, add_scenario
+from service.exchange.breaches import BREACHES, breach_table
 from service.scorecard.risk.plan import SCENARIOS as RISK_SCENARIOS
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ def add_simulate(subcommands: "Subcommands") -> None:
         epilog=f"""\
 scenarios:
 {types.scenario_table()}
+breaches, the check of `foreshock audit` that each must fail, and what the venue does:
+{breach_table()}
 examples:
   foreshock simulate day --scenario cascade --seed 7
+  foreshock simulate day --scenario cascade --breach takes_too_much
   foreshock simulate calm --scenario calm --duration 86400 --compress zst
 """,
     )
@@ -76,6 +80,12 @@ examples:
         help="average rate per symbol in a calm market (default: %(default)g)",
     )
     command.add_argument(
+        "--breach",
+        metavar="NAME",
+        choices=list(BREACHES),
+        help="the venue breaks a rule, see below; the ground truth names it (default: none)",
+    )
+    command.add_argument(
         "--compress",
         choices=["none", "gz", "zst"],
         default="none",
@@ -102,6 +112,7 @@ examples:
   foreshock scorecard --recorded DIR DIR --seeds 3
   foreshock scorecard --recorded DIR --one-episode --seeds 20
   foreshock scorecard --risk --seeds 10 --calm-days 2 --activities 30
+  foreshock scorecard --audit --seeds 20 --clean 100
 """,
     )
     command.add_argument(
@@ -121,6 +132,27 @@ examples:
         action="store_true",
         help="measure the detectors of the venue's conduct instead: what they find where a venue "
         "misbehaves, and what they say where it does not",
+    )
+    command.add_argument(
+        "--audit",
+        action="store_true",
+        help="measure `foreshock audit` instead: whether each broken rule fails its check, and "
+        "whether a venue that keeps its rules fails none; runs --seeds markets for each breach and "
+        "size",
+    )
+    command.add_argument(
+        "--clean",
+        metavar="N",
+        type=types.whole,
+        default=100,
+        help="with --audit: runs of the venue that keeps its rules (default: %(default)s)",
+    )
+    command.add_argument(
+        "--minutes",
+        metavar="N",
+        type=types.above_zero,
+        default=30.0,
+        help="with --audit: length of a run in market time (default: %(default)g)",
     )
     command.add_argument(
         "--scenarios",

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from detectors.catalogue import ALARMING
 from service.scorecard import cells, sessions_report, tables
+from service.scorecard.audit.card import AuditCard
+from service.scorecard.audit.report import tables as audit_tables
 from service.scorecard.baselines import baseline_detectors
 from service.scorecard.budgets import Realised
 from service.scorecard.conduct.found import ConductCard
@@ -36,6 +38,7 @@ class Scorecard(Struct, frozen=True):
     sessions: Sessions | None = None
     risk: RiskCard | None = None
     conduct: ConductCard | None = None
+    audit: AuditCard | None = None
 
 
 def to_json(card: Scorecard) -> bytes:
@@ -55,7 +58,8 @@ def documented(card: Scorecard) -> list[tables.Table]:
     """The tables on recorded flow, on the risk of positions, and on the venue, if measured."""
     found = sessions_report.tables(card.sessions) if card.sessions is not None else []
     found += risk_tables(card.risk) if card.risk is not None else []
-    return found + (conduct_tables(card.conduct) if card.conduct is not None else [])
+    found += conduct_tables(card.conduct) if card.conduct is not None else []
+    return found + (audit_tables(card.audit) if card.audit is not None else [])
 
 
 def to_markdown(card: Scorecard) -> str:
@@ -63,14 +67,20 @@ def to_markdown(card: Scorecard) -> str:
     parts = [
         "# Scorecard\n",
         (f"Made with `{card.command}`, version {card.version}: {card.trials} {card.markets}, "
-        f"{card.purpose} seeds, a budget of {card.false_alarms_per_day:g} false alarms per symbol "
-        f"and day, {card.seconds:.0f} s. Shares and rates have 95 % intervals.\n"),
+        f"{card.purpose} seeds, {_budget(card)}{card.seconds:.0f} s. Shares and rates have 95 % "
+        "intervals.\n"),
         *([tables.to_markdown(documented(card))] if documented(card) else []),
         *(_markets(card) if card.found or card.false_alarms else []),
         *(_budgets(card) if card.found or card.false_alarms or card.realised else []),
         *_feeds(card),
     ]  # fmt: skip
     return "\n".join(parts)
+
+
+def _budget(card: Scorecard) -> str:
+    if card.audit is not None:
+        return ""  # it raises no alerts
+    return f"a budget of {card.false_alarms_per_day:g} false alarms per symbol and day, "
 
 
 def _markets(card: Scorecard) -> list[str]:

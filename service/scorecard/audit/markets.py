@@ -69,7 +69,7 @@ def _episodes(name: str, seconds: float) -> tuple[Episode, ...]:
         if name == "halt":
             episodes += halt(1.0, start + length + 30.0, 40.0, SYMBOLS)
     if name == "margins":
-        episodes += [margin_raise(0.2, 0.45 * seconds, 0.5 * seconds, SYMBOLS)[-1]]
+        episodes += [margin_raise(0.2, 0.45 * seconds, 0.4 * seconds, SYMBOLS)[-1]]
     return tuple(episodes)
 
 
@@ -101,6 +101,7 @@ def claims(name: str, seed: int) -> Book:
                 price_limit=rules.liquidation.price_band,
                 fee=FEE,
                 remainder_returned=True,
+                partial_ratio=0.2,  # in a cascade most positions are closed to the end
                 # A fund that runs dry comes back with the price, and may take over after all.
                 escalation=None if name == "adl" else ("book", "backstop", "adl"),
                 inversion_ratio=0.0,
