@@ -1,6 +1,6 @@
 """Builds the components from the settings. Only this module maps settings to components."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -193,7 +193,7 @@ def _ns(length: timedelta) -> int:
 
 
 def partition_task(
-    settings: Settings, streams: Mapping[str, object], tally: Tally, *, sets_aside: bool = False
+    settings: Settings, streams: Iterable[str], tally: Tally, *, sets_aside: bool = False
 ) -> PartitionTask:
     """Create a task over the streams; it counts into ``tally``. See ``PartitionTask``."""
     return PartitionTask(
