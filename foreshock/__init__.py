@@ -7,6 +7,7 @@ into rows for a data frame. The engine is the service's; the same events give th
 
 from detectors.closing import Signal
 from detectors.incidents.alerts import Alert, Evidence
+from detectors.plug_in import PlugIn
 from detectors.scorer import Reading
 from foreshock.result import Result, rows
 from foreshock.subscription import alerts
@@ -18,6 +19,7 @@ __all__ = [
     "Alert",
     "Evidence",
     "OperatorError",
+    "PlugIn",
     "Reading",
     "Result",
     "Signal",

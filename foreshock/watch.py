@@ -2,15 +2,19 @@
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.progress import Progress
 
+from detectors.catalogue import FEATURES
 from detectors.closing import Signal
+from detectors.detector import Detector
 from detectors.incidents.alerts import Alert
+from detectors.plug_in import PlugIn, detector_of, problem
 from foreshock.result import Result
 from service.pipeline.output import Output, Tally
+from service.plug_ins import taken
 from service.replay.engine import risk_replay, steps, stream_paths
 from service.replay.events import EventRun, Record
 from service.report.summary import Summary
@@ -25,7 +29,10 @@ _AT_ONCE = 8192
 
 
 def replay(
-    source: str | os.PathLike[str] | Iterable[tuple[str, Record]], *, config: Config = None
+    source: str | os.PathLike[str] | Iterable[tuple[str, Record]],
+    *,
+    config: Config = None,
+    detectors: Mapping[str, PlugIn] | None = None,
 ) -> Result:
     """Run the detection over recorded days or a sequence of events.
 
@@ -38,6 +45,8 @@ def replay(
         (cascade, contagion, conduct) needs a directory.
     config
         A configuration file. None: the defaults; no variable and no file is read.
+    detectors
+        Detectors of your own by name, which run beside the others.
 
     Returns
     -------
@@ -49,12 +58,12 @@ def replay(
     OperatorError
         The directory or the configuration cannot be used.
     ValueError
-        A record of the pairs is not a valid event.
+        A record of the pairs is not a valid event, or a detector of your own cannot be used.
     """
-    settings = _settings(config)
+    settings, own = _settings(config), _own(detectors)
     if isinstance(source, str | os.PathLike):
-        return _of_directory(Path(source), settings)
-    run = EventRun(settings)
+        return _of_directory(Path(source), settings, own)
+    run = EventRun(settings, own)
     alerts: list[Alert] = []
     signals: list[Signal] = []
     records = iter(source)
@@ -64,8 +73,8 @@ def replay(
     return Result(alerts, signals, run.task.tally.late)
 
 
-def _of_directory(directory: Path, settings: Settings) -> Result:
-    task = partition_task(settings, stream_paths(directory), Tally())
+def _of_directory(directory: Path, settings: Settings, own: tuple[Detector, ...]) -> Result:
+    task = partition_task(settings, stream_paths(directory), Tally(), own=own)
     watch = risk_replay(directory, settings, task.tally.market.suppressed_alarms)
     summary = Summary(str(directory))
     alerts: list[Alert] = []
@@ -90,6 +99,8 @@ class Watcher:
         The symbol whose events it takes.
     config
         A configuration file. None: the defaults; no variable and no file is read.
+    detectors
+        Detectors of your own by name, which run beside the others.
 
     Examples
     --------
@@ -104,9 +115,15 @@ class Watcher:
     [1700000001]
     """
 
-    def __init__(self, symbol: str, *, config: Config = None) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        *,
+        config: Config = None,
+        detectors: Mapping[str, PlugIn] | None = None,
+    ) -> None:
         self.symbol = symbol
-        self._run = EventRun(_settings(config))
+        self._run = EventRun(_settings(config), _own(detectors))
 
     def feed(self, stream: str, record: Record) -> Result:
         """Take the next event; return what the bars that it closes have given.
@@ -138,3 +155,17 @@ class Watcher:
 
 def _settings(config: Config) -> Settings:
     return Settings() if config is None else load_settings(Path(config), {})
+
+
+def _own(detectors: Mapping[str, PlugIn] | None) -> tuple[Detector, ...]:
+    found = []
+    for name, plug_in in (detectors or {}).items():
+        if taken(name):
+            raise ValueError(
+                f"detectors has {name!r}: another detector has this name, or it is not of small"
+                " letters, digits and underscores"
+            )
+        if (wrong := problem(plug_in, FEATURES)) is not None:
+            raise ValueError(f"detectors[{name!r}]: {wrong[1]}")
+        found.append(detector_of(name, plug_in))
+    return tuple(found)

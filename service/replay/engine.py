@@ -26,6 +26,7 @@ from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
+from service.plug_ins import report as report_left_out
 from service.replay.files import BatchReader, stream_path
 from service.replay.risk import RiskReplay
 from service.report.collect import Collected
@@ -217,6 +218,7 @@ def steps(
     market = market_monitor(settings)
     for output in _with_risk(outputs(directory, settings, task, summary, progress), watch, keep):
         output.alerts = list(with_market_alerts(output.alerts, market, task))
+        report_left_out(output.left_out)
         yield output
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
+from detectors.detector import Detector
 from detectors.market_data.events import LATEST_NS, Event
 from service.pipeline.output import Output, Tally
 from service.pipeline.wire import STREAMS
+from service.plug_ins import report
 from service.replay.engine import with_market_alerts
 from service.settings.assembly import decoders, market_monitor, partition_task
 from service.settings.types import Settings
@@ -32,11 +34,13 @@ class EventRun:
     ----------
     settings
         The settings; the field names of ``wire.fields`` hold for the records.
+    own
+        Detectors that run beside the built-in ones and the plug-ins.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, own: tuple[Detector, ...] = ()) -> None:
         self._decoders = decoders(settings, STREAMS)
-        self.task = partition_task(settings, [_SEQUENCE], Tally())
+        self.task = partition_task(settings, [_SEQUENCE], Tally(), own=own)
         self._market = market_monitor(settings)
         self._encode = msgspec.json.Encoder(enc_hook=_number).encode
         self._taken = 0
@@ -81,6 +85,7 @@ class EventRun:
         rest = self.task.rest(LATEST_NS)
         output.alerts += rest.alerts
         output.signals += rest.signals
+        output.left_out += rest.left_out
         return self._completed(output)
 
     def _line(self, stream: str, record: Record) -> bytes:
@@ -98,6 +103,7 @@ class EventRun:
 
     def _completed(self, output: Output) -> Output:
         output.alerts = list(with_market_alerts(output.alerts, self._market, self.task))
+        report(output.left_out)
         return output
 
 

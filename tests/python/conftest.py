@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import foreshock
 from service.cli.main import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
@@ -20,3 +21,9 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patched.chdir(folder)
         assert main(shlex.split(command)) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def result(notebook: Path) -> foreshock.Result:
+    """What a replay of the day gives, without plug-ins."""
+    return foreshock.replay(notebook / "day")

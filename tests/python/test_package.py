@@ -52,11 +52,6 @@ def replayed(notebook, tmp_path_factory) -> dict[str, list[Any]]:
     }
 
 
-@pytest.fixture(scope="session")
-def result(notebook) -> foreshock.Result:
-    return foreshock.replay(notebook / "day")
-
-
 def test_the_blocks_of_the_page_run_in_order(notebook, monkeypatch, capsys):
     monkeypatch.chdir(notebook)
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
