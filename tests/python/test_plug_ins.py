@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 import foreshock
 from detectors.catalogue import CATALOGUE
+from detectors.closing import Columns
 from detectors.counts import Counts
 from detectors.market_data.events import Order
 from detectors.parameters import Parameters
@@ -78,6 +79,16 @@ PLUG_INS = {
 @pytest.fixture(scope="module")
 def plugged(notebook) -> foreshock.Result:
     return foreshock.replay(notebook / "day", detectors=PLUG_INS)
+
+
+def quoted(monitor: SymbolMonitor, bars: int) -> None:
+    """Bars with a new order on each side."""
+    for i in range(bars):
+        at = 1_767_225_600_000_000_000 + i * 10**9
+        for side, price in (("buy", 99.0), ("sell", 101.0)):
+            its = {"order_id": f"{side}{i}", "side": side, "price": price, "quantity": 1.0}
+            monitor.apply(Order(ts_event=at, symbol=monitor.symbol, **its))
+        monitor.close_bar(at + 10**9)
 
 
 def statuses(result: foreshock.Result, name: str) -> list[str]:
@@ -151,14 +162,7 @@ def test_a_plug_in_that_cannot_be_used_is_told_with_its_field(name, change, said
 def test_an_estimator_is_relearned_after_a_restart_and_the_others_continue():
     detectors = (*CATALOGUE, detector_of("own", scripted(lambda _: 0.5, learning_bars=0)))
     monitor = SymbolMonitor("S", Parameters(), detectors, Counts())
-    for i in range(70):
-        at = 1_767_225_600_000_000_000 + i * 10**9
-        for side, price in (("buy", 99.0), ("sell", 101.0)):
-            order = Order(
-                ts_event=at, symbol="S", order_id=f"{side}{i}", side=side, price=price, quantity=1.0
-            )
-            monitor.apply(order)
-        monitor.close_bar(at + 10**9)
+    quoted(monitor, 70)
     learned = {its.detector.name: its.bars for its in monitor.scorers}
     assert learned["own"] == learned["thin_book"] > 0
     saved = msgspec.json.encode(capture(monitor, None))
@@ -167,6 +171,24 @@ def test_an_estimator_is_relearned_after_a_restart_and_the_others_continue():
     )
     relearned = {its.detector.name: its.bars for its in again.scorers}
     assert relearned == learned | {"own": 0}
+
+
+def test_a_symbol_that_takes_the_place_of_another_gets_an_estimator_of_its_own():
+    made: list[Scripted] = []
+
+    def model() -> Scripted:
+        made.append(Scripted(float))
+        return made[-1]
+
+    own = detector_of("own", msgspec.structs.replace(PLUG_INS["spike"], model=model))
+    columns = Columns(Parameters(), (*CATALOGUE, own))
+    for symbol in ("A", "B"):
+        monitor = SymbolMonitor(symbol, Parameters(), (*CATALOGUE, own), Counts(), columns)
+        assert monitor.row == 0
+        quoted(monitor, 70)
+        monitor.release()
+    assert len(made) == 2
+    assert made[0].bars == made[1].bars > 0
 
 
 # Packages.
