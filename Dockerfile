@@ -24,6 +24,7 @@ RUN --mount=type=secret,id=pip_config,target=/etc/pip.conf \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY detectors detectors
+COPY foreshock foreshock
 COPY service service
 RUN /build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /dist . \
     && /build/bin/pip --python /opt/foreshock/bin/python install --no-index --no-deps /dist/*.whl

@@ -30,5 +30,8 @@ CATALOGUE = (
 ALARMING = tuple(detector.name for detector in CATALOGUE if detector.alarms)
 """The names of the detectors that raise alarms."""
 
+FEATURES = tuple(f"{its.name}.{feature}" for its in CATALOGUE for feature in its.phrases)
+"""The features of all detectors, as ``DETECTOR.FEATURE``: what a plug-in may learn."""
+
 NAMES = (*ALARMING, DRIFT, FEED_INTEGRITY, *OF_VENUE)
 """The detector names in alerts. A rule or a maintenance window may be limited to some of them."""

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from detectors.detector import Detector
+from detectors.estimators import Estimators
 from detectors.feed.checks import FeedBar, close_streams
 from detectors.feed.silence import Silences
 from detectors.incidents.alerts import Alert
@@ -31,7 +32,7 @@ class Columns:
         The detectors that run on the symbols.
     """
 
-    __slots__ = ("_bar_ns", "market", "scorers", "silences")
+    __slots__ = ("_bar_ns", "estimators", "market", "scorers", "silences")
 
     def __init__(self, parameters: Parameters, detectors: tuple[Detector, ...]) -> None:
         self._bar_ns = parameters.bar_ns
@@ -44,6 +45,7 @@ class Columns:
             warmup_bars=parameters.warmup_bars,
             quiet_bars=max(1, parameters.quiet_ns // parameters.bar_ns),
         )
+        self.estimators = Estimators(detectors, self.scorers)
 
     def add(self, budget_per_day: float) -> int:
         """Return the row of a new symbol with this budget of false alarms."""
@@ -59,6 +61,7 @@ class Columns:
         self.market.clear(row)
         self.silences.clear(row)
         self.scorers.remove(row)
+        self.estimators.remove(row)
 
     def sum_up(self, ended: Sequence["Ended"]) -> list["Summed"]:
         """Add ended bars of different symbols to what is known of their flow and depth."""
@@ -69,6 +72,13 @@ class Columns:
             silent = close_streams(self.silences, rows, [its.feed for its in ended], writes)
             sums = self.market.add_many(rows, [its.flow for its in ended], writes)
         return [Summed(*its) for its in zip(sums, silent.tolist(), strict=True)]
+
+    def measure(self, row: int, bar: Bar, *, settling: bool) -> Measured:
+        """Return the features of a bar of a symbol. While ``settling``, no estimator learns it."""
+        measured = self.scorers.measure(bar)
+        if self.estimators.detectors:
+            self.estimators.step(row, bar, measured, settling=settling)
+        return measured
 
     def judge(self, closings: Sequence["Closing"]) -> list[Verdict | None]:
         """Judge and learn ended bars; a bar that is paused or settling has no verdict."""

@@ -18,6 +18,7 @@ class Counts(Struct):
     ``statuses`` counts the statuses of the venue, by state. ``feedback`` counts the verdicts that
     changed what an incident counts for, by its detector and the verdict. ``unconfirmed`` counts the
     incidents that opened and that nobody judged right, by detector: a verdict lowers it.
+    ``left_out`` counts the symbols for which a plug-in failed, by plug-in and reason.
     """
 
     late: int = 0
@@ -37,5 +38,6 @@ class Counts(Struct):
     statuses: dict[str, int] = {}
     feedback: Counter[tuple[str, str]] = field(default_factory=Counter)
     unconfirmed: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     suppressed_alarms: SuppressedAlarms = {}
     feed: FeedCounts = field(default_factory=FeedCounts)

@@ -8,6 +8,7 @@ deviations) and relative to the symbol's own activity: a busy market alone raise
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -23,6 +24,16 @@ def never(_bar: Bar) -> bool:
     return False
 
 
+class Estimator(Protocol):
+    """A model that learns features and scores how unusual they are, as River's detectors do."""
+
+    def learn_one(self, x: dict[str, float], /) -> object:
+        """Learn the features of one bar."""
+
+    def score_one(self, x: dict[str, float], /) -> float:
+        """Return how unusual the features of one bar are; more is more unusual."""
+
+
 class Detector(Struct, frozen=True):
     """A detector of one kind of stress.
 
@@ -36,6 +47,11 @@ class Detector(Struct, frozen=True):
     each feature is judged. ``explained`` is whether the market's activity explains the features of
     a bar, so that none of them matters. A detector without statistics is watched for drift only, by
     its ``model``.
+
+    A detector that is not built in has an ``estimator`` for each symbol. Its one feature is the
+    score of the estimator for its ``inputs``, which are features of other detectors, named
+    ``DETECTOR.FEATURE``. The first ``learning_bars`` bars are learned without a score. See
+    `detectors.estimators`.
     """
 
     name: str
@@ -49,6 +65,9 @@ class Detector(Struct, frozen=True):
     headlines: Mapping[str, str] = {}
     logarithms: frozenset[str] = frozenset()
     turned: frozenset[str] = frozenset()
+    estimator: Callable[[], Estimator] | None = None
+    inputs: tuple[str, ...] = ()
+    learning_bars: int = 0
 
     @property
     def alarms(self) -> bool:

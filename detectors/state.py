@@ -108,7 +108,12 @@ def capture(
         leverage_baselines=(monitor.leverage_baselines.recent, monitor.leverage_baselines.older),
         spans=market.spans.state(row),
         depth=market.depth.state(row),
-        scorers={scorer.detector.name: scorer.state() for scorer in monitor.scorers},
+        scorers={
+            scorer.detector.name: scorer.state()
+            for scorer in monitor.scorers
+            # An estimator is code's own object, and its scores mean nothing to another one.
+            if scorer.detector.estimator is None
+        },
         watches={watch.detector.name: watch.state() for watch in monitor.watches},
         windows=market.windows.state(row),
         size=market.sizes.state(row),

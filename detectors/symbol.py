@@ -257,7 +257,8 @@ class SymbolMonitor:
             layered=ended.layered,
             spoofed=ended.spoofed,
         )
-        measured = None if ended.flow.paused else self.columns.scorers.measure(bar)
+        columns, paused, settling = self.columns, ended.flow.paused, ended.settling
+        measured = None if paused else columns.measure(self.row, bar, settling=settling)
         return Closing(
             self.row,
             bar,

@@ -52,6 +52,10 @@ SEVERE_BARS = 3
 makers fill within seconds is no reason to hold trading."""
 
 
+PLUG_IN_RUNBOOK = "docs/runbook.md#a-detector-of-your-own"
+"""The section for all detectors that are not built in."""
+
+
 class Alarm(Struct, frozen=True):
     """The alarm of one detector in one bar."""
 
@@ -243,6 +247,8 @@ class Incidents:
             summary="",
             inputs=[],
         )
+        if detector.estimator is not None:
+            alert = replace(alert, runbook=PLUG_IN_RUNBOOK)
         incident = Incident(alert, [], 0, ts_event, opening=_sentence(detector, reading))
         if market is not None:
             incident.reference = reference(market)

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check_config(subcommands)
     _add_topics(subcommands)
     _add_asyncapi(subcommands)
+    _add_detectors(subcommands)
     add_feedback(subcommands)
     add_review(subcommands)
     add_audit(subcommands)
@@ -220,6 +221,24 @@ examples:
         type=types.whole,
         help="with --create: replicas of the new topics (default: 3, or the number of brokers if "
         "fewer)",
+    )
+    add_config(command)
+
+
+def _add_detectors(subcommands: "Subcommands") -> None:
+    command = add_command(
+        subcommands,
+        "detectors",
+        commands.detectors,
+        summary="list the detectors: built-in ones and plug-ins",
+        description="Lists each detector with its version, its features, its package, and whether "
+        "it runs. A plug-in runs only if plugins.allow names it; others are not imported. Exit "
+        "code 1 if an allowed plug-in cannot be used. docs/plug-ins.md says how to write one.",
+        epilog="""\
+examples:
+  foreshock detectors
+  FORESHOCK_PLUGINS__ALLOW=joint_stress foreshock detectors
+""",
     )
     add_config(command)
 

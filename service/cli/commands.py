@@ -32,9 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = load_settings(arguments.config, os.environ)
     logs.configure(settings.log.level, settings.log.format, in_background=True)
+    from service.plug_ins import plug_ins, report
     from service.run import run as run_service
     from service.settings.reload import Source
 
+    report(plug_ins(settings.plugins.allow).left_out)
     try:
         return run_service(settings, Source(arguments.config, os.environ))
     finally:
@@ -48,8 +50,10 @@ def replay(arguments: argparse.Namespace) -> int:
 
     settings = load_settings(arguments.config, os.environ)
     logs.configure(settings.log.level, settings.log.format)
+    from service.plug_ins import plug_ins, report
     from service.replay.engine import replay as replay_files
 
+    report(plug_ins(settings.plugins.allow).left_out)
     return replay_files(
         arguments.directory,
         settings,
@@ -286,6 +290,22 @@ def asyncapi(arguments: argparse.Namespace) -> int:
 
     sys.stdout.write(to_yaml(document(load_settings(arguments.config, os.environ))))
     return 0
+
+
+def detectors(arguments: argparse.Namespace) -> int:
+    """``foreshock detectors``."""
+    from rich.console import Console
+
+    from service.cli.detectors import listed, table
+    from service.settings.load import load_settings
+
+    found = listed(load_settings(arguments.config, os.environ).plugins.allow)
+    # In a file or a pipe nothing is cut.
+    Console(width=None if sys.stdout.isatty() else 200).print(table(found))
+    for its in found:
+        if its.problem:
+            _say(f"\nproblem: {its.name}: {its.problem}")
+    return 1 if any(its.problem for its in found) else 0
 
 
 def topics(arguments: argparse.Namespace) -> int:

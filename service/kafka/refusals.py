@@ -15,6 +15,7 @@ from service.pipeline.output import Output
 from service.pipeline.rejection import Rejection
 from service.pipeline.set_aside import SetAside
 from service.pipeline.wire import STREAMS
+from service.plug_ins import report
 
 UNKNOWN = -1
 """The offset and timestamp in the dead letter of an event that was read before its symbol was set
@@ -68,7 +69,11 @@ class Refusals:
             await self._publisher.dead_letter(number, make)
 
     async def set_aside(self, number: int, output: Output, aside: SetAside) -> None:
-        """Log the symbols that were set aside in a partition number, and send their events."""
+        """Log the symbols that were set aside in a partition number, and send their events.
+
+        Plug-ins that were left out for symbols are logged, too.
+        """
+        report(output.left_out)
         for symbol, reason in output.set_aside.items():
             log.error(
                 "a symbol is set aside until a restart: an exception came out of its detection",

@@ -42,6 +42,10 @@ class Emission:
         else:
             self.with_incident.pop(monitor.symbol, None)
         self._tell(alerts, output)
+        if left_out := monitor.columns.estimators.news:
+            self._tally.market.left_out.update((its.name, its.reason) for its in left_out)
+            output.left_out += left_out
+            left_out.clear()
 
     def end(self, monitor: SymbolMonitor, ts_event: int, why: str, output: Output) -> None:
         """Resolve all incidents of a symbol that is no longer watched."""

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from detectors.closing import Signal
 from detectors.counts import Counts
+from detectors.estimators import LeftOut
 from detectors.incidents.alerts import Alert
 from detectors.kill_switch.switch import KillSwitch
 from detectors.market_data.bar import Bar
@@ -39,7 +40,8 @@ class Output(Struct):
     ``bars`` holds every closed bar with its signal, also if the signal is already published.
     ``forgotten`` names the evicted symbols: their snapshots must be deleted. ``set_aside`` holds
     the symbols that failed, with the reason. ``refused`` holds their events that were read already.
-    ``lifted`` names the symbols whose kill switch must be deleted from its topic.
+    ``lifted`` names the symbols whose kill switch must be deleted from its topic. ``left_out``
+    holds the plug-ins that failed for a symbol.
     """
 
     alerts: list[Alert] = []
@@ -50,6 +52,7 @@ class Output(Struct):
     set_aside: dict[str, str] = {}
     refused: list[Event] = []
     lifted: list[str] = []
+    left_out: list[LeftOut] = []
 
 
 class Watcher(Protocol):

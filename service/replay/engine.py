@@ -26,6 +26,7 @@ from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
+from service.plug_ins import report as report_left_out
 from service.replay.files import BatchReader, stream_path
 from service.replay.risk import RiskReplay
 from service.report.collect import Collected
@@ -145,8 +146,7 @@ def replay(
     console = Console(stderr=True, quiet=quiet)
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
     task = partition_task(settings, stream_paths(directory), Tally())
-    market = market_monitor(settings)
-    watch = _risk_replay(
+    watch = risk_replay(
         directory,
         settings,
         task.tally.market.suppressed_alarms,
@@ -170,10 +170,7 @@ def replay(
                     collected.risk.take(found.records)
 
             progress = stack.enter_context(_progress(console))
-            for output in _with_risk(
-                outputs(directory, settings, task, result, progress), watch, keep
-            ):
-                output.alerts = list(_with_market_alerts(output.alerts, market, task))
+            for output in steps(directory, settings, task, result, progress, watch, keep):
                 for alert in output.alerts:
                     severities[alert.alert_id] = (alert.detector, alert.severity)
                 if collected is not None:
@@ -205,15 +202,38 @@ def replay(
     return 0
 
 
-def _risk_replay(
+def steps(
+    directory: Path,
+    settings: Settings,
+    task: PartitionTask,
+    summary: Summary,
+    progress: Progress,
+    watch: RiskReplay | None,
+    keep: Callable[[RiskOutput], None],
+) -> Iterator[Output]:
+    """Yield `outputs` with the alerts about the venue and about several symbols at once.
+
+    ``keep`` is called with what ``watch`` finds of the venue.
+    """
+    market = market_monitor(settings)
+    for output in _with_risk(outputs(directory, settings, task, summary, progress), watch, keep):
+        output.alerts = list(with_market_alerts(output.alerts, market, task))
+        report_left_out(output.left_out)
+        yield output
+
+
+def risk_replay(
     directory: Path,
     settings: Settings,
     suppressed_alarms: SuppressedAlarms,
     *,
-    wanted: str | None,
-    with_records: bool,
+    wanted: str | None = None,
+    with_records: bool = False,
 ) -> RiskReplay | None:
-    """Return the watch over the risk of positions; None without positions, or if it is off."""
+    """Return the watch over the risk of positions; None without positions, or if it is off.
+
+    ``wanted`` is the option that needs the watch: without positions it raises OperatorError.
+    """
     watched = watches_risk(settings)
     if watched and "positions" in stream_paths(directory):
         return RiskReplay(
@@ -262,7 +282,7 @@ def _write_venue(files: Mapping[str, OutputFile | None], found: RiskOutput) -> N
         _write(files[option], [its.record for its in found.statements if its.stream == stream])
 
 
-def _with_market_alerts(
+def with_market_alerts(
     alerts: list[Alert], market: MarketMonitor, task: PartitionTask
 ) -> Iterator[Alert]:
     """Yield the alerts of a step in the order of event time, with the market-wide alerts."""

@@ -1,6 +1,6 @@
 """Builds the components from the settings. Only this module maps settings to components."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -8,6 +8,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.conduct.monitor import ConductMonitor
 from detectors.conduct.table import new_detectors
 from detectors.conduct.venue_monitor import VenueMonitor
+from detectors.detector import Detector
 from detectors.feed.checks import FeedLimits
 from detectors.incidents.market_wide import MarketMonitor
 from detectors.incidents.suppression import Override, Suppression, Window
@@ -23,6 +24,7 @@ from detectors.venue.calendar import Calendar, Expiry, Session
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import ALL_STREAMS, RISK_INPUTS, STREAMS, Decoder, RiskInput
+from service.plug_ins import plug_ins
 from service.settings.time_zones import utc_offsets
 from service.settings.types import CalendarSettings, FeedSettings, MaintenanceSettings, Settings
 from service.settings.values import Day
@@ -193,13 +195,21 @@ def _ns(length: timedelta) -> int:
 
 
 def partition_task(
-    settings: Settings, streams: Mapping[str, object], tally: Tally, *, sets_aside: bool = False
+    settings: Settings,
+    streams: Iterable[str],
+    tally: Tally,
+    *,
+    sets_aside: bool = False,
+    own: tuple[Detector, ...] = (),
 ) -> PartitionTask:
-    """Create a task over the streams; it counts into ``tally``. See ``PartitionTask``."""
+    """Create a task over the streams; it counts into ``tally``. See ``PartitionTask``.
+
+    The built-in detectors run, the plug-ins that the settings allow, and ``own``.
+    """
     return PartitionTask(
         list(streams),
         parameters(settings),
-        CATALOGUE,
+        (*CATALOGUE, *plug_ins(settings.plugins.allow).detectors, *own),
         max_disorder_ns=settings.time.max_disorder_ms * 1_000_000,
         max_symbols=settings.limits.symbols,
         max_orders=settings.limits.total_resting_orders,

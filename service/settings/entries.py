@@ -5,7 +5,7 @@ and the field, and says which value is valid.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -37,7 +37,9 @@ _WEEKLY = ("days", "start", "minutes")
 _ZONE = "time_zone"
 
 
-def read_entries(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], list[str]]:
+def read_entries(
+    name: str, value: Any, place: str, plug_ins: Sequence[str] = ()
+) -> tuple[tuple[Entry, ...], list[str]]:
     """Return the valid entries of a list, and one sentence for each error in the others.
 
     Parameters
@@ -48,6 +50,8 @@ def read_entries(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], 
         Value in the file under this name.
     place
         Location of the value, for the sentences.
+    plug_ins
+        The names of the allowed plug-ins, which an entry may name like detectors.
     """
     if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
         return (), [f"{name}{place}: it must be a list of tables; write [[{name}]] above each"]
@@ -60,7 +64,7 @@ def read_entries(name: str, value: Any, place: str) -> tuple[tuple[Entry, ...], 
         ]
         if not found:
             entry = msgspec.convert(table, ENTRY_TYPES[name])
-            found = [f"{where}{error}" for error in _conflicts(entry, place)]
+            found = [f"{where}{error}" for error in _conflicts(entry, place, plug_ins)]
             entries.append(entry)
         errors += found
     return tuple(entries), errors
@@ -97,15 +101,16 @@ def _field_errors(
             yield f".{key}{place}: it is missing; it must be {expected(field.type)}"
 
 
-def _conflicts(entry: Entry, place: str) -> Iterator[str]:
+def _conflicts(entry: Entry, place: str, plug_ins: Sequence[str]) -> Iterator[str]:
     """Yield the errors between fields of an entry, and unknown detectors."""
     if isinstance(entry, CalendarSettings):
         yield from _calendar_conflicts(entry, place)
         return
+    names = (*NAMES, *plug_ins)
     for name in entry.detectors or ():
-        if name not in NAMES:
-            close = difflib.get_close_matches(name, NAMES, n=1)
-            hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(NAMES)}"
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(names)}"
             yield f".detectors{place}: unknown detector {shown(name)}; {hint}"
     if isinstance(entry, OverrideSettings):
         yield from _override_conflicts(entry, place)

@@ -9,7 +9,7 @@ together, each with the key, the value and the valid values.
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +121,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     errors: list[str] = []
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    allowed = _allowed(items)
     for item in items:
         if (name := item.key.partition(".")[0]) in ENTRY_TYPES:
-            values[name], list_errors = _entries(name, item)
+            values[name], list_errors = _entries(name, item, allowed)
             errors += list_errors
             sources[name] = item.source
             continue
@@ -268,10 +269,21 @@ def _unknown(item: Assignment, known: Mapping[str, Setting]) -> str:
     return f"{message}; the sections are {', '.join(Settings.__struct_fields__)}"
 
 
-def _entries(name: str, item: Assignment) -> tuple[tuple[Any, ...], list[str]]:
+def _allowed(items: Iterable[Assignment]) -> list[str]:
+    """Return the plug-ins that ``plugins.allow`` names, as far as it can be read."""
+    names: Any = ()
+    for item in items:
+        if item.key == "plugins.allow":
+            names = item.value.split(",") if item.is_variable else item.value
+    return [str(its).strip() for its in names] if isinstance(names, list) else []
+
+
+def _entries(
+    name: str, item: Assignment, allowed: Sequence[str]
+) -> tuple[tuple[Any, ...], list[str]]:
     if item.is_variable:
         return (), [f"{item.name}: {name} is a list of tables; set it in a file, as [[{name}]]"]
-    return read_entries(name, item.value, item.place)
+    return read_entries(name, item.value, item.place, allowed)
 
 
 def _converted(item: Assignment, setting: Setting) -> Any:

@@ -23,6 +23,7 @@ from service.settings.values import (
     OptionalText,
     OptionalTopic,
     Patterns,
+    PlugInNames,
     Servers,
     Symbols,
     Tenant,
@@ -172,6 +173,12 @@ class DetectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     quiet_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
 
+class PluginSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Detectors of other packages."""
+
+    allow: PlugInNames = ()
+
+
 class FeedSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """When a symbol's feed counts as unreliable."""
 
@@ -308,6 +315,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     quantities: QuantitySettings = field(default_factory=QuantitySettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     detection: DetectionSettings = field(default_factory=DetectionSettings)
+    plugins: PluginSettings = field(default_factory=PluginSettings)
     feed: FeedSettings = field(default_factory=FeedSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
     risk: RiskSettings = field(default_factory=RiskSettings)

@@ -71,6 +71,10 @@ Detectors = Annotated[
     tuple[Text, ...],
     Meta(min_length=1, description="a list of detectors' names; leave it out for all"),
 ]
+PlugInNames = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...],
+    Meta(max_length=100, description='a list of names, such as ["joint_stress"], or [] for none'),
+]
 Moment = Annotated[
     datetime, Meta(tz=True, description="a time with its offset, such as 2026-03-07T22:00:00Z")
 ]

@@ -23,8 +23,10 @@ def budget(
     budget_per_day: float,
     bar_seconds: float,
     judgements: Judgements,
+    plug_ins: Sequence[str] = (),
 ) -> Iterator[Metric]:
-    """Yield the metrics of the budget."""
+    """Yield the metrics of the budget; ``plug_ins`` names the plug-ins that run."""
+    names = (*ALARMING, *plug_ins)
     counts = counters.tally.market
     judged_seconds = counts.judged_bars * bar_seconds
     yield gauge(
@@ -45,7 +47,7 @@ def budget(
         single(
             {
                 name: counts.unconfirmed[name] / (judged_seconds / DAY_SECONDS)
-                for name in ALARMING
+                for name in names
                 if judged_seconds > 0.0
             }
         ),
@@ -55,7 +57,7 @@ def budget(
         "false_alarm_detector_bar",
         "Rarity beyond the budget that a detector's next alarm must have, in powers of ten, "
         "maximum over symbols and statistics.",
-        single(_bars(monitors)),
+        single(_bars(monitors, names)),
         ["detector"],
     )
     yield counter(
@@ -68,7 +70,7 @@ def budget(
         "feedback",
         "Verdicts of operators that changed what an incident counts for.",
         # All series from the start, as for incidents.
-        {pair: counts.feedback[pair] for pair in product(ALARMING, _VERDICTS)},
+        {pair: counts.feedback[pair] for pair in product(names, _VERDICTS)},
         ["detector", "verdict"],
     )
     pairs = [*product(ALARMING, _VERDICTS), *judgements.counts]
@@ -96,8 +98,8 @@ def _shares(monitors: Sequence[SymbolMonitor]) -> dict[str, float]:
     return {name: total / len(monitors) for name, total in sums.items()}
 
 
-def _bars(monitors: Sequence[SymbolMonitor]) -> dict[str, float]:
-    highest = dict.fromkeys(ALARMING, 0.0)
+def _bars(monitors: Sequence[SymbolMonitor], names: Sequence[str]) -> dict[str, float]:
+    highest = dict.fromkeys(names, 0.0)
     for monitor in monitors:
         for scorer in monitor.scorers:
             name = scorer.detector.name

@@ -4,7 +4,7 @@ docs/metrics.md is the specification; a test compares it with the metrics.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import get_args
 
@@ -23,12 +23,14 @@ from service.outputs.alert_queue import DeliveryCounters
 from service.outputs.delays import histogram
 from service.outputs.publisher import Published
 from service.pipeline.snapshots import Problem
+from service.plug_ins import plug_ins
 from service.settings.types import Settings
 from service.web.budget_metrics import budget
 from service.web.conduct_metrics import conduct
 from service.web.feed_metrics import feeds
 from service.web.kill_switch_metrics import kill_switches
 from service.web.market_metrics import LabelledSymbols, market
+from service.web.plug_in_metrics import plug_in_metrics
 from service.web.risk_metrics import risk
 from service.web.view import View
 
@@ -52,6 +54,8 @@ class ForeshockCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the current metrics."""
         view = self._view()
+        plugged = plug_ins(self._settings.plugins.allow)
+        names = [its.name for its in plugged.detectors]
         monitors = view.monitors
         yield gauge(
             "build_info", "1, with the version as a label.", {(__version__,): 1}, ["version"]
@@ -68,8 +72,10 @@ class ForeshockCollector(Collector):
             view.budget_per_day,
             self._settings.time.bar_seconds,
             view.judgements,
+            names,
         )
-        yield from _counters(view.counters)
+        yield from plug_in_metrics(plugged, view.counters.tally.market)
+        yield from _counters(view.counters, names)
         yield from _output(view.published)
         yield from _partitions(view)
         yield from _deliveries(view.deliveries)
@@ -108,7 +114,7 @@ class ForeshockCollector(Collector):
         yield from self._symbols.collect(monitors)
 
 
-def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
+def _counters(counters: ConsumerCounters, plugged: Sequence[str]) -> Iterator[Metric]:
     tally = counters.tally
     yield counter("records", "Records read.", single(counters.records), ["topic"])
     yield counter(
@@ -171,7 +177,7 @@ def _counters(counters: ConsumerCounters) -> Iterator[Metric]:
         {
             kind: counters.incidents[kind]
             for kind in (
-                *product((*ALARMING, CASCADE), ("warning", "critical")),
+                *product((*ALARMING, *plugged, CASCADE), ("warning", "critical")),
                 (DRIFT, "info"),
                 (MARKET_WIDE, "critical"),
             )

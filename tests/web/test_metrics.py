@@ -4,7 +4,8 @@ import asyncio
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -28,8 +29,9 @@ from service.kafka.partition import Partition
 from service.outputs.alert_queue import DeliveryCounters
 from service.outputs.publisher import Published
 from service.pipeline.task import PartitionTask
+from service.plug_ins import plug_ins
 from service.settings.reload import Reloader, Source
-from service.settings.types import LimitSettings, Settings
+from service.settings.types import LimitSettings, PluginSettings, Settings
 from service.web.market_metrics import LabelledSymbols
 from service.web.metrics import ForeshockCollector, registry
 from service.web.server import Health, HttpServer, start_http
@@ -37,6 +39,7 @@ from service.web.view import View
 from tests.conduct.spread import run, spread_monitor
 from tests.kafka_server import unavailable
 from tests.pipeline.events import SECOND, by_stream, market
+from tests.plug_in_packages import install
 from tests.risk_watch.venue import shared
 from tests.web.metrics_page import exposed, queries, specified
 
@@ -110,9 +113,19 @@ def view() -> View:
 
 
 @pytest.fixture
-async def client(view: View) -> AsyncIterator[ClientSession]:
-    reloader = Reloader(Settings(), Source(None, {}))
-    metrics = registry([ForeshockCollector(Settings(), lambda: view), reloader])
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings with a plug-in that runs, and one that is not installed."""
+    install(tmp_path, "aa_own", {"own": "FINE"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plug_ins.cache_clear()
+    yield Settings(plugins=PluginSettings(allow=("own", "missing")))
+    plug_ins.cache_clear()
+
+
+@pytest.fixture
+async def client(view: View, settings: Settings) -> AsyncIterator[ClientSession]:
+    reloader = Reloader(settings, Source(None, {}))
+    metrics = registry([ForeshockCollector(settings, lambda: view), reloader])
     server: HttpServer = await start_http(
         "127.0.0.1", 0, registry=metrics, health=lambda: Health(live=True, ready=True, checks={})
     )
@@ -129,6 +142,20 @@ async def test_what_is_exposed_is_what_is_documented(client: ClientSession):
     assert sorted(found) == sorted(documented)
     for name, metric in found.items():
         assert metric == documented[name], name
+
+
+async def test_a_plug_in_that_runs_and_one_that_is_left_out_are_told(client: ClientSession):
+    text = await (await client.get("/metrics")).text()
+    told = {its.name: its for its in parse_text(text)}
+    (runs,) = told["foreshock_plugin_info"].samples
+    assert runs.labels == {"plugin": "own", "version": "7", "package": "aa_own 1.2"}
+    left_out = told["foreshock_plugins_left_out"].samples
+    assert {(s.labels["plugin"], s.labels["reason"]): s.value for s in left_out} == {
+        ("own", "exception"): 0.0,
+        ("own", "wrong_type"): 0.0,
+        ("own", "not_finite"): 0.0,
+        ("missing", "not_installed"): 1.0,
+    }
 
 
 async def test_prometheus_own_format_has_the_same_types_and_samples(client: ClientSession):

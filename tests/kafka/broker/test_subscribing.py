@@ -6,14 +6,16 @@ import json
 import sys
 import time
 from asyncio.subprocess import PIPE
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from aiokafka import AIOKafkaProducer
 
+import foreshock
 from examples.order_gateway import Switches
 from examples.subscribe import follow_alerts, identity, pages, replay_alerts, show
 from tests.kafka.broker.conftest import Market
@@ -94,6 +96,35 @@ async def test_no_alert_is_passed_over_and_a_repeat_is_acted_on_once(
             await produce_alerts(kafka, topic, [{**later, "alert_id": "last"}])
             await until(all_is_committed, "the last one is committed")
         assert [alert["alert_id"] for alert in acted.alerts[before:]] == ["later", "last"]
+
+
+async def test_the_package_yields_each_alert_once_and_goes_on_after_the_last_one_handled(
+    kafka: str, tmp_path: Path, market: Market, caplog: pytest.LogCaptureFixture
+):
+    async with Venue(kafka, tmp_path, partitions=1) as venue:
+        topic, group = venue.topic("alerts"), f"{venue.prefix}-package"
+        repeated = [alert for alert in market.alerts for _ in range(2)]
+        await produce_alerts(kafka, topic, repeated)
+
+        async def taken(number: int) -> list[str]:
+            handled = []
+            alerts = foreshock.alerts(kafka, topic=topic, group=group, beginning=True)
+            async with aclosing(alerts):
+                async for alert in alerts:
+                    handled.append(identity(msgspec.to_builtins(alert)))
+                    if len(handled) == number:
+                        return handled
+            raise AssertionError
+
+        wanted = list(map(identity, market.alerts))
+        assert await taken(3) == wanted[:3]
+        # The third one was in work when the program stopped: it comes again.
+        assert await taken(len(wanted) - 2) == wanted[2:]
+        async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+            await producer.send_and_wait(topic, b"no alert")
+        await produce_alerts(kafka, topic, [{**market.alerts[0], "alert_id": "later"}])
+        assert [its[0] for its in await taken(2)] == [wanted[-1][0], "later"]
+    assert "is no alert of this version" in caplog.text
 
 
 async def test_a_subscriber_that_is_cancelled_while_it_starts_leaves_nothing_open():
