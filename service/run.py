@@ -277,18 +277,17 @@ class Service:
             connected,
             restoring=session.restoring if session is not None else 0,
             deliveries=self._notifier.deliveries,
-            venue_alerts=self._venue.open_alerts() if self._venue is not None else {},
-            market_watched=self._venue is not None and self._venue.market.watching,
-            risk_wanted=self._venue is not None and self._venue.risk.wanted,
-            risk=self._venue.risk.monitor if self._venue is not None else None,
-            conduct=self._venue.risk.conduct if self._venue is not None else None,
-            conduct_missing=self._venue.risk.missing_inputs if self._venue is not None else {},
             unread=session.partition_counts.unread if session is not None else {},
-            market_wide_symbols=self._venue.market.symbols if self._venue is not None else 0,
             misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,
             stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
             judgements=self._written.judgements,
         )
+        if (venue := self._venue) is not None:
+            view.venue_alerts = venue.open_alerts()
+            view.market_watched = venue.market.watching
+            view.market_wide_symbols = venue.market.symbols
+            view.risk_wanted, view.risk = venue.risk.wanted, venue.risk.monitor
+            view.conduct, view.conduct_missing = venue.risk.conduct, venue.risk.missing_inputs
         default = self._settings.detection.false_alarms_per_day
         parameters = [monitor.parameters for monitor in view.monitors]
         view.budget_per_day = mean_budget_per_day(parameters, default)
