@@ -302,7 +302,7 @@ def rules_with(name: str, amount: float | None = None) -> Rules:
 
 
 def breach_table() -> str:
-    """The breaches, the check that each must fail, and what the venue does; a line each."""
+    """The breaches, the check that each must fail, and what the venue does, in two lines each."""
     return "".join(
-        f"  {name:<24}{breach.check:<23}{breach.does}\n" for name, breach in BREACHES.items()
+        f"  {name:<25}{breach.check}\n      {breach.does}\n" for name, breach in BREACHES.items()
     )
