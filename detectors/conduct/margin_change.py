@@ -70,9 +70,8 @@ class _Told(Struct):
 
     def is_due(self, ts_event: int) -> bool:
         """Whether what it would liquidate must be computed again."""
-        left = self.record.effective_at - ts_event
         wait = max(AGAIN_NS, int(AGAIN_SHARE * (self.record.effective_at - self.computed_ns)))
-        return self.record.moves_liquidations and left > 0 and ts_event - self.computed_ns >= wait
+        return ts_event - self.computed_ns >= wait
 
 
 class _History(Struct):
@@ -140,20 +139,33 @@ class MarginChange:
         for effective_ns, group in by_effect.items():
             venue = before if effective_ns <= ts_event else None
             self._note(group, ts_event, venue, scene)
-        found = {}
-        for symbol, history in self._histories.items():
+        for history in self._histories.values():
             history.told = [
                 its for its in history.told if ts_event < its.record.effective_at + HOLD_NS
             ]
-            for told in history.told:
-                if told.is_due(ts_event):
-                    told.computed_ns = ts_event
-                    venue = standing(scene.holdings, scene.learned, ts_event)
-                    told.record = _with(told.record, effects([told.margin], venue)[symbol])
+        self._compute_again(ts_event, scene)
+        found = {}
+        for symbol, history in self._histories.items():
             verdict = _verdict(history, ts_event)
             if verdict is not None:
                 found[symbol] = verdict
         return found
+
+    def _compute_again(self, ts_event: int, scene: Scene) -> None:
+        """Compute waiting changes again; all of one moment together as soon as one is due."""
+        waiting: dict[int, list[_Told]] = {}
+        for history in self._histories.values():
+            for its in history.told:
+                if its.record.moves_liquidations and its.record.effective_at > ts_event:
+                    waiting.setdefault(its.record.effective_at, []).append(its)
+        for group in waiting.values():
+            if not any(its.is_due(ts_event) for its in group):
+                continue
+            venue = standing(scene.holdings, scene.learned, ts_event)
+            computed = effects([its.margin for its in group], venue)
+            for its in group:
+                its.computed_ns = ts_event
+                its.record = _with(its.record, computed[its.record.symbol])
 
     def _note(self, group: list[_New], ts_event: int, venue: Standing | None, scene: Scene) -> None:
         """Publish changes that take effect together, and keep them until then."""
