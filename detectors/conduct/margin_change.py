@@ -7,6 +7,7 @@ stressed (procyclicality; Murphy, Vasios and Vause, 2014).
 
 from collections import deque
 from hashlib import blake2b
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +18,6 @@ from detectors.conduct.parameter_change import (
     ChangedValue,
     Effect,
     ParameterChange,
-    Waiting,
     effects,
 )
 from detectors.fairness.margin_history import DAY_NS, DEAD_BAND, Change, changes_of, oscillation
@@ -29,6 +29,7 @@ from detectors.risk_watch.cascade import money
 from detectors.risk_watch.monitor import RiskInput
 from detectors.risk_watch.output import Statement
 from detectors.risk_watch.records import CASCADE_RATIO
+from detectors.risk_watch.what_if import Standing, standing
 
 MATERIAL_RATIO = 0.01
 """A change alarms if it would liquidate so much of the open interest at once."""
@@ -53,18 +54,24 @@ _MOST_WAITING = 16
 _SECOND = 1_000_000_000
 
 
+class _New(NamedTuple):
+    """A margin record of this second, and what it changes."""
+
+    margin: Margin
+    steps: list[Change]
+
+
 class _Told(Struct):
     """A change that alarms, or may alarm once the positions are others."""
 
-    waiting: Waiting
+    margin: Margin
     record: ParameterChange
     computed_ns: int
 
     def is_due(self, ts_event: int) -> bool:
         """Whether what it would liquidate must be computed again."""
-        left = self.record.effective_at - ts_event
         wait = max(AGAIN_NS, int(AGAIN_SHARE * (self.record.effective_at - self.computed_ns)))
-        return self.record.moves_liquidations and left > 0 and ts_event - self.computed_ns >= wait
+        return ts_event - self.computed_ns >= wait
 
 
 class _History(Struct):
@@ -96,7 +103,9 @@ class MarginChange:
         self._notice_seconds = notice_seconds
         self.statements: list[Statement] = []
         self._histories: dict[str, _History] = {}
-        self._new: list[tuple[Waiting, list[Change]]] = []
+        self._new: list[_New] = []
+        # The venue just before the first change of this second that holds at once.
+        self._before: Standing | None = None
 
     def take(self, event: RiskInput, scene: Scene) -> None:
         """Take a margin record; nothing else matters."""
@@ -110,8 +119,12 @@ class MarginChange:
         steps = [its for its in found if its.before == its.before]  # a first value is no change
         if known and steps:
             history.changes.extend(steps)
-            before = replace(scene.holdings.of(event.symbol))
-            self._new.append((Waiting(event, before), steps))
+            self._new.append(_New(event, steps))
+            second_ends = event.ts_event // _SECOND * _SECOND + _SECOND
+            at_once = steps[0].effective_ns <= second_ends and _moves(steps)
+            if at_once and self._before is None:
+                # At the end of the second the venue has begun to liquidate.
+                self._before = standing(scene.holdings, scene.learned, event.ts_event)
 
     def summarise(self, _symbol: str, _ends_at: int, _summary: BookSummary) -> None:
         """Do nothing with it."""
@@ -119,40 +132,59 @@ class MarginChange:
     def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
         """Return the symbols with a change that alarms at the end of a second."""
         new, self._new = self._new, []
-        by_effect: dict[int, list[tuple[Waiting, list[Change]]]] = {}
-        for waiting, steps in new:
-            by_effect.setdefault(max(steps[0].effective_ns, 0), []).append((waiting, steps))
-        for group in by_effect.values():
-            self._note(group, ts_event, scene)
-        found = {}
-        for symbol, history in self._histories.items():
+        before, self._before = self._before, None
+        by_effect: dict[int, list[_New]] = {}
+        for its in new:
+            by_effect.setdefault(its.steps[0].effective_ns, []).append(its)
+        for effective_ns, group in by_effect.items():
+            venue = before if effective_ns <= ts_event else None
+            self._note(group, ts_event, venue, scene)
+        for history in self._histories.values():
             history.told = [
                 its for its in history.told if ts_event < its.record.effective_at + HOLD_NS
             ]
-            for its in history.told:
-                if its.is_due(ts_event):
-                    its.computed_ns = ts_event
-                    its.record = _with(its.record, effects([its.waiting], scene, ts_event)[symbol])
+        self._compute_again(ts_event, scene)
+        found = {}
+        for symbol, history in self._histories.items():
             verdict = _verdict(history, ts_event)
             if verdict is not None:
                 found[symbol] = verdict
         return found
 
-    def _note(self, group: list[tuple[Waiting, list[Change]]], ts_event: int, scene: Scene) -> None:
+    def _compute_again(self, ts_event: int, scene: Scene) -> None:
+        """Compute waiting changes again; all of one moment together as soon as one is due."""
+        waiting: dict[int, list[_Told]] = {}
+        for history in self._histories.values():
+            for its in history.told:
+                if its.record.moves_liquidations and its.record.effective_at > ts_event:
+                    waiting.setdefault(its.record.effective_at, []).append(its)
+        for group in waiting.values():
+            if not any(its.is_due(ts_event) for its in group):
+                continue
+            venue = standing(scene.holdings, scene.learned, ts_event)
+            computed = effects([its.margin for its in group], venue)
+            for its in group:
+                its.computed_ns = ts_event
+                its.record = _with(its.record, computed[its.record.symbol])
+
+    def _note(self, group: list[_New], ts_event: int, venue: Standing | None, scene: Scene) -> None:
         """Publish changes that take effect together, and keep them until then."""
-        moving = [waiting for waiting, steps in group if _moves(steps)]
-        computed = effects(moving, scene, ts_event) if moving else {}
-        for waiting, steps in group:
-            symbol = waiting.margin.symbol
+        moving = [its.margin for its in group if _moves(its.steps)]
+        computed = {}
+        if moving:
+            venue = venue or standing(scene.holdings, scene.learned, ts_event)
+            computed = effects(moving, venue)
+        for margin, steps in group:
+            symbol = margin.symbol
             history = self._histories[symbol]
             history.turns, history.churn = _turns(history.changes, ts_event)
-            record = _record(waiting.margin, steps, history, ts_event, self._notice_seconds)
+            record = _record(margin, steps, history, ts_event, self._notice_seconds)
             if _moves(steps):
                 record = _with(record, computed[symbol])
             self.statements.append(
                 Statement("parameter_changes", symbol, ts_event, record.change_id, record)
             )
-            history.told = [*history.told, _Told(waiting, record, ts_event)][-_MOST_WAITING:]
+            history.told = [*history.told, _Told(margin, record, ts_event)][-_MOST_WAITING:]
 
 
 def _moves(steps: list[Change]) -> bool:

@@ -6,12 +6,11 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from detectors.conduct.detector import Scene
 from detectors.market_data.events import Margin
 from detectors.risk.what_if.scenario import Scenario
-from detectors.risk_watch.holdings import Holdings, Terms
+from detectors.risk_watch.holdings import Holdings
 from detectors.risk_watch.records import RULE_VERSION, Interval
-from detectors.risk_watch.what_if import ScenarioOutcome, answer, standing
+from detectors.risk_watch.what_if import ScenarioOutcome, Standing, answer
 
 
 class ChangedValue(Struct, frozen=True, gc=False):
@@ -109,38 +108,36 @@ class Effect(NamedTuple):
     assumptions: list[str]
 
 
-class Waiting(NamedTuple):
-    """A margin record that changes something, and the terms in force before it."""
+def effects(changes: Sequence[Margin], venue: Standing) -> dict[str, Effect]:
+    """Return what changes that take effect together would liquidate, by symbol.
 
-    margin: Margin
-    before: Terms
-
-
-def effects(changes: Sequence[Waiting], scene: Scene, ts_event: int) -> dict[str, Effect]:
-    """Return what changes that take effect together would liquidate, by symbol."""
-    present, changed = (standing(scene.holdings, scene.learned, ts_event) for _ in range(2))
-    for its in changes:
-        _put_back(present.holdings, its, ts_event)
-        _put_in_force(changed.holdings, its)
-    before, after = answer(present, Scenario()), answer(changed, Scenario())
+    Parameters
+    ----------
+    changes
+        The margin records.
+    venue
+        The venue before they take effect, see `standing`; it stays as it is.
+    """
+    changed = venue._replace(holdings=venue.holdings.copy())
+    for margin in changes:
+        _put_in_force(changed.holdings, margin)
+    before, after = answer(venue, Scenario()), answer(changed, Scenario())
     accounts = max(after.after.below_at_once - before.after.below_at_once, 0)
     loss = _more(after.after.loss, before.after.loss)
+    forced, usual = _forced(after.after), _forced(before.after)
     found = {}
-    for symbol in {its.margin.symbol: None for its in changes}:
-        at_once = _first(after.after, symbol) - _first(before.after, symbol)
-        interest = _open_interest(scene.holdings, symbol)
-        forced = _forced(after.after)
-        own = _more(_of(after.after, symbol), _of(before.after, symbol))
+    for symbol in {its.symbol: None for its in changes}:
+        at_once = max(_first(after.after, symbol) - _first(before.after, symbol), 0.0)
+        interest = _open_interest(venue.holdings, symbol)
         found[symbol] = Effect(
             accounts,
-            max(at_once, 0.0),
-            max(at_once, 0.0) / interest if interest > 0.0 else 0.0,
-            own,
+            at_once,
+            at_once / interest if interest > 0.0 else 0.0,
+            _more(_of(after.after, symbol), _of(before.after, symbol)),
             [
                 ForcedElsewhere(other, more)
                 for other, notional in sorted(forced.items())
-                if other != symbol
-                and (more := notional - _forced(before.after).get(other, 0.0)) > 0.0
+                if other != symbol and (more := notional - usual.get(other, 0.0)) > 0.0
             ],
             loss,
             after.assumptions,
@@ -148,23 +145,13 @@ def effects(changes: Sequence[Waiting], scene: Scene, ts_event: int) -> dict[str
     return found
 
 
-def _put_back(holdings: Holdings, its: Waiting, ts_event: int) -> None:
-    """Let the margins be those before a change that is in force by now."""
-    if (its.margin.effective_at or 0) <= ts_event:
-        now = holdings.of(its.margin.symbol)
-        holdings.terms[its.margin.symbol] = replace(
-            its.before, mark=now.mark, index=now.index, open_interest=now.open_interest, pending=[]
-        )
-
-
-def _put_in_force(holdings: Holdings, its: Waiting) -> None:
-    """Let a change be in force, and those before it."""
-    effective = its.margin.effective_at or 0
-    terms = holdings.of(its.margin.symbol)
+def _put_in_force(holdings: Holdings, margin: Margin) -> None:
+    """Let a change be in force, and those that are announced for before it."""
+    terms = holdings.of(margin.symbol)
     pending, terms.pending = terms.pending, []
-    for margin in pending:
-        if (margin.effective_at or 0) <= effective:
-            holdings.put_margin(replace(margin, effective_at=None))
+    effective = margin.effective_at or 0
+    for its in (*(its for its in pending if (its.effective_at or 0) < effective), margin):
+        holdings.put_margin(replace(its, effective_at=None))
 
 
 def _first(outcome: ScenarioOutcome, symbol: str) -> float:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from detectors.conduct import margin_change
 from detectors.conduct.margin_change import MarginChange
+from detectors.conduct.parameter_change import effects
 from service.presentation.phrases import describe_feature
 from tests.conduct.market import Market
 from tests.risk_watch.venue import BEGIN, SECOND, crowd, margin, position
@@ -133,3 +135,23 @@ def test_changes_that_take_effect_together_are_computed_together():
     assert found["X"] > 0.0
     assert found["Y"] == 0.0
     assert len({each.key for each in its.output.statements}) == 2
+
+
+def test_waiting_changes_of_one_moment_are_computed_again_together(monkeypatch):
+    its = market()
+    its.take(margin("Y", at=its.now))
+    its.run(1)
+    at = {"announced_at": its.now, "effective_at": its.now + 100 * SECOND}
+    for symbol in ("X", "Y"):
+        its.take(margin(symbol, at=its.now, maintenance_margin_rate=0.02, **at))
+    computed = []
+
+    def counted(changes, venue):
+        computed.append(len(changes))
+        return effects(changes, venue)
+
+    monkeypatch.setattr(margin_change, "effects", counted)
+    its.run(120)
+    # Each time a tenth of what is left, at least 10 s: for the first time with the announcement.
+    assert set(computed) == {2}
+    assert 8 <= len(computed) <= 11

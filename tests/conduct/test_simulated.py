@@ -1,5 +1,7 @@
 """`margin_change` on simulated venues: what it says beforehand is what then happens."""
 
+from dataclasses import replace
+
 import pytest
 
 from detectors.conduct.margin_change import MarginChange
@@ -8,6 +10,7 @@ from detectors.conduct.venue_monitor import VenueMonitor
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.risk_watch.output import RiskOutput
+from service.exchange.breaches import BREACHES
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import scenario
 from service.exchange.simulation import START_NS, simulate
@@ -15,11 +18,14 @@ from service.exchange.simulation import START_NS, simulate
 SECOND = 1_000_000_000
 
 
-def watched(name, seed, length, **options):
+def watched(name, seed, length, *, breach=None, **options):
     """Return the output of the watch over a market of one symbol, and the ground truth."""
     venue = VenueMonitor(RiskMonitor(with_records=False), ConductMonitor([MarginChange()]))
     output, truths = RiskOutput(), []
     market = scenario(name, start_seconds=60.0, length_seconds=length)
+    if breach is not None:
+        rules = BREACHES[breach].rules(breach)
+        market = replace(market, structure=replace(market.structure, rules=rules))
     for event in simulate(
         market, seed=seed, symbols=1, duration_ns=round(length + 120.0) * SECOND, **options
     ):
@@ -50,3 +56,13 @@ def test_margins_that_flap_alarm_and_a_step_that_nobody_is_near_does_not():
     assert output.alerts[0].ts_event < START_NS + 380 * SECOND
     output, _ = watched("margin_step", 1, 120.0, events_per_second=10.0)
     assert (len(output.statements), output.alerts) == (1, [])
+
+
+def test_a_silent_shock_counts_the_accounts_that_it_forces_out():
+    output, (truth,) = watched("parameter_shock", 6, 400.0, breach="no_notice")
+    record = output.statements[0].record
+    assert record.is_silent
+    # The engine's mark price is up to a second newer than the last reference.
+    assert record.at_once_accounts == pytest.approx(len(truth.accounts), abs=1)
+    assert len(truth.accounts) == 10
+    assert output.alerts[0].severity == "critical"
