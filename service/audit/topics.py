@@ -25,6 +25,9 @@ BEFORE_SECONDS = 86_400.0
 
 POLL_MILLISECONDS = 500
 
+STALLED_SECONDS = 60.0
+"""How long no broker may send anything before the audit gives up, in seconds."""
+
 UNORDERED = "unordered_tiers"
 """Why a margin record is left out that a check needs to know of."""
 
@@ -185,6 +188,7 @@ async def _read(
     for tp, first in firsts.items():
         reader.seek(tp, first)
     unread = {tp for tp, its in partitions.items() if firsts[tp] < its.stop}
+    moved_at, positions = time.monotonic(), dict(firsts)
     while unread:
         for tp, batch in (await reader.getmany(*unread, timeout_ms=POLL_MILLISECONDS)).items():
             its = partitions[tp]
@@ -194,8 +198,17 @@ async def _read(
                 unread.discard(tp)
         # The position decides, not the last record: compaction may have removed it.
         for tp in [*unread]:
-            if await reader.position(tp) >= partitions[tp].stop:
+            position = await reader.position(tp)
+            if position > positions[tp]:
+                moved_at, positions[tp] = time.monotonic(), position
+            if position >= partitions[tp].stop:
                 unread.discard(tp)
+        if unread and time.monotonic() - moved_at > STALLED_SECONDS:
+            waiting = ", ".join(sorted(f"{tp.topic} {tp.partition}" for tp in unread))
+            raise OperatorError(
+                f"no broker of {settings.kafka.bootstrap_servers} has sent anything for "
+                f"{STALLED_SECONDS:g} s; {waiting} are not read to the end"
+            )
         done = [tp for tp in partitions if tp not in unread]
         reader.pause(*done)
     for its in partitions.values():
