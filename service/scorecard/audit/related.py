@@ -12,6 +12,10 @@ RELATED: dict[str, dict[str, str]] = {
         "service_order": _WAITS,
         "requirements": "the records state the margin at the price of the last trade",
     },
+    "fixed_index": {
+        "funding": "the premium over an index that stands still takes the rate beyond its cap",
+        "mark_recomputable": "the mark price is at its clamp",
+    },
     "lagging_mark": {"window_constant": "no window of the stated rule fits an old mark price"},
     "silent_window": {"mark_recomputable": "the stated window does not give the mark price"},
     "stale_prices": {"reference_rate": "no references come while prices stop"},
