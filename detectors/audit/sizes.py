@@ -104,6 +104,7 @@ def sufficiency(evidence: Evidence) -> Finding:
 def really_partial(evidence: Evidence) -> Finding:
     """Check 17: where partial liquidation is claimed, a part of the position is left."""
     shares: list[tuple[float, float]] = []
+    is_partial: list[bool] = []
     tally = Tally()
     for episode in evidence.episodes:
         claims = evidence.symbols[episode.symbol].claims.liquidation
@@ -114,10 +115,11 @@ def really_partial(evidence: Evidence) -> Finding:
         if episode.first_quantity > limit * (1 + WHOLE_BAND):
             left = max(0.0, 1.0 - episode.taken_ratio)
             shares.append((episode.first_quantity * mark.low, left))
-            if left > 1e-9:
+            is_partial.append(left > 1e-9 and not _asks_for_all(episode))
+            if is_partial[-1]:
                 tally.held()
                 continue
-            story = "an eligible position was closed whole"
+            story = "an eligible position was closed whole, or as far as the book reached"
             tally.breach(Case(episode.ts_event, episode.symbol, episode.account, episode.notional,
                               episode.notional, story))  # fmt: skip
     if not shares:
@@ -125,7 +127,7 @@ def really_partial(evidence: Evidence) -> Finding:
             "liquidations of positions above the limit of whole ones",
             "in staging, liquidate one position well above the limit by a small move of the index",
         )
-    partial = sum(left > 1e-9 for _, left in shares)
+    partial = sum(is_partial)
     facts: dict[str, float | str] = {"partial": partial / len(shares)}
     facts |= _by_size(shares, "left of the position")
     claims = evidence.claims.default.liquidation
@@ -136,6 +138,11 @@ def really_partial(evidence: Evidence) -> Finding:
         tally, what="eligible liquidations", facts=facts, allowed_ratio=1.0 - claims.partial_ratio,
         claim=stated("liquidation", claims, "partial_ratio"),
     )  # fmt: skip
+
+
+def _asks_for_all(episode: Episode) -> bool:
+    """Return whether a slice asked for all that was left: then the book decided what remained."""
+    return any(its.requested >= abs(its.quantity) * (1 - 1e-9) for its in episode.slices)
 
 
 def _claimed_sizes(

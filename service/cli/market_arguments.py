@@ -28,7 +28,7 @@ def add_simulate(subcommands: "Subcommands") -> None:
         epilog=f"""\
 scenarios:
 {types.scenario_table()}
-breaches, the check of `foreshock audit` that each must fail, and what the venue does:
+breaches, and the check of `foreshock audit` that each must fail:
 {breach_table()}
 examples:
   foreshock simulate day --scenario cascade --seed 7

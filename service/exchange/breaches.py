@@ -302,7 +302,5 @@ def rules_with(name: str, amount: float | None = None) -> Rules:
 
 
 def breach_table() -> str:
-    """The breaches, the check that each must fail, and what the venue does, in two lines each."""
-    return "".join(
-        f"  {name:<25}{breach.check}\n      {breach.does}\n" for name, breach in BREACHES.items()
-    )
+    """The breaches and the check that each must fail, a line each."""
+    return "".join(f"  {name:<24}{breach.check}\n" for name, breach in BREACHES.items())

@@ -15,7 +15,7 @@ from detectors.market_data.events import (
 )
 from detectors.market_data.risk_events import RiskEvent
 from service.exchange.controls import State
-from service.exchange.rules import PublicationRules
+from service.exchange.rules import KEPT, PublicationRules
 from service.exchange.venue.contracts import Contract
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.margins import MarginSchedule
@@ -66,7 +66,9 @@ class Publication:
         settled every eight hours, which is longer than most simulations.
     """
 
-    def __init__(self, contract: Contract, clock: Clock, rules: PublicationRules) -> None:
+    def __init__(
+        self, contract: Contract, clock: Clock, rules: PublicationRules = KEPT.publication
+    ) -> None:
         self.sequence = 0
         self.last_order_id = ""
         self.funding_index: float | None = None

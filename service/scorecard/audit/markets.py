@@ -112,7 +112,7 @@ def claims(name: str, seed: int) -> Book:
             insurance=InsuranceClaims(account=fund_account(seed), floor=0.0),
             parameters=ParameterClaims(
                 notice_seconds=rules.parameters.notice_seconds,
-                cooling_seconds=60.0,
+                cooling_seconds=40.0,
                 reasons_given=True,
             ),
             funding=FundingClaims(cap=0.01),

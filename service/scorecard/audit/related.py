@@ -27,7 +27,10 @@ RELATED: dict[str, dict[str, str]] = {
     "house_waits": {"service_order": _WAITS, "acts_in_time": _WAITS},
     "house_exempt": {"service_order": _WAITS},
     "best_first": {"acts_in_time": _WAITS, "equal_treatment": _WAITS},
-    "flips": {"strategy": "the order is larger than the position"},
+    "flips": {
+        "strategy": "the order is larger than the position",
+        "fee_and_remainder": "a fee is taken from the position on the other side",
+    },
     "wrong_side": {
         "strategy": "the position has grown, and the next steps are those of the smaller one",
         "loss_complete": "margin is put up for what was bought on the account's behalf",
@@ -36,6 +39,7 @@ RELATED: dict[str, dict[str, str]] = {
     "goes_on": {
         "below_maintenance": "a liquidation that goes on after a pause begins above maintenance",
         "one_reference": _EARLY,
+        "really_partial": "the whole position is closed",
     },
     "silent_withdrawal": {"loss_complete": "the fund cannot pay what its records say it holds"},
     "crossing_orders": {
