@@ -80,6 +80,7 @@ CONDUCT = (
     "costly_liquidation",
     "slow_mark",
     "broken_mark",
+    "unfair_liquidation",
 )
 """The scenarios of the venue's conduct, which a scorecard of order flow leaves out likewise."""
 

@@ -68,7 +68,7 @@ def test_a_bet_is_fair_whatever_was_before(values, mean):
     for value in values:
         bet(capital, claim, value)
     assert math.isfinite(capital.log)
-    low, high = (Capital(capital.log, capital.count, capital.total, capital.squares) for _ in "ab")
+    low, high = (Capital([*capital.logs]) for _ in "ab")
     bet(low, claim, 0.0)
     bet(high, claim, 1.0)
     expected = (1 - mean) * math.exp(low.log - capital.log) + mean * math.exp(

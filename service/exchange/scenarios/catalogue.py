@@ -296,6 +296,13 @@ SCENARIOS: dict[str, Entry] = {
         length_seconds=600.0,
         structure=conduct.COSTLY,
     ),
+    "unfair_liquidation": Entry(
+        "a cascade at a venue that liquidates small accounts later than large ones",
+        conduct.unfair_liquidation,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        structure=conduct.UNFAIR,
+    ),
     "margin_step": Entry(
         "the venue announces margins that are a tenth higher; no account is near them",
         parameters.margin_step,

@@ -3,12 +3,23 @@
 Every function has the parameters of those in `service.exchange.scenarios.stress`.
 """
 
+from service.exchange.breaches import rules_with
 from service.exchange.controls import Episode
 from service.exchange.scenarios.stress import Symbols, cascade
 from service.exchange.structure import Structure
 
 COSTLY = Structure(takeover=True, liquidation_fee=0.0125)
 """Binance takes 1.25 % of a liquidation's notional, and asks 0.4 % in its lowest tier."""
+
+UNFAIR = Structure(rules=rules_with("small_wait", 10.0))
+"""Small accounts are liquidated ten seconds after they are due, large ones at once."""
+
+
+def unfair_liquidation(
+    strength: float, start: float, length: float, symbols: Symbols
+) -> tuple[Episode, ...]:
+    """A cascade at a venue that lets small accounts wait for their liquidation."""
+    return cascade(strength, start, length, symbols)
 
 
 def costly_liquidation(

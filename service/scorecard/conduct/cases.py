@@ -30,7 +30,11 @@ CASES: tuple[Case, ...] = (
         must=("stale_references", "broken_mark"),
         must_not=("cascade", "slow_mark", "halt", "auction"),
     ),
-    Case("liquidation_fairness", must=(), must_not=("cascade", "exhausted_fund", "cross_cascade")),
+    Case(
+        "liquidation_fairness",
+        must=("unfair_liquidation",),
+        must_not=("cascade", "exhausted_fund", "cross_cascade"),
+    ),
     Case(
         "execution_quality",
         must=("cascade", "cross_cascade"),
