@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 from confluent_kafka.admin import (
@@ -23,6 +24,7 @@ from service.errors import OperatorError
 from service.kafka.cluster.inspection import inspect_topics
 from service.pipeline.wire import ALL_STREAMS
 from service.settings.load import load_settings
+from service.settings.types import OutputSettings, TopicSettings
 from tests.authority import Authority
 from tests.kafka.broker.conftest import Market
 from tests.kafka.broker.rig import (
@@ -44,6 +46,13 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "security.md"
 ROW = re.compile(r"^\| (topic|group) \| `([a-z.]+)` \| (Read|Write) \| ", re.MULTILINE)
 RIGHTS = ROW.findall(DOCUMENT.read_text())
 """Resource, name and operation of every right in the document's table."""
+
+KEYS = {
+    topic: key
+    for section in (TopicSettings(), OutputSettings())
+    for key, topic in msgspec.structs.asdict(section).items()
+}
+"""The setting of each topic of the document, by which the venue of a test names its own."""
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +223,7 @@ def binding(venue: Venue, right: tuple[str, str, str]) -> AclBinding:
     resource, name, operation = right
     return AclBinding(
         ResourceType[resource.upper()],
-        venue.prefix if resource == "group" else venue.topic(name.rpartition(".")[2]),
+        venue.prefix if resource == "group" else venue.topic(KEYS[name]),
         ResourcePatternType.LITERAL,
         f"User:{USER}",
         "*",
@@ -251,7 +260,7 @@ def grant(admin: AdminClient, bound: list[AclBinding]) -> None:
 async def test_the_rights_that_are_documented_suffice_and_none_can_be_spared(
     secured: Secured, admin: AdminClient, market: Market, tmp_path: Path
 ):
-    assert len(RIGHTS) == 30
+    assert len(RIGHTS) == 34
     async with Venue(secured.admin, tmp_path, REQUIRED) as venue:
         unread = [f"market.{stream}" for stream in ALL_STREAMS if stream not in REQUIRED]
         bindings = [binding(venue, right) for right in RIGHTS if right[1] not in unread]
