@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from detectors.audit.table import CHECKS
 from detectors.fairness.queue import Candidate, Deleveraging, pro_rata, water_filling
+from service.cli.main import main
 from service.exchange.breaches import BREACHES, rules_with
 from service.exchange.measures import Truth
+from service.exchange.recording import read_truths
 from service.exchange.rules import KEPT
 from service.exchange.simulation import simulate
 from service.exchange.venue.deleveraging import shared
@@ -153,3 +155,15 @@ def test_rules_of_deleveraging_share_what_the_audit_compares_them_with(rows, par
         assert sum(closed.values()) == lots
         for its, due in zip(candidates, expected(reference), strict=True):
             assert math.isclose(closed.get(its.account, 0), due, abs_tol=1.0 + 1e-6)
+
+
+def test_the_scorecard_of_the_audit_has_its_own_markets(tmp_path, capsys):
+    assert main(["scorecard", "--audit", "--risk", "--out", str(tmp_path)]) == 2
+    assert "--audit has its own markets; leave out --risk" in capsys.readouterr().err
+
+
+def test_simulate_writes_the_breach_beside_the_streams(tmp_path):
+    options = ["--breach", "hidden_interest", "--duration", "5", "--symbols", "1"]
+    assert main(["simulate", str(tmp_path / "day"), *options]) == 0
+    (truth,) = read_truths(tmp_path / "day")
+    assert (truth.kind, truth.breach, truth.strength) == ("breach", "hidden_interest", 0.2)

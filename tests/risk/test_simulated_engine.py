@@ -13,6 +13,7 @@ from detectors.risk.ladder import ladder_of
 from detectors.risk.liquidation import bankruptcy_prices, liquidation_prices
 from detectors.risk.reduction import Reduction
 from detectors.risk.tiers import tiers_of
+from service.exchange.rules import KEPT
 from service.exchange.venue.contracts import contracts
 from service.exchange.venue.desk import STEP_SHARE, WHOLE_BELOW_ORDERS, Desk
 from service.exchange.venue.insurance import InsuranceFund
@@ -37,6 +38,7 @@ class BottomlessMarket:
         self.contract, self.lot_size, self.symbol = CONTRACT, LOT, CONTRACT.symbol
         self.schedule = flat(CONTRACT.maintenance_margin_rate)
         self.mark = CONTRACT.price
+        self.rules = KEPT
         self.changed = {}
         self.clock = Clock(0)
         self.publication = Publication(CONTRACT, self.clock)

@@ -68,6 +68,8 @@ RELATED: dict[str, dict[str, str]] = {
         "price_received": _BOOK,
         "unknown_orders": "orders are missing",
         "strategy": "positions are missing",
+        "fee_and_remainder": "the same",
+        "reductions": "the same",
         "acts_in_time": "the same",
         "service_order": "the same",
     },
@@ -79,6 +81,7 @@ RELATED: dict[str, dict[str, str]] = {
         "fee_and_remainder": "the same",
         "strategy": "the same",
         "loss_complete": "the same",
+        "reductions": "the same",
     },
     "throttled_prints": {
         "fund_reconciles": "slices whose trades are not marked are not seen",
