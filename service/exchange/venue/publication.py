@@ -73,6 +73,10 @@ class Publication:
         self.last_order_id = ""
         self.funding_index: float | None = None
         self._rules = rules
+        self._hidden = rules.hidden_orders
+        self._resets = rules.funding_resets
+        self._repeats = rules.repeated_trades
+        self._price_scale = rules.liquidation_price_scale
         self._orders = self._trades = self._positions = 0
         self._flagged_ns = 0
         self._contract = contract
@@ -84,9 +88,9 @@ class Publication:
     ) -> str:
         """Publish an order, without ``ticks`` a market order; return its id."""
         self._clock.now += MESSAGE_GAP_NS
-        if self._rules.hidden_orders:
+        if self._hidden:  # kept apart: orders are many
             self._orders += 1
-            if self._orders % self._rules.hidden_orders == 0:
+            if self._orders % self._hidden == 0:
                 self.last_order_id = f"hidden-{self._orders}"
                 return self.last_order_id
         self.sequence += 1
@@ -142,9 +146,10 @@ class Publication:
             liquidation=True if liquidation and self._may_flag() else None,
         )
         self._clock.published.append(trade)
-        self._trades += 1
-        if self._rules.repeated_trades and self._trades % self._rules.repeated_trades == 0:
-            self._clock.published.append(trade)
+        if self._repeats:
+            self._trades += 1
+            if self._trades % self._repeats == 0:
+                self._clock.published.append(trade)
 
     def _may_flag(self) -> bool:
         """Whether a trade may be marked as a liquidation now."""
@@ -158,10 +163,11 @@ class Publication:
     def position(self, holding: Holding, mark: float, liquidation_price: float) -> None:
         """Publish an account's position after a change."""
         self.sequence += 1
-        self._positions += 1
-        resets = self._rules.funding_resets
-        is_reset = resets > 0 and self._positions % resets == 0
-        liquidation_price *= self._rules.liquidation_price_scale
+        index = self.funding_index
+        if self._resets:
+            self._positions += 1
+            index = 0.0 if self._positions % self._resets == 0 else index
+        liquidation_price *= self._price_scale
         self._clock.published.append(
             Position(
                 ts_event=self._clock.now,
@@ -174,7 +180,7 @@ class Publication:
                 margin=None if holding.pool is not None else round(holding.margin, 4),
                 margin_mode="isolated" if holding.pool is None else "cross",
                 liquidation_price=round(liquidation_price, 8),
-                funding_index=0.0 if is_reset else self.funding_index,
+                funding_index=index,
             )
         )
 

@@ -96,6 +96,7 @@ class Market:
         self._elapsed = 0.0
         self._marks: deque[float] = deque()
         self._limit_orders = 0
+        self._unmatched = rules.publication.unmatched_orders
 
     def mid(self) -> float:
         """Mid price; while a side is empty, the last one."""
@@ -129,7 +130,7 @@ class Market:
             return None
         order_id = self.publication.order(holding, side, lots, ticks, reduce_only)
         remaining = lots
-        if self.state == "open" and not self._rests_unmatched():
+        if self.state == "open" and not (self._unmatched and self._rests_unmatched()):
             remaining -= self._execute(holding, order_id, side, lots, ticks, liquidation=False)
         if not remaining:
             return None
@@ -284,9 +285,8 @@ class Market:
         return traded
 
     def _rests_unmatched(self) -> bool:
-        every = self.rules.publication.unmatched_orders
         self._limit_orders += 1
-        return every > 0 and self._limit_orders % every == 0
+        return self._limit_orders % self._unmatched == 0
 
     def _end_auction(self) -> None:
         touched: dict[Holding, None] = {}

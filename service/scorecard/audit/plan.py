@@ -33,10 +33,10 @@ SIZES: dict[str, tuple[float, ...]] = {
     "wrong_liquidation_price": (0.00005, 0.0002, 0.0005),
     "double_fee": (0.01, 0.1),
     "excessive_adl": (0.001, 0.01),
-    "trades_through": (1.0,),
+    "trades_through": (1,),
     "rare_references": (2.0, 3.0),
     "lost_events": (0.00001, 0.0001),
-    "hidden_orders": (1000.0, 300.0),
+    "hidden_orders": (1000, 300),
 }
 """Sizes at which breaches are measured beside the usual one, in the unit of the breach."""
 
