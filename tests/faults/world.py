@@ -59,7 +59,9 @@ SETTINGS = Settings(
     detection=DetectionSettings(warmup_bars=15, false_alarms_per_day=1_000.0, quiet_seconds=3.0),
     limits=LimitSettings(buffered_events=100),
     # Not simulated: operators, whose verdicts do not depend on the order of a restart.
-    outputs=OutputSettings(feedback="", journal="", commands="", risk=""),
+    outputs=OutputSettings(
+        feedback="", journal="", commands="", risk="", liquidation_records="", parameter_changes=""
+    ),
     wire=WireSettings(max_ahead_seconds=MAX_AHEAD_SECONDS),
     state=StateSettings(snapshot_seconds=3.0, commit_seconds=2.0, warmup_window_seconds=3_600.0),
 )
