@@ -29,8 +29,8 @@ class Scorecard(Struct, frozen=True):
     false_alarms_per_day: float
     trials: int
     seconds: float
-    found: list[Found]
-    false_alarms: list[FalseAlarms]
+    found: list[Found] = []
+    false_alarms: list[FalseAlarms] = []
     realised: list[Realised] = []
     markets: str = "simulated markets"
     feeds: list[FeedFound] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,10 +23,12 @@ from service.scorecard.feeds import feed_false, feed_found
 from service.scorecard.matrix import CONDUCT, POSITIONS, Purpose, trials
 from service.scorecard.page import to_html
 from service.scorecard.report import Scorecard, to_json, to_markdown
-from service.scorecard.trial import run
+from service.scorecard.trial import Outcome, run
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Figures = dict[str, Any]
+"""Fields of a `Scorecard`."""
 
 
 def scorecard(
@@ -54,7 +56,6 @@ def scorecard(
     jobs
         Number of processes. None means the number of processors. The results do not depend on it.
     """
-    began = time.monotonic()
     planned = trials(
         tuple(scenarios),
         purpose=purpose,
@@ -63,13 +64,59 @@ def scorecard(
         activities=activities,
         false_alarms_per_day=false_alarms_per_day,
     )
-    outcomes = run_all(partial(run, baselines=baselines), planned, jobs)
     everything = set(scenarios) == set(SCENARIOS) - {"calm", *POSITIONS, *CONDUCT}
-    options = [
-        f"--seeds {seeds} --calm-days {calm_days}",
-        measured_by(activities, false_alarms_per_day, None if everything else scenarios),
-        *([] if baselines else ["--no-baselines"]),
-    ]
+
+    def figures(outcomes: list[Outcome]) -> Figures:
+        return {
+            "found": score.found(outcomes),
+            "false_alarms": score.false_alarms(outcomes),
+            "realised": realised(outcomes),
+            "feeds": feed_found(outcomes),
+            "feed_false": feed_false(outcomes),
+        }
+
+    return measured(
+        out,
+        partial(run, baselines=baselines),
+        planned,
+        figures,
+        options=[
+            f"--seeds {seeds} --calm-days {calm_days}",
+            measured_by(activities, false_alarms_per_day, None if everything else scenarios),
+            *([] if baselines else ["--no-baselines"]),
+        ],
+        purpose=purpose,
+        false_alarms_per_day=false_alarms_per_day,
+        jobs=jobs,
+    )
+
+
+def measured(
+    out: Path,
+    function: Callable[[Item], Result],
+    planned: Sequence[Item],
+    figures: Callable[[list[Result]], Figures],
+    *,
+    options: Sequence[str],
+    purpose: Purpose,
+    false_alarms_per_day: float,
+    jobs: int | None,
+) -> Scorecard:
+    """Run the trials of simulated markets, and write the documents.
+
+    Parameters
+    ----------
+    out, purpose, false_alarms_per_day, jobs
+        As for `scorecard`.
+    function, planned
+        What runs a trial, and the trials.
+    figures
+        Returns the figures of the results: fields of `Scorecard`.
+    options
+        The options that make the same document again.
+    """
+    began = time.monotonic()
+    outcomes = run_all(function, planned, jobs)
     card = Scorecard(
         command=command_line(options, purpose),
         version=__version__,
@@ -77,11 +124,7 @@ def scorecard(
         false_alarms_per_day=false_alarms_per_day,
         trials=len(planned),
         seconds=round(time.monotonic() - began, 1),
-        found=score.found(outcomes),
-        false_alarms=score.false_alarms(outcomes),
-        realised=realised(outcomes),
-        feeds=feed_found(outcomes),
-        feed_false=feed_false(outcomes),
+        **figures(outcomes),
     )
     write(out, card)
     return card

@@ -242,7 +242,7 @@ def test_the_command_writes_its_documents(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("service.scorecard.matrix.START_SECONDS", 330.0)
     monkeypatch.setattr("service.scorecard.matrix.AFTERMATH_SECONDS", 30.0)
     monkeypatch.setattr(
-        "service.scorecard.risk.run.run_all", lambda run, trials, _jobs: [run(t) for t in trials]
+        "service.scorecard.run.run_all", lambda run, trials, _jobs: [run(t) for t in trials]
     )
     argv = ["--scenarios", "far_leverage", "--seeds", "1", "--calm-days", "0", "--activities", "1"]
     assert main(["scorecard", "--risk", *argv, "--tuning", "--out", str(tmp_path)]) == 0

@@ -41,7 +41,7 @@ SIZES: dict[str, tuple[float, ...]] = {
 """Sizes at which breaches are measured beside the usual one, in the unit of the breach."""
 
 _FIRST = 200 * SEEDS_APART
-"""The seeds of the other scorecards end before this one."""
+"""The seeds of the scorecards of order flow and of positions end before this one."""
 
 
 class Plan(Struct, frozen=True):
@@ -56,7 +56,8 @@ class Plan(Struct, frozen=True):
 def trials(plan: Plan, purpose: Purpose) -> list[AuditTrial]:
     """The trials of a plan; clean runs go around the markets.
 
-    No other scorecard has the same seeds. Breaches share theirs: each meets the same markets.
+    That of the venue's conduct has the same seeds, and other markets. Breaches share theirs: each
+    meets the same markets.
     """
     first = first_seed(purpose) + _FIRST
     names = tuple(MARKETS)

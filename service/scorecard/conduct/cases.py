@@ -57,7 +57,7 @@ SCENARIOS = tuple(dict.fromkeys(name for case in CASES for name in (*case.must, 
 """The scenarios that are measured; `calm` comes with them."""
 
 _FIRST = 200 * SEEDS_APART
-"""The seeds of the other scorecards end before this one."""
+"""The seeds of the scorecards of order flow and of positions end before this one."""
 
 
 def trials(

@@ -1,16 +1,14 @@
 """``foreshock scorecard --conduct``: run the trials, and write the documents."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from service import __version__
 from service.scorecard.conduct import cases
 from service.scorecard.conduct.found import conduct_card
 from service.scorecard.matrix import Purpose
 from service.scorecard.report import Scorecard
 from service.scorecard.risk.trial import run
-from service.scorecard.run import command_line, measured_by, run_all, write
+from service.scorecard.run import measured, measured_by
 
 
 def scorecard(
@@ -28,7 +26,6 @@ def scorecard(
 
     The arguments are those of `service.scorecard.run.scorecard`.
     """
-    began = time.monotonic()
     planned = cases.trials(
         scenarios,
         purpose=purpose,
@@ -37,22 +34,17 @@ def scorecard(
         activities=activities,
         false_alarms_per_day=false_alarms_per_day,
     )
-    outcomes = run_all(run, planned, jobs)
     everything = set(scenarios) == set(cases.SCENARIOS)
-    options = [
-        f"--conduct --seeds {seeds} --calm-days {calm_days}",
-        measured_by(activities, false_alarms_per_day, None if everything else scenarios),
-    ]
-    card = Scorecard(
-        command=command_line(options, purpose),
-        version=__version__,
+    return measured(
+        out,
+        run,
+        planned,
+        lambda outcomes: {"conduct": conduct_card(outcomes)},
+        options=[
+            f"--conduct --seeds {seeds} --calm-days {calm_days}",
+            measured_by(activities, false_alarms_per_day, None if everything else scenarios),
+        ],
         purpose=purpose,
         false_alarms_per_day=false_alarms_per_day,
-        trials=len(planned),
-        seconds=round(time.monotonic() - began, 1),
-        found=[],
-        false_alarms=[],
-        conduct=conduct_card(outcomes),
+        jobs=jobs,
     )
-    write(out, card)
-    return card

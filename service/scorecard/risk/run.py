@@ -1,10 +1,8 @@
 """``foreshock scorecard --risk``: run the trials, and write the documents."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from service import __version__
 from service.scorecard.matrix import Purpose
 from service.scorecard.report import Scorecard
 from service.scorecard.risk import plan
@@ -14,7 +12,7 @@ from service.scorecard.risk.comparisons import LIMIT, compared
 from service.scorecard.risk.predictions import predicted
 from service.scorecard.risk.trial import RiskOutcome, run
 from service.scorecard.risk.warnings import spreading, unspread, warned
-from service.scorecard.run import command_line, measured_by, run_all, write
+from service.scorecard.run import measured, measured_by
 
 
 def scorecard(
@@ -32,7 +30,6 @@ def scorecard(
 
     The arguments are those of `service.scorecard.run.scorecard`.
     """
-    began = time.monotonic()
     planned = plan.trials(
         scenarios,
         purpose=purpose,
@@ -41,25 +38,20 @@ def scorecard(
         activities=activities,
         false_alarms_per_day=false_alarms_per_day,
     )
-    outcomes = run_all(run, planned, jobs)
     everything = set(scenarios) == set(plan.SCENARIOS)
-    options = [
-        f"--risk --seeds {seeds} --calm-days {calm_days}",
-        measured_by(activities, false_alarms_per_day, None if everything else scenarios),
-    ]
-    card = Scorecard(
-        command=command_line(options, purpose),
-        version=__version__,
+    return measured(
+        out,
+        run,
+        planned,
+        lambda outcomes: {"risk": risk_card(outcomes)},
+        options=[
+            f"--risk --seeds {seeds} --calm-days {calm_days}",
+            measured_by(activities, false_alarms_per_day, None if everything else scenarios),
+        ],
         purpose=purpose,
         false_alarms_per_day=false_alarms_per_day,
-        trials=len(planned),
-        seconds=round(time.monotonic() - began, 1),
-        found=[],
-        false_alarms=[],
-        risk=risk_card(outcomes),
+        jobs=jobs,
     )
-    write(out, card)
-    return card
 
 
 def risk_card(outcomes: Sequence[RiskOutcome]) -> RiskCard:
