@@ -69,7 +69,7 @@ class VenueMonitor:
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> RiskOutput:
         """Take the summary of the bar that ends at ``ends_at``; return what is before it."""
         output = self.close_until(ends_at - 1)
-        self.conduct.summarise(symbol, ends_at, summary)
+        self.conduct.summarise(symbol, ends_at, self.risk.in_quote_currency(symbol, summary))
         output.join(self.risk.summarise(symbol, ends_at, summary))
         return output
 

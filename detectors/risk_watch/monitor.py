@@ -176,11 +176,14 @@ class RiskMonitor:
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> RiskOutput:
         """Take the summary of the bar that ends at ``ends_at``; return what is before it."""
         output = self.close_until(ends_at - 1)
-        if self.holdings.of(symbol).inverse:
-            summary = of_face_values(summary)
+        summary = self.in_quote_currency(symbol, summary)
         before = self._summaries.get(symbol)
         self._summaries[symbol] = summary if before is None else joined(before, summary)
         return output
+
+    def in_quote_currency(self, symbol: str, summary: BookSummary) -> BookSummary:
+        """Return the summary of a symbol's bar with its amounts as notional in quote currency."""
+        return of_face_values(summary) if self.holdings.of(symbol).inverse else summary
 
     def resume(
         self,
@@ -278,10 +281,9 @@ class RiskMonitor:
                 memory = memory_of(symbol, ts_event, its, cascade, self.together)
                 output.memories += [memory] if memory is not None else []
         if memory_is_due(MARKET, ts_event):
-            its_since, told = self.contagion.since, self.contagion.told
-            output.memories.append(
-                Memory(symbol=MARKET, ts_event=ts_event, spreads_since=its_since, told_spread=told)
-            )
+            since, told = self.contagion.since, self.contagion.told
+            kept = Memory(symbol=MARKET, ts_event=ts_event, spreads_since=since, told_spread=told)
+            output.memories.append(kept)
 
     def _note(self, ts_event: int) -> None:
         """Let the incidents see a second whose output another monitor has published."""

@@ -32,6 +32,7 @@ class Spread:
         self.statements = []
         self.mark = {}
         self.references = {}
+        self.summaries = []
 
     def take(self, event, _scene):
         self.mark[event.symbol] = event.mark_price
@@ -43,8 +44,8 @@ class Spread:
             )
         )
 
-    def summarise(self, *_):
-        """Do nothing with it."""
+    def summarise(self, _symbol, _ends_at, summary):
+        self.summaries.append(summary)
 
     def memory(self, symbol):
         count = self.references.get(symbol)

@@ -11,7 +11,7 @@ from detectors.market_data.book_summary import BookSummary
 from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.output import RiskOutput
 from tests.conduct.spread import run, spread_monitor
-from tests.risk_watch.venue import BEGIN, SECOND, reference
+from tests.risk_watch.venue import BEGIN, SECOND, margin, reference
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +96,16 @@ def test_a_successor_goes_on_from_what_was_remembered_and_counts_nothing_twice()
     again = (kept.ts_event - BEGIN) // SECOND - 200  # half an hour is read again, say
     counted(successor, again, 900)
     assert successor.conduct.detectors[0].references == {"X": 90}
+
+
+def test_amounts_of_inverse_contracts_are_notional_for_the_detectors_as_well():
+    venue, depth = spread_monitor(), (1e5,) * 4
+    summary = BookSummary(100.0, 1.0, depth, depth, sold=5_000.0, forced_sold=500.0)
+    venue.conduct.detectors[0].take = lambda *_: None
+    venue.take(margin(contract="inverse", settlement_currency="BTC"))
+    venue.summarise("X", BEGIN + SECOND, summary)
+    (seen,) = venue.conduct.detectors[0].summaries
+    assert (seen.sold, seen.forced_sold, seen.bid_depth[0]) == (50.0, 5.0, 1e3)
 
 
 def test_a_memory_that_does_not_fit_is_none():
