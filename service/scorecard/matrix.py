@@ -197,3 +197,39 @@ def trials(
             )
         ]
     return planned
+
+
+def trials_of_forms(
+    forms: Sequence[tuple[str, float]],
+    scenarios: Sequence[str],
+    first: int,
+    *,
+    seeds: int,
+    calm_days: int,
+    activities: Sequence[float],
+    false_alarms_per_day: float,
+) -> list[Trial]:
+    """The trials of scenarios in some forms, after calm ones; longest first.
+
+    Parameters
+    ----------
+    forms
+        Scenarios with a strength. The seeds of a form depend on its place.
+    scenarios
+        The scenarios that are wanted.
+    first
+        The first seed.
+    seeds, calm_days, activities, false_alarms_per_day
+        As for `trials`.
+    """
+    planned = [
+        Trial("calm", first + n, 1.0, activities[n % len(activities)], false_alarms_per_day)
+        for n in range(calm_days)
+    ]
+    for place, (name, strength) in enumerate(forms, start=1):
+        if name in scenarios:
+            planned += [
+                Trial(name, first + SEEDS_APART * place + n, strength, rate, false_alarms_per_day)
+                for rate, n in product(activities, range(seeds))
+            ]
+    return planned

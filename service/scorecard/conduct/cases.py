@@ -4,10 +4,9 @@ A scenario that is in neither list of a detector says nothing about it.
 """
 
 from collections.abc import Sequence
-from itertools import product
 from typing import NamedTuple
 
-from service.scorecard.matrix import SEEDS_APART, Purpose, Trial, first_seed
+from service.scorecard.matrix import SEEDS_APART, Purpose, Trial, first_seed, trials_of_forms
 
 
 class Case(NamedTuple):
@@ -70,15 +69,12 @@ def trials(
     false_alarms_per_day: float,
 ) -> list[Trial]:
     """The trials, longest first. The arguments are those of `service.scorecard.matrix.trials`."""
-    first = first_seed(purpose) + _FIRST
-    planned = [
-        Trial("calm", first + n, 1.0, activities[n % len(activities)], false_alarms_per_day)
-        for n in range(calm_days)
-    ]
-    for place, name in enumerate(SCENARIOS, start=1):
-        if name in scenarios:
-            planned += [
-                Trial(name, first + SEEDS_APART * place + n, 1.0, rate, false_alarms_per_day)
-                for rate, n in product(activities, range(seeds))
-            ]
-    return planned
+    return trials_of_forms(
+        [(name, 1.0) for name in SCENARIOS],
+        scenarios,
+        first_seed(purpose) + _FIRST,
+        seeds=seeds,
+        calm_days=calm_days,
+        activities=activities,
+        false_alarms_per_day=false_alarms_per_day,
+    )

@@ -1,7 +1,6 @@
 """The trials of the risk of positions, and what each scenario must do."""
 
 from collections.abc import Sequence
-from itertools import product
 
 from service.scorecard.matrix import (
     POSITIONS,
@@ -10,6 +9,7 @@ from service.scorecard.matrix import (
     Purpose,
     Trial,
     first_seed,
+    trials_of_forms,
 )
 
 SCENARIOS = ("cascade", *POSITIONS)
@@ -41,20 +41,17 @@ def trials(
 
     No other scorecard has the same seeds.
     """
-    first = first_seed(purpose) + _FIRST
-    planned = [
-        Trial("calm", first + n, 1.0, activities[n % len(activities)], false_alarms_per_day)
-        for n in range(calm_days)
-    ]
     forms = [
         (name, strength)
         for name in SCENARIOS
         for strength in (SIZES if name == "cascade" else STRENGTHS[:1])
     ]
-    for place, (name, strength) in enumerate(forms, start=1):
-        if name in scenarios:
-            planned += [
-                Trial(name, first + SEEDS_APART * place + n, strength, rate, false_alarms_per_day)
-                for rate, n in product(activities, range(seeds))
-            ]
-    return planned
+    return trials_of_forms(
+        forms,
+        scenarios,
+        first_seed(purpose) + _FIRST,
+        seeds=seeds,
+        calm_days=calm_days,
+        activities=activities,
+        false_alarms_per_day=false_alarms_per_day,
+    )
