@@ -195,11 +195,15 @@ class Liquidations:
         return max(its.changed_ns, round(float(path.times[safe[-1] + 1]) * SECOND_NS))
 
     def _drop(self, ts_event: int, holdings: Holdings) -> None:
+        """State the oldest liquidation with what is known of it, before all is."""
         if self._waiting:
             oldest = next(iter(self._waiting))
             self._state(self._waiting.pop(oldest), ts_event, holdings)
         else:
-            self._forget(next(iter(self._open)))
+            key, its = next(iter(self._open.items()))
+            self._forget(key)
+            if its.parts:
+                self._state(its, ts_event, holdings)
 
     def _forget(self, key: Key) -> None:
         its = self._open.pop(key)

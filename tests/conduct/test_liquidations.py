@@ -3,6 +3,7 @@
 import pytest
 from msgspec.json import encode
 
+from detectors.conduct import liquidations
 from detectors.conduct.liquidations import Liquidations
 from detectors.market_data.events import Position
 from detectors.market_data.risk_events import Account
@@ -154,6 +155,18 @@ def test_steps_of_one_id_belong_together_however_long_they_find_no_counterparty(
     its.run(301)
     record = record_of(its)
     assert (record.slices, record.taken, record.methods) == (2, 10.0, ["backstop"])
+
+
+def test_at_the_limit_the_oldest_is_stated_with_what_is_known(monkeypatch):
+    monkeypatch.setattr(liquidations, "MOST_FOLLOWED", 1)
+    its = desk()
+    for account in ("a", "b"):
+        its.position(account, 10.0, 5.0)
+        its.record(account, account, "start", 0.1)
+        its.record(account, account, "slice", 0.2, quantity_filled=2.0, price=99.0)
+        its.run(1)
+    record = record_of(its)
+    assert (record.account, record.taken) == ("a", 2.0)
 
 
 @pytest.mark.parametrize("position_first", [True, False])
