@@ -143,7 +143,7 @@ class Floor:
         )
         self.house = (
             self.crowd.holdings[:: round(1 / structure.house_share)]
-            if (structure.house_share)
+            if structure.house_share
             else []
         )
         self.risk.house = frozenset(its.account for its in self.house)

@@ -7,6 +7,7 @@ partitions without a group, aligned in event time.
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,9 +31,6 @@ RECENT_SECONDS = 1_800.0
 
 PUBLISHED_SECONDS = 3_600.0
 """How much of the topic of risk is read, to see what was published: it ends with what is newest."""
-
-MOST_STATEMENTS = 2_000
-"""How much of each partition of the topics of statements is read, to see what was published."""
 
 MOST_RECORDS = 5_000
 """The largest number of records of a poll."""
@@ -115,19 +113,23 @@ async def published(
 async def published_statements(
     reader: AIOKafkaConsumer, topics: Mapping[str, Sequence[TopicPartition]]
 ) -> Published:
-    """Return the newest that each symbol has on the topics of statements; ``topics`` by stream."""
+    """Return the newest that each symbol has on the topics of statements; ``topics`` by stream.
+
+    It reads a day: what is older than what the positions are read from is not stated again.
+    """
     newest: dict[tuple[str, str], tuple[int, frozenset[str]]] = {}
+
+    def note(stream: str, record: Any) -> None:
+        for its in decoded([record], _published_statements):
+            at, keys = newest.get((stream, its.symbol), (0, frozenset()))
+            if its.ts_event >= at:
+                same = keys if its.ts_event == at else frozenset()
+                keys = same | {(record.key or b"").decode(errors="replace")}
+                newest[stream, its.symbol] = its.ts_event, keys
+
     for stream, tps in topics.items():
-        ends = await reader.end_offsets(tps)
-        firsts = {tp: max(0, end - MOST_STATEMENTS) for tp, end in ends.items()}
-        for batch in (await read_back(reader, firsts)).values():
-            for record in batch:
-                for its in decoded([record], _published_statements):
-                    at, keys = newest.get((stream, its.symbol), (0, frozenset()))
-                    if its.ts_event >= at:
-                        same = keys if its.ts_event == at else frozenset()
-                        keys = same | {(record.key or b"").decode(errors="replace")}
-                        newest[stream, its.symbol] = its.ts_event, keys
+        firsts = await offsets_since(reader, tps, time.time() - POSITIONS_SECONDS)
+        await read_back(reader, firsts, each=partial(note, stream))
     return newest
 
 
