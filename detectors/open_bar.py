@@ -11,7 +11,7 @@ from msgspec import Struct
 from detectors.counts import Counts
 from detectors.feed.monitor import FeedMonitor
 from detectors.market_data.bar import NEAR_BAND, YOUNG_NS, BookState
-from detectors.market_data.book import ALMOST_ALL, ALMOST_TICKS, Book, RestingOrder
+from detectors.market_data.book import ALMOST_TICKS, Book, RestingOrder
 from detectors.market_data.book_summary import MANY_PIECES, Aggressors, BookSummary, book_summary
 from detectors.market_data.early_ends import EarlyEnds
 from detectors.market_data.events import (
@@ -269,7 +269,7 @@ class OpenBar:
             self.early.note(order_id, ts_event, cancelled=True)
             return
         order, amount = taken
-        if quantity is not None and amount < quantity * ALMOST_ALL:
+        if quantity is not None and amount < quantity:
             self._counts.oversized_cancels += 1
         flow = self.flow
         flow.cancels += 1.0
@@ -335,7 +335,7 @@ class OpenBar:
         taken = self._book.take(order_id, quantity)
         if taken is None:
             return False
-        if taken[1] < quantity * ALMOST_ALL:
+        if taken[1] < quantity:
             self._counts.oversized_trades += 1
         if special is not None:
             special.note_fill(order_id, quantity)

@@ -228,12 +228,10 @@ class OrderBook:
 
     def _remove(self, order_id: str, quantity: float | None) -> None:
         self._book.take(order_id, quantity)
-        sent, left = self._sent.get(order_id), self._book.orders.get(order_id)
-        if left is not None and sent is not None and left.quantity <= ALMOST * sent.quantity:
-            self._book.take(order_id, None)  # what many partial fills leave by rounding
-            left = None
-        if left is None and sent is not None and sent.account is not None:
-            self._owned.get(sent.account, set()).discard(order_id)
+        if order_id not in self._book.orders:
+            sent = self._sent.get(order_id)
+            if sent is not None and sent.account is not None:
+                self._owned.get(sent.account, set()).discard(order_id)
 
     def _forget(self) -> None:
         """Forget the oldest order that does not rest."""

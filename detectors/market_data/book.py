@@ -40,17 +40,21 @@ TICK_LEVELS = 16
 ALMOST_TICKS = 1.0 + 1e-6
 """Widens a band in ticks, so that a price at its limit is within it despite rounding."""
 
-ALMOST_ALL = 1.0 - 1e-12
-"""A share of an order above this counts as the whole order: the remainder is rounding."""
+ROUNDING = 1e-12
+"""Less than this share of an order is rounding: ten thousand fills do not add up to it."""
 
 
-class RestingOrder(Struct, gc=False):
-    """The remaining part of an order in the book."""
+class RestingOrder(Struct, gc=False, omit_defaults=True):
+    """The remaining part of an order in the book.
+
+    ``first_quantity`` is the quantity with which it was added; 0 while all of it rests.
+    """
 
     is_buy: bool
     price: float
     quantity: float
     ts_event: int
+    first_quantity: float = 0.0
 
 
 @dataclass(slots=True)  # written with every event, which costs a Struct twice as much
@@ -208,7 +212,8 @@ class Book:
     def take(self, order_id: str, quantity: float | None) -> tuple[RestingOrder, float] | None:
         """Take ``quantity`` from an order, or the whole remaining quantity if None.
 
-        Returns the order and the quantity taken; None if no order with this id rests.
+        Returns the order and the quantity taken, which is less than ``quantity`` if less rests;
+        None if no order with this id rests. A difference of less than `ROUNDING` is none.
         """
         order = self.orders.get(order_id)
         if order is None:
@@ -216,12 +221,20 @@ class Book:
         left = order.quantity
         side = self.bids if order.is_buy else self.asks
         level = side.levels[order.price]
-        if quantity is not None and quantity < left * ALMOST_ALL:
-            order.quantity = left - quantity
-            level.quantity -= quantity
-            if level.quantity < 0.0:  # noqa: PLR1730 - a call to max costs more than all of this
-                level.quantity = 0.0
-            return order, quantity
+        taken = left
+        if quantity is not None and quantity != left:
+            rest = left - quantity
+            # Against the first quantity: the rounding of its fills does not shrink with what rests.
+            rounding = (order.first_quantity or left) * ROUNDING
+            if rest > rounding:
+                order.first_quantity = order.first_quantity or left
+                order.quantity = rest
+                level.quantity -= quantity
+                if level.quantity < 0.0:  # noqa: PLR1730 - a call to max costs more than this
+                    level.quantity = 0.0
+                return order, quantity
+            if rest >= -rounding:
+                taken = quantity
         del self.orders[order_id]
         level.quantity -= left
         # Next to a huge order, rounding loses the quantity of a small order: the level may become
@@ -232,7 +245,7 @@ class Book:
         # The count decides whether the level is empty: a sum of floats may not return to zero.
         if level.orders == 0:
             side.close(order.price)
-        return order, left
+        return order, taken
 
     def evict(self, count: int) -> None:
         """Drop the ``count`` oldest orders."""

@@ -125,6 +125,26 @@ def test_rounding_leaves_no_dust_behind():
     assert math.isclose(sum(book.bids.depth(99.0, BANDS)), 0.0)
 
 
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=60), st.sampled_from([1e-3, 0.1, 0.7]))
+def test_no_level_is_left_of_an_order_that_is_filled_in_many_pieces(lots, lot):
+    """However the pieces are rounded, and however small the last piece is beside the order."""
+    book = rested((True, 99.0, sum(lots) * lot), (True, 98.0, 1e6))
+    for number, piece in enumerate(lots):
+        assert "0" in book.orders, number
+        _, taken = book.take("0", piece * lot)
+        assert taken == piece * lot  # nothing counts as more than what rested
+    assert list(book.orders) == ["1"]
+    assert book.bids.prices == [98.0]
+
+
+def test_the_rest_of_an_order_stays_however_small_it_is():
+    book = rested((True, 99.0, 1e6))
+    book.take("0", 1e6 - 0.001)
+    assert book.orders["0"].quantity == pytest.approx(0.001)
+    _, taken = book.take("0", 0.002)
+    assert taken == pytest.approx(0.001)  # more than what rested
+
+
 def test_a_small_order_beside_a_huge_one_never_makes_a_quantity_negative():
     book = Book(max_orders=10)
     book.add("huge", is_buy=True, price=100.0, quantity=1e15, ts_event=0)
