@@ -17,11 +17,12 @@ from detectors.conduct.monitor import Published
 from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.records import RiskRecord
 from service.kafka.read_back import read_back
+from service.mapping.records import AnyDecoder, decode_records
 from service.outputs.publisher import is_memory
 from service.pipeline.log_time import usable_ms
 from service.pipeline.rejection import Rejection
 from service.pipeline.risk_task import PublishedStatement, RiskTask, SignalBook
-from service.pipeline.wire import Decoder, RiskInput
+from service.pipeline.wire import RiskInput
 from service.settings.assembly import venue_monitor
 from service.settings.types import Settings
 
@@ -143,14 +144,14 @@ def decoded(records: Iterable[Any], decoder: Any) -> Iterator[Any]:
 
 
 def decode_inputs(
-    stream: str, records: Sequence[Any], decoders: Mapping[str, Decoder[RiskInput]]
+    stream: str, records: Sequence[Any], decoders: Mapping[str, AnyDecoder[RiskInput]]
 ) -> tuple[list[RiskInput | SignalBook], list[Rejection]]:
     """Return the events of the records of a stream, and what is no event."""
     if stream == "signals":
         return [*decoded(records, _signals)], []
     now_ns = time.time_ns()
     arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
-    found = decoders[stream].decode([record.value for record in records], arrived_ms)
+    found = decode_records(decoders[stream], records, arrived_ms)
     return [*found.events], found.rejections
 
 

@@ -9,8 +9,9 @@ from typing import Generic, NamedTuple, TypeVar
 from detectors.market_data.events import Event
 from detectors.market_data.risk_events import AuditEvent
 from service.errors import OperatorError
+from service.mapping.records import AnyDecoder, decode_lines
 from service.pipeline.rejection import Rejection
-from service.pipeline.wire import Decoder, RiskInput
+from service.pipeline.wire import RiskInput
 from service.replay.files import BatchReader, stream_path
 from service.settings.assembly import risk_decoders
 from service.settings.types import Settings
@@ -84,7 +85,7 @@ def risk_events(
 def decoded_events(
     name: str,
     path: Path,
-    decoder: Decoder[E],
+    decoder: AnyDecoder[E],
     settings: Settings,
     refused: Refused | None,
 ) -> Iterator[E]:
@@ -94,7 +95,7 @@ def decoded_events(
         for lines in BatchReader(path, max_line_bytes=settings.wire.max_record_bytes):
             # A file has no timestamps of its own: none of its events may be after now.
             now_ms = time.time_ns() // 1_000_000
-            decoded = decoder.decode(lines, [now_ms] * len(lines))
+            decoded = decode_lines(decoder, lines, [now_ms] * len(lines), read)
             if refused is not None:
                 for its in decoded.rejections:
                     refused(name, Rejection(read + its.index, its.reason, its.detail))

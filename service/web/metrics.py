@@ -140,6 +140,24 @@ def _counters(counters: ConsumerCounters, plugged: Sequence[str]) -> Iterator[Me
         ["topic", "reason"],
     )
     yield counter(
+        "records_ignored",
+        "Records of mapped topics that meet the conditions of no mapping, or have no value.",
+        single(counters.ignored),
+        ["topic"],
+    )
+    yield counter(
+        "more_events",
+        "Events and faults of mapped topics beyond one for each record.",
+        single(counters.more_events),
+        ["topic"],
+    )
+    yield counter(
+        "unread_fields",
+        "Values of optional fields that could not be read; the field counts as absent.",
+        counters.unread_fields,
+        ["topic", "field"],
+    )
+    yield counter(
         "records_lost",
         "Offsets of records that Kafka deleted before Foreshock read them.",
         single(counters.records_lost),

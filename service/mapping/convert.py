@@ -1,0 +1,288 @@
+"""One field of an event, from the columns of a batch: the rule of the field, resolved.
+
+Every step takes a whole column. A step that cannot take one of the values raises; the values are
+then taken one by one, by the same steps.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from operator import neg
+from typing import Any, Literal, get_args
+
+import msgspec
+from msgspec import Struct, inspect
+
+from service.mapping.rows import GENERAL
+from service.mapping.rules import KEY, OFFSET, FieldRule, Unit, text_of
+from service.mapping.times import nanoseconds, since_ns
+
+Column = Sequence[Any]
+Step = Callable[[Column, Mapping[str, Column]], Column]
+"""Takes a column and the other columns: those of paths, and those of fields that are ready."""
+
+FLAT_ENTRY_PRICE = 1.0
+"""The entry price of a position of quantity 0: it has none, and no rule reads it."""
+
+_OPPOSITE = {"buy": "sell", "sell": "buy", None: None}
+_DIGITS = 15
+"""The digits of a difference: what a double holds. Without rounding, 0.3 - 0.1 is not 0.2."""
+
+UNREADABLE = (msgspec.ValidationError, ValueError, TypeError, KeyError, OverflowError)
+"""What a step raises for a value that it cannot take."""
+
+
+class Plan(Struct, frozen=True):
+    """How a field is read.
+
+    Attributes
+    ----------
+    own
+        Foreshock's name of the field.
+    rule
+        Its rule.
+    annotation
+        The type of the field in the event, with its bounds; without None if it is required.
+    leaf
+        The type in the row of the value at the rule's path.
+    steps
+        What is done to the column of these values.
+    """
+
+    own: str
+    rule: FieldRule
+    annotation: Any
+    required: bool
+    leaf: Any
+    steps: tuple[Step, ...]
+
+    def apply(self, column: Column, others: Mapping[str, Column]) -> Column:
+        """Return the field of each event. Raises one of `UNREADABLE` for the whole column."""
+        for step in self.steps:
+            column = step(column, others)
+        if self.required and None in column:
+            raise TypeError(self.own)
+        return column
+
+
+def plan(own: str, rule: FieldRule, annotation: Any, unit: Unit, *, shared: bool) -> Plan:
+    """Resolve the rule of a field.
+
+    Parameters
+    ----------
+    annotation
+        The type of the field in the event.
+    unit
+        The unit of the times of the stream.
+    shared
+        Whether other rules read the same value: it has the general type in the row.
+    """
+    required, bounds = not _is_optional(annotation), without_none(annotation)
+    if rule.value is not None:
+        constant = msgspec.convert(rule.value, bounds, strict=False)
+        return Plan(own, rule, bounds, required, GENERAL, (_constant(constant),))
+    steps = _cleaning(rule)
+    kind = kind_of(bounds)
+    leaf: Any = bounds | None
+    if kind == "time":
+        unit = rule.unit or unit
+        leaf = int | None if unit in ("ns", "us", "ms") else GENERAL
+    elif kind == "name":
+        leaf = bounds | int | None
+    arithmetic = _arithmetic(rule) if kind == "number" else []
+    if steps or arithmetic or shared or rule.path in (KEY, OFFSET):
+        leaf = GENERAL
+    steps += arithmetic
+    if kind == "time":
+        steps += [_times(unit, since_ns(rule.since)), _checked(bounds | None)]
+    elif kind == "name":
+        steps.append(_named(bounds, in_row=leaf is not GENERAL))
+    elif leaf is GENERAL:
+        steps.append(_checked(bounds | None))
+    if rule.opposite:
+        steps.append(_opposite)
+    return Plan(own, rule, bounds, required, leaf, tuple(steps))
+
+
+def _cleaning(rule: FieldRule) -> list[Step]:
+    steps: list[Step] = []
+    if rule.absent:
+        steps.append(_without(rule.absent))
+    if rule.after is not None:
+        steps.append(_after(rule.after))
+    if rule.values is not None:
+        steps.append(_valued(rule.values))
+    return steps
+
+
+Kind = Literal["time", "name", "number", "other"]
+
+
+def kind_of(annotation: Any) -> Kind:
+    """Return what kind of field has this type.
+
+    >>> from detectors.market_data.events import Name, Nanoseconds, Positive, Side
+    >>> kind_of(Nanoseconds), kind_of(Name), kind_of(Positive | None), kind_of(Side)
+    ('time', 'name', 'number', 'other')
+    """
+    info = inspect.type_info(annotation)
+    options = info.types if isinstance(info, inspect.UnionType) else (info,)
+    for option in options:
+        its = option.type if isinstance(option, inspect.Metadata) else option
+        if isinstance(its, inspect.IntType):
+            return "time" if its.ge is not None and its.ge > 0 else "number"
+        if isinstance(its, inspect.StrType):
+            return "name"
+        if isinstance(its, inspect.FloatType):
+            return "number"
+    return "other"
+
+
+def _constant(value: Any) -> Step:
+    return lambda column, _others: [value] * len(column)
+
+
+def _without(absent: Sequence[Any]) -> Step:
+    nothing = {text_of(value) for value in absent}
+    return lambda column, _others: [
+        None if value is None or text_of(value) in nothing else value for value in column
+    ]
+
+
+def _after(prefix: str) -> Step:
+    def removed(text: Any) -> str:
+        if not isinstance(text, str) or not text.startswith(prefix):
+            raise ValueError(f'it must begin with "{prefix}"')
+        return text.removeprefix(prefix)
+
+    return lambda column, _others: [None if text is None else removed(text) for text in column]
+
+
+def _valued(values: Mapping[str, Any]) -> Step:
+    """Replace the venue's values. A number and the text of it are the same."""
+    table: dict[Any, Any] = {None: None, **values}
+    numbers = {int(key): to for key, to in values.items() if key.lstrip("-").isdigit()}
+    truths = {key == "true": to for key, to in values.items() if key in ("true", "false")}
+    table = {**truths, **table, **numbers}
+    if "*" in values:
+        other = values["*"]
+        return lambda column, _others: [table.get(value, other) for value in column]
+    return lambda column, _others: list(map(table.__getitem__, column))
+
+
+def _times(unit: Unit, base_ns: int) -> Step:
+    return lambda column, _others: nanoseconds(column, unit, base_ns)
+
+
+def _checked(annotation: Any) -> Step:
+    """Check the bounds, and turn text into numbers."""
+    kind = list[annotation]
+    return lambda column, _others: msgspec.convert(column, kind, strict=False)
+
+
+def _named(annotation: Any, *, in_row: bool) -> Step:
+    """Turn integers into text. ``in_row``: the row has checked text already."""
+    texts = {str}
+    optional = list[annotation | None]
+
+    def named(column: Column, _others: Mapping[str, Column]) -> Column:
+        if set(map(type, column)) == texts:
+            return column if in_row else msgspec.convert(column, optional)
+        for value in column:
+            if isinstance(value, float | bool):
+                raise TypeError("a name is text or a whole number")
+        return msgspec.convert([None if v is None else str(v) for v in column], optional)
+
+    return named
+
+
+def _opposite(column: Column, _others: Mapping[str, Column]) -> Column:
+    return [_OPPOSITE[side] for side in column]
+
+
+def _arithmetic(rule: FieldRule) -> list[Step]:
+    steps: list[Step] = []
+    numbers = _checked(float | None)
+    if rule.minus is not None:
+        steps.append(_less(rule.minus))
+    if rule.divisor is not None:
+        divisor = rule.divisor
+        steps.append(lambda column, _others: [None if v is None else v / divisor for v in column])
+    if rule.contract_size is not None:
+        steps.append(_sized(rule.contract_size))
+    if rule.inverse:
+        steps.append(_per_price)
+    if rule.sign is not None:
+        steps.append(_signed(rule.sign, {text_of(value) for value in rule.negative}))
+    return [numbers, *steps] if steps else []
+
+
+def _less(path: str) -> Step:
+    def less(column: Column, others: Mapping[str, Column]) -> Column:
+        taken = msgspec.convert(others[path], list[float | None], strict=False)
+        return [
+            None if value is None else float(f"{value - (its or 0.0):.{_DIGITS}g}")
+            for value, its in zip(column, taken, strict=True)
+        ]
+
+    return less
+
+
+def _sized(size: float | Mapping[str, float]) -> Step:
+    if not isinstance(size, Mapping):
+        return lambda column, _others: [None if v is None else v * size for v in column]
+    sizes: dict[str, float] = {}
+
+    def of(symbol: str) -> float:
+        if symbol not in sizes:
+            found = [its for pattern, its in size.items() if fnmatchcase(symbol, pattern)]
+            if not found:
+                raise ValueError(f"contract_size has no entry for {symbol}")
+            sizes[symbol] = found[0]
+        return sizes[symbol]
+
+    return lambda column, others: [
+        None if value is None else value * of(symbol)
+        for value, symbol in zip(column, others["symbol"], strict=True)
+    ]
+
+
+def _per_price(column: Column, others: Mapping[str, Column]) -> Column:
+    prices = others["price"] if "price" in others else others["entry_price"]
+    return [
+        None if value is None else 0.0 if value == 0 else value / price
+        for value, price in zip(column, prices, strict=True)
+    ]
+
+
+def _signed(path: str, negative: set[str]) -> Step:
+    return lambda column, others: [
+        neg(value) if value is not None and text_of(sign) in negative else value
+        for value, sign in zip(column, others[path], strict=True)
+    ]
+
+
+def flat_price(quantity: str) -> Step:
+    """Return the step that gives a position of quantity 0 an entry price, if it has none."""
+    return lambda column, others: [
+        FLAT_ENTRY_PRICE if _is_nothing(price) and _is_nothing(its) else price
+        for price, its in zip(column, others[quantity], strict=True)
+    ]
+
+
+def _is_nothing(value: Any) -> bool:
+    if value is None or value == "":
+        return True
+    try:
+        return float(value) == 0.0
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_optional(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
+
+
+def without_none(annotation: Any) -> Any:
+    """Return the type of an optional field without None."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return kinds[0] if _is_optional(annotation) and len(kinds) == 1 else annotation
