@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from service.mapping.rows import GENERAL
-from service.mapping.rules import KEY, OFFSET, FieldRule, Unit, text_of
+from service.mapping.rules import RECORD_PATHS, FieldRule, Unit, text_of
 from service.mapping.times import nanoseconds, since_ns
 
 Column = Sequence[Any]
@@ -89,7 +89,7 @@ def plan(own: str, rule: FieldRule, annotation: Any, unit: Unit, *, shared: bool
     elif kind == "name":
         leaf = bounds | int | None
     arithmetic = _arithmetic(rule) if kind == "number" else []
-    if steps or arithmetic or shared or rule.path in (KEY, OFFSET):
+    if steps or arithmetic or shared or rule.path in RECORD_PATHS:
         leaf = GENERAL
     steps += arithmetic
     if kind == "time":

@@ -6,10 +6,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from service.mapping.reader import RECORD_PATHS, Batch, Events, Reader, is_outer
+from service.mapping.reader import Batch, Events, Reader, is_outer
 from service.mapping.route import Route
 from service.mapping.rows import GENERAL, find, shape
-from service.mapping.rules import MappingSettings, rule
+from service.mapping.rules import RECORD_PATHS, MappingSettings, rule
 from service.mapping.single import Outcome, Record, Refusal, outcomes
 from service.mapping.target import Common, target
 from service.pipeline.rejection import Rejection

@@ -8,7 +8,7 @@ import msgspec
 
 from service.describe import expected, named, shortened, shown
 from service.mapping.convert import kind_of, without_none
-from service.mapping.rules import KEY, OFFSET, ROOT, FieldRule, MappingSettings, rule
+from service.mapping.rules import RECORD_PATHS, ROOT, FieldRule, MappingSettings, rule
 from service.pipeline.wire import ALL_STREAMS
 
 _FOR_TIMES = ("unit", "since")
@@ -109,8 +109,8 @@ def _more_rule_conflicts(
         yield "inverse divides by the price of the event, and the entry maps none"
     if (its.sign is None) != (not its.negative):
         yield "sign and negative belong together"
-    if its.path is not None and its.path.startswith("@") and its.path not in (KEY, OFFSET):
-        yield f"{its.path} is no path; there are {KEY} and {OFFSET}"
+    if its.path is not None and its.path.startswith("@") and its.path not in RECORD_PATHS:
+        yield f"{its.path} is no path; there are {named(RECORD_PATHS)}"
     if its.since is not None and (its.unit or entry.time_unit) == "iso":
         yield "since is for times that are counted"
 

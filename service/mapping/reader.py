@@ -10,10 +10,8 @@ from msgspec import Struct
 
 from service.mapping.route import Route
 from service.mapping.rows import GENERAL, Getter, Shape, columns, shape
-from service.mapping.rules import KEY, OFFSET, ROOT
+from service.mapping.rules import KEY, OFFSET, RECORD_PATHS, ROOT, TIMESTAMP
 from service.mapping.target import Target
-
-RECORD_PATHS = (KEY, OFFSET)
 
 
 class Batch(Struct, frozen=True):
@@ -92,7 +90,8 @@ class Reader:
                 continue
             target = self.targets[number]
             table = self._columns(self._reads[number], its_rows, messages, its_places)
-            table |= _of_record(batch, its_places)
+            if target.reads_record:
+                table |= _of_record(batch, its_places)
             events = target.events(table, len(its_rows))
             if not target.checks.fit(events, _picked(batch.arrived_ms, its_places)):
                 raise ValueError(target.stream)
@@ -123,7 +122,7 @@ def _chosen(getters: Mapping[str, Getter], paths: Sequence[str]) -> dict[str, Ge
 
 
 def _of_record(batch: Batch, places: Sequence[int]) -> dict[str, Sequence[Any]]:
-    table: dict[str, Sequence[Any]] = {}
+    table: dict[str, Sequence[Any]] = {TIMESTAMP: _picked(batch.arrived_ms, places)}
     if batch.keys:
         keys = _picked(batch.keys, places)
         table[KEY] = [None if key is None else key.decode() for key in keys]

@@ -17,7 +17,8 @@ class Route:
     ----------
     conditions
         For each candidate: paths, and the value or the values that each may have. ``*`` in a text
-        stands for any characters. All conditions of a candidate must hold.
+        stands for any characters; a text that begins with ``!`` is a value that it must not have.
+        All conditions of a candidate must hold.
 
     Examples
     --------
@@ -69,7 +70,18 @@ def _holds(conditions: Mapping[str, Sequence[str]], given: Mapping[str, Any]) ->
 
 
 def _matches(value: Any, wanted: Sequence[str]) -> bool:
+    """Return whether a value is one of those wanted.
+
+    >>> _matches("new", ("new", "open*")), _matches(None, ("!new",)), _matches("new", ("!new",))
+    (True, True, False)
+    """
+    refused = [its[1:] for its in wanted if its.startswith("!")]
+    allowed = [its for its in wanted if not its.startswith("!")]
     if value is None or isinstance(value, dict | list):
-        return False
+        return not allowed
     text = text_of(value)
-    return any(text == its or ("*" in its and fnmatchcase(text, its)) for its in wanted)
+    return (not allowed or _is_one_of(text, allowed)) and not _is_one_of(text, refused)
+
+
+def _is_one_of(text: str, names: Sequence[str]) -> bool:
+    return any(text == its or ("*" in its and fnmatchcase(text, its)) for its in names)

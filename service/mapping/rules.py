@@ -19,8 +19,12 @@ Unit = Literal["ns", "us", "ms", "s", "iso"]
 
 Pattern = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._*-]{1,249}$")]
 
-KEY, OFFSET = "@key", "@offset"
-"""The paths of a record's key, and of its offset (in a file: the number of its line)."""
+KEY, OFFSET, TIMESTAMP = "@key", "@offset", "@timestamp"
+"""The paths of a record's key, of its offset (in a file: the number of its line), and of its
+timestamp in Kafka in milliseconds."""
+
+RECORD_PATHS = (KEY, OFFSET, TIMESTAMP)
+"""The paths that are not in the message."""
 
 ROOT = "$."
 """Begins a path that starts at the message, where other paths start at an event of its list."""
@@ -35,7 +39,8 @@ class FieldRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes
     ----------
     path
-        Where the value is in the message; ``@key`` is the record's key, ``@offset`` its offset.
+        Where the value is in the message; ``@key``, ``@offset`` and ``@timestamp`` are the
+        record's.
     value
         A constant, in place of ``path``.
     values

@@ -8,9 +8,9 @@ from msgspec import Struct, field
 
 from service.describe import expected, named, shown_safely
 from service.mapping.convert import UNREADABLE, Plan, kind_of
-from service.mapping.reader import RECORD_PATHS, Reader
+from service.mapping.reader import Reader
 from service.mapping.rows import GENERAL, find
-from service.mapping.rules import KEY, OFFSET, ROOT, text_of
+from service.mapping.rules import KEY, OFFSET, RECORD_PATHS, ROOT, TIMESTAMP, text_of
 from service.mapping.target import Target
 from service.pipeline.rejection import Reason, reason_of
 
@@ -71,6 +71,8 @@ def _value(record: Record, item: Any, path: str) -> Any:
         return None if record.key is None else record.key.decode("utf-8", "replace")
     if path == OFFSET:
         return record.offset
+    if path == TIMESTAMP:
+        return record.arrived_ms
     return find(record.message if path.startswith(ROOT) else item, path)
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from detectors.market_data.events import Event
 from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.mapping.convert import Plan, flat_price, plan
-from service.mapping.rules import MappingSettings, rule
+from service.mapping.rules import RECORD_PATHS, MappingSettings, rule
 from service.pipeline.checks import Checks
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, Explainer, TimeUnit
 from service.pipeline.wire import ALL_STREAMS, event_class
@@ -53,6 +53,11 @@ class Target(Struct, frozen=True):
     def stream(self) -> str:
         """The stream of the events."""
         return self.entry.stream
+
+    @property
+    def reads_record(self) -> bool:
+        """Whether a rule reads something of the record beside its message."""
+        return any(path in RECORD_PATHS for path in self.paths())
 
     def paths(self) -> list[str]:
         """Return the paths that the rules read."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from service.mapping.rules import MappingSettings
+from service.mapping.rules import TIMESTAMP, MappingSettings, rule
 
 _PREFIX = "topic:"
 
@@ -48,6 +48,15 @@ def matching(
         topic
         for topic in existing
         if topic not in others and not topic.startswith("__") and entries_of(topic, mappings)
+    )
+
+
+def without_timestamps(mappings: Iterable[MappingSettings]) -> tuple[MappingSettings, ...]:
+    """Return the entries that can be read from files: those that need no timestamp of a record."""
+    return tuple(
+        entry
+        for entry in mappings
+        if all(TIMESTAMP not in rule(given).paths for given in entry.fields.values())
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import orjson
-from msgspec import Struct
+from msgspec import Struct, structs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -24,7 +24,7 @@ from detectors.risk_watch.output import RiskOutput
 from service.errors import OperatorError
 from service.mapping.csv_lines import CsvLines
 from service.mapping.records import decode_lines
-from service.mapping.topics import columns_of
+from service.mapping.topics import columns_of, without_timestamps
 from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
@@ -130,6 +130,7 @@ def replay(
     Returns the exit status. Raises OperatorError if the directory or a file cannot be used.
     """
     of_venue = {"--risk": risk, "--liquidations": liquidations, "--parameters": parameters}
+    settings = structs.replace(settings, mappings=without_timestamps(settings.mappings))
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
     severities: dict[str, tuple[str, Severity]] = {}

@@ -52,7 +52,10 @@ def with_line(line: str, text: str = ORDERS) -> str:
         (with_field("price", '{path = "p", unit = "ms"}'), "unit is for times"),
         (with_field("price", '{path = "p", after = "x"}'), "after is for names"),
         (with_field("price", '{path = "p", sign = "d"}'), "sign and negative belong together"),
-        (with_field("order_id", '"@value"'), "@value is no path; there are @key and @offset"),
+        (
+            with_field("order_id", '"@value"'),
+            "@value is no path; there are @key, @offset, @timestamp",
+        ),
         (with_field("order_id", '"d.id"'), "d is the path of a value, and of the object of d.id"),
         (
             ORDERS + POSITIONS.replace('"t"', '"t.ns"'),
