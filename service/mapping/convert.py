@@ -14,7 +14,7 @@ from msgspec import Struct, inspect
 
 from service.mapping.rows import GENERAL
 from service.mapping.rules import RECORD_PATHS, FieldRule, Unit, text_of
-from service.mapping.times import nanoseconds, since_ns
+from service.mapping.times import counted, nanoseconds, since_ns
 
 Column = Sequence[Any]
 Step = Callable[[Column, Mapping[str, Column]], Column]
@@ -80,37 +80,48 @@ def plan(own: str, rule: FieldRule, annotation: Any, unit: Unit, *, shared: bool
     if rule.value is not None:
         constant = msgspec.convert(rule.value, bounds, strict=False)
         return Plan(own, rule, bounds, required, GENERAL, (_constant(constant),))
-    steps = _cleaning(rule)
+    steps = _cleaning(rule, bounds)
     kind = kind_of(bounds)
-    leaf: Any = bounds | None
-    if kind == "time":
-        unit = rule.unit or unit
-        leaf = int | None if unit in ("ns", "us", "ms") else GENERAL
-    elif kind == "name":
-        leaf = bounds | int | None
+    unit = rule.unit or unit
     arithmetic = _arithmetic(rule) if kind == "number" else []
-    if steps or arithmetic or shared or rule.path in RECORD_PATHS:
-        leaf = GENERAL
+    leaf: Any = GENERAL
+    if not (steps or arithmetic or shared or rule.path in RECORD_PATHS):
+        leaf = _leaf(bounds, kind, unit, rule)
     steps += arithmetic
     if kind == "time":
-        steps += [_times(unit, since_ns(rule.since)), _checked(bounds | None)]
+        steps += _time_steps(bounds, unit, rule, is_checked=leaf is not GENERAL)
     elif kind == "name":
         steps.append(_named(bounds, in_row=leaf is not GENERAL))
-    elif leaf is GENERAL:
+    elif leaf is GENERAL and (rule.values is None or arithmetic):
         steps.append(_checked(bounds | None))
     if rule.opposite:
         steps.append(_opposite)
     return Plan(own, rule, bounds, required, leaf, tuple(steps))
 
 
-def _cleaning(rule: FieldRule) -> list[Step]:
+def _leaf(bounds: Any, kind: "Kind", unit: Unit, rule: FieldRule) -> Any:
+    """Return the type of a value that its row can check."""
+    if kind == "time":
+        whole = counted(unit) if rule.since is None else None
+        return GENERAL if whole is None else whole | None
+    return bounds | int | None if kind == "name" else bounds | None
+
+
+def _time_steps(bounds: Any, unit: Unit, rule: FieldRule, *, is_checked: bool) -> list[Step]:
+    if is_checked:
+        return [] if unit == "ns" else [_times(unit, 0)]
+    return [_times(unit, since_ns(rule.since)), _checked(bounds | None)]
+
+
+def _cleaning(rule: FieldRule, bounds: Any) -> list[Step]:
     steps: list[Step] = []
     if rule.absent:
         steps.append(_without(rule.absent))
     if rule.after is not None:
         steps.append(_after(rule.after))
     if rule.values is not None:
-        steps.append(_valued(rule.values))
+        to = {its: msgspec.convert(ours, bounds, strict=False) for its, ours in rule.values.items()}
+        steps.append(_valued(to))
     return steps
 
 
@@ -181,18 +192,25 @@ def _checked(annotation: Any) -> Step:
 
 def _named(annotation: Any, *, in_row: bool) -> Step:
     """Turn integers into text. ``in_row``: the row has checked text already."""
-    texts = {str}
     optional = list[annotation | None]
 
     def named(column: Column, _others: Mapping[str, Column]) -> Column:
-        if set(map(type, column)) == texts:
-            return column if in_row else msgspec.convert(column, optional)
+        if in_row and _are_texts(column):
+            return column
         for value in column:
             if isinstance(value, float | bool):
                 raise TypeError("a name is text or a whole number")
         return msgspec.convert([None if v is None else str(v) for v in column], optional)
 
     return named
+
+
+def _are_texts(column: Column) -> bool:
+    try:
+        "".join(column)
+    except TypeError:
+        return False
+    return True
 
 
 def _opposite(column: Column, _others: Mapping[str, Column]) -> Column:

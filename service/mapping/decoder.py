@@ -89,6 +89,8 @@ class MappedDecoder(Generic[E]):
             return Decoded([], [], [])
         batch = Batch(values, arrived_ms, keys, offsets)
         if (found := self._whole(batch)) is not None:
+            if found.places is None:
+                return Decoded(found.events, [])
             ignored = len(values) - len(set(found.places))
             return Decoded(found.events, [], found.places, ignored)
         return self._parts(batch)
@@ -109,9 +111,9 @@ class MappedDecoder(Generic[E]):
             return None
 
     def _by_shape(self, batch: Batch) -> Events:
-        getters = self._outer_shape.of_item
         rows = list(map(self._outer_shape.decode, batch.values))
-        columns = [list(map(getters[path], rows)) for path in self._outer.paths]
+        table = self._outer_shape.item.columns(self._outer.paths, rows)
+        columns = [table[path] for path in self._outer.paths]
         chosen: dict[int, set[int]] = {}
         for number, indices in self._outer.split(columns, len(rows)).items():
             chosen.setdefault(self._reader_of[number], set()).update(indices)
@@ -119,7 +121,8 @@ class MappedDecoder(Generic[E]):
         for number, some in chosen.items():
             places = sorted(some)
             its = self.readers[number].read(batch.part(places))
-            pairs = zip(its.places, its.events, strict=True)
+            of_events = range(len(its.events)) if its.places is None else its.places
+            pairs = zip(of_events, its.events, strict=True)
             found += [(places[place], number, event) for place, event in pairs]
         found.sort(key=lambda its: its[:2])
         return Events([its[2] for its in found], [its[0] for its in found])
@@ -134,7 +137,8 @@ class MappedDecoder(Generic[E]):
             indices = range(start, min(start + _PART, count))
             if (found := self._whole(batch.part(indices))) is not None:
                 decoded.events += found.events
-                places += [start + place for place in found.places]
+                its_places = range(len(indices)) if found.places is None else found.places
+                places += [start + place for place in its_places]
                 continue
             for index in indices:
                 alone = batch.part([index])

@@ -1,6 +1,6 @@
 """Reads the messages of one shape: rows to columns, columns to events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from service.mapping.route import Route
-from service.mapping.rows import GENERAL, Getter, Shape, columns, shape
+from service.mapping.rows import GENERAL, Shape, shape
 from service.mapping.rules import KEY, OFFSET, RECORD_PATHS, ROOT, TIMESTAMP
 from service.mapping.target import Target
 
@@ -35,10 +35,13 @@ class Batch(Struct, frozen=True):
 
 
 class Events(Struct, frozen=True):
-    """Events in the order of their records, and the index of each event's record."""
+    """Events in the order of their records, and the index of each event's record.
+
+    Without ``places``, each record has one event.
+    """
 
     events: list[Any]
-    places: list[int]
+    places: list[int] | None
 
 
 class Reader:
@@ -77,7 +80,9 @@ class Reader:
             lists = list(map(self._shape.items, messages))
             places = np.repeat(np.arange(len(lists)), list(map(len, lists))).tolist()
             rows = list(chain.from_iterable(lists))
-        routing = self._columns(self.route.paths, rows, messages, places)
+        # With one target, most messages are its own: all columns are read at once.
+        paths = [*self.route.paths, *(self._reads[0] if len(self.targets) == 1 else ())]
+        routing = self._columns(paths, rows, messages, places)
         columns_of_route = [routing[path] for path in self.route.paths]
         found: list[Any] = []
         found_places: list[int] = []
@@ -89,12 +94,18 @@ class Reader:
             if not its_rows:
                 continue
             target = self.targets[number]
-            table = self._columns(self._reads[number], its_rows, messages, its_places)
+            table = routing
+            if not everything or len(self.targets) > 1:
+                table = self._columns(self._reads[number], its_rows, messages, its_places)
             if target.reads_record:
                 table |= _of_record(batch, its_places)
             events = target.events(table, len(its_rows))
-            if not target.checks.fit(events, _picked(batch.arrived_ms, its_places)):
+            is_whole = everything and self._shape.items is None
+            arrived_ms = batch.arrived_ms if is_whole else _picked(batch.arrived_ms, its_places)
+            if not target.checks.fit(events, arrived_ms):
                 raise ValueError(target.stream)
+            if is_whole and len(groups) == 1:
+                return Events(events, None)
             found += events
             found_places += its_places
         if len(groups) > 1:
@@ -109,16 +120,10 @@ class Reader:
         messages: Sequence[Any],
         places: Sequence[int],
     ) -> dict[str, Sequence[Any]]:
-        inner = _chosen(self._shape.of_item, paths)
-        outer = _chosen(self._shape.of_message, paths)
-        table: dict[str, Sequence[Any]] = dict(columns(inner, rows))
-        for path, column in columns(outer, messages).items() if outer else ():
+        table = self._shape.item.columns(paths, rows)
+        for path, column in self._shape.message.columns(paths, messages).items():
             table[path] = _picked(column, places)
         return table
-
-
-def _chosen(getters: Mapping[str, Getter], paths: Sequence[str]) -> dict[str, Getter]:
-    return {path: getters[path] for path in paths if path in getters}
 
 
 def _of_record(batch: Batch, places: Sequence[int]) -> dict[str, Sequence[Any]]:

@@ -10,11 +10,15 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from service.mapping.rules import ROOT
 
 GENERAL = str | int | float | bool | None
 """The type of a value that more than one rule reads, or that is changed before it is checked."""
+
+_FEW = 2
+"""Up to this many values of an object are read one by one; more are read at once."""
 
 Getter = Callable[[Any], Any]
 
@@ -23,13 +27,40 @@ class Shape(Struct, frozen=True):
     """How messages with one kind of list are read.
 
     ``decode`` returns the message's class. ``items`` returns its list of events; None if each
-    message is one event. The getters return one value of an event, or of the message.
+    message is one event. ``item`` and ``message`` are the tables of their values.
     """
 
     decode: Callable[[bytes], Any]
     items: Getter | None
-    of_item: Mapping[str, Getter]
-    of_message: Mapping[str, Getter]
+    item: "Table"
+    message: "Table"
+
+
+class Table(Struct, frozen=True):
+    """How the values of rows are read, as columns by path.
+
+    ``attributes`` are the names of the values in the row class: ``f0.f2`` is the third field of the
+    object in the first.
+    """
+
+    attributes: Mapping[str, str] = {}
+
+    def columns(self, paths: Sequence[str], rows: Sequence[Any]) -> dict[str, Sequence[Any]]:
+        """Return the columns of those of the paths that the rows have."""
+        within: dict[str, dict[str, str]] = {}
+        for path in paths:
+            if path in self.attributes:
+                owner, _, name = self.attributes[path].rpartition(".")
+                within.setdefault(owner, {})[path] = name
+        found: dict[str, Sequence[Any]] = {}
+        for owner, names in within.items():
+            objects = list(map(attrgetter(owner), rows)) if owner else rows
+            if len(names) <= _FEW or not objects:
+                found |= {path: list(map(attrgetter(its), objects)) for path, its in names.items()}
+            else:
+                every = list(zip(*map(astuple, objects), strict=True))
+                found |= {path: every[int(its[1:])] for path, its in names.items()}
+        return found
 
 
 def shape(events: str | None, types: Mapping[str, Any]) -> Shape:
@@ -44,8 +75,8 @@ def shape(events: str | None, types: Mapping[str, Any]) -> Shape:
     """
     if events is None:
         row, names = _row({path.removeprefix(ROOT): kind for path, kind in types.items()})
-        getters = {path: attrgetter(names[path.removeprefix(ROOT)]) for path in types}
-        return Shape(_decoder(row), None, getters, {})
+        paths = {path: names[path.removeprefix(ROOT)] for path in types}
+        return Shape(_decoder(row), None, Table(paths), Table())
     outer = {path.removeprefix(ROOT): of for path, of in types.items() if path.startswith(ROOT)}
     inner = {path: of for path, of in types.items() if not path.startswith(ROOT)}
     item, item_names = _row(inner)
@@ -53,8 +84,8 @@ def shape(events: str | None, types: Mapping[str, Any]) -> Shape:
     return Shape(
         _decoder(message),
         attrgetter(names[events]),
-        {path: attrgetter(item_names[path]) for path in inner},
-        {ROOT + path: attrgetter(names[path]) for path in outer},
+        Table({path: item_names[path] for path in inner}),
+        Table({ROOT + path: names[path] for path in outer}),
     )
 
 
@@ -111,8 +142,3 @@ def find(message: Any, path: str) -> Any:
         else:
             return None
     return value
-
-
-def columns(getters: Mapping[str, Getter], rows: Sequence[Any]) -> dict[str, list[Any]]:
-    """Return one column for each getter, over all rows."""
-    return {path: list(map(getter, rows)) for path, getter in getters.items()}

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Annotated, Any, cast
 
 import numpy as np
+from msgspec import Meta
 
+from detectors.market_data.events import EARLIEST_NS, LATEST_NS
 from service.mapping.rules import Unit
-from service.pipeline.rejection import NANOSECONDS
+from service.pipeline.rejection import NANOSECONDS, TimeUnit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _AFTER = "2000", "2262"
+_FIRST, _AFTER = b"2000", b"2262"
 """The years that a date of 64-bit nanoseconds, and Foreshock's bounds, allow."""
 
 _SHORTEST = len("2000-01-01T00:00:00Z")
@@ -45,7 +47,16 @@ def nanoseconds(column: Sequence[Any], unit: Unit, base_ns: int = 0) -> list[int
     scale = NANOSECONDS[unit]
     if None in column or base_ns:
         return [None if time is None else base_ns + int(time) * scale for time in column]
-    return [int(time) * scale for time in column]
+    return [int(time) * scale for time in column] if scale != 1 else list(map(int, column))
+
+
+def counted(unit: Unit) -> Any:
+    """Return the type of a time in whole units, with its bounds; None if it is not counted so."""
+    if unit in ("s", "iso"):
+        return None
+    scale = NANOSECONDS[cast("TimeUnit", unit)]
+    # Rounded up: a time before the bound must not pass.
+    return Annotated[int, Meta(ge=-(-EARLIEST_NS // scale), le=LATEST_NS // scale)]
 
 
 def since_ns(moment: datetime | None) -> int:
@@ -67,16 +78,24 @@ def _from_seconds(time: Any) -> int:
 
 
 def _from_iso(column: Sequence[Any]) -> list[int | None]:
-    texts = [text[:-1] for text in column if text is not None and text[-1:] == "Z"]
-    if (
-        len(texts) == len(column)
-        and min(map(len, texts)) >= _SHORTEST - 1
-        and min(texts) >= _FIRST
-        and max(texts) < _AFTER
-    ):
-        times: list[int | None] = np.array(texts, "M8[ns]").view(np.int64).tolist()
+    lengths = {len(text) for text in column if text is not None}
+    if len(lengths) == 1 and None not in column and (times := _alike(column, *lengths)) is not None:
         return times
     return [None if text is None else _one_iso(text) for text in column]
+
+
+def _alike(column: Sequence[str], length: int) -> list[int | None] | None:
+    """Parse texts of one length that end in Z; None if they need a closer look."""
+    joined = "".join(column).encode()
+    if length < _SHORTEST or len(joined) != length * len(column):
+        return None
+    texts = np.frombuffer(joined, f"S{length}")
+    table = texts.view("S1").reshape(-1, length)
+    years = table[:, :4].copy().view("S4")
+    if not ((table[:, -1] == b"Z").all() and (years >= _FIRST).all() and (years < _AFTER).all()):
+        return None
+    moments = np.ascontiguousarray(table[:, :-1]).view(f"S{length - 1}").ravel()
+    return list(moments.astype("M8[ns]").view(np.int64).tolist())
 
 
 def _one_iso(text: str) -> int:

@@ -12,7 +12,7 @@ from service.mapping.decoder import MappedDecoder
 from service.pipeline.wire import STREAMS
 from service.settings.assembly import mapped_decoder
 from service.settings.load import load_settings
-from tests.venues.written import WRITERS
+from tests.venues.written import WRITERS, with_what_is_left
 
 ROOT = Path(__file__).parents[2]
 VENUES = ROOT / "deploy" / "venues"
@@ -44,7 +44,7 @@ def test_its_messages_become_what_they_stand_for(
     decoders: dict[str, MappedDecoder[Any]] = {}
     messages: dict[str, list[bytes]] = {}
     expected: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for stream, event in plain_events:
+    for stream, event in with_what_is_left(plain_events):
         for its in WRITERS[venue](stream, event):
             messages.setdefault(its.topic, []).append(json.dumps(its.message).encode())
             expected.setdefault(its.topic, []).extend(its.events)

@@ -6,7 +6,7 @@ stands for two trades, each of which names its own order.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -24,6 +24,27 @@ class Written(NamedTuple):
 Writer = Callable[[str, Event], Sequence[Written]]
 
 OTHER = {"buy": "sell", "sell": "buy"}
+
+
+def with_what_is_left(events: Iterable[tuple[str, Event]]) -> Iterator[tuple[str, Event]]:
+    """The events; a cancel of a whole order has what was ``left`` of it."""
+    resting: dict[tuple[str, str], float] = {}
+    for stream, event in events:
+        if stream == "orders":
+            resting[event["symbol"], event["order_id"]] = event["quantity"]
+        elif stream == "trades":
+            for name in ("maker_order_id", "taker_order_id"):
+                key = (event["symbol"], event[name])
+                resting[key] = round(resting.get(key, 0.0) - event["quantity"], 9)
+        else:
+            key = (event["symbol"], event["order_id"])
+            left = resting.pop(key, 0.0)
+            if "quantity" in event:
+                resting[key] = round(left - event["quantity"], 9)
+            elif left > 0:
+                yield stream, event | {"left": left}
+                continue
+        yield stream, event
 
 
 def only(event: Event, *names: str, **changes: Any) -> Event:
@@ -470,15 +491,18 @@ def databento(stream: str, event: Event) -> Sequence[Written]:
         }
         plain = only(event, *base, "quantity", "side", "maker_order_id")
         plain |= {"trade_id": str(event["sequence"]), "price": round(event["price"] * 1e9) / 1e9}
+        gone = only(event, *base, "quantity", order_id=event["maker_order_id"])
         return [
             Written(topic, fill | {"action": "T", "order_id": "0"}, []),
             Written(topic, fill, [(stream, plain)]),
+            Written(topic, fill | {"action": "C"}, [("cancels", gone)]),
         ]
     if stream == "cancels":
-        if "quantity" not in event:
+        size = event.get("quantity", event.get("left"))
+        if size is None:
             return []
-        gone = record | {"action": "C", "order_id": event["order_id"], "size": event["quantity"]}
-        plain = only(event, *base, "order_id", "quantity")
+        gone = record | {"action": "C", "order_id": event["order_id"], "size": size}
+        plain = only(event, *base, "order_id", quantity=size)
         return [Written(topic, gone, [(stream, plain)])]
     if not is_limit(event):
         return []

@@ -1,6 +1,7 @@
 """Venues' own messages through ``foreshock run`` on a real Kafka: the alerts of plain events."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from service.settings.load import load_settings
 from tests.kafka.broker.conftest import Market
 from tests.kafka.broker.rig import DETECTION, Event, Venue, caught_up, foreshock, repeats
-from tests.venues.written import WRITERS
+from tests.venues.written import WRITERS, with_what_is_left
 
 pytestmark = pytest.mark.kafka
 
@@ -29,23 +30,29 @@ LAST = {
 """What the last events of the market lack."""
 
 
+def completed(market: Market) -> Iterator[tuple[str, Any]]:
+    """The events of the market, the last ones with what venues always publish."""
+    numbers: dict[bytes, int] = {}
+    for event in market.events:
+        fields = {name: its for name, its in json.loads(event.value).items() if its is not None}
+        if "sequence" not in fields:
+            fields = LAST[event.stream] | fields | {"sequence": numbers[event.key] + 1}
+            fields |= dict.fromkeys({"order_id", "trade_id"} & fields.keys(), "999999999")
+        numbers[event.key] = fields["sequence"]
+        yield event.stream, fields
+
+
 def written(venue: str, market: Market) -> tuple[list[Event], dict[str, list[Any]]]:
     """The market as a venue's messages, and the plain events that they stand for by stream."""
     messages: list[Event] = []
     plain: dict[str, list[Any]] = {"orders": [], "cancels": [], "trades": []}
-    numbers: dict[bytes, int] = {}
-    for event in market.events:
-        fields = {name: its for name, its in json.loads(event.value).items() if its is not None}
-        if "sequence" not in fields:  # one of the last events, which complete all others
-            fields = LAST[event.stream] | fields | {"sequence": numbers[event.key] + 1}
-            fields |= dict.fromkeys({"order_id", "trade_id"} & fields.keys(), "999999999")
-        numbers[event.key] = fields["sequence"]
-        for its in WRITERS[venue](event.stream, fields):
-            messages.append(
-                Event(its.topic, event.ts_event, event.key, json.dumps(its.message).encode())
-            )
-            for stream, stood_for in its.events:
-                plain[stream].append(stood_for)
+    for stream, event in with_what_is_left(completed(market)):
+        for its in WRITERS[venue](stream, event):
+            value = json.dumps(its.message).encode()
+            key = event["symbol"].encode()
+            messages.append(Event(its.topic, event["ts_event"], key, value))
+            for name, stood_for in its.events:
+                plain[name].append(stood_for)
     return messages, plain
 
 
