@@ -12,13 +12,13 @@ from service.mapping.rows import GENERAL, find, shape
 from service.mapping.rules import RECORD_PATHS, MappingSettings, rule
 from service.mapping.single import Outcome, Record, Refusal, outcomes
 from service.mapping.target import Common, target
+from service.pipeline.framing import unframed
 from service.pipeline.rejection import Rejection
 from service.pipeline.wire import Decoded
 
 E = TypeVar("E")
 
 _PART = 64  # records that are decoded one by one because one of them has a fault
-_PREFIX_BYTES = 5  # a zero byte, and four of the schema's id
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _FAULTS = (
     *_UNDECODABLE,
@@ -103,7 +103,7 @@ class MappedDecoder(Generic[E]):
             if max(map(len, values)) > limit:
                 return None
             if self._common.has_prefix:
-                batch = Batch(list(map(_unframed, values)), *batch.rest())
+                batch = Batch(list(map(unframed, values)), *batch.rest())
             if len(self.readers) == 1:
                 return self.readers[0].read(batch)
             return self._by_shape(batch)
@@ -198,7 +198,7 @@ class MappedDecoder(Generic[E]):
             )
         try:
             if self._common.has_prefix:
-                value = _unframed(value)
+                value = unframed(value)
             return msgspec.json.decode(value, type=dict[str, Any]), None
         except ValueError as error:
             if not isinstance(error, _UNDECODABLE):
@@ -206,16 +206,6 @@ class MappedDecoder(Generic[E]):
             return None, self.readers[0].targets[0].explainer.explain(value, error, 0)
         except RecursionError as error:
             return None, self.readers[0].targets[0].explainer.explain(value, error, 0)
-
-
-def _unframed(value: bytes) -> bytes:
-    """Return a value without the prefix of Confluent's schema registry."""
-    if value[:1] != b"\0":
-        raise ValueError(
-            f"the record begins with byte {value[:1].hex()}; with wire.framing = "
-            '"confluent" it must begin with a zero byte and the id of the schema'
-        )
-    return value[_PREFIX_BYTES:]
 
 
 def _rejection(index: int, refusals: Sequence[Refusal]) -> Rejection:

@@ -315,4 +315,5 @@ def _plain_decoder(settings: Settings, stream: str) -> Decoder[Any]:
         settings.wire.max_ahead_seconds,
         settings.instruments.allow_nonpositive_prices,
         zero_cancels=settings.quantities.cancels == "left",
+        has_prefix=settings.wire.framing == "confluent",
     )

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from detectors.market_data.events import Kind
-from tests.mapping.configured import TOPIC, decode, decoder, event, rejection
+from service.settings.assembly import decoders
+from tests.mapping.configured import (
+    NOW_MS,
+    TOPIC,
+    decode,
+    decoder,
+    event,
+    rejection,
+    settings,
+)
 
 MS = 1_700_000_000_123
 NS = 1_700_000_000_123_000_000
@@ -317,6 +326,15 @@ def test_the_prefix_of_a_schema_registry_is_removed(tmp_path: Path):
     refused = rejection(its, ORDER)
     assert refused.reason == "not_json"
     assert "wire.framing" in refused.detail
+
+
+def test_the_prefix_is_removed_from_plain_records_too(tmp_path: Path):
+    its = settings('[wire]\nframing = "confluent"\ntime_unit = "ms"\n', tmp_path)
+    plain = decoders(its, ["cancels"])["cancels"]
+    record = b'{"ts_event": 1700000000123, "symbol": "B", "order_id": "1"}'
+    decoded = plain.decode([b"\0\0\0\0\x07" + record, record], [NOW_MS] * 2)
+    assert [event.symbol for event in decoded.events] == ["B"]
+    assert [refused.reason for refused in decoded.rejections] == ["not_json"]
 
 
 def test_a_topic_or_a_pattern_selects_the_entries(tmp_path: Path):
