@@ -228,6 +228,18 @@ def test_a_field_decides_what_a_message_is_and_other_messages_are_ignored(tmp_pa
     assert (decoded.places, decoded.ignored, decoded.rejections) == ([0, 1, 4, 5], 2, [])
 
 
+def test_a_condition_may_exclude_values(tmp_path: Path):
+    text = ORDERS.replace('topics = ["md"]', 'topics = ["md"]\nwhen = {kind = ["!stop*", "!x"]}')
+    kinds = ["limit", "stop_limit", "x", None]
+    decoded = decode(decoder(text, tmp_path), *({**ORDER, "kind": kind} for kind in kinds))
+    assert (decoded.places, decoded.ignored) == ([0, 3], 2)
+
+
+def test_a_message_without_a_time_takes_that_of_its_record(tmp_path: Path):
+    text = with_field("ts_event", '{path = "@timestamp", unit = "ms"}')
+    assert event(decoder(text, tmp_path), ORDER).ts_event == NOW_MS * 1_000_000
+
+
 def test_messages_with_and_without_a_list_share_a_topic(tmp_path: Path):
     text = FULL + ENVELOPE
     opened = {**ORDER, "type": "open", "data": "no list here"}
