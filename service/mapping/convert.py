@@ -116,7 +116,7 @@ def _time_steps(bounds: Any, unit: Unit, rule: FieldRule, *, is_checked: bool) -
 def _cleaning(rule: FieldRule, bounds: Any) -> list[Step]:
     steps: list[Step] = []
     if rule.absent:
-        steps.append(_without(rule.absent))
+        steps.append(_without(absence(rule.absent, kind_of(bounds))))
     if rule.after is not None:
         steps.append(_after(rule.after))
     if rule.values is not None:
@@ -152,11 +152,33 @@ def _constant(value: Any) -> Step:
     return lambda column, _others: [value] * len(column)
 
 
-def _without(absent: Sequence[Any]) -> Step:
-    nothing = {text_of(value) for value in absent}
-    return lambda column, _others: [
-        None if value is None or text_of(value) in nothing else value for value in column
-    ]
+def absence(absent: Sequence[Any], kind: "Kind") -> Callable[[Any], bool]:
+    """Return whether a value means that a field of a kind is absent.
+
+    >>> absence(["0"], "number")("0.000"), absence(["0"], "name")("00"), absence([""], "name")("")
+    (True, False, True)
+    """
+    texts = {text_of(value) for value in absent}
+    numbers = {number for text in texts if (number := _number(text)) is not None}
+
+    def is_absent(value: Any) -> bool:
+        if value is None or isinstance(value, dict | list):
+            return value is None
+        text = text_of(value)
+        return text in texts or (kind == "number" and bool(numbers) and _number(text) in numbers)
+
+    return is_absent
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _without(is_absent: Callable[[Any], bool]) -> Step:
+    return lambda column, _others: [None if is_absent(value) else value for value in column]
 
 
 def _after(prefix: str) -> Step:

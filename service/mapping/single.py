@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Struct, field
 
 from service.describe import expected, named, shown_safely
-from service.mapping.convert import UNREADABLE, Plan, kind_of
+from service.mapping.convert import UNREADABLE, Plan, absence, kind_of
 from service.mapping.reader import Reader
 from service.mapping.rows import GENERAL, find
-from service.mapping.rules import KEY, OFFSET, RECORD_PATHS, ROOT, TIMESTAMP, text_of
+from service.mapping.rules import KEY, OFFSET, RECORD_PATHS, ROOT, TIMESTAMP
 from service.mapping.target import Target
 from service.pipeline.rejection import Reason, reason_of
 
@@ -116,7 +116,7 @@ def _explained(target: Target, plan: Plan, raw: Any, error: Exception) -> Refusa
     path = plan.rule.path or plan.own
     name = path if path == plan.own else f"{path} ({plan.own})"
     kind = kind_of(plan.annotation)
-    if raw is None or text_of_or_none(raw) in set(map(text_of, plan.rule.absent)):
+    if absence(plan.rule.absent, kind)(raw):
         return "missing_field", f"{name} is missing; {_wanted(target, plan)}"
     sentence = f"{name} is {_shown(raw)}; {_wanted(target, plan)}"
     if kind == "time":
@@ -142,11 +142,6 @@ def _wanted(target: Target, plan: Plan) -> str:
     if rule.values is not None:
         return f"it must be one of {named(list(rule.values))}"
     return f"it must be {expected(plan.annotation)}"
-
-
-def text_of_or_none(value: Any) -> str | None:
-    """Return the text of a value without parts; None for others."""
-    return None if isinstance(value, dict | list) else text_of(value)
 
 
 def _shown(value: Any) -> str:

@@ -105,6 +105,13 @@ def test_some_values_mean_that_a_field_is_absent(tmp_path: Path, nothing: Any):
     assert event(decoder(text, tmp_path), {**ORDER, "a": nothing}).account is None
 
 
+@pytest.mark.parametrize("nothing", ["0.00000000", 0.0, "0", "-0"])
+def test_a_number_is_absent_however_it_is_written(tmp_path: Path, nothing: Any):
+    rule = '{path = "p", absent = [0]}'
+    text = with_field("price", rule) + '\ntype = {value = "market"}'
+    assert event(decoder(text, tmp_path), {**ORDER, "p": nothing}).price is None
+
+
 def test_integers_may_be_scaled(tmp_path: Path):
     rule = '{path = "q", divisor = 1e18}'
     assert of_order(tmp_path, "quantity", rule, q="1500000000000000000") == 1.5
