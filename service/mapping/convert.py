@@ -46,6 +46,8 @@ class Plan(Struct, frozen=True):
         The type in the row of the value at the rule's path.
     steps
         What is done to the column of these values.
+    may_be_none
+        Whether the steps leave it to `apply` to find the values that a required field lacks.
     """
 
     own: str
@@ -54,12 +56,13 @@ class Plan(Struct, frozen=True):
     required: bool
     leaf: Any
     steps: tuple[Step, ...]
+    may_be_none: bool = True
 
     def apply(self, column: Column, others: Mapping[str, Column]) -> Column:
         """Return the field of each event. Raises one of `UNREADABLE` for the whole column."""
         for step in self.steps:
             column = step(column, others)
-        if self.required and None in column:
+        if self.required and self.may_be_none and None in column:
             raise TypeError(self.own)
         return column
 
@@ -80,7 +83,7 @@ def plan(own: str, rule: FieldRule, annotation: Any, unit: Unit, *, shared: bool
     if rule.value is not None:
         constant = msgspec.convert(rule.value, bounds, strict=False)
         return Plan(own, rule, bounds, required, GENERAL, (_constant(constant),))
-    steps = _cleaning(rule, bounds)
+    steps = _cleaning(rule, bounds, is_required=required)
     kind = kind_of(bounds)
     unit = rule.unit or unit
     arithmetic = _arithmetic(rule) if kind == "number" else []
@@ -91,12 +94,13 @@ def plan(own: str, rule: FieldRule, annotation: Any, unit: Unit, *, shared: bool
     if kind == "time":
         steps += _time_steps(bounds, unit, rule, is_checked=leaf is not GENERAL)
     elif kind == "name":
-        steps.append(_named(bounds, in_row=leaf is not GENERAL))
+        steps.append(_named(bounds, in_row=leaf is not GENERAL, required=required))
     elif leaf is GENERAL and (rule.values is None or arithmetic):
         steps.append(_checked(bounds | None))
     if rule.opposite:
         steps.append(_opposite)
-    return Plan(own, rule, bounds, required, leaf, tuple(steps))
+    may_be_none = kind != "name" and not (kind == "other" and rule.values is not None and required)
+    return Plan(own, rule, bounds, required, leaf, tuple(steps), may_be_none)
 
 
 def _leaf(bounds: Any, kind: "Kind", unit: Unit, rule: FieldRule) -> Any:
@@ -113,7 +117,7 @@ def _time_steps(bounds: Any, unit: Unit, rule: FieldRule, *, is_checked: bool) -
     return [_times(unit, since_ns(rule.since)), _checked(bounds | None)]
 
 
-def _cleaning(rule: FieldRule, bounds: Any) -> list[Step]:
+def _cleaning(rule: FieldRule, bounds: Any, *, is_required: bool) -> list[Step]:
     steps: list[Step] = []
     if rule.absent:
         steps.append(_without(absence(rule.absent, kind_of(bounds))))
@@ -121,7 +125,7 @@ def _cleaning(rule: FieldRule, bounds: Any) -> list[Step]:
         steps.append(_after(rule.after))
     if rule.values is not None:
         to = {its: msgspec.convert(ours, bounds, strict=False) for its, ours in rule.values.items()}
-        steps.append(_valued(to))
+        steps.append(_valued(to, is_required=is_required))
     return steps
 
 
@@ -190,16 +194,24 @@ def _after(prefix: str) -> Step:
     return lambda column, _others: [None if text is None else removed(text) for text in column]
 
 
-def _valued(values: Mapping[str, Any]) -> Step:
+def _valued(values: Mapping[str, Any], *, is_required: bool) -> Step:
     """Replace the venue's values. A number and the text of it are the same."""
-    table: dict[Any, Any] = {None: None, **values}
+    table: dict[Any, Any] = {**values} if is_required else {None: None, **values}
     numbers = {int(key): to for key, to in values.items() if key.lstrip("-").isdigit()}
     truths = {key == "true": to for key, to in values.items() if key in ("true", "false")}
     table = {**truths, **table, **numbers}
     if "*" in values:
         other = values["*"]
+        if is_required:
+            return lambda column, _others: [_some(table, value, other) for value in column]
         return lambda column, _others: [table.get(value, other) for value in column]
     return lambda column, _others: list(map(table.__getitem__, column))
+
+
+def _some(table: Mapping[Any, Any], value: Any, other: Any) -> Any:
+    if value is None:
+        raise TypeError("a required value is absent")
+    return table.get(value, other)
 
 
 def _times(unit: Unit, base_ns: int) -> Step:
@@ -212,7 +224,7 @@ def _checked(annotation: Any) -> Step:
     return lambda column, _others: msgspec.convert(column, kind, strict=False)
 
 
-def _named(annotation: Any, *, in_row: bool) -> Step:
+def _named(annotation: Any, *, in_row: bool, required: bool) -> Step:
     """Turn integers into text. ``in_row``: the row has checked text already."""
     optional = list[annotation | None]
 
@@ -220,7 +232,7 @@ def _named(annotation: Any, *, in_row: bool) -> Step:
         if in_row and _are_texts(column):
             return column
         for value in column:
-            if isinstance(value, float | bool):
+            if isinstance(value, float | bool) or (required and value is None):
                 raise TypeError("a name is text or a whole number")
         return msgspec.convert([None if v is None else str(v) for v in column], optional)
 

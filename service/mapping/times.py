@@ -78,9 +78,10 @@ def _from_seconds(time: Any) -> int:
 
 
 def _from_iso(column: Sequence[Any]) -> list[int | None]:
-    lengths = {len(text) for text in column if text is not None}
-    if len(lengths) == 1 and None not in column and (times := _alike(column, *lengths)) is not None:
-        return times
+    if None not in column and len(lengths := set(map(len, column))) == 1:
+        times = _alike(column, *lengths)
+        if times is not None:
+            return times
     return [None if text is None else _one_iso(text) for text in column]
 
 
