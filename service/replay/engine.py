@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import orjson
-from msgspec import Struct, structs
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -22,15 +22,19 @@ from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import LATEST_NS
 from detectors.risk_watch.output import RiskOutput
 from service.errors import OperatorError
-from service.mapping.csv_lines import CsvLines
 from service.mapping.records import decode_lines
-from service.mapping.topics import columns_of, without_timestamps
 from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
 from service.plug_ins import report as report_left_out
-from service.replay.files import BatchReader, is_csv, topic_name
-from service.replay.paths import stream_paths
+from service.replay.files import BatchReader
+from service.replay.paths import (
+    csv_lines,
+    has_positions,
+    positions_file,
+    settings_of_files,
+    stream_paths,
+)
 from service.replay.risk import RiskReplay
 from service.report.collect import Collected
 from service.report.page import page as report_page
@@ -52,8 +56,7 @@ class _Stream:
         self.lines = 0
         self.newest_ns = 0
         self._batches = iter(self.reader)
-        topic = topic_name(path) or ""
-        self._csv = CsvLines(columns_of(topic, settings.mappings)) if is_csv(path) else None
+        self._csv = csv_lines(path, settings)
 
     def next_batch(self) -> list[bytes] | None:
         lines = next(self._batches, None)
@@ -130,7 +133,7 @@ def replay(
     Returns the exit status. Raises OperatorError if the directory or a file cannot be used.
     """
     of_venue = {"--risk": risk, "--liquidations": liquidations, "--parameters": parameters}
-    settings = structs.replace(settings, mappings=without_timestamps(settings.mappings))
+    settings = settings_of_files(settings)
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
     severities: dict[str, tuple[str, Severity]] = {}
@@ -226,7 +229,7 @@ def risk_replay(
     ``wanted`` is the option that needs the watch: without positions it raises OperatorError.
     """
     watched = watches_risk(settings)
-    if watched and "positions" in stream_paths(directory, settings):
+    if watched and has_positions(stream_paths(directory, settings), settings):
         return RiskReplay(
             directory,
             settings,
@@ -234,7 +237,9 @@ def risk_replay(
             suppressed_alarms=suppressed_alarms,
         )
     if wanted is not None:
-        why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
+        why = (
+            f"{directory} has no {positions_file(settings)}" if watched else "risk.enabled is false"
+        )
         raise OperatorError(f"{wanted}: {why}; what is computed of the venue needs positions")
     return None
 

@@ -83,11 +83,17 @@ def stream_topics(settings: Settings, inputs: Mapping[str, str]) -> dict[str, st
     """Return a topic of each stream, for the inputs and their topics."""
     topics: dict[str, str] = {}
     for name, topic in inputs.items():
-        is_mapped = topic_of(name) is not None
-        entries = entries_of(topic, settings.mappings) if is_mapped else []
-        for stream in [str(entry.stream) for entry in entries] or [name]:
+        for stream in streams_of(settings, name):
             topics.setdefault(stream, topic)
     return topics
+
+
+def streams_of(settings: Settings, name: str) -> list[str]:
+    """Return the streams that an input has: one, or those of the mappings of its topic."""
+    topic = topic_of(name)
+    if topic is None:
+        return [name]
+    return list(dict.fromkeys(str(its.stream) for its in entries_of(topic, settings.mappings)))
 
 
 def parameters(settings: Settings) -> Parameters:
@@ -114,7 +120,8 @@ def parameters(settings: Settings) -> Parameters:
 
 def watches_risk(settings: Settings) -> bool:
     """Whether the risk of liquidations is computed: it needs positions, and signals of books."""
-    return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
+    named = settings.topics.positions or "positions" in mapped_streams(settings.mappings)
+    return settings.risk.enabled and bool(named and settings.outputs.signals)
 
 
 def risk_monitor(
