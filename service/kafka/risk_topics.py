@@ -23,7 +23,7 @@ from service.pipeline.log_time import usable_ms
 from service.pipeline.rejection import Rejection
 from service.pipeline.risk_task import PublishedStatement, RiskTask, SignalBook
 from service.pipeline.wire import RiskInput
-from service.settings.assembly import venue_monitor
+from service.settings.assembly import streams_of, venue_monitor
 from service.settings.types import Settings
 
 POSITIONS_SECONDS = 86_400.0
@@ -37,7 +37,7 @@ MOST_RECORDS = 5_000
 """The largest number of records of a poll."""
 
 LONG = ("positions", "margins", "accounts", "insurance")
-RECENT = ("references", "liquidations", "signals")
+"""The streams of which `POSITIONS_SECONDS` are read."""
 
 _signals = msgspec.json.Decoder(SignalBook)
 _records = msgspec.json.Decoder(RiskRecord)
@@ -62,15 +62,20 @@ def new_task(settings: Settings, streams: Mapping[TopicPartition, str], **option
 
 async def seek(
     reader: AIOKafkaConsumer,
+    settings: Settings,
     streams: Mapping[TopicPartition, str],
     task: RiskTask,
     before_seconds: float,
 ) -> dict[TopicPartition, int]:
-    """Position the reader at what is needed before a time since 1970; return the present ends."""
+    """Position the reader at what is needed before a time since 1970; return the present ends.
+
+    ``streams`` has the input of each topic partition: a stream, or a topic of the mappings.
+    """
     reader.assign([*streams])
     firsts: dict[TopicPartition, int] = {}
-    for wanted, seconds in ((LONG, POSITIONS_SECONDS), (RECENT, RECENT_SECONDS)):
-        tps = [tp for tp, stream in streams.items() if stream in wanted]
+    lasting = {its for its in streams.values() if not {*LONG}.isdisjoint(streams_of(settings, its))}
+    for is_long, seconds in ((True, POSITIONS_SECONDS), (False, RECENT_SECONDS)):
+        tps = [tp for tp, name in streams.items() if (name in lasting) == is_long]
         if tps:
             firsts |= await offsets_since(reader, tps, before_seconds - seconds)
     for tp, first in firsts.items():

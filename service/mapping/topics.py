@@ -27,6 +27,12 @@ def mapped_streams(mappings: Iterable[MappingSettings]) -> set[str]:
     return {entry.stream for entry in mappings}
 
 
+def topics_of(stream: str, mappings: Iterable[MappingSettings]) -> str:
+    """Return the names of the topics and patterns that the entries of a stream read, as text."""
+    named = (topic for entry in mappings if entry.stream == stream for topic in entry.topics)
+    return ", ".join(dict.fromkeys(named))
+
+
 def is_pattern(topic: str) -> bool:
     """Return whether a name stands for several topics."""
     return "*" in topic

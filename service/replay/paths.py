@@ -13,6 +13,7 @@ from service.mapping.topics import (
     entries_of,
     input_name,
     mapped_streams,
+    topics_of,
     without_timestamps,
 )
 from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
@@ -48,12 +49,8 @@ def csv_lines(path: Path, settings: Settings) -> CsvLines | None:
 
 def positions_file(settings: Settings) -> str:
     """Return what a directory lacks whose positions are missing."""
-    entries = [entry for entry in settings.mappings if entry.stream == "positions"]
-    if not entries:
-        return "positions.ndjson"
-    return "file of the topics of positions: " + ", ".join(
-        its for one in entries for its in one.topics
-    )
+    mapped = topics_of("positions", settings.mappings)
+    return f"file of the topics of positions: {mapped}" if mapped else "positions.ndjson"
 
 
 def has_positions(paths: Collection[str], settings: Settings) -> bool:

@@ -1,5 +1,7 @@
 """On a real broker: each record of the risk's own streams that is no event has one dead letter."""
 
+import json
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -71,3 +73,62 @@ async def test_each_has_one_over_starts_and_takeovers(kafka: str, tmp_path: Path
         await successor.stop()
         assert await letters() == wanted
         assert not successor.log("the watch over the risk of liquidations failed, retrying")
+
+
+MAPPINGS = """
+[[mappings]]
+stream = "positions"
+topics = ["{topic}"]
+when = {{e = "position"}}
+fields = {{ts_event = "t", symbol = "s", account = "u", quantity = "q", entry_price = "p"}}
+
+[[mappings]]
+stream = "accounts"
+topics = ["{topic}"]
+when = {{e = "account"}}
+fields = {{ts_event = "t", account = "u", equity = "m"}}
+"""
+
+
+async def test_one_topic_with_mapped_positions_and_accounts_has_one_for_each(
+    kafka: str, tmp_path: Path
+):
+    config = tmp_path / "venue.toml"
+    venue = Venue(kafka, tmp_path, ("venue",), partitions=2, CONFIG=str(config))
+    config.write_text(MAPPINGS.format(topic=venue.topic("venue")), "utf-8")
+    at = time.time_ns()
+    async with venue:
+        wanted: Counter[tuple[str, int, int]] = Counter()
+
+        async def letters() -> Counter[tuple[str, int, int]]:
+            return Counter(place_of(its.headers) for its in await venue.records("deadletters"))
+
+        async def all_sent() -> bool:
+            return set(await letters()) >= set(wanted)
+
+        async def send() -> None:
+            for text in ('{"e":"position","q":"two"}', '{"e":"account","m":"two"}', "{"):
+                sent = await venue.send("venue", b"k", text.encode())
+                wanted[sent.topic, sent.partition, sent.offset] += 1
+
+        good = {"e": "position", "t": at, "s": "BTC", "u": "x", "q": 2, "p": 1}
+        await venue.send("venue", b"k", json.dumps(good).encode())
+        await venue.send(
+            "venue", b"k", json.dumps({"e": "account", "t": at, "u": "x", "m": 5}).encode()
+        )
+        await send()
+        service = venue.start()
+        await watching(service)
+        await until(all_sent, "what was there has dead letters")
+        assert await letters() == wanted  # the session and the watch refuse no record both
+        await service.stop()
+        await send()
+        service = venue.start()
+        await watching(service)
+        await until(all_sent, "what came meanwhile has dead letters")
+        await service.wait_until("it is read", lambda m: m.total("risk_positions") == 1)
+        await service.stop()
+        found = await letters()
+        assert set(found) == set(wanted)
+        # A session repeats those since its last commit; the watch knows its own: each second one.
+        assert [found[place] for place in [*wanted][1::3]] == [1, 1]
