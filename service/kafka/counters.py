@@ -24,6 +24,7 @@ class ConsumerCounters(Struct):
     records: Counter[str] = field(default_factory=Counter)
     records_lost: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
+    of_risk_only: Counter[str] = field(default_factory=Counter)
     more_events: Counter[str] = field(default_factory=Counter)
     unread_fields: Counter[tuple[str, str]] = field(default_factory=Counter)
     dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -45,7 +46,8 @@ class ConsumerCounters(Struct):
         if decoded.places is None:
             return
         self.ignored[topic] += decoded.ignored
-        with_outcome = records - decoded.ignored
+        self.of_risk_only[topic] += decoded.elsewhere
+        with_outcome = records - decoded.ignored - decoded.elsewhere
         self.more_events[topic] += len(decoded.events) + len(decoded.rejections) - with_outcome
         for name, count in decoded.unread.items():
             self.unread_fields[topic, name] += count

@@ -10,7 +10,7 @@ from service.mapping.reader import Batch, Events, Reader, is_outer
 from service.mapping.route import Route
 from service.mapping.rows import GENERAL, find, shape
 from service.mapping.rules import RECORD_PATHS, MappingSettings, rule
-from service.mapping.single import Outcome, Record, Refusal, outcomes
+from service.mapping.single import Outcome, Record, Refusal, meets, outcomes
 from service.mapping.target import Common, target
 from service.pipeline.framing import unframed
 from service.pipeline.rejection import Rejection
@@ -39,6 +39,8 @@ class MappedDecoder(Generic[E]):
         The entries of the topic. A message that meets the conditions of none is ignored.
     common
         What all mappings share.
+    others
+        Entries of the topic that another reader takes: their messages do not count as ignored.
 
     Attributes
     ----------
@@ -57,7 +59,12 @@ class MappedDecoder(Generic[E]):
     '7'
     """
 
-    def __init__(self, entries: Sequence[MappingSettings], common: Common) -> None:
+    def __init__(
+        self,
+        entries: Sequence[MappingSettings],
+        common: Common,
+        others: Sequence[MappingSettings] = (),
+    ) -> None:
         shared = _shared(entries, common)
         by_shape: dict[str | None, list[MappingSettings]] = {}
         for entry in entries:
@@ -71,6 +78,7 @@ class MappedDecoder(Generic[E]):
         paths = {p for entry in entries for its in entry.fields.values() for p in rule(its).paths}
         self.reads_record = bool(paths & set(RECORD_PATHS))
         self._common = common
+        self._others = [(entry.events, Route([entry.when])) for entry in others]
 
     def decode(
         self,
@@ -91,9 +99,20 @@ class MappedDecoder(Generic[E]):
         if (found := self._whole(batch)) is not None:
             if found.places is None:
                 return Decoded(found.events, [])
-            ignored = len(values) - len(set(found.places))
-            return Decoded(found.events, [], found.places, ignored)
-        return self._parts(batch)
+            decoded: Decoded[E] = Decoded(found.events, [], found.places)
+        else:
+            decoded = self._parts(batch)
+        with_outcome = {*(decoded.places or ()), *(its.index for its in decoded.rejections)}
+        decoded.ignored = len(values) - len(with_outcome)
+        if decoded.ignored and self._others:
+            without = (its for index, its in enumerate(values) if index not in with_outcome)
+            decoded.elsewhere = sum(map(self._is_elsewhere, without))
+            decoded.ignored -= decoded.elsewhere
+        return decoded
+
+    def _is_elsewhere(self, value: bytes | None) -> bool:
+        message, _ = self.message(value)
+        return any(meets(message, path, route) for path, route in self._others)
 
     def _whole(self, batch: Batch) -> Events | None:
         """Return the events; None if any record has a fault."""
@@ -155,8 +174,6 @@ class MappedDecoder(Generic[E]):
                 if refusals:
                     decoded.rejections.append(_rejection(index, refusals))
         decoded.unread = dict(unread)
-        with_outcome = {*places, *(its.index for its in decoded.rejections)}
-        decoded.ignored = count - len(with_outcome)
         return decoded
 
     def explain(self, batch: Batch) -> tuple[list[Outcome], list[Refusal]]:

@@ -8,7 +8,8 @@ from msgspec import Struct, field
 
 from service.describe import expected, named, shown_safely
 from service.mapping.convert import UNREADABLE, Plan, absence, kind_of
-from service.mapping.reader import Reader
+from service.mapping.reader import Reader, is_outer
+from service.mapping.route import Route
 from service.mapping.rows import GENERAL, find
 from service.mapping.rules import KEY, OFFSET, RECORD_PATHS, ROOT, TIMESTAMP
 from service.mapping.target import Target
@@ -54,6 +55,26 @@ def outcomes(reader: Reader, record: Record) -> tuple[list[Outcome], Refusal | N
     for number, item in enumerate(items):
         found += _of_item(reader, record, item, number)
     return found, None
+
+
+def meets(message: Any, events_path: str | None, route: Route) -> bool:
+    """Return whether an event of a decoded message meets the conditions of a route.
+
+    >>> meets({"data": [{"e": "position"}, {"e": "account"}]}, "data", Route([{"e": "account"}]))
+    True
+    """
+    items = [message] if events_path is None else find(message, events_path)
+    if message is None or not isinstance(items, list):
+        return False
+    return any(
+        route.of(
+            tuple(
+                _hashable(find(message if is_outer(path, events_path) else item, path))
+                for path in route.paths
+            )
+        )
+        for item in items
+    )
 
 
 def _of_item(reader: Reader, record: Record, item: Any, number: int | None) -> list[Outcome]:

@@ -137,7 +137,12 @@ class SetAside:
             return decoded
         places: list[int] = []
         kept: Decoded[Event] = Decoded(
-            [], list(decoded.rejections), places, decoded.ignored, decoded.unread
+            [],
+            list(decoded.rejections),
+            places,
+            decoded.ignored,
+            decoded.unread,
+            decoded.elsewhere,
         )
         for index, event in zip(decoded.records(records), decoded.events, strict=True):
             if event.symbol in self._reasons:

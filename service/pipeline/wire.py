@@ -103,8 +103,9 @@ class Decoded(Struct, Generic[E]):
     ``events`` are in the order of their records. ``rejections`` are in ascending order of their
     index in the batch. Without ``places``, each record has one event or one rejection. With it,
     ``places`` is the index of each event's record: a message may hold several events, or none.
-    ``ignored`` counts the records without an event and without a fault. ``unread`` counts the
-    values of optional fields that could not be read, by field: such a field is absent.
+    ``ignored`` counts the records without an event and without a fault, ``elsewhere`` those of
+    which only another reader of the topic takes events. ``unread`` counts the values of optional
+    fields that could not be read, by field: such a field is absent.
     """
 
     events: list[E]
@@ -112,6 +113,7 @@ class Decoded(Struct, Generic[E]):
     places: list[int] | None = None
     ignored: int = 0
     unread: dict[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
 
     def records(self, count: int) -> Sequence[int]:
         """Return the index of each event's record, in a batch of ``count`` records."""

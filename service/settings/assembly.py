@@ -29,7 +29,14 @@ from service.mapping.target import Common
 from service.mapping.topics import entries_of, input_name, mapped_streams, matching, topic_of
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
-from service.pipeline.wire import ALL_STREAMS, RISK_INPUTS, STREAMS, Decoder, RiskInput
+from service.pipeline.wire import (
+    ALL_STREAMS,
+    RISK_INPUTS,
+    RISK_STREAMS,
+    STREAMS,
+    Decoder,
+    RiskInput,
+)
 from service.plug_ins import plug_ins
 from service.settings.time_zones import utc_offsets
 from service.settings.types import CalendarSettings, FeedSettings, MaintenanceSettings, Settings
@@ -276,7 +283,8 @@ def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
 
 def decoders(settings: Settings, inputs: Iterable[str]) -> dict[str, AnyDecoder[Event]]:
     """Create a decoder for each input of the symbols, with its field mapping."""
-    return {name: _decoder(settings, name, STREAMS) for name in inputs}
+    elsewhere = RISK_STREAMS if watches_risk(settings) else ()
+    return {name: _decoder(settings, name, STREAMS, elsewhere) for name in inputs}
 
 
 def risk_decoders(
@@ -292,10 +300,17 @@ def audit_decoders(settings: Settings) -> dict[str, Decoder[Event | RiskEvent | 
 
 
 def mapped_decoder(
-    settings: Settings, topic: str, streams: Collection[str] = ALL_STREAMS
+    settings: Settings,
+    topic: str,
+    streams: Collection[str] = ALL_STREAMS,
+    elsewhere: Collection[str] = (),
 ) -> MappedDecoder[Any]:
-    """Create the decoder of a topic of the mappings, for the entries of some streams."""
+    """Create the decoder of a topic of the mappings, for the entries of some streams.
+
+    ``elsewhere`` are the streams of the topic that another reader takes.
+    """
     entries = [its for its in entries_of(topic, settings.mappings) if its.stream in streams]
+    others = [its for its in entries_of(topic, settings.mappings) if its.stream in elsewhere]
     common = Common(
         settings.wire.time_unit,
         settings.wire.max_record_bytes,
@@ -304,12 +319,14 @@ def mapped_decoder(
         zero_cancels=settings.quantities.cancels == "left",
         has_prefix=settings.wire.framing == "confluent",
     )
-    return MappedDecoder(entries, common)
+    return MappedDecoder(entries, common, others)
 
 
-def _decoder(settings: Settings, stream: str, streams: Collection[str]) -> AnyDecoder[Any]:
+def _decoder(
+    settings: Settings, stream: str, streams: Collection[str], elsewhere: Collection[str] = ()
+) -> AnyDecoder[Any]:
     if (topic := topic_of(stream)) is not None:
-        return mapped_decoder(settings, topic, streams)
+        return mapped_decoder(settings, topic, streams, elsewhere)
     return _plain_decoder(settings, stream)
 
 

@@ -146,6 +146,12 @@ def _counters(counters: ConsumerCounters, plugged: Sequence[str]) -> Iterator[Me
         ["topic"],
     )
     yield counter(
+        "records_of_risk_only",
+        "Records of mapped topics that only the watch over the risk of liquidations takes.",
+        single(counters.of_risk_only),
+        ["topic"],
+    )
+    yield counter(
         "more_events",
         "Events and faults of mapped topics beyond one for each record.",
         single(counters.more_events),

@@ -11,7 +11,8 @@ from service.cli.main import main
 from service.errors import OperatorError
 from service.replay.engine import risk_replay
 from service.replay.risk_files import risk_events
-from tests.mapping.configured import settings
+from service.settings.assembly import decoders
+from tests.mapping.configured import decode, settings
 
 MS = 1_700_000_000_000
 TEXT = """
@@ -42,8 +43,35 @@ topics = ["md.*"]
 time_unit = "ms"
 fields = {ts_event = "t", account = "u", equity = "m"}
 """
+ENVELOPE = """
+[[mappings]]
+stream = "insurance"
+topics = ["md"]
+events = "data"
+when = {e = "insurance"}
+fields = {ts_event = "t", symbol = "s", balance = "b"}
+"""
 POSITION = {"e": "position", "t": MS + 1, "s": "BTC", "u": "x", "q": 2, "p": "1.5"}
 LIQUIDATION = {"e": "liquidation", "t": MS + 3, "s": "BTC", "u": "x", "i": 7, "p": "1.4"}
+
+
+def test_records_that_only_the_risk_takes_are_not_ignored(tmp_path: Path):
+    configured = settings(TEXT + ENVELOPE, tmp_path)
+    (its,) = decoders(configured, ["topic:md"]).values()
+    events = {"data": [{"e": "order"}, {"e": "insurance"}]}
+    messages = [POSITION, {"e": "ping"}, LIQUIDATION, events, {"data": []}]
+    decoded = decode(its, *messages)
+    assert (decoded.places, decoded.ignored, decoded.elsewhere) == ([0], 2, 2)
+    decoded = decode(its, *messages, POSITION | {"q": "two"}, b"{")  # one by one
+    assert [rejection.index for rejection in decoded.rejections] == [5, 6]
+    assert (decoded.places, decoded.ignored, decoded.elsewhere) == ([0], 2, 2)
+
+
+def test_records_of_a_risk_that_nobody_watches_are_ignored(tmp_path: Path):
+    configured = settings("[risk]\nenabled = false\n" + TEXT, tmp_path)
+    (its,) = decoders(configured, ["topic:md"]).values()
+    decoded = decode(its, POSITION, {"e": "ping"}, LIQUIDATION)
+    assert (decoded.places, decoded.ignored, decoded.elsewhere) == ([0], 2, 0)
 
 
 @pytest.fixture
