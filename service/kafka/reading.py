@@ -178,9 +178,13 @@ class InputReader:
         # moment.
         self._counters.records[tp.topic] += len(records)
         self._counters.note_mapped(tp.topic, len(records), decoded)
-        for rejection in decoded.rejections:
+        refused = [
+            its for its in decoded.rejections if partition.refuse(tp, records[its.index].offset)
+        ]
+        partition.task.tally.skipped += len(decoded.rejections) - len(refused)
+        for rejection in refused:
             self._counters.dead_letters[tp.topic, rejection.reason] += 1
-        await self._refusals.refuse(tp, records, decoded.rejections)
+        await self._refusals.refuse(tp, records, refused)
 
     async def follow(self, partition: Partition) -> None:
         """Count offsets without a record as read, up to the position of the consumer."""
