@@ -1,5 +1,6 @@
 """On a real broker: each record of the risk's own streams that is no event has one dead letter."""
 
+import asyncio
 import json
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from service.kafka.risk_letters import place_of
-from tests.kafka.broker.rig import REQUIRED, Service, Venue, until
+from tests.kafka.broker.rig import REQUIRED, Service, Venue, foreshock, until
 
 pytestmark = pytest.mark.kafka
 
@@ -80,7 +81,27 @@ MAPPINGS = """
 stream = "positions"
 topics = ["{topic}"]
 when = {{e = "position"}}
-fields = {{ts_event = "t", symbol = "s", account = "u", quantity = "q", entry_price = "p"}}
+
+
+[mappings.fields]
+ts_event = "t"
+symbol = "s"
+account = "u"
+quantity = "q"
+entry_price = "p"
+leverage = "x"
+
+[[mappings]]
+stream = "references"
+topics = ["{topic}"]
+when = {{e = "mark"}}
+fields = {{ts_event = "t", symbol = "s", mark_price = "p"}}
+
+[[mappings]]
+stream = "margins"
+topics = ["{topic}"]
+when = {{e = "mark"}}
+fields = {{ts_event = "t", symbol = "s", maintenance_margin_rate = "r"}}
 
 [[mappings]]
 stream = "accounts"
@@ -111,16 +132,17 @@ async def test_one_topic_with_mapped_positions_and_accounts_has_one_for_each(
                 sent = await venue.send("venue", b"k", text.encode())
                 wanted[sent.topic, sent.partition, sent.offset] += 1
 
-        good = {"e": "position", "t": at, "s": "BTC", "u": "x", "q": 2, "p": 1}
-        await venue.send("venue", b"k", json.dumps(good).encode())
-        await venue.send(
-            "venue", b"k", json.dumps({"e": "account", "t": at, "u": "x", "m": 5}).encode()
-        )
+        for good in (
+            {"e": "position", "t": at, "s": "BTC", "u": "x", "q": 2, "p": 100, "x": 10},
+            {"e": "mark", "t": at, "s": "BTC", "p": 100, "r": "0.05"},
+            {"e": "account", "t": at, "u": "x", "m": 5},
+        ):
+            await venue.send("venue", b"k", json.dumps(good).encode())
         await send()
         service = venue.start()
         await watching(service)
         await until(all_sent, "what was there has dead letters")
-        await service.wait_until("it is read", lambda m: m.total("records_total") == 5)
+        await service.wait_until("it is read", lambda m: m.total("records_total") == 6)
         assert await letters() == wanted  # the session and the watch refuse no record both
         metrics = await service.metrics()
         assert metrics.total("records_ignored_total") == 0
@@ -133,3 +155,9 @@ async def test_one_topic_with_mapped_positions_and_accounts_has_one_for_each(
         await service.wait_until("it is read", lambda m: m.total("risk_positions") == 1)
         await service.stop()
         assert await letters() == wanted  # although the position waits, and is read again
+        asked = ("whatif", "--kafka", "--shock=BTC=-20%", "--format", "json")
+        done = await asyncio.to_thread(lambda: foreshock(*asked, **venue.settings))
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        (side,) = (its for its in answer["after"]["sides"] if its["side"] == "long")
+        assert (side["symbol"], side["generations"][0]) == ("BTC", 200.0)
