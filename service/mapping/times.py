@@ -1,5 +1,6 @@
 """Times as venues write them, to nanoseconds since 1970."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -13,10 +14,24 @@ from service.mapping.rules import Unit
 from service.pipeline.rejection import NANOSECONDS, TimeUnit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _AFTER = b"2000", b"2262"
+_FIRST, _AFTER = "2000", "2262"
 """The years that a date of 64-bit nanoseconds, and Foreshock's bounds, allow."""
 
-_SHORTEST = len("2000-01-01T00:00:00Z")
+_LIKE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
+_HOUR = len("2000-01-01T")
+_LAST_HOUR = 23
+_ZERO = np.uint8(ord("0"))
+_SECOND = 1_000_000_000
+# By place in such a text: the largest digit after the day, and the nanoseconds that a 1 there is.
+_MOST = np.array([0] * _HOUR + [2, 9, 0, 5, 9, 0, 5, 9, 0] + [9] * 9 + [0, 0], np.uint8)
+_WEIGHTS = np.array(
+    [0] * _HOUR
+    + [36_000 * _SECOND, 3_600 * _SECOND, 0, 600 * _SECOND, 60 * _SECOND, 0, 10 * _SECOND, _SECOND]
+    + [0]
+    + [10**digit for digit in range(8, -1, -1)]
+    + [0, 0],
+    np.float64,  # exact: a day has fewer nanoseconds than 2**53
+)
 
 
 def nanoseconds(column: Sequence[Any], unit: Unit, base_ns: int = 0) -> list[int | None]:
@@ -77,26 +92,34 @@ def _from_seconds(time: Any) -> int:
         raise ValueError(f"{time!r} is no number") from error
 
 
-def _from_iso(column: Sequence[Any]) -> list[int | None]:
-    if None not in column and len(lengths := set(map(len, column))) == 1:
-        times = _alike(column, *lengths)
-        if times is not None:
-            return times
-    return [None if text is None else _one_iso(text) for text in column]
+def _from_iso(column: Sequence[str | None]) -> list[int | None]:
+    times: list[int | None] | None = _of_one_day(column) if len(column) > 1 else None
+    return [None if text is None else _one_iso(text) for text in column] if times is None else times
 
 
-def _alike(column: Sequence[str], length: int) -> list[int | None] | None:
-    """Parse texts of one length that end in Z; None if they need a closer look."""
-    joined = "".join(column).encode()
-    if length < _SHORTEST or len(joined) != length * len(column):
+def _of_one_day(column: Sequence[Any]) -> list[int | None] | None:
+    """Parse texts of one day, in UTC and with as many digits; None if they need a closer look."""
+    first = column[0]
+    if not isinstance(first, str) or not _LIKE.fullmatch(first) or not _FIRST <= first < _AFTER:
         return None
-    texts = np.frombuffer(joined, f"S{length}")
-    table = texts.view("S1").reshape(-1, length)
-    years = table[:, :4].copy().view("S4")
-    if not ((table[:, -1] == b"Z").all() and (years >= _FIRST).all() and (years < _AFTER).all()):
+    width = len(first) + 1
+    try:
+        joined = "\n".join(column).encode() + b"\n"
+    except TypeError:
         return None
-    moments = np.ascontiguousarray(table[:, :-1]).view(f"S{length - 1}").ravel()
-    return list(moments.astype("M8[ns]").view(np.int64).tolist())
+    if len(joined) != width * len(column):
+        return None
+    # A row that begins and ends like the first one, with digits in between, is one of the texts.
+    table = np.frombuffer(joined, np.uint8).reshape(-1, width)
+    most, weights = _MOST[:width].copy(), _WEIGHTS[:width].copy()
+    most[-2:] = weights[-2:] = 0
+    digits = table - np.where(most > 0, _ZERO, table[0])  # 0 where all must be the same
+    hours = digits[:, _HOUR] * 10 + digits[:, _HOUR + 1]
+    if not (digits <= most).all() or hours.max() > _LAST_HOUR:
+        return None
+    of_day = (digits.astype(np.float64) @ weights).astype(np.int64)
+    times: list[int | None] = (of_day + _one_iso(f"{first[:_HOUR]}00:00:00Z")).tolist()
+    return times
 
 
 def _one_iso(text: str) -> int:
