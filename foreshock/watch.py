@@ -15,8 +15,9 @@ from detectors.plug_in import PlugIn, detector_of, problem
 from foreshock.result import Result
 from service.pipeline.output import Output, Tally
 from service.plug_ins import taken
-from service.replay.engine import risk_replay, steps, stream_paths
+from service.replay.engine import risk_replay, steps
 from service.replay.events import EventRun, Record
+from service.replay.paths import settings_of_files, stream_paths
 from service.report.summary import Summary
 from service.settings.assembly import partition_task
 from service.settings.load import load_settings
@@ -74,7 +75,8 @@ def replay(
 
 
 def _of_directory(directory: Path, settings: Settings, own: tuple[Detector, ...]) -> Result:
-    task = partition_task(settings, stream_paths(directory), Tally(), own=own)
+    settings = settings_of_files(settings)
+    task = partition_task(settings, stream_paths(directory, settings), Tally(), own=own)
     watch = risk_replay(directory, settings, task.tally.market.suppressed_alarms)
     summary = Summary(str(directory))
     alerts: list[Alert] = []

@@ -14,6 +14,7 @@ MAX_SHOWN = 60
 NAMED = 8
 """The largest number of names in a message."""
 
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
@@ -81,9 +82,13 @@ def shown(value: Any) -> str:
         case list() | tuple():
             return f"[{', '.join(map(shown, value))}]"
         case dict():
-            return f"{{{', '.join(f'{key} = {shown(item)}' for key, item in value.items())}}}"
+            return f"{{{', '.join(f'{_key(key)} = {shown(item)}' for key, item in value.items())}}}"
         case _:
             return str(value)
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else shown(key)
 
 
 def expected(annotation: Any) -> str:

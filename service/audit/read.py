@@ -10,15 +10,12 @@ from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.errors import OperatorError
 from service.pipeline.wire import ALL_STREAMS
 from service.replay.files import stream_path
-from service.replay.risk_files import Refused, decoded_events, in_order
+from service.replay.risk_files import MOST_EVENTS, Refused, decoded_events, in_order
 from service.settings.assembly import audit_decoders
 from service.settings.types import Settings
 
 Recorded = Event | RiskEvent | AuditEvent
 """An event of any stream."""
-
-_MOST_EVENTS = 1 << 40
-"""More than the events of a file: the numbers of those of the next file begin above it."""
 
 
 def audited_files(directory: Path) -> dict[str, Path]:
@@ -75,7 +72,7 @@ def audited_events(
         for number, path in enumerate(paths):
             events = decoded_events(name, path, known[name], settings, refused)
             watched = _watched(name, events, disorder[name])
-            streams.append(in_order(watched, max_disorder_ns, number * _MOST_EVENTS))
+            streams.append(in_order(watched, max_disorder_ns, number * MOST_EVENTS))
     for placed in merge(*streams):
         yield placed.event
 

@@ -11,6 +11,7 @@ from service.cli.argument_parts import add_command, add_config, add_scenario
 from service.cli.audit_arguments import add_audit
 from service.cli.feedback_arguments import add_feedback, add_review
 from service.cli.killswitch_arguments import add_killswitch
+from service.cli.map_command import add_map
 from service.cli.market_arguments import add_scorecard, add_simulate
 from service.cli.what_if_arguments import add_what_if
 
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add_review(subcommands)
     add_audit(subcommands)
     add_killswitch(subcommands)
+    add_map(subcommands)
     return top
 
 

@@ -19,6 +19,7 @@ from detectors.kill_switch.switch import KillSwitch
 from detectors.risk_watch.records import RiskRecord
 from service import __version__
 from service.kafka.cluster.topics import RequiredTopic, wanted_topics
+from service.mapping.topics import mapped_streams
 from service.outputs.journal import JournalEntry
 from service.pipeline.commands import Command
 from service.pipeline.feedback import Feedback
@@ -132,12 +133,15 @@ def to_yaml(document: Mapping[str, Any]) -> str:
 
 def asyncapi(settings: Settings) -> dict[str, Any]:
     """Return the document with the topics, names and units of the settings."""
-    topics = {topic.key.partition(".")[2]: topic for topic in wanted_topics(settings)}
+    # What a mapping reads has the venue's own shape: it is not described here.
+    mapped = mapped_streams(settings.mappings)
+    wanted = [its for its in wanted_topics(settings) if not its.key.startswith("mappings")]
+    topics = {topic.key.partition(".")[2]: topic for topic in wanted}
     wire = settings.wire
     events = {
         name: event_class(name, getattr(wire.fields, name), wire.time_unit)
         for name in ALL_STREAMS
-        if name in topics
+        if name in topics and name not in mapped
     }
     outputs = {name: kind for name, kind in _OUTPUTS.items() if name in topics}
     _, schemas = msgspec.json.schema_components(

@@ -26,6 +26,11 @@ def audit(arguments: argparse.Namespace) -> int:
     _require_one_input(arguments)
     claims = read_claims(arguments.claims) if arguments.claims is not None else Book()
     settings = load_settings(arguments.config, os.environ)
+    if settings.mappings:
+        raise ConfigurationError(
+            f"{arguments.config} has [[mappings]]: the audit reads plain events only; "
+            "give it events in the format of docs/topics.md, and a --config without mappings"
+        )
     # Opened at once, so that an error is found before the work begins.
     files = {
         name: OutputFile(f"--{name}", path)

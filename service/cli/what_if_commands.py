@@ -68,9 +68,11 @@ def _monitor(arguments: argparse.Namespace, settings: "Settings") -> "tuple[int,
     at = arguments.at
     if arguments.kafka:
         from service.kafka.risk_state import monitor_of_topics
+        from service.mapping.topics import topics_of
 
         until, monitor = asyncio.run(monitor_of_topics(settings, at.ns if at is not None else None))
-        return until, monitor, settings.topics.positions
+        mapped = topics_of("positions", settings.mappings)
+        return until, monitor, mapped or settings.topics.positions
     from service.what_if.recorded import monitor_at
 
     directory = arguments.directory

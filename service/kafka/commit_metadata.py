@@ -15,7 +15,9 @@ class CommitMetadata(Struct, frozen=True):
     newest snapshot of each symbol is at or after this offset of the snapshots topic. ``begun_at``:
     snapshots before this offset of the snapshots topic contain nothing of the input topic, because
     the input topic was added or created again after them; -1 means all existing snapshots.
-    ``saved_symbols``: the number of symbols with a snapshot.
+    ``saved_symbols``: the number of symbols with a snapshot. ``refused``: the records at or after
+    the offset that have a dead letter already, as distances from the offset: an event that still
+    waits holds the offset back, and a restart reads them again.
     """
 
     newest_ns: int = 0
@@ -26,6 +28,7 @@ class CommitMetadata(Struct, frozen=True):
     saved_symbols: int = 0
     evidence: tuple[int, ...] = ()
     last_ns: int = 0
+    refused: tuple[int, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode

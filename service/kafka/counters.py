@@ -1,12 +1,14 @@
 """Counters of the Kafka loop, for the metrics."""
 
 from collections import Counter
+from typing import Any
 
 from msgspec import Struct, field
 
 from service.kafka.read_back import Progress
 from service.pipeline.output import Tally
 from service.pipeline.snapshots import Problem
+from service.pipeline.wire import Decoded
 
 
 class ConsumerCounters(Struct):
@@ -21,6 +23,10 @@ class ConsumerCounters(Struct):
     tally: Tally = field(default_factory=Tally)
     records: Counter[str] = field(default_factory=Counter)
     records_lost: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+    of_risk_only: Counter[str] = field(default_factory=Counter)
+    more_events: Counter[str] = field(default_factory=Counter)
+    unread_fields: Counter[tuple[str, str]] = field(default_factory=Counter)
     dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
     incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
     snapshots_left_out: Counter[Problem] = field(default_factory=Counter)
@@ -34,3 +40,14 @@ class ConsumerCounters(Struct):
     heartbeats: int = 0
     last_poll_at: float = 0.0
     restore: Progress = field(default_factory=Progress)
+
+    def note_mapped(self, topic: str, records: int, decoded: Decoded[Any]) -> None:
+        """Count what a batch of a mapped topic has beside one event or dead letter per record."""
+        if decoded.places is None:
+            return
+        self.ignored[topic] += decoded.ignored
+        self.of_risk_only[topic] += decoded.elsewhere
+        with_outcome = records - decoded.ignored - decoded.elsewhere
+        self.more_events[topic] += len(decoded.events) + len(decoded.rejections) - with_outcome
+        for name, count in decoded.unread.items():
+            self.unread_fields[topic, name] += count

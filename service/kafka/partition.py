@@ -16,6 +16,10 @@ from service.pipeline.feedback import Judgements
 from service.pipeline.snapshots import Problem
 from service.pipeline.task import PartitionTask
 
+MOST_REFUSED = 200
+"""The largest number of records with a dead letter that the metadata of a committed offset names.
+Kafka allows 4,096 bytes of metadata."""
+
 
 class Partition:
     """One partition number: its task, and what was published, saved and committed of it.
@@ -59,6 +63,10 @@ class Partition:
         self.laddered = 0
         # The offset that the next record on the kill-switch topic gets if nobody else writes.
         self.next_switch_offset: int | None = None
+        # The newest records from the next commit on that have a dead letter, by offset.
+        self.refused: dict[TopicPartition, deque[int]] = {
+            tp: deque(maxlen=MOST_REFUSED) for tp in self.inputs
+        }
         self.committed: dict[TopicPartition, int] = {}
         self.last_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self.idleness = Idleness(self.inputs, task.aligner)
@@ -215,6 +223,10 @@ class Partition:
         alerts_offset = self._alerts_offset()
         snapshots_offset = self._snapshots_offset()
         self.begun_at = {tp: at for tp, at in self.begun_at.items() if at > snapshots_offset}
+        for tp, stream in self.inputs.items():
+            start = position.streams[stream].start
+            later = (at for at in self.refused[tp] if at >= start)
+            self.refused[tp] = deque(later, MOST_REFUSED)
         return {
             tp: OffsetAndMetadata(
                 position.streams[stream].start,
@@ -228,11 +240,24 @@ class Partition:
                         len(self.saved_at),
                         position.streams[stream].evidence,
                         position.streams[stream].last_ns,
+                        tuple(at - position.streams[stream].start for at in self.refused[tp]),
                     )
                 ),
             )
             for tp, stream in self.inputs.items()
         }
+
+    def refuse(self, tp: TopicPartition, offset: int) -> bool:
+        """Note that a record gets a dead letter; return False if it has one already.
+
+        That is so if it is read again after a restart. The commits tell the next owner.
+        """
+        refused = self.refused[tp]
+        if offset in refused:
+            return False
+        if offset >= self.committed.get(tp, 0):
+            refused.append(offset)
+        return True
 
     def was_processed_elsewhere(
         self, committed: Mapping[TopicPartition, OffsetAndMetadata], next_alert_offset: int

@@ -20,8 +20,8 @@ from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
 from service.kafka.partition import Partition
 from service.kafka.refusals import Refusals
 from service.kafka.watching.progress import LogEnd
+from service.mapping.records import AnyDecoder, decode_records
 from service.pipeline.log_time import BY_BROKER, usable_ms
-from service.pipeline.wire import Decoder
 
 POLL_SECONDS = 0.1
 """The longest wait of a poll for records, in seconds."""
@@ -66,7 +66,7 @@ class InputReader:
         clients: Clients,
         counters: ConsumerCounters,
         partitions: Mapping[int, Partition],
-        decoders: Mapping[str, Decoder[Event]],
+        decoders: Mapping[str, AnyDecoder[Event]],
         refusals: Refusals,
     ) -> None:
         self._decoders = decoders
@@ -152,15 +152,17 @@ class InputReader:
         stream = partition.inputs[tp]
         now_ns = time.time_ns()
         arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
-        decoded = self._decoders[stream].decode([record.value for record in records], arrived_ms)
+        decoded = decode_records(self._decoders[stream], records, arrived_ms)
         decoded = partition.task.aside.filter(decoded, len(records))
         offsets = None
         kept = records
-        if decoded.rejections:
-            rejected = {rejection.index for rejection in decoded.rejections}
-            kept = [record for i, record in enumerate(records) if i not in rejected]
-            arrived_ms = [at for i, at in enumerate(arrived_ms) if i not in rejected]
-        consecutive = records[-1].offset - records[0].offset + 1 == len(kept)
+        if decoded.rejections or decoded.places is not None:
+            places = decoded.records(len(records))
+            kept = [records[place] for place in places]
+            arrived_ms = [arrived_ms[place] for place in places]
+        consecutive = decoded.places is None and records[-1].offset - records[0].offset + 1 == len(
+            kept
+        )
         if partition.task.resuming or not consecutive:
             offsets = [record.offset for record in kept]
         partition.task.feed(
@@ -175,9 +177,14 @@ class InputReader:
         # Count in the same step as the feed, before any await: so the counters add up at every
         # moment.
         self._counters.records[tp.topic] += len(records)
-        for rejection in decoded.rejections:
+        self._counters.note_mapped(tp.topic, len(records), decoded)
+        refused = [
+            its for its in decoded.rejections if partition.refuse(tp, records[its.index].offset)
+        ]
+        partition.task.tally.skipped += len(decoded.rejections) - len(refused)
+        for rejection in refused:
             self._counters.dead_letters[tp.topic, rejection.reason] += 1
-        await self._refusals.refuse(tp, records, decoded.rejections)
+        await self._refusals.refuse(tp, records, refused)
 
     async def follow(self, partition: Partition) -> None:
         """Count offsets without a record as read, up to the position of the consumer."""

@@ -169,6 +169,8 @@ async def _resume(
         for snapshot in restored.snapshots
     ]
     partition.committed = {tp: committed[tp].offset for tp in inputs}
+    for tp, first in partition.committed.items():
+        partition.refused[tp].extend(first + its for its in commit_metadata[tp].refused)
     start = start_positions(inputs, partition.committed, commit_metadata)
     # Commits do not advance until there are snapshots to continue from. At the very beginning of
     # the group, no snapshots are needed.

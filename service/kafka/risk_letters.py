@@ -7,6 +7,7 @@ letter as well, and one that is read again has no second.
 """
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
 from service.kafka.refusals import Refusals
+from service.mapping.records import decode_records
+from service.mapping.topics import topic_of
 from service.outputs.publisher import Publisher
+from service.pipeline.log_time import usable_ms
 from service.pipeline.rejection import Rejection
+from service.settings.assembly import decoders
+from service.settings.types import Settings
 
 Place = tuple[str, int, int]
 """The topic, the partition and the offset of a record."""
@@ -70,6 +76,39 @@ class Places:
         if known:
             del self._places[place]
         return known
+
+
+class OwnRejections:
+    """Tells which rejections have no other dead letter: sessions refuse records of their topics.
+
+    A topic of the mappings may have events of both, for example positions and accounts.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    inputs
+        The inputs that the sessions read.
+    """
+
+    def __init__(self, settings: Settings, inputs: Collection[str]) -> None:
+        self._inputs = frozenset(inputs)
+        mapped = [name for name in inputs if topic_of(name) is not None]
+        self._decoders = decoders(settings, mapped)
+
+    def of(
+        self, name: str, records: Sequence[Any], rejections: Sequence[Rejection]
+    ) -> list[Rejection]:
+        """Return the rejections of the records of an input that no session refuses."""
+        if name not in self._inputs:
+            return [*rejections]
+        if name not in self._decoders:
+            return []
+        return [its for its in rejections if not self._refused(name, records[its.index])]
+
+    def _refused(self, name: str, record: Any) -> bool:
+        arrived_ms = usable_ms(record.timestamp, time.time_ns())
+        return bool(decode_records(self._decoders[name], [record], [arrived_ms]).rejections)
 
 
 class RiskLetters:

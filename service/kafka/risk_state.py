@@ -22,8 +22,9 @@ from service.kafka.risk_topics import (
     seek,
     skip_to,
 )
+from service.mapping.topics import topics_of
 from service.pipeline.risk_task import RiskTask
-from service.settings.assembly import risk_decoders, risk_topics, watches_risk
+from service.settings.assembly import risk_decoders, risk_topics, stream_topics, watches_risk
 from service.settings.types import Settings
 
 _FOR_EVER_NS = sys.maxsize
@@ -62,9 +63,11 @@ async def monitor_of_topics(settings: Settings, at_ns: int | None) -> tuple[int,
         )
     found = await find_topics(settings)
     signals = settings.outputs.signals
-    require(found, settings.topics.positions, "topics.positions")
+    inputs = risk_topics(settings, found)
+    if "positions" not in stream_topics(settings, inputs):
+        _require_positions(settings, found)
     require(found, signals, "outputs.signals")
-    topics = {**risk_topics(settings, found), "signals": signals}
+    topics = {**inputs, "signals": signals}
     streams = {tp: stream for stream, its in topics.items() for tp in _partitions(found, its)}
     now = time.time()
     before = now if at_ns is None else min(now, at_ns / 1e9)
@@ -80,13 +83,21 @@ async def monitor_of_topics(settings: Settings, at_ns: int | None) -> tuple[int,
                 [],
                 [its for its in memories if its.ts_event <= until],
             )
-        ends = await seek(reader, streams, task, before)
+        ends = await seek(reader, settings, streams, task, before)
         await _read(reader, settings, streams, ends, task, until, times)
     _check(at_ns, times)
     monitor = task.monitor
     monitor.close_until(task.aligner.watermark_ns if at_ns is None else at_ns)
     monitor.go_live()
     return monitor.closed_ns if at_ns is None else at_ns, monitor
+
+
+def _require_positions(settings: Settings, found: Mapping[str, Topic]) -> None:
+    """Raise OperatorError: no topic has positions."""
+    mapped = topics_of("positions", settings.mappings)
+    if not mapped:
+        require(found, settings.topics.positions, "topics.positions")
+    raise OperatorError(f"no topic of the mappings of positions exists: {mapped}")
 
 
 def _partitions(found: Mapping[str, Topic], name: str) -> list[TopicPartition]:
@@ -103,7 +114,7 @@ async def _read(
     times: _Times,
 ) -> None:
     """Give the task what the topics have up to their ends; of it, the events up to a moment."""
-    decoders = risk_decoders(settings)
+    decoders = risk_decoders(settings, {*streams.values()} - {"signals"})
     unread = dict(ends)
     while unread:
         for tp, batch in (await reader.getmany(timeout_ms=200, max_records=MOST_RECORDS)).items():

@@ -17,12 +17,13 @@ from detectors.conduct.monitor import Published
 from detectors.risk_watch.memory import Memory
 from detectors.risk_watch.records import RiskRecord
 from service.kafka.read_back import read_back
+from service.mapping.records import AnyDecoder, decode_records
 from service.outputs.publisher import is_memory
 from service.pipeline.log_time import usable_ms
 from service.pipeline.rejection import Rejection
 from service.pipeline.risk_task import PublishedStatement, RiskTask, SignalBook
-from service.pipeline.wire import Decoder, RiskInput
-from service.settings.assembly import venue_monitor
+from service.pipeline.wire import RiskInput
+from service.settings.assembly import streams_of, venue_monitor
 from service.settings.types import Settings
 
 POSITIONS_SECONDS = 86_400.0
@@ -36,7 +37,7 @@ MOST_RECORDS = 5_000
 """The largest number of records of a poll."""
 
 LONG = ("positions", "margins", "accounts", "insurance")
-RECENT = ("references", "liquidations", "signals")
+"""The streams of which `POSITIONS_SECONDS` are read."""
 
 _signals = msgspec.json.Decoder(SignalBook)
 _records = msgspec.json.Decoder(RiskRecord)
@@ -61,15 +62,20 @@ def new_task(settings: Settings, streams: Mapping[TopicPartition, str], **option
 
 async def seek(
     reader: AIOKafkaConsumer,
+    settings: Settings,
     streams: Mapping[TopicPartition, str],
     task: RiskTask,
     before_seconds: float,
 ) -> dict[TopicPartition, int]:
-    """Position the reader at what is needed before a time since 1970; return the present ends."""
+    """Position the reader at what is needed before a time since 1970; return the present ends.
+
+    ``streams`` has the input of each topic partition: a stream, or a topic of the mappings.
+    """
     reader.assign([*streams])
     firsts: dict[TopicPartition, int] = {}
-    for wanted, seconds in ((LONG, POSITIONS_SECONDS), (RECENT, RECENT_SECONDS)):
-        tps = [tp for tp, stream in streams.items() if stream in wanted]
+    lasting = {its for its in streams.values() if not {*LONG}.isdisjoint(streams_of(settings, its))}
+    for is_long, seconds in ((True, POSITIONS_SECONDS), (False, RECENT_SECONDS)):
+        tps = [tp for tp, name in streams.items() if (name in lasting) == is_long]
         if tps:
             firsts |= await offsets_since(reader, tps, before_seconds - seconds)
     for tp, first in firsts.items():
@@ -143,14 +149,14 @@ def decoded(records: Iterable[Any], decoder: Any) -> Iterator[Any]:
 
 
 def decode_inputs(
-    stream: str, records: Sequence[Any], decoders: Mapping[str, Decoder[RiskInput]]
+    stream: str, records: Sequence[Any], decoders: Mapping[str, AnyDecoder[RiskInput]]
 ) -> tuple[list[RiskInput | SignalBook], list[Rejection]]:
     """Return the events of the records of a stream, and what is no event."""
     if stream == "signals":
         return [*decoded(records, _signals)], []
     now_ns = time.time_ns()
     arrived_ms = [usable_ms(record.timestamp, now_ns) for record in records]
-    found = decoders[stream].decode([record.value for record in records], arrived_ms)
+    found = decode_records(decoders[stream], records, arrived_ms)
     return [*found.events], found.rejections
 
 

@@ -28,7 +28,7 @@ from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import BrokerAnswer, Idleness
 from service.kafka.owner_loop import POLL_SECONDS, WATCH_PARTITION, watch_while_owner
 from service.kafka.reading import readable_end
-from service.kafka.risk_letters import RiskLetters
+from service.kafka.risk_letters import OwnRejections, RiskLetters
 from service.kafka.risk_topics import (
     MOST_RECORDS,
     POSITIONS_SECONDS,
@@ -48,8 +48,14 @@ from service.kafka.session import Session
 from service.kafka.watching.limit_log import PositionLimitLog
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.risk_task import RiskTask
-from service.pipeline.wire import REQUIRED_STREAMS, RISK_INPUTS, RISK_STREAMS
-from service.settings.assembly import risk_decoders, suppression, watches_risk
+from service.pipeline.wire import REQUIRED_STREAMS, RISK_INPUTS, STREAMS
+from service.settings.assembly import (
+    risk_decoders,
+    risk_topics,
+    stream_topics,
+    suppression,
+    watches_risk,
+)
 from service.settings.types import Settings
 
 RISK_KEY = -2
@@ -76,8 +82,8 @@ _alerts = msgspec.json.Decoder(Alert)
 class RiskWatch:
     """Watches the risk of liquidations while its session owns partition number 0.
 
-    The parameters are those of `MarketWatch`, and ``topics``: the topic of each stream that is
-    read.
+    The parameters are those of `MarketWatch`, and ``topics``: the topic of each input that the
+    sessions read.
     """
 
     def __init__(
@@ -98,14 +104,16 @@ class RiskWatch:
         self._connect = connect
         self._waits = waits
         self._watcher = watcher
-        self._topics = {stream: topics[stream] for stream in RISK_INPUTS if stream in topics}
+        self._read_by_sessions = {*topics}
+        self._has_positions = "positions" in stream_topics(settings, topics)
+        self._topics = {name: topics[name] for name in RISK_INPUTS if name in topics}
         self._topics["signals"] = settings.outputs.signals
         self._task: RiskTask | None = None
 
     @property
     def wanted(self) -> bool:
         """Whether the settings and the topics allow the watch."""
-        return watches_risk(self._settings) and "positions" in self._topics
+        return watches_risk(self._settings) and self._has_positions
 
     @property
     def monitor(self) -> RiskMonitor | None:
@@ -121,7 +129,9 @@ class RiskWatch:
     def missing_inputs(self) -> dict[str, tuple[str, ...]]:
         """The streams that detectors of the venue's conduct need and that no topic has."""
         conduct = self.conduct
-        return conduct.missing([*self._topics, *REQUIRED_STREAMS]) if conduct is not None else {}
+        if conduct is None:
+            return {}
+        return conduct.missing([*stream_topics(self._settings, self._topics), *REQUIRED_STREAMS])
 
     def open_alerts(self) -> dict[int, list[Alert] | None]:
         """Return the open alerts, as ``OpenAlerts``; empty if another process watches."""
@@ -170,9 +180,10 @@ class RiskWatch:
             )
             task.resume(*await self._published(reader))
             letters = await self._letters(reader)
-            ends = await seek(reader, streams, task, time.time())
+            ends = await seek(reader, settings, streams, task, time.time())
             inputs = {tp: name_of(stream, tp) for tp, stream in streams.items()}
-            decode = risk_decoders(settings)
+            decode = risk_decoders(settings, self._topics.keys() - {"signals"})
+            own = OwnRejections(settings, self._read_by_sessions)
             idleness = Idleness(inputs, task.aligner)
             evicted = PositionLimitLog(settings.risk.max_positions)
             log.info(
@@ -190,8 +201,8 @@ class RiskWatch:
                 for tp, records in batches.items():
                     events, rejections = decode_inputs(streams[tp], records, decode)
                     feed(task, tp, streams[tp], records, events)
-                    if streams[tp] in RISK_STREAMS:
-                        await letters.refuse(tp, records, rejections)
+                    rejections = own.of(streams[tp], records, rejections)
+                    await letters.refuse(tp, records, rejections)
                 for tp, name in inputs.items():
                     skip_to(task, name, await reader.position(tp))
                 answers = {
@@ -211,17 +222,17 @@ class RiskWatch:
             await close("the reader of positions", reader.stop)
 
     async def _find(self) -> None:
-        """Find which of the streams that no session reads exist in the cluster."""
+        """Find which of the topics that no session reads, or not as a whole, are in the cluster."""
         existing = await self._clients.admin.list_topics()
-        for stream in RISK_STREAMS:
-            topic = getattr(self._settings.topics, stream)
-            if topic and topic in existing:
-                self._topics[stream] = topic
+        found = risk_topics(self._settings, existing)
+        self._topics |= {name: topic for name, topic in found.items() if name not in STREAMS}
 
     async def _letters(self, reader: AIOKafkaConsumer) -> RiskLetters:
         """Return what sends dead letters, once it knows those of the records read again."""
         topic = self._settings.outputs.deadletters
-        topics = [self._topics[its] for its in RISK_STREAMS if its in self._topics]
+        topics = [
+            topic for name, topic in self._topics.items() if name not in (*STREAMS, "signals")
+        ]
         letters = RiskLetters(self._clients.publisher, self._counters, topics)
         tps = await self._numbers(topic)
         # A dead letter is no older than its record, but for a producer whose clock is ahead.

@@ -32,7 +32,7 @@ from service.kafka.watching.watches import Watches
 from service.pipeline.output import Output, Watcher, opens_or_escalates
 from service.pipeline.rejection import Rejection
 from service.pipeline.switch_inputs import Written
-from service.settings.assembly import decoders, partition_task, reconfigure_task
+from service.settings.assembly import decoders, partition_task, reconfigure_task, stream_topics
 from service.settings.types import Settings, settings_hash
 
 ANSWER_SECONDS = 1.0
@@ -97,7 +97,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             clients.publisher, self._membership, settings_hash(settings), settings.kafka.group_id
         )
         self.watches = Watches(settings.limits, counters.tally)
-        self._refusals = Refusals(clients.publisher, counters, topics)
+        self._refusals = Refusals(clients.publisher, counters, stream_topics(settings, topics))
         self._switches = SwitchRecords(settings.outputs, clients.publisher, self._written, counters)
         self.joined = False
         self.progressed = False

@@ -134,9 +134,9 @@ class Explainer:
         if (at := _ITEM.fullmatch(field)) and at["field"] in self._items:
             return self._explain_item(value, at, complaint)
         raw = _raw_field(value, field)
-        reason = self._reason(field, complaint, raw)
-        if reason == "missing_field":
-            return reason, self.missing(field)
+        if raw == b"null":
+            return "missing_field", self.missing(field)
+        reason = reason_of(self._own_names.get(field, field), complaint)
         if reason in ("too_old", "in_the_future"):
             return reason, self.misdated(_text(raw), arrived_ns)
         sentence = f"{self._name(field)} is {_text(raw)}; {self._expectation(field)}"
@@ -225,19 +225,18 @@ class Explainer:
             return f"it must be a whole number of {self._time_unit} since 1970"
         return f"it must be {expected(self._types[field])}"
 
-    def _reason(self, field: str, complaint: str, raw: bytes) -> Reason:
-        own_name = self._own_names.get(field, field)
-        if raw == b"null":
-            return "missing_field"
-        if complaint.startswith("Invalid enum value"):
-            return _UNKNOWN.get(own_name, "unknown_value")
-        if "got `" in complaint:
-            return "wrong_type"
-        if "of length" in complaint:
-            return "wrong_length"
-        if own_name == "ts_event":
-            return "too_old" if ">=" in complaint else "in_the_future"
-        return "out_of_range"
+
+def reason_of(own_name: str, complaint: str) -> Reason:
+    """Return the reason for msgspec's complaint about the value of a field."""
+    if complaint.startswith("Invalid enum value"):
+        return _UNKNOWN.get(own_name, "unknown_value")
+    if "got `" in complaint:
+        return "wrong_type"
+    if "of length" in complaint:
+        return "wrong_length"
+    if own_name == "ts_event":
+        return "too_old" if ">=" in complaint else "in_the_future"
+    return "out_of_range"
 
 
 def item_type(annotation: Any) -> type[Struct] | None:

@@ -135,13 +135,20 @@ class SetAside:
         """Return a batch of ``records`` records without events of symbols set aside."""
         if not any(event.symbol in self._reasons for event in decoded.events):
             return decoded
-        rejected = {rejection.index for rejection in decoded.rejections}
-        places = [index for index in range(records) if index not in rejected]
-        kept: Decoded[Event] = Decoded([], list(decoded.rejections))
-        for index, event in zip(places, decoded.events, strict=True):
+        places: list[int] = []
+        kept: Decoded[Event] = Decoded(
+            [],
+            list(decoded.rejections),
+            places,
+            decoded.ignored,
+            decoded.unread,
+            decoded.elsewhere,
+        )
+        for index, event in zip(decoded.records(records), decoded.events, strict=True):
             if event.symbol in self._reasons:
                 kept.rejections.append(self.rejection(event.symbol, index))
             else:
                 kept.events.append(event)
+                places.append(index)
         kept.rejections.sort(key=lambda rejection: rejection.index)
         return kept

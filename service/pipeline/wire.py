@@ -6,19 +6,15 @@ one to find the invalid ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter, gt
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from detectors.incidents.market_wide import MARKET
-from detectors.incidents.suppression import applies
 from detectors.market_data.events import (
     EARLIEST_NS,
     LATEST_NS,
     MAX_NUMBER,
-    MIN_NUMBER,
     Cancel,
     Event,
     Margin,
@@ -37,8 +33,8 @@ from detectors.market_data.risk_events import (
     Liquidation,
     RiskEvent,
 )
-from service.pipeline.log_time import log_time_ns
-from service.pipeline.margin_tiers import tiers_problem
+from service.pipeline.checks import Checks
+from service.pipeline.framing import unframed
 from service.pipeline.rejection import (
     MAX_AHEAD_SECONDS,
     NANOSECONDS,
@@ -96,12 +92,6 @@ _TIMES = (
 )  # fmt: skip
 """The fields that are in the venue's unit of time."""
 
-_MARKET_IS_A_NAME = ("accounts", "insurance")
-"""The streams in which `MARKET` is a name like others, or stands for the whole venue."""
-
-_MAY_BE_ZERO = ("liquidation_price", "bankruptcy_price")
-"""The prices that are 0 if no price is low enough."""
-
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 E = TypeVar("E")
@@ -111,11 +101,26 @@ class Decoded(Struct, Generic[E]):
     """The content of a batch.
 
     ``events`` are in the order of their records. ``rejections`` are in ascending order of their
-    index in the batch; their records have no event.
+    index in the batch. Without ``places``, each record has one event or one rejection. With it,
+    ``places`` is the index of each event's record: a message may hold several events, or none.
+    ``ignored`` counts the records without an event and without a fault, ``elsewhere`` those of
+    which only another reader of the topic takes events. ``unread`` counts the values of optional
+    fields that could not be read, by field: such a field is absent.
     """
 
     events: list[E]
     rejections: list[Rejection]
+    places: list[int] | None = None
+    ignored: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
+
+    def records(self, count: int) -> Sequence[int]:
+        """Return the index of each event's record, in a batch of ``count`` records."""
+        if self.places is not None:
+            return self.places
+        rejected = {rejection.index for rejection in self.rejections}
+        return [index for index in range(count) if index not in rejected]
 
 
 class Decoder(Generic[E]):
@@ -138,6 +143,8 @@ class Decoder(Generic[E]):
         Patterns of the symbols whose prices may be zero or negative.
     zero_cancels
         Whether a cancel's quantity may be zero: it states what is left.
+    has_prefix
+        Whether the prefix of a schema registry is before the JSON.
     max_ahead_seconds
         Events dated further ahead of the timestamp of their record in the log are refused.
 
@@ -159,6 +166,7 @@ class Decoder(Generic[E]):
         nonpositive_prices: tuple[str, ...] = (),
         *,
         zero_cancels: bool = False,
+        has_prefix: bool = False,
     ) -> None:
         event = event_class(
             stream,
@@ -173,18 +181,12 @@ class Decoder(Generic[E]):
         decoder = msgspec.json.Decoder(event, strict=False)
         self._decode = cast("Callable[[bytes], Any]", decoder.decode)
         self._explainer = Explainer(event, fields, time_unit, max_ahead_seconds)
-        self._nonpositive_prices = nonpositive_prices
-        self._prices = PRICES.get(stream, ()) if nonpositive_prices else ()
-        self._is_orders = stream == "orders"
-        self._is_margins = stream == "margins"
-        own_name = "account" if stream == "accounts" else "symbol"
-        self._name_of = attrgetter(own_name)
-        self._name_field = fields.get(own_name, own_name)
-        self._market_is_a_name = stream in _MARKET_IS_A_NAME
-        self._more_times = [name for name in _TIMES[1:] if name in event.__struct_fields__]
-        self._price = fields.get("price", "price")
-        self._max_ahead_ns = max_ahead_seconds * 1_000_000_000
+        self._has_prefix = has_prefix
         self._scale = NANOSECONDS[time_unit]
+        self._checks = Checks(
+            stream, fields, self._explainer, self._scale, max_ahead_seconds, nonpositive_prices
+        )
+        self._more_times = [name for name in _TIMES[1:] if name in event.__struct_fields__]
         self._max_record_bytes = max_record_bytes
 
     def decode(self, values: Sequence[bytes | None], arrived_ms: Sequence[int]) -> Decoded[E]:
@@ -213,10 +215,6 @@ class Decoder(Generic[E]):
                         msgspec.structs.force_setattr(event, name, time * self._scale)
         return decoded
 
-    def _latest(self, arrived_ms: int) -> int:
-        """Return the latest date, in the unit of the records, of an event that arrived then."""
-        return (log_time_ns(arrived_ms) + self._max_ahead_ns) // self._scale
-
     def _decode_whole(
         self, values: Sequence[bytes | None], arrived_ms: Sequence[int]
     ) -> list[Any] | None:
@@ -226,23 +224,12 @@ class Decoder(Generic[E]):
         try:
             if max(map(len, present)) > self._max_record_bytes:
                 return None
+            if self._has_prefix:
+                present = list(map(unframed, present))
             events = [decode(value) for value in present]
-        except (*_UNDECODABLE, TypeError):
+        except (ValueError, *_UNDECODABLE, TypeError):
             return None
-        times = [event.ts_event for event in events]
-        if max(times) > self._latest(min(arrived_ms)) and any(
-            map(gt, times, map(self._latest, arrived_ms))
-        ):
-            return None
-        unfit = (self._is_orders and _any_unpriced(events)) or (
-            self._is_margins and any(map(_tiers_problem, events))
-        )
-        if unfit or (self._prices and any(map(self._refused_price, events))):
-            return None
-        names = set(map(self._name_of, events))
-        if not all(map(str.isprintable, names)):
-            return None
-        return None if MARKET in names and not self._market_is_a_name else events
+        return events if self._checks.fit(events, arrived_ms) else None
 
     def _decode_parts(
         self, values: Sequence[bytes | None], arrived_ms: Sequence[int]
@@ -262,9 +249,7 @@ class Decoder(Generic[E]):
                     decoded.events.append(outcome)
         return decoded
 
-    def _decode_one(  # noqa: PLR0911 - one return per reason
-        self, value: bytes | None, arrived_ms: int
-    ) -> Any | tuple[Reason, str]:
+    def _decode_one(self, value: bytes | None, arrived_ms: int) -> Any | tuple[Reason, str]:
         arrived_ns = arrived_ms * 1_000_000
         if value is None or not value.strip():
             return "empty", "the record has no value; an event is one JSON object"
@@ -273,46 +258,16 @@ class Decoder(Generic[E]):
                 f"the record has {len(value)} bytes; wire.max_record_bytes allows "
                 f"{self._max_record_bytes}"
             )
+        if self._has_prefix:
+            try:
+                value = unframed(value)
+            except ValueError as error:
+                return "not_json", str(error)
         try:
             event = self._decode(value)
         except _UNDECODABLE as error:
             return self._explainer.explain(value, error, arrived_ns)
-        if event.ts_event > self._latest(arrived_ms):
-            return "in_the_future", self._explainer.misdated(str(event.ts_event), arrived_ns)
-        if self._prices and (refused := self._refused_price(event)):
-            return "out_of_range", self._explainer.nonpositive(*refused)
-        if isinstance(event, Order) and _any_unpriced([event]):
-            return "missing_field", self._explainer.missing(self._price)
-        if isinstance(event, Margin) and (problem := _tiers_problem(event)):
-            return "unordered_tiers", self._explainer.unordered(*problem)
-        name: str = self._name_of(event)
-        if not name.isprintable():
-            return "not_printable", self._explainer.unprintable(self._name_field, name)
-        if name == MARKET and not self._market_is_a_name:
-            return "reserved_symbol", self._explainer.reserved(name)
-        return event
-
-    def _refused_price(self, event: Any) -> tuple[str, float] | None:
-        """Return the field and the value of a price that the symbol of the event cannot have."""
-        for field in self._prices:
-            price = getattr(event, field)
-            if (
-                price is not None
-                and price < MIN_NUMBER
-                and not (field in _MAY_BE_ZERO and price == 0.0)
-                and not applies(self._nonpositive_prices, self._name_of(event))
-            ):
-                return field, price
-        return None
-
-
-def _any_unpriced(orders: list[Order]) -> bool:
-    """Return whether any order lacks a price that it needs; only a market order needs none."""
-    return bool([order for order in orders if order.price is None and order.type != "market"])
-
-
-def _tiers_problem(margin: Margin) -> tuple[str, str] | None:
-    return tiers_problem(margin.tiers) if margin.tiers is not None else None
+        return self._checks.problem(event, arrived_ms) or event
 
 
 def event_class(
@@ -328,20 +283,20 @@ def event_class(
     if not fields and scale == 1 and not any_price and not zero_cancels:
         return event
     definitions: list[Any] = []
-    for field in msgspec.structs.fields(event):
-        annotation = field.type
-        if field.name in _TIMES:
+    for own in msgspec.structs.fields(event):
+        annotation = own.type
+        if own.name in _TIMES:
             # Rounded up: a time before the bound must not pass.
             earliest = -(-EARLIEST_NS // scale)
             annotation = Annotated[int, Meta(ge=earliest, le=LATEST_NS // scale)]
-            if not field.required:
+            if not own.required:
                 annotation = annotation | None
-        if any_price and field.name in PRICES.get(stream, ()):
-            annotation = _Price if field.required else _Price | None
-        if zero_cancels and field.name == "quantity":
+        if any_price and own.name in PRICES.get(stream, ()):
+            annotation = _Price if own.required else _Price | None
+        if zero_cancels and own.name == "quantity":
             annotation = Annotated[float, Meta(ge=0, le=MAX_NUMBER)] | None
-        default = () if field.required else (field.default,)
-        definitions.append((field.name, annotation, *default))
+        default = () if own.required else (own.default,)
+        definitions.append((own.name, annotation, *default))
     subclass = msgspec.defstruct(
         event.__name__,
         definitions,

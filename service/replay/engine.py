@@ -22,12 +22,19 @@ from detectors.incidents.suppressor import SuppressedAlarms
 from detectors.market_data.events import LATEST_NS
 from detectors.risk_watch.output import RiskOutput
 from service.errors import OperatorError
+from service.mapping.records import decode_lines
 from service.output_files import OutputFile
 from service.pipeline.output import Output, Tally
 from service.pipeline.task import PartitionTask
-from service.pipeline.wire import REQUIRED_STREAMS, STREAMS
 from service.plug_ins import report as report_left_out
-from service.replay.files import BatchReader, stream_path
+from service.replay.files import BatchReader
+from service.replay.paths import (
+    csv_lines,
+    has_positions,
+    positions_file,
+    settings_of_files,
+    stream_paths,
+)
 from service.replay.risk import RiskReplay
 from service.report.collect import Collected
 from service.report.page import page as report_page
@@ -44,14 +51,16 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 class _Stream:
     """A file that is being read, with the number of lines read so far."""
 
-    def __init__(self, path: Path, max_line_bytes: int) -> None:
-        self.reader = BatchReader(path, max_line_bytes=max_line_bytes)
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.reader = BatchReader(path, max_line_bytes=settings.wire.max_record_bytes)
         self.lines = 0
         self.newest_ns = 0
         self._batches = iter(self.reader)
+        self._csv = csv_lines(path, settings)
 
     def next_batch(self) -> list[bytes] | None:
-        return next(self._batches, None)
+        lines = next(self._batches, None)
+        return lines if lines is None or self._csv is None else self._csv.messages(lines)
 
 
 def outputs(
@@ -67,9 +76,9 @@ def outputs(
     OperatorError
         If a required stream is missing, or a stream has several files.
     """
-    paths = stream_paths(directory)
+    paths = stream_paths(directory, settings)
     decode = decoders(settings, paths)
-    streams = {name: _Stream(path, settings.wire.max_record_bytes) for name, path in paths.items()}
+    streams = {name: _Stream(path, settings) for name, path in paths.items()}
     bar = progress.add_task("replay", total=sum(s.reader.size for s in streams.values()))
     rejections: Counter[str] = Counter()
     reading = dict(streams)
@@ -83,10 +92,17 @@ def outputs(
         else:
             # A file has no timestamps of its own: none of its events may be after now.
             now_ms = time.time_ns() // 1_000_000
-            decoded = decode[name].decode(lines, [now_ms] * len(lines))
             first = stream.lines
+            decoded = decode_lines(decode[name], lines, [now_ms] * len(lines), first)
             stream.lines += len(lines)
-            task.feed(name, decoded.events, first_offset=first, next_offset=stream.lines)
+            offsets = None if decoded.places is None else [first + its for its in decoded.places]
+            task.feed(
+                name,
+                decoded.events,
+                first_offset=first,
+                next_offset=stream.lines,
+                offsets=offsets,
+            )
             if decoded.events:
                 stream.newest_ns = max(stream.newest_ns, decoded.events[-1].ts_event)
             rejections.update(rejection.reason for rejection in decoded.rejections)
@@ -96,29 +112,6 @@ def outputs(
     summary.read = sum(stream.lines for stream in streams.values())
     summary.rejected = rejections.total()
     summary.rejections = dict(rejections)
-
-
-def stream_paths(directory: Path) -> dict[str, Path]:
-    """Return the file of each stream that is there.
-
-    Raises
-    ------
-    OperatorError
-        If a required stream is missing, or a stream has several files.
-    """
-    if not directory.is_dir():
-        raise OperatorError(f"{directory} is not a directory; name one with orders.ndjson …")
-    try:
-        found = {name: stream_path(directory, name) for name in STREAMS}
-    except ValueError as error:
-        raise OperatorError(str(error)) from error
-    missing = [f"{name}.ndjson" for name in REQUIRED_STREAMS if found[name] is None]
-    if missing:
-        raise OperatorError(
-            f"{directory} lacks {', '.join(missing)} (each may also be .ndjson.gz or .ndjson.zst);"
-            " orders, cancels and trades are required"
-        )
-    return {name: path for name, path in found.items() if path is not None}
 
 
 def replay(
@@ -140,12 +133,13 @@ def replay(
     Returns the exit status. Raises OperatorError if the directory or a file cannot be used.
     """
     of_venue = {"--risk": risk, "--liquidations": liquidations, "--parameters": parameters}
+    settings = settings_of_files(settings)
     result = Summary(str(directory))
     incidents: Counter[tuple[str, str]] = Counter()
     severities: dict[str, tuple[str, Severity]] = {}
     console = Console(stderr=True, quiet=quiet)
     collected = Collected(round(settings.time.bar_seconds * 1e9)) if report is not None else None
-    task = partition_task(settings, stream_paths(directory), Tally())
+    task = partition_task(settings, stream_paths(directory, settings), Tally())
     watch = risk_replay(
         directory,
         settings,
@@ -235,7 +229,7 @@ def risk_replay(
     ``wanted`` is the option that needs the watch: without positions it raises OperatorError.
     """
     watched = watches_risk(settings)
-    if watched and "positions" in stream_paths(directory):
+    if watched and has_positions(stream_paths(directory, settings), settings):
         return RiskReplay(
             directory,
             settings,
@@ -243,7 +237,9 @@ def risk_replay(
             suppressed_alarms=suppressed_alarms,
         )
     if wanted is not None:
-        why = f"{directory} has no positions.ndjson" if watched else "risk.enabled is false"
+        why = (
+            f"{directory} has no {positions_file(settings)}" if watched else "risk.enabled is false"
+        )
         raise OperatorError(f"{wanted}: {why}; what is computed of the venue needs positions")
     return None
 
@@ -293,7 +289,7 @@ def with_market_alerts(
 
 
 def _report(collected: Collected, directory: Path, result: Summary, settings: Settings) -> bytes:
-    files = {path.name: path.stat().st_size for path in stream_paths(directory).values()}
+    files = {path.name: path.stat().st_size for path in stream_paths(directory, settings).values()}
     about = About(str(directory), result, settings, files)
     return report_page(collected, about).encode()
 

@@ -39,6 +39,28 @@ def without_nulls(encoded: bytes) -> bytes:
     return _NULL_FIELD.sub(b"", encoded)
 
 
+FORMATS = ("ndjson", "csv")
+"""The formats of the files of topics of the mappings, before a suffix of a compression."""
+
+
+def topic_name(path: Path) -> str | None:
+    """Return the topic whose messages a file holds, by its name; None for other files.
+
+    >>> topic_name(Path("day/venue.full.ndjson.gz")), topic_name(Path("day/README.md"))
+    ('venue.full', None)
+    """
+    name = path.name
+    for compression in COMPRESSIONS[1:]:
+        name = name.removesuffix(f".{compression}")
+    topic, _, form = name.rpartition(".")
+    return topic if topic and form in FORMATS else None
+
+
+def is_csv(path: Path) -> bool:
+    """Return whether a file is CSV, compressed or not."""
+    return ".csv" in path.suffixes[-2:]
+
+
 def stream_path(directory: Path, stream: str) -> Path | None:
     """Find a stream's file: ``STREAM.ndjson``, ``.ndjson.gz`` or ``.ndjson.zst``; None if absent.
 

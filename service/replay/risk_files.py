@@ -9,11 +9,17 @@ from typing import Generic, NamedTuple, TypeVar
 from detectors.market_data.events import Event
 from detectors.market_data.risk_events import AuditEvent
 from service.errors import OperatorError
+from service.mapping.records import AnyDecoder, decode_lines
+from service.mapping.topics import mapped_streams
 from service.pipeline.rejection import Rejection
-from service.pipeline.wire import Decoder, RiskInput
+from service.pipeline.wire import RISK_INPUTS, RiskInput
 from service.replay.files import BatchReader, stream_path
+from service.replay.paths import csv_lines, topic_paths
 from service.settings.assembly import risk_decoders
 from service.settings.types import Settings
+
+MOST_EVENTS = 1 << 40
+"""More than the events of a file: the numbers of those of the next file begin above it."""
 
 E = TypeVar("E", bound=Event | RiskInput | AuditEvent)
 
@@ -32,19 +38,21 @@ class Placed(NamedTuple, Generic[E]):
     event: E
 
 
-def risk_files(directory: Path) -> dict[str, Path]:
-    """Return the files of the streams that the risk of positions needs, by stream.
+def risk_files(directory: Path, settings: Settings) -> dict[str, Path]:
+    """Return the files of the inputs that the risk of positions needs, by input.
 
     Raises
     ------
     OperatorError
-        If a stream has several files.
+        If a stream or a topic of the mappings has several files.
     """
+    mapped = mapped_streams(settings.mappings)
     try:
-        found = {name: stream_path(directory, name) for name in risk_decoders(Settings())}
+        found = {name: stream_path(directory, name) for name in RISK_INPUTS if name not in mapped}
     except ValueError as error:
         raise OperatorError(str(error)) from error
-    return {name: path for name, path in found.items() if path is not None}
+    plain = {name: path for name, path in found.items() if path is not None}
+    return plain | topic_paths(directory, settings, RISK_INPUTS)
 
 
 def risk_events(
@@ -61,6 +69,7 @@ def risk_events(
     ----------
     directory
         Directory of the streams; each file may be ``.ndjson``, ``.ndjson.gz`` or ``.ndjson.zst``.
+        A stream with mappings comes from the files of their topics.
     settings
         Names of fields, time unit and limits of the records.
     refused
@@ -71,11 +80,16 @@ def risk_events(
     OperatorError
         If a stream has several files, or a file cannot be read or is damaged.
     """
-    decoders = risk_decoders(settings)
+    files = risk_files(directory, settings)
+    decoders = risk_decoders(settings, files)
     max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
     streams = [
-        in_order(decoded_events(name, path, decoders[name], settings, refused), max_disorder_ns)
-        for name, path in risk_files(directory).items()
+        in_order(
+            decoded_events(name, path, decoders[name], settings, refused),
+            max_disorder_ns,
+            number * MOST_EVENTS,
+        )
+        for number, (name, path) in enumerate(files.items())
     ]
     for placed in merge(*streams):
         yield placed.event
@@ -84,17 +98,19 @@ def risk_events(
 def decoded_events(
     name: str,
     path: Path,
-    decoder: Decoder[E],
+    decoder: AnyDecoder[E],
     settings: Settings,
     refused: Refused | None,
 ) -> Iterator[E]:
     """Yield the events of the file of a stream in the order of the file; see `risk_events`."""
     read = 0
+    csv = csv_lines(path, settings)
     try:
-        for lines in BatchReader(path, max_line_bytes=settings.wire.max_record_bytes):
+        for raw in BatchReader(path, max_line_bytes=settings.wire.max_record_bytes):
             # A file has no timestamps of its own: none of its events may be after now.
             now_ms = time.time_ns() // 1_000_000
-            decoded = decoder.decode(lines, [now_ms] * len(lines))
+            lines = raw if csv is None else csv.messages(raw)
+            decoded = decode_lines(decoder, lines, [now_ms] * len(lines), read)
             if refused is not None:
                 for its in decoded.rejections:
                     refused(name, Rejection(read + its.index, its.reason, its.detail))

@@ -1,8 +1,10 @@
 """Builds the components from the settings. Only this module maps settings to components."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
+
+import msgspec
 
 from detectors.catalogue import CATALOGUE
 from detectors.conduct.monitor import ConductMonitor
@@ -21,9 +23,20 @@ from detectors.reconfigure import reconfigure
 from detectors.risk.reduction import Reduction
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.venue.calendar import Calendar, Expiry, Session
+from service.mapping.decoder import MappedDecoder
+from service.mapping.records import AnyDecoder
+from service.mapping.target import Common
+from service.mapping.topics import entries_of, input_name, mapped_streams, matching, topic_of
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
-from service.pipeline.wire import ALL_STREAMS, RISK_INPUTS, STREAMS, Decoder, RiskInput
+from service.pipeline.wire import (
+    ALL_STREAMS,
+    RISK_INPUTS,
+    RISK_STREAMS,
+    STREAMS,
+    Decoder,
+    RiskInput,
+)
 from service.plug_ins import plug_ins
 from service.settings.time_zones import utc_offsets
 from service.settings.types import CalendarSettings, FeedSettings, MaintenanceSettings, Settings
@@ -33,8 +46,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 
 
-def input_topics(settings: Settings, existing: Container[str]) -> dict[str, str]:
-    """Return the topic of each stream that the service reads, in the order that breaks ties.
+def input_topics(settings: Settings, existing: Collection[str]) -> dict[str, str]:
+    """Return the topic of each input that the service reads, in the order that breaks ties.
+
+    An input is a stream, or one topic of the mappings, see `input_name`.
 
     The service does not read an optional topic that is not in ``existing``; the detectors that
     need it report no input.
@@ -42,17 +57,50 @@ def input_topics(settings: Settings, existing: Container[str]) -> dict[str, str]
     return _topics(settings, STREAMS, existing)
 
 
-def risk_topics(settings: Settings, existing: Container[str]) -> dict[str, str]:
-    """Return the topic of each stream that the risk of positions needs and that exists.
+def risk_topics(settings: Settings, existing: Collection[str]) -> dict[str, str]:
+    """Return the topic of each input that the risk of positions needs and that exists.
 
     All of their partitions are read, in any number: these topics need not be co-partitioned.
     """
     return _topics(settings, RISK_INPUTS, existing)
 
 
-def _topics(settings: Settings, streams: Iterable[str], existing: Container[str]) -> dict[str, str]:
-    topics = {stream: getattr(settings.topics, stream) for stream in streams}
-    return {stream: topic for stream, topic in topics.items() if topic and topic in existing}
+def _topics(
+    settings: Settings, streams: Collection[str], existing: Collection[str]
+) -> dict[str, str]:
+    mapped = mapped_streams(settings.mappings)
+    topics = {
+        stream: getattr(settings.topics, stream) for stream in streams if stream not in mapped
+    }
+    found = {stream: topic for stream, topic in topics.items() if topic and topic in existing}
+    entries = [entry for entry in settings.mappings if entry.stream in streams]
+    for topic in matching(entries, existing, other_topics(settings)):
+        found[input_name(topic)] = topic
+    return found
+
+
+def other_topics(settings: Settings) -> set[str]:
+    """Return the topics that no pattern of a mapping stands for: outputs, and streams as such."""
+    mapped = mapped_streams(settings.mappings)
+    plain = {getattr(settings.topics, its) for its in ALL_STREAMS if its not in mapped}
+    return plain | set(msgspec.structs.asdict(settings.outputs).values())
+
+
+def stream_topics(settings: Settings, inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return a topic of each stream, for the inputs and their topics."""
+    topics: dict[str, str] = {}
+    for name, topic in inputs.items():
+        for stream in streams_of(settings, name):
+            topics.setdefault(stream, topic)
+    return topics
+
+
+def streams_of(settings: Settings, name: str) -> list[str]:
+    """Return the streams that an input has: one, or those of the mappings of its topic."""
+    topic = topic_of(name)
+    if topic is None:
+        return [name]
+    return list(dict.fromkeys(str(its.stream) for its in entries_of(topic, settings.mappings)))
 
 
 def parameters(settings: Settings) -> Parameters:
@@ -79,7 +127,8 @@ def parameters(settings: Settings) -> Parameters:
 
 def watches_risk(settings: Settings) -> bool:
     """Whether the risk of liquidations is computed: it needs positions, and signals of books."""
-    return settings.risk.enabled and bool(settings.topics.positions and settings.outputs.signals)
+    named = settings.topics.positions or "positions" in mapped_streams(settings.mappings)
+    return settings.risk.enabled and bool(named and settings.outputs.signals)
 
 
 def risk_monitor(
@@ -232,22 +281,56 @@ def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
         reconfigure(monitor, task.parameters)
 
 
-def decoders(settings: Settings, streams: Iterable[str]) -> dict[str, Decoder[Event]]:
-    """Create a decoder for each stream of the symbols, with its field mapping."""
-    return {stream: _decoder(settings, stream) for stream in streams}
+def decoders(settings: Settings, inputs: Iterable[str]) -> dict[str, AnyDecoder[Event]]:
+    """Create a decoder for each input of the symbols, with its field mapping."""
+    elsewhere = RISK_STREAMS if watches_risk(settings) else ()
+    return {name: _decoder(settings, name, STREAMS, elsewhere) for name in inputs}
 
 
-def risk_decoders(settings: Settings) -> dict[str, Decoder[RiskInput]]:
-    """Create a decoder for each stream that the risk of positions needs, with its field mapping."""
-    return {stream: _decoder(settings, stream) for stream in RISK_INPUTS}
+def risk_decoders(
+    settings: Settings, inputs: Iterable[str] = RISK_INPUTS
+) -> dict[str, AnyDecoder[RiskInput]]:
+    """Create a decoder for each input that the risk of positions needs, with its field mapping."""
+    return {name: _decoder(settings, name, RISK_INPUTS) for name in inputs}
 
 
 def audit_decoders(settings: Settings) -> dict[str, Decoder[Event | RiskEvent | AuditEvent]]:
     """Create a decoder for every stream: the audit reads them all."""
-    return {stream: _decoder(settings, stream) for stream in ALL_STREAMS}
+    return {stream: _plain_decoder(settings, stream) for stream in ALL_STREAMS}
 
 
-def _decoder(settings: Settings, stream: str) -> Decoder[Any]:
+def mapped_decoder(
+    settings: Settings,
+    topic: str,
+    streams: Collection[str] = ALL_STREAMS,
+    elsewhere: Collection[str] = (),
+) -> MappedDecoder[Any]:
+    """Create the decoder of a topic of the mappings, for the entries of some streams.
+
+    ``elsewhere`` are the streams of the topic that another reader takes.
+    """
+    entries = [its for its in entries_of(topic, settings.mappings) if its.stream in streams]
+    others = [its for its in entries_of(topic, settings.mappings) if its.stream in elsewhere]
+    common = Common(
+        settings.wire.time_unit,
+        settings.wire.max_record_bytes,
+        settings.wire.max_ahead_seconds,
+        settings.instruments.allow_nonpositive_prices,
+        zero_cancels=settings.quantities.cancels == "left",
+        has_prefix=settings.wire.framing == "confluent",
+    )
+    return MappedDecoder(entries, common, others)
+
+
+def _decoder(
+    settings: Settings, stream: str, streams: Collection[str], elsewhere: Collection[str] = ()
+) -> AnyDecoder[Any]:
+    if (topic := topic_of(stream)) is not None:
+        return mapped_decoder(settings, topic, streams, elsewhere)
+    return _plain_decoder(settings, stream)
+
+
+def _plain_decoder(settings: Settings, stream: str) -> Decoder[Any]:
     return Decoder(
         stream,
         getattr(settings.wire.fields, stream),
@@ -256,4 +339,5 @@ def _decoder(settings: Settings, stream: str) -> Decoder[Any]:
         settings.wire.max_ahead_seconds,
         settings.instruments.allow_nonpositive_prices,
         zero_cancels=settings.quantities.cancels == "left",
+        has_prefix=settings.wire.framing == "confluent",
     )

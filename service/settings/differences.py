@@ -5,10 +5,8 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
 
-import msgspec
-
 from service.describe import shown
-from service.settings.entries import ENTRY_TYPES, Entry
+from service.settings.entries import ENTRY_TYPES, Entry, as_builtins
 from service.settings.load import known_settings
 from service.settings.secrets import HIDDEN, Secret
 from service.settings.types import Settings
@@ -61,6 +59,5 @@ def _formatted(value: Any) -> str:
     if isinstance(value, Secret):
         return HIDDEN if value else shown("")
     if isinstance(value, Entry):
-        fields = msgspec.to_builtins(value)
-        return shown({key: field for key, field in fields.items() if field is not None})
+        return shown(dict(as_builtins(value)))
     return shown(value)

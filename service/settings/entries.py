@@ -13,6 +13,8 @@ import msgspec
 from detectors.catalogue import NAMES
 from detectors.incidents.kind import FEED_INTEGRITY, OF_VENUE
 from service.describe import expected, shortened, shown
+from service.mapping.problems import conflicts, entry_builtins, rule_errors
+from service.mapping.rules import MappingSettings
 from service.settings.time_zones import zone_names
 from service.settings.types import (
     CalendarSettings,
@@ -21,12 +23,13 @@ from service.settings.types import (
     Settings,
 )
 
-Entry = OverrideSettings | MaintenanceSettings | CalendarSettings
+Entry = OverrideSettings | MaintenanceSettings | CalendarSettings | MappingSettings
 
 ENTRY_TYPES: dict[str, type[Entry]] = {
     "overrides": OverrideSettings,
     "maintenance": MaintenanceSettings,
     "calendar": CalendarSettings,
+    "mappings": MappingSettings,
 }
 
 _NOT_OVERRIDABLE = (FEED_INTEGRITY, *OF_VENUE)
@@ -75,9 +78,14 @@ def entries_as_toml(settings: Settings, sources: Mapping[str, str]) -> Iterator[
     for name in ENTRY_TYPES:
         for entry in getattr(settings, name):
             yield from ("", f"[[{name}]] # {sources[name]}")
-            for key, value in msgspec.to_builtins(entry).items():
-                if value is not None:
-                    yield f"{key} = {shown(value)}"
+            yield from (f"{key} = {shown(value)}" for key, value in as_builtins(entry).items())
+
+
+def as_builtins(entry: Entry) -> Mapping[str, Any]:
+    """Return the settings of an entry that are set, as a file has them."""
+    if isinstance(entry, MappingSettings):
+        return entry_builtins(entry)
+    return {key: its for key, its in msgspec.to_builtins(entry).items() if its is not None}
 
 
 def _field_errors(
@@ -91,6 +99,10 @@ def _field_errors(
             hint = f"did you mean {where}.{close[0]}?" if close else f"it has {', '.join(fields)}"
             yield f".{key}{place}: unknown setting; {hint}"
             continue
+        found = list(rule_errors(value, "")) if key == "fields" else []
+        if found:
+            yield from (f".{key}{error}{place}" for error in found)
+            continue
         try:
             msgspec.convert(value, fields[key].type)
         except msgspec.ValidationError:
@@ -103,6 +115,9 @@ def _field_errors(
 
 def _conflicts(entry: Entry, place: str, plug_ins: Sequence[str]) -> Iterator[str]:
     """Yield the errors between fields of an entry, and unknown detectors."""
+    if isinstance(entry, MappingSettings):
+        yield from (f"{problem}{place}" for problem in conflicts(entry))
+        return
     if isinstance(entry, CalendarSettings):
         yield from _calendar_conflicts(entry, place)
         return

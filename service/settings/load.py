@@ -18,6 +18,8 @@ from msgspec import Struct
 
 from service.describe import expected, shortened, shown
 from service.errors import ConfigurationError
+from service.mapping.problems import between
+from service.mapping.topics import mapped_streams
 from service.pipeline.wire import ALL_STREAMS
 from service.settings.entries import ENTRY_TYPES, entries_as_toml, read_entries
 from service.settings.kafka_security import contradictions
@@ -323,16 +325,20 @@ def _conflicts(settings: Settings) -> Iterator[str]:
     """Yield the errors between settings."""
     yield from contradictions(settings.kafka)
     used: dict[str, str] = {}
+    mapped = mapped_streams(settings.mappings)
     for section in ("topics", "outputs"):
         for name, topic in msgspec.structs.asdict(getattr(settings, section)).items():
             key = f"{section}.{name}"
+            if section == "topics" and name in mapped:
+                continue
             if topic and topic in used:
                 yield f'{key} = "{topic}": {used[topic]} has the same topic; set another one'
             used[topic] = key
-    for stream, mapped in msgspec.structs.asdict(settings.wire.fields).items():
+    yield from _mapping_conflicts(settings, used)
+    for stream, renamed in msgspec.structs.asdict(settings.wire.fields).items():
         read: dict[str, str] = {}
         for field in ALL_STREAMS[stream].__struct_fields__:
-            venue_field = mapped.get(field, field)
+            venue_field = renamed.get(field, field)
             if venue_field in read:
                 both = f"{read[venue_field]} and {field}"
                 yield f'{_FIELDS}.{stream}: {both} are mapped to the same field "{venue_field}"'
@@ -345,6 +351,18 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"takes detection.warmup_bars x time.bar_seconds = {needed:g} seconds; set it to at "
             "least that"
         )
+
+
+def _mapping_conflicts(settings: Settings, used: Mapping[str, str]) -> Iterator[str]:
+    """Yield the errors between the mappings and the other settings."""
+    yield from between(settings.mappings)
+    for number, entry in enumerate(settings.mappings):
+        key = f"mappings[{number}]"
+        if getattr(settings.wire.fields, entry.stream):
+            yield f"{key}: {_FIELDS}.{entry.stream} renames the same stream; put all fields here"
+        for topic in entry.topics:
+            if topic in used:
+                yield f'{key}.topics: "{topic}" is the topic of {used[topic]}; set another one'
 
 
 def _alertmanager_conflicts(alertmanager: AlertmanagerSettings) -> Iterator[str]:

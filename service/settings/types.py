@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from service.mapping.rules import MappingSettings
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, TimeUnit
 from service.settings.secrets import Secret, decode_secret, encode_hidden
 from service.settings.values import (
@@ -140,6 +141,7 @@ class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
     time_unit: TimeUnit = "ns"
     max_record_bytes: Annotated[int, Meta(ge=1_024, le=104_857_600)] = 1_048_576
     max_ahead_seconds: Annotated[int, Meta(ge=1, le=86_400)] = MAX_AHEAD_SECONDS
+    framing: Literal["none", "confluent"] = "none"
     fields: FieldSettings = field(default_factory=FieldSettings)
 
 
@@ -328,6 +330,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     overrides: tuple[OverrideSettings, ...] = ()
     maintenance: tuple[MaintenanceSettings, ...] = ()
     calendar: tuple[CalendarSettings, ...] = ()
+    mappings: tuple[MappingSettings, ...] = ()
 
 
 _STREAMS = ("orders", "cancels", "trades", "references", "margins", "positions")
@@ -373,5 +376,9 @@ def settings_hash(settings: Settings) -> str:
         meaning["instruments"] = settings.instruments
     if settings.quantities != QuantitySettings():
         meaning["quantities"] = settings.quantities
+    if settings.mappings:
+        meaning["mappings"] = settings.mappings
+    if settings.wire.framing != "none":
+        meaning["framing"] = settings.wire.framing
     canonical = msgspec.json.encode(meaning, order="deterministic")
     return hashlib.sha256(canonical).hexdigest()[:16]

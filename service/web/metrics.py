@@ -140,6 +140,30 @@ def _counters(counters: ConsumerCounters, plugged: Sequence[str]) -> Iterator[Me
         ["topic", "reason"],
     )
     yield counter(
+        "records_ignored",
+        "Records of mapped topics that meet the conditions of no mapping, or have no value.",
+        single(counters.ignored),
+        ["topic"],
+    )
+    yield counter(
+        "records_of_risk_only",
+        "Records of mapped topics that only the watch over the risk of liquidations takes.",
+        single(counters.of_risk_only),
+        ["topic"],
+    )
+    yield counter(
+        "more_events",
+        "Events and faults of mapped topics beyond one for each record.",
+        single(counters.more_events),
+        ["topic"],
+    )
+    yield counter(
+        "unread_fields",
+        "Values of optional fields that could not be read; the field counts as absent.",
+        counters.unread_fields,
+        ["topic", "field"],
+    )
+    yield counter(
         "records_lost",
         "Offsets of records that Kafka deleted before Foreshock read them.",
         single(counters.records_lost),

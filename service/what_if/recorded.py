@@ -8,7 +8,8 @@ from rich.progress import Progress
 from detectors.risk_watch.monitor import RiskMonitor
 from service.errors import OperatorError
 from service.pipeline.output import Tally
-from service.replay.engine import outputs, stream_paths
+from service.replay.engine import outputs
+from service.replay.paths import has_positions, positions_file, settings_of_files, stream_paths
 from service.replay.risk import RiskReplay
 from service.report.summary import Summary
 from service.settings.assembly import partition_task, watches_risk
@@ -41,9 +42,12 @@ def monitor_at(
     OperatorError
         If a stream is missing or cannot be read, or the moment is not within them.
     """
-    paths = stream_paths(directory)
-    if "positions" not in paths:
-        raise OperatorError(f"{directory} has no positions.ndjson; a scenario needs positions")
+    settings = settings_of_files(settings)
+    paths = stream_paths(directory, settings)
+    if not has_positions(paths, settings):
+        raise OperatorError(
+            f"{directory} has no {positions_file(settings)}; a scenario needs positions"
+        )
     if not watches_risk(settings):
         raise OperatorError(
             "a scenario needs risk.enabled = true, and names for topics.positions and "

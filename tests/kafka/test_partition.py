@@ -195,6 +195,32 @@ def test_a_topic_that_was_made_again_is_committed_from_its_beginning():
     assert note.begun_at == -1
 
 
+def test_a_commit_tells_which_records_after_it_have_a_dead_letter():
+    its, orders = partition(), TopicPartition("o", 0)
+    feed(its, 0.5)
+    its.task.snapshot("AAA")
+    its.task.saved("AAA")
+    start = its.commits()[orders].offset
+    assert [its.refuse(orders, at) for at in (start - 1, start + 4, start + 9)] == [True] * 3
+    note = decode_metadata(its.commits()[orders].metadata)
+    assert note is not None
+    assert note.refused == (4, 9)
+    assert [its.refuse(orders, at) for at in (start + 4, start + 5, start + 9)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_the_metadata_of_a_commit_fits_however_many_records_have_a_dead_letter():
+    its, orders = partition(), TopicPartition("o", 0)
+    for at in range(10_000_000, 10_001_000):
+        assert its.refuse(orders, at)
+    metadata = its.commits()[orders].metadata
+    assert len(metadata) < 4_096  # offset.metadata.max.bytes
+    assert decode_metadata(metadata).refused[-1] == 10_000_999
+
+
 async def test_a_restart_reads_snapshots_from_the_oldest_that_it_needs():
     its = partition()
     feed(its, 0.5)

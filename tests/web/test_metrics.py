@@ -90,6 +90,10 @@ def lively_view() -> View:
     crowding.readings["X"] = Reading(1, Sample(9.0, 9.0, 0.0, 9.0), 250.0, "crowded")
     crowding.readings["Y"] = Reading(1, Sample(0.0, 0.0, 0.0, 0.0), 0.0, "ordinary")
     conduct.conduct.detectors += (crowding,)
+    counters.ignored["venue.full"] = 5
+    counters.of_risk_only["venue.full"] = 4
+    counters.more_events["venue.full"] = 3
+    counters.unread_fields["venue.full", "orders.leverage"] = 2
     published = Published(alerts={"firing": 3, "resolved": 2})
     delivery = DeliveryCounters(sent=1, up=True)
     return View(

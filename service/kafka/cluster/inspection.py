@@ -133,12 +133,11 @@ async def _counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
 
 async def _inspect(admin: AIOKafkaAdminClient, settings: Settings) -> Report:
     counts = await _counts(admin)
-    names = [topic.name for topic in wanted_topics(settings) if topic.name in counts]
+    wanted = wanted_topics(settings, counts)
+    names = [topic.name for topic in wanted if topic.name in counts]
     configs = await _configs(admin, names)
     topics = {name: Topic(name, counts[name], configs.get(name, {})) for name in names}
-    allowed = await fetch_permissions(
-        settings.kafka, [topic.name for topic in wanted_topics(settings)]
-    )
+    allowed = await fetch_permissions(settings.kafka, [topic.name for topic in wanted])
     return examine(settings, topics, allowed)
 
 

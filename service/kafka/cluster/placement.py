@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from service.kafka.cluster.connection import client_options
 from service.kafka.cluster.topics import Topic
+from service.mapping.records import decode_records
 from service.settings.assembly import decoders, input_topics
 from service.settings.types import Settings
 
@@ -109,8 +110,8 @@ async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
     finally:
         await consumer.stop()
     for tp, batch in records.items():
-        decoded = decoder[stream_of[tp.topic]].decode(
-            [record.value for record in batch], [record.timestamp for record in batch]
+        decoded = decode_records(
+            decoder[stream_of[tp.topic]], batch, [record.timestamp for record in batch]
         )
         placement.note(tp.topic, tp.partition, {event.symbol for event in decoded.events})
         if without := sum(record.key is None for record in batch):

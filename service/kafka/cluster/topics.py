@@ -1,11 +1,14 @@
 """The topics that the service needs, and the problems of the topics that exist."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
 
+from service.describe import shown
+from service.mapping.topics import is_pattern, mapped_streams, matching
 from service.pipeline.wire import AUDIT_STREAMS, REQUIRED_STREAMS, RISK_STREAMS
+from service.settings.assembly import other_topics
 from service.settings.types import Settings
 
 DEFAULT_PARTITIONS = 12
@@ -111,8 +114,12 @@ class Report(Struct, frozen=True):
     hints: tuple[str, ...] = ()
 
 
-def wanted_topics(settings: Settings) -> list[RequiredTopic]:
-    """Return the topics that the settings name, inputs first; topics set to "" are left out."""
+def wanted_topics(settings: Settings, existing: Iterable[str] = ()) -> list[RequiredTopic]:
+    """Return the topics that the settings name, inputs first; topics set to "" are left out.
+
+    ``existing`` are topics that a pattern of a mapping may stand for.
+    """
+    mapped = mapped_streams(settings.mappings)
     inputs = [
         RequiredTopic(
             f"topics.{key}",
@@ -125,7 +132,9 @@ def wanted_topics(settings: Settings) -> list[RequiredTopic]:
             is_copartitioned=key not in RISK_STREAMS and key not in AUDIT_STREAMS,
         )
         for key, name in msgspec.structs.asdict(settings.topics).items()
+        if key not in mapped
     ]
+    inputs += _mapped_topics(settings, existing)
     outputs = [
         RequiredTopic(
             f"outputs.{key}",
@@ -138,6 +147,44 @@ def wanted_topics(settings: Settings) -> list[RequiredTopic]:
         for key, name in msgspec.structs.asdict(settings.outputs).items()
     ]
     return [topic for topic in inputs + outputs if topic.name]
+
+
+def _mapped_topics(settings: Settings, existing: Iterable[str]) -> list[RequiredTopic]:
+    """Return the topics of the mappings: those with a name, and those that patterns stand for."""
+    found: dict[str, RequiredTopic] = {}
+    others = other_topics(settings)
+    existing = list(existing)
+    for number, entry in enumerate(settings.mappings):
+        named = [topic for topic in entry.topics if not is_pattern(topic)]
+        for name in [*named, *matching([entry], existing, others)]:
+            before = found.get(name)
+            found[name] = RequiredTopic(
+                before.key if before is not None else f"mappings[{number}].topics",
+                name,
+                is_input=True,
+                is_required=name in named
+                and (
+                    entry.stream in REQUIRED_STREAMS or (before is not None and before.is_required)
+                ),
+                configs={},
+                operations=("READ",),
+                is_copartitioned=entry.stream not in RISK_STREAMS
+                or (before is not None and before.is_copartitioned),
+            )
+    return list(found.values())
+
+
+def _unmatched(settings: Settings, topics: Collection[str]) -> list[str]:
+    """Return the problems of required streams whose patterns stand for no existing topic."""
+    others = other_topics(settings)
+    return [
+        f"no topic matches mappings[{number}].topics = {shown(entry.topics)}, so there are no "
+        f"{entry.stream}; create the topics, or correct the pattern"
+        for number, entry in enumerate(settings.mappings)
+        if entry.stream in REQUIRED_STREAMS
+        and all(map(is_pattern, entry.topics))
+        and not matching([entry], topics, others)
+    ]
 
 
 def examine(
@@ -153,7 +200,7 @@ def examine(
         The user's permissions, as far as the cluster reports them.
     """
     permissions = permissions or Permissions()
-    wanted = wanted_topics(settings)
+    wanted = wanted_topics(settings, topics)
     # A topic that the user may not describe may exist: as far as is known, the permission is
     # missing.
     missing = tuple(
@@ -171,6 +218,7 @@ def examine(
     partitions = counts.pop() if len(counts) == 1 else None
 
     problems = [_missing(topic) for topic in missing if topic.is_required]
+    problems += _unmatched(settings, topics)
     problems += _denied(settings, topics, permissions)
     servers = settings.kafka.bootstrap_servers
     if partitions is None and inputs:
@@ -186,7 +234,7 @@ def examine(
 def table(settings: Settings, report: Report) -> str:
     """Return a table of the wanted topics: name, setting, partitions, retention and record size."""
     rows = [("topic", "setting", "partitions", "cleanup", "retention", "largest record")]
-    for topic in wanted_topics(settings):
+    for topic in wanted_topics(settings, report.topics):
         found = report.topics.get(topic.name)
         if found is None:
             state = "missing" if topic.is_required else "missing, not read"
@@ -233,7 +281,7 @@ def _denied(settings: Settings, topics: Mapping[str, Topic], permissions: Permis
         f"User:{principal}"
     )
     problems = []
-    for topic in wanted_topics(settings):
+    for topic in wanted_topics(settings, topics):
         allowed = permissions.topics.get(topic.name)
         if allowed is None or (topic.name not in topics and not topic.is_required):
             continue
