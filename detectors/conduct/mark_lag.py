@@ -34,7 +34,8 @@ CARRIED_RATIO = 0.005
 """So much of the open interest is liquidated, or about to be, although the market is back."""
 
 LEAST_LAG_SECONDS = 5.0
-"""A shorter lag is a mark price that is published once in a while, and no averaging."""
+"""A shorter lag is a mark price that is published once in a while, and no averaging. Positions that
+are hidden for a shorter time hang on one gap in the book."""
 
 UNIT_BPS = 1.0
 """The least scale of the score, which is the distance."""
@@ -64,13 +65,16 @@ class _Dislocation:
         The largest distance, signed: above 0 if the mid price is above the mark price.
     carried
         Notional of the better side that was forced meanwhile.
+    hidden_seconds
+        How many seconds much open interest would have been below maintenance.
     """
 
-    __slots__ = ("area", "began_ns", "carried", "peak")
+    __slots__ = ("area", "began_ns", "carried", "hidden_seconds", "peak")
 
     def __init__(self, began_ns: int) -> None:
         self.began_ns = began_ns
         self.area = self.peak = self.carried = 0.0
+        self.hidden_seconds = 0
 
     @property
     def lag_seconds(self) -> float:
@@ -191,7 +195,7 @@ class MarkLag:
         worse: Side = "long" if distance < 0.0 else "short"
         better: Side = "short" if distance < 0.0 else "long"
         interest = max((side.open_interest for side in sides.values()), default=0.0)
-        if not interest > 0.0 or its.lag_seconds < LEAST_LAG_SECONDS:
+        if not interest > 0.0:
             return None
         terms = scene.holdings.of(symbol)
         mid = scene.books[symbol].mid
@@ -199,6 +203,10 @@ class MarkLag:
         waiting = _between(sides.get(better), mid, terms.mark)
         carried = its.carried + (waiting.notional if waiting is not None else 0.0)
         is_hidden = hidden is not None and hidden.notional >= HIDDEN_RATIO * interest
+        its.hidden_seconds += is_hidden
+        if its.lag_seconds < LEAST_LAG_SECONDS:
+            return None
+        is_hidden &= its.hidden_seconds >= LEAST_LAG_SECONDS
         if not is_hidden and carried < CARRIED_RATIO * interest:
             return None
         rule = terms.mark_rule

@@ -81,6 +81,8 @@ CONDUCT = (
     "slow_mark",
     "broken_mark",
     "unfair_liquidation",
+    "over_liquidation",
+    "stepped_liquidation",
 )
 """The scenarios of the venue's conduct, which a scorecard of order flow leaves out likewise."""
 

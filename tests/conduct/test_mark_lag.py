@@ -40,6 +40,16 @@ def test_the_same_fall_over_positions_that_are_far_away_does_not_alarm():
     assert its.output.alerts == []
 
 
+@pytest.mark.parametrize(("seconds", "alerts"), [(3, []), (12, [("firing", "warning")])])
+def test_a_gap_in_the_book_that_hides_positions_for_seconds_does_not_alarm(seconds, alerts):
+    """The lag before it was long, but no position was between the prices."""
+    its = market(move=0.01, window=90.0)
+    its.run(10, shift=-0.007)
+    its.run(seconds, shift=-0.02)
+    its.run(20, shift=-0.004)
+    assert its.alerts() == alerts
+
+
 def test_positions_that_are_liquidated_after_the_rebound_are_critical():
     its = market(move=0.012, window=90.0, mark_window_ns=90_000_000_000)
     its.run(90, shift=-0.02)

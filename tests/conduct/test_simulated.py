@@ -1,19 +1,23 @@
-"""`margin_change` on simulated venues: what it says beforehand is what then happens."""
+"""Detectors of the venue's conduct on simulated venues: what they say is what happens."""
 
 from dataclasses import replace
 
 import pytest
 
+from detectors.conduct.liquidation_fairness import LiquidationFairness
+from detectors.conduct.liquidations import Liquidations
 from detectors.conduct.margin_change import MarginChange
 from detectors.conduct.monitor import ConductMonitor
 from detectors.conduct.venue_monitor import VenueMonitor
 from detectors.market_data.events import Margin, Position, Reference
+from detectors.market_data.risk_events import Liquidation
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.risk_watch.output import RiskOutput
 from service.exchange.breaches import BREACHES
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import scenario
-from service.exchange.simulation import START_NS, simulate
+from service.exchange.simulation import START_NS, simulate, simulate_with_risk
+from service.scorecard.risk.forecast import venue_rule
 
 SECOND = 1_000_000_000
 
@@ -66,3 +70,29 @@ def test_a_silent_shock_counts_the_accounts_that_it_forces_out():
     assert record.at_once_accounts == pytest.approx(len(truth.accounts), abs=1)
     assert len(truth.accounts) == 10
     assert output.alerts[0].severity == "critical"
+
+
+@pytest.mark.parametrize(
+    ("name", "alerts"), [("over_liquidation", 1), ("stepped_liquidation", 0)]
+)  # fmt: skip
+def test_steps_beyond_the_declared_rule_alarm_and_the_same_market_by_the_rule_does_not(
+    name, alerts
+):
+    liquidations = Liquidations()
+    venue = VenueMonitor(
+        RiskMonitor(rule=venue_rule("BTC-PERP"), with_records=False),
+        ConductMonitor([liquidations, LiquidationFairness(liquidations)]),
+    )
+    output, liquidated = RiskOutput(), 0
+    market = scenario(name, start_seconds=60.0, length_seconds=420.0)
+    for event in simulate_with_risk(
+        market, seed=2, symbols=1, duration_ns=600 * SECOND, events_per_second=10.0
+    ):
+        if isinstance(event, Margin | Position | Reference | Liquidation):
+            output.join(venue.take(event))
+            liquidated += isinstance(event, Liquidation) and event.phase == "start"
+    output.join(venue.close_until(START_NS + 1_000 * SECOND))
+    assert liquidated > 20
+    opened = [its for its in output.alerts if its.reason == "opened"]
+    assert len(opened) == alerts
+    assert all("is closed beyond the declared rule" in its.summary for its in opened)

@@ -1,6 +1,7 @@
 """The scorecard of the venue's conduct: what must be found, and what must not be told."""
 
 import pytest
+from msgspec.structs import replace
 
 from service.exchange.measures import Truth
 from service.exchange.simulation import START_NS
@@ -49,6 +50,16 @@ def test_an_incident_before_the_injection_does_not_count_as_found():
     assert (row.detector, row.scenario, row.markets) == ("mark_lag", "cascade", 4)
     assert row.found.value == pytest.approx(0.5)
     assert row.delay_median_seconds == pytest.approx(90.0)
+
+
+@pytest.mark.usefixtures("case")
+def test_an_incident_that_is_open_when_the_cascade_begins_has_found_it():
+    """The truth of a cascade is its first liquidation, some time after the injection."""
+    its = outcome("cascade", 1_830)
+    its.truths = [replace(its.truths[0], starts_at=at(1_845))]
+    (row,) = found.conduct_card([its]).found
+    assert row.found.value == 1.0
+    assert row.delay_median_seconds == pytest.approx(-15.0)
 
 
 @pytest.mark.usefixtures("case")

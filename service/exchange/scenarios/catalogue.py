@@ -323,6 +323,19 @@ SCENARIOS: dict[str, Entry] = {
         length_seconds=600.0,
         structure=marks.BROKEN,
     ),
+    "over_liquidation": Entry(
+        "a cascade at a venue whose liquidation steps close half more than its rule",
+        conduct.over_liquidation,
+        start_seconds=840.0,
+        length_seconds=600.0,
+        structure=conduct.EXCESSIVE,
+    ),
+    "stepped_liquidation": Entry(
+        "a cascade at a venue whose liquidation steps close what its rule says",
+        conduct.stepped_liquidation,
+        start_seconds=840.0,
+        length_seconds=600.0,
+    ),
 }
 """Every scenario by name. Append new ones at the end: a scorecard's seeds depend on the position.
 """

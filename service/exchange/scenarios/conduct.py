@@ -14,11 +14,28 @@ COSTLY = Structure(takeover=True, liquidation_fee=0.0125)
 UNFAIR = Structure(rules=rules_with("small_wait", 10.0))
 """Small accounts are liquidated ten seconds after they are due, large ones at once."""
 
+EXCESSIVE = Structure(rules=rules_with("takes_too_much", 0.5))
+"""Steps close 30 % of a position, and the venue states that they close 20 %."""
+
 
 def unfair_liquidation(
     strength: float, start: float, length: float, symbols: Symbols
 ) -> tuple[Episode, ...]:
     """A cascade at a venue that lets small accounts wait for their liquidation."""
+    return cascade(strength, start, length, symbols)
+
+
+def over_liquidation(
+    strength: float, start: float, length: float, symbols: Symbols
+) -> tuple[Episode, ...]:
+    """A cascade at a venue that closes more than its rule in each step."""
+    return cascade(strength, start, length, symbols)
+
+
+def stepped_liquidation(
+    strength: float, start: float, length: float, symbols: Symbols
+) -> tuple[Episode, ...]:
+    """A cascade at a venue that closes in the steps of its rule."""
     return cascade(strength, start, length, symbols)
 
 

@@ -31,8 +31,8 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "liquidation_fairness",
-        must=("unfair_liquidation",),
-        must_not=("cascade", "exhausted_fund", "cross_cascade"),
+        must=("unfair_liquidation", "over_liquidation"),
+        must_not=("cascade", "exhausted_fund", "cross_cascade", "stepped_liquidation"),
     ),
     Case(
         "execution_quality",
@@ -54,6 +54,10 @@ CASES: tuple[Case, ...] = (
 
 SCENARIOS = tuple(dict.fromkeys(name for case in CASES for name in (*case.must, *case.must_not)))
 """The scenarios that are measured; `calm` comes with them."""
+
+DECLARED = ("over_liquidation", "stepped_liquidation")
+"""The scenarios in which the venue's rule of liquidations is declared in the settings. In the
+others the settings have their default, by which whole positions are closed."""
 
 _FIRST = 200 * SEEDS_APART
 """The seeds of the scorecards of order flow and of positions end before this one."""

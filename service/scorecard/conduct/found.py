@@ -15,7 +15,8 @@ class ConductFound(Struct, frozen=True):
     """How often a detector alarmed in a scenario in which it must.
 
     ``delay_median_seconds`` is from the beginning of the injection to the opening of the first
-    incident, where there is one.
+    incident, where there is one. A cascade begins with its first liquidations, after its injection:
+    an incident that is open by then has found it, and its delay is below 0.
     """
 
     detector: str
@@ -75,8 +76,12 @@ def _found(detector: str, scenario: str, outcomes: Sequence[RiskOutcome]) -> Con
     delays = []
     for outcome in outcomes:
         begins = [its.starts_at for its in outcome.truths if its.kind == scenario]
-        began_ns = min(begins, default=outcome.began_ns)
-        opened = [its.opened_ns for its in _of(outcome, detector) if its.opened_ns >= began_ns]
+        began_ns = min(begins, default=_injected_ns(outcome))
+        opened = [
+            its.opened_ns
+            for its in _of(outcome, detector)
+            if its.ended_ns > began_ns and its.opened_ns >= _injected_ns(outcome)
+        ]
         if opened:
             delays.append((min(opened) - began_ns) / SECOND)
     return ConductFound(
@@ -86,6 +91,11 @@ def _found(detector: str, scenario: str, outcomes: Sequence[RiskOutcome]) -> Con
         share(len(delays), len(outcomes)),
         quantile(delays, 0.5) if delays else None,
     )
+
+
+def _injected_ns(outcome: RiskOutcome) -> int:
+    """When the injection begins. What opens before it has found something else."""
+    return outcome.began_ns + round(outcome.trial.start_seconds * SECOND)
 
 
 def _false(detector: str, scenario: str, outcomes: Sequence[RiskOutcome]) -> ConductFalse:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from service.scorecard.conduct import cases
 from service.scorecard.conduct.found import conduct_card
+from service.scorecard.conduct.trial import run
 from service.scorecard.matrix import Purpose
 from service.scorecard.report import Scorecard
-from service.scorecard.risk.trial import run
 from service.scorecard.run import measured, measured_by
 
 

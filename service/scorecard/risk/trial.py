@@ -101,21 +101,26 @@ def first_cascades(truths: Iterable[Truth]) -> list[Truth]:
     return list(first.values())
 
 
-def run(trial: Trial) -> RiskOutcome:
-    """Run a trial. Deterministic: the same trial gives the same outcome."""
+USUAL = Settings()
+
+
+def run(trial: Trial, settings: Settings = USUAL) -> RiskOutcome:
+    """Run a trial. Deterministic: the same arguments give the same outcome."""
     with tempfile.TemporaryDirectory(prefix="foreshock-trial-") as folder:
         directory = Path(folder)
         truths = simulated(trial, directory)
-        return watched(directory, trial, truths)
+        return watched(directory, trial, truths, settings)
 
 
-def watched(directory: Path, trial: Trial, truths: list[Truth]) -> RiskOutcome:
+def watched(
+    directory: Path, trial: Trial, truths: list[Truth], settings: Settings = USUAL
+) -> RiskOutcome:
     """Replay the streams of a directory with the risk watch, and keep what is judged."""
     ended_ns = START_NS + round(trial.seconds * 1e9)
     outcome = RiskOutcome(trial, START_NS, ended_ns, [], truths)
     streams = [name for name in STREAMS if stream_path(directory, name) is not None]
     task = task_of(streams, CATALOGUE, trial.false_alarms_per_day)
-    replay = RiskReplay(directory, Settings(), with_records=True)
+    replay = RiskReplay(directory, settings, with_records=True)
     notes = _Notes(outcome, replay.monitor)
     for output in outputs_of(directory, task):
         for alert in output.alerts:
