@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from detectors.conduct.detector import Scene
 from detectors.conduct.incident import Verdict
+from detectors.conduct.margin_drivers import Driver, Drivers, Past, drivers_of
 from detectors.conduct.parameter_change import (
     ChangedValue,
     Effect,
@@ -24,7 +25,7 @@ from detectors.fairness.margin_history import DAY_NS, DEAD_BAND, Change, changes
 from detectors.incidents.alerts import Evidence, Severity
 from detectors.incidents.kind import MARGIN_CHANGE as NAME
 from detectors.market_data.book_summary import BookSummary
-from detectors.market_data.events import Margin
+from detectors.market_data.events import Margin, Reference
 from detectors.risk_watch.cascade import money
 from detectors.risk_watch.monitor import RiskInput
 from detectors.risk_watch.output import Statement
@@ -91,6 +92,8 @@ class MarginChange:
     ----------
     notice_seconds
         The notice that the venue promises; a change with less is silent.
+    trigger
+        What the venue says that its changes follow; a change that does not alarms.
     """
 
     name = NAME
@@ -99,8 +102,10 @@ class MarginChange:
     over = "no change of margins is pending, and none was made for ten minutes"
     needs: tuple[str, ...] = ("margins", "positions")
 
-    def __init__(self, notice_seconds: float = 0.0) -> None:
+    def __init__(self, notice_seconds: float = 0.0, trigger: Driver | None = None) -> None:
         self._notice_seconds = notice_seconds
+        self._trigger = trigger
+        self._pasts: dict[str, Past] = {}
         self.statements: list[Statement] = []
         self._histories: dict[str, _History] = {}
         self._new: list[_New] = []
@@ -108,7 +113,9 @@ class MarginChange:
         self._before: Standing | None = None
 
     def take(self, event: RiskInput, scene: Scene) -> None:
-        """Take a margin record; nothing else matters."""
+        """Take a margin record, or note the open interest of a reference."""
+        if isinstance(event, Reference) and event.open_interest is not None:
+            self._past(event.symbol).open_interest = event.open_interest
         if not isinstance(event, Margin):
             return
         history = self._histories.get(event.symbol)
@@ -126,8 +133,9 @@ class MarginChange:
                 # At the end of the second the venue has begun to liquidate.
                 self._before = standing(scene.holdings, scene.learned, event.ts_event)
 
-    def summarise(self, _symbol: str, _ends_at: int, _summary: BookSummary) -> None:
-        """Do nothing with it."""
+    def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> None:
+        """Remember what may be the trigger of a change."""
+        self._past(symbol).add(ends_at, summary)
 
     def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
         """Return the symbols with a change that alarms at the end of a second."""
@@ -178,13 +186,26 @@ class MarginChange:
             symbol = margin.symbol
             history = self._histories[symbol]
             history.turns, history.churn = _turns(history.changes, ts_event)
-            record = _record(margin, steps, history, ts_event, self._notice_seconds)
+            drivers = self._drivers(symbol, ts_event, steps)
+            record = _record(margin, steps, history, ts_event, self._notice_seconds, drivers)
             if _moves(steps):
                 record = _with(record, computed[symbol])
             self.statements.append(
                 Statement("parameter_changes", symbol, ts_event, record.change_id, record)
             )
             history.told = [*history.told, _Told(margin, record, ts_event)][-_MOST_WAITING:]
+
+    def _past(self, symbol: str) -> Past:
+        past = self._pasts.get(symbol)
+        if past is None:
+            past = self._pasts[symbol] = Past()
+        return past
+
+    def _drivers(self, symbol: str, ts_event: int, steps: list[Change]) -> Drivers | None:
+        """Return what preceded a change; None if no margin rate changes."""
+        past = self._past(symbol)
+        its = past.observe(ts_event, steps)
+        return None if its is None else drivers_of(its, past.observations, self._trigger)
 
 
 def _moves(steps: list[Change]) -> bool:
@@ -207,7 +228,12 @@ def _turns(changes: deque[Change], ts_event: int) -> tuple[int, float]:
 
 
 def _record(
-    margin: Margin, steps: list[Change], history: _History, ts_event: int, promised: float
+    margin: Margin,
+    steps: list[Change],
+    history: _History,
+    ts_event: int,
+    promised: float,
+    drivers: Drivers | None,
 ) -> ParameterChange:
     effective = steps[0].effective_ns
     notice = max(effective - steps[0].announced_ns, 0) / _SECOND
@@ -227,6 +253,7 @@ def _record(
         moves_liquidations=_moves(steps),
         turns=history.turns,
         churn=history.churn,
+        drivers=drivers,
         reason=margin.reason,
         rule_version=margin.rule_version,
     )
@@ -245,12 +272,23 @@ def _is_large(its: ParameterChange) -> bool:
     )
 
 
+def _breaks_trigger(its: ParameterChange) -> bool:
+    """Whether the venue declares what its changes follow, and this one does not."""
+    drivers = its.drivers
+    return (
+        drivers is not None
+        and drivers.declared_trigger is not None
+        and drivers.follows_trigger is False
+    )
+
+
 def _verdict(history: _History, ts_event: int) -> Verdict | None:
     alarming = [
         its.record
         for its in history.told
         if its.record.at_once_ratio >= MATERIAL_RATIO
         or (its.record.is_silent and (its.record.at_once_accounts or _is_large(its.record)))
+        or _breaks_trigger(its.record)
     ]
     if alarming:
         worst = max(alarming, key=lambda its: its.at_once_ratio)
@@ -284,6 +322,8 @@ def _of_change(its: ParameterChange, ts_event: int) -> Verdict:
     if its.is_silent:
         known = f"with only {its.notice_seconds:.0f} s notice"
         noticed = f", {known if its.notice_seconds > 0.0 else 'announced by nobody'}"
+    if _breaks_trigger(its) and its.drivers is not None:
+        noticed += f", and does not follow the declared {its.drivers.declared_trigger}"
     parts = [f"{value.name} {value.before:g} to {value.after:g} {when}{noticed}"]
     if its.at_once_accounts:
         parts.append(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from detectors.conduct.margin_drivers import Drivers
 from detectors.market_data.events import Margin
 from detectors.risk.what_if.scenario import Scenario
 from detectors.risk_watch.holdings import Holdings
@@ -65,6 +66,9 @@ class ParameterChange(Struct, frozen=True, kw_only=True):
         Most changes of direction of one number within a day.
     churn
         The sum of a number's changes over its net change, within a day; 0 below three changes.
+    drivers
+        What preceded the change, and what is inferred of all changes of the symbol's margin rates;
+        null for a change of something else.
     reason, rule_version
         As the venue publishes them.
     computation_version
@@ -90,6 +94,7 @@ class ParameterChange(Struct, frozen=True, kw_only=True):
     loss: Interval = Interval(0.0, 0.0, 0.0)
     turns: int = 0
     churn: float = 0.0
+    drivers: Drivers | None = None
     reason: str | None = None
     rule_version: str | None = None
     assumptions: list[str] = []

@@ -153,7 +153,10 @@ def venue_monitor(
     counted: SuppressedAlarms = {} if suppressed_alarms is None else suppressed_alarms
     risk = risk_monitor(settings, with_records=with_records, suppressed_alarms=counted)
     conduct = ConductMonitor(
-        new_detectors(margin_notice_seconds=settings.risk.margin_notice_seconds),
+        new_detectors(
+            margin_notice_seconds=settings.risk.margin_notice_seconds,
+            margin_trigger=settings.risk.margin_trigger or None,
+        ),
         suppression=suppression(settings),
         suppressed_alarms=counted,
     )

@@ -207,6 +207,7 @@ class RiskSettings(Struct, frozen=True, forbid_unknown_fields=True):
     whole_below: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
     max_positions: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 1_000_000
     margin_notice_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] = 0.0
+    margin_trigger: Literal["", "volatility", "open_interest", "depth"] = ""
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -296,7 +296,7 @@ class _Run:
         ])  # fmt: skip
         beyond = lost[held.account[hit]] * part * settled_at[held.symbol[hit]]
         return Chain(
-            np.array(self.forced).reshape(-1, nodes),
+            np.array(self.forced).reshape(len(self.forced), nodes),
             price_ratio,
             self._book(self.sold),
             np.bincount(self.node[hit], minlength=nodes),
