@@ -21,11 +21,12 @@ from detectors.conduct.parameter_change import (
     ParameterChange,
     effects,
 )
+from detectors.conduct.top_ups import TopUps, least_notice_seconds
 from detectors.fairness.margin_history import DAY_NS, DEAD_BAND, Change, changes_of, oscillation
 from detectors.incidents.alerts import Evidence, Severity
 from detectors.incidents.kind import MARGIN_CHANGE as NAME
 from detectors.market_data.book_summary import BookSummary
-from detectors.market_data.events import Margin, Reference
+from detectors.market_data.events import Margin, Position, Reference
 from detectors.risk_watch.cascade import money
 from detectors.risk_watch.monitor import RiskInput
 from detectors.risk_watch.output import Statement
@@ -106,6 +107,7 @@ class MarginChange:
         self._notice_seconds = notice_seconds
         self._trigger = trigger
         self._pasts: dict[str, Past] = {}
+        self._top_ups = TopUps()
         self.statements: list[Statement] = []
         self._histories: dict[str, _History] = {}
         self._new: list[_New] = []
@@ -113,7 +115,10 @@ class MarginChange:
         self._before: Standing | None = None
 
     def take(self, event: RiskInput, scene: Scene) -> None:
-        """Take a margin record, or note the open interest of a reference."""
+        """Take a margin record; note the open interest of a reference, and who adds margin."""
+        if isinstance(event, Position):
+            self._top_ups.take(event, scene.holdings)
+            return
         if isinstance(event, Reference) and event.open_interest is not None:
             self._past(event.symbol).open_interest = event.open_interest
         if not isinstance(event, Margin):
@@ -139,6 +144,7 @@ class MarginChange:
 
     def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
         """Return the symbols with a change that alarms at the end of a second."""
+        self._top_ups.close(ts_event)
         new, self._new = self._new, []
         before, self._before = self._before, None
         by_effect: dict[int, list[_New]] = {}
@@ -182,14 +188,17 @@ class MarginChange:
         if moving:
             venue = venue or standing(scene.holdings, scene.learned, ts_event)
             computed = effects(moving, venue)
+        least = least_notice_seconds(self._top_ups.answers)
         for margin, steps in group:
             symbol = margin.symbol
             history = self._histories[symbol]
             history.turns, history.churn = _turns(history.changes, ts_event)
             drivers = self._drivers(symbol, ts_event, steps)
             record = _record(margin, steps, history, ts_event, self._notice_seconds, drivers)
+            record = replace(record, least_notice_seconds=least)
             if _moves(steps):
                 record = _with(record, computed[symbol])
+                self._top_ups.watch(margin, scene.holdings)
             self.statements.append(
                 Statement("parameter_changes", symbol, ts_event, record.change_id, record)
             )

@@ -69,6 +69,10 @@ class ParameterChange(Struct, frozen=True, kw_only=True):
     drivers
         What preceded the change, and what is inferred of all changes of the symbol's margin rates;
         null for a change of something else.
+    least_notice_seconds
+        The least notice within which 90 % of the accounts that earlier changes of the venue would
+        have liquidated have answered by more margin or a smaller position; null below 20 accounts,
+        or if fewer ever answered.
     reason, rule_version
         As the venue publishes them.
     computation_version
@@ -95,6 +99,7 @@ class ParameterChange(Struct, frozen=True, kw_only=True):
     turns: int = 0
     churn: float = 0.0
     drivers: Drivers | None = None
+    least_notice_seconds: float | None = None
     reason: str | None = None
     rule_version: str | None = None
     assumptions: list[str] = []
