@@ -8,6 +8,7 @@ from detectors.audit.check import Check
 from detectors.audit.claims import stated
 from detectors.audit.health import slack
 from detectors.audit.outcome import Case, Finding, Tally, inferred, judged, not_tested
+from detectors.audit.precedents import precedents
 from detectors.audit.tape import Evidence
 from detectors.fairness.margin_history import Change, oscillation
 from detectors.market_data.events import Kind
@@ -86,6 +87,7 @@ def cooling(evidence: Evidence) -> Finding:
         "shortest gap, seconds": min(gaps, default=math.nan),
         "most changes of direction in a day": worst_signs,
         "largest churn": worst_churn,
+        **precedents(evidence, changes),
     }
     claim = stated("parameters", claims, "cooling_seconds", "max_sign_changes", "max_churn")
     if not claim:

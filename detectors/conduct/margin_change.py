@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from detectors.conduct.detector import Scene
 from detectors.conduct.incident import Verdict
-from detectors.conduct.margin_drivers import Driver, Drivers, Past, drivers_of
 from detectors.conduct.parameter_change import (
     ChangedValue,
     Effect,
@@ -22,10 +21,11 @@ from detectors.conduct.parameter_change import (
     effects,
 )
 from detectors.conduct.top_ups import TopUps, least_notice_seconds
+from detectors.fairness.margin_drivers import Driver, Drivers, Past, drivers_of
 from detectors.fairness.margin_history import DAY_NS, DEAD_BAND, Change, changes_of, oscillation
 from detectors.incidents.alerts import Evidence, Severity
 from detectors.incidents.kind import MARGIN_CHANGE as NAME
-from detectors.market_data.book_summary import BookSummary
+from detectors.market_data.book_summary import DEPTH_BPS, BookSummary
 from detectors.market_data.events import Margin, Position, Reference
 from detectors.risk_watch.cascade import money
 from detectors.risk_watch.monitor import RiskInput
@@ -51,6 +51,7 @@ HOLD_NS = 60_000_000_000
 OSCILLATION_NS = 3_600_000_000_000
 """Margins that oscillate are told for so long after their last change."""
 
+_DEPTH = DEPTH_BPS.index(50.0)
 _MOST_CHANGES = 512
 _MOST_WAITING = 16
 _SECOND = 1_000_000_000
@@ -140,7 +141,12 @@ class MarginChange:
 
     def summarise(self, symbol: str, ends_at: int, summary: BookSummary) -> None:
         """Remember what may be the trigger of a change."""
-        self._past(symbol).add(ends_at, summary)
+        self._past(symbol).add(
+            ends_at,
+            summary.mid,
+            depth=summary.bid_depth[_DEPTH] + summary.ask_depth[_DEPTH],
+            forced=summary.forced_bought + summary.forced_sold,
+        )
 
     def judge(self, ts_event: int, scene: Scene) -> dict[str, Verdict]:
         """Return the symbols with a change that alarms at the end of a second."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from detectors.conduct.margin_drivers import Drivers
+from detectors.fairness.margin_drivers import Drivers
 from detectors.market_data.events import Margin
 from detectors.risk.what_if.scenario import Scenario
 from detectors.risk_watch.holdings import Holdings

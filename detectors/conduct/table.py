@@ -8,9 +8,9 @@ from detectors.conduct.fee_incentives import FeeIncentives
 from detectors.conduct.liquidation_fairness import LiquidationFairness
 from detectors.conduct.liquidations import Liquidations
 from detectors.conduct.margin_change import MarginChange
-from detectors.conduct.margin_drivers import Driver
 from detectors.conduct.mark_lag import MarkLag
 from detectors.conduct.mark_rule import MarkRuleBroken
+from detectors.fairness.margin_drivers import Driver
 
 
 def new_detectors(

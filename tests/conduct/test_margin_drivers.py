@@ -6,9 +6,8 @@ import random
 import pytest
 
 from detectors.conduct.margin_change import MarginChange
-from detectors.conduct.margin_drivers import MOST_CHANGES, MOST_SAMPLES, Past, drivers_of
+from detectors.fairness.margin_drivers import MOST_CHANGES, MOST_SAMPLES, Past, drivers_of
 from detectors.fairness.margin_history import Change
-from detectors.market_data.book_summary import BookSummary
 from detectors.market_data.events import Margin, Reference
 from tests.conduct.market import Market
 from tests.risk_watch.venue import BEGIN, margin
@@ -32,8 +31,7 @@ class Hours:
             self.mid *= math.exp(self.random.gauss(0.0, volatility))
             self.past.open_interest = interest * self.random.uniform(0.9, 1.1)
             half = depth * self.random.uniform(0.45, 0.55)
-            summary = BookSummary(self.mid, 1.0, (half,) * 4, (half,) * 4, forced_sold=forced)
-            self.past.add(self.now, summary)
+            self.past.add(self.now, self.mid, depth=2.0 * half, forced=forced)
 
     def change(self, ratio, declared=None):
         before, self.rate = self.rate, self.rate * ratio

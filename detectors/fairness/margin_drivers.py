@@ -15,7 +15,6 @@ import numpy as np
 from msgspec import Struct
 
 from detectors.fairness.margin_history import Change
-from detectors.market_data.book_summary import DEPTH_BPS, BookSummary
 
 MINUTE_NS = 60_000_000_000
 HOUR_NS = 60 * MINUTE_NS
@@ -43,7 +42,6 @@ Driver = Literal["volatility", "open_interest", "depth"]
 Trigger = Literal["volatility", "open_interest", "depth", "unexplained", "too_few"]
 
 DRIVERS: tuple[Driver, ...] = ("volatility", "open_interest", "depth")
-_DEPTH = DEPTH_BPS.index(50.0)
 _VOLATILITY, _INTEREST, _DEPTHS, _RETURN = range(4)
 
 
@@ -127,15 +125,17 @@ class Past:
         self.open_interest = math.nan
         self.observations: deque[Observation] = deque(maxlen=MOST_CHANGES)
 
-    def add(self, ends_at: int, summary: BookSummary) -> None:
-        """Take the summary of a bar."""
+    def add(
+        self, ends_at: int, mid: float, *, depth: float = math.nan, forced: float = 0.0
+    ) -> None:
+        """Take a bar: the mid price at its end, the depth there, and the forced notional in it."""
         minute = ends_at // MINUTE_NS
         if minute != self._minute:
             self._close(minute)
         self._bars += 1
-        self._mid = summary.mid
-        self._depth += summary.bid_depth[_DEPTH] + summary.ask_depth[_DEPTH]
-        self._forced += summary.forced_bought + summary.forced_sold
+        self._mid = mid
+        self._depth += depth
+        self._forced += forced
 
     def _close(self, minute: int) -> None:
         """End a minute: a sample of it, and none of minutes without a bar."""
