@@ -10,6 +10,7 @@ from service.cli import commands
 from service.cli.argument_parts import add_command, add_config, add_scenario
 from service.cli.audit_arguments import add_audit
 from service.cli.feedback_arguments import add_feedback, add_review
+from service.cli.import_command import add_import
 from service.cli.killswitch_arguments import add_killswitch
 from service.cli.map_command import add_map
 from service.cli.market_arguments import add_scorecard, add_simulate
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add_audit(subcommands)
     add_killswitch(subcommands)
     add_map(subcommands)
+    add_import(subcommands)
     return top
 
 

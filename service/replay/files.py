@@ -14,6 +14,7 @@ import msgspec
 from detectors.market_data.events import Event, Kind
 from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.pipeline.wire import ALL_STREAMS
+from service.replay.dbn import DbnLines, is_dbn
 
 STREAM_NAMES: dict[Kind, str] = {event.kind: name for name, event in ALL_STREAMS.items()}
 """The stream name of each kind of event; the file is ``NAME.ndjson``, optionally compressed."""
@@ -39,7 +40,7 @@ def without_nulls(encoded: bytes) -> bytes:
     return _NULL_FIELD.sub(b"", encoded)
 
 
-FORMATS = ("ndjson", "csv")
+FORMATS = ("ndjson", "csv", "dbn")
 """The formats of the files of topics of the mappings, before a suffix of a compression."""
 
 
@@ -86,7 +87,7 @@ class BatchReader:
     Parameters
     ----------
     path
-        A plain, ``.gz`` or ``.zst`` file.
+        A plain, ``.gz`` or ``.zst`` file. The records of a ``.dbn`` file become lines of JSON.
     lines_per_batch
         Highest number of lines in a batch.
     max_line_bytes
@@ -98,7 +99,7 @@ class BatchReader:
     OSError
         If the file cannot be read or is damaged. The lines before the damage are yielded.
     RuntimeError
-        If it is a ``.zst`` file and the optional dependency for it is not installed.
+        If it is a ``.zst`` or ``.dbn`` file and the optional dependency for it is not installed.
     """
 
     def __init__(
@@ -110,7 +111,8 @@ class BatchReader:
         self._lines_per_batch = lines_per_batch
         self.size = path.stat().st_size
         try:
-            self._stream = _decompressed(self._raw, path.suffix)
+            stream = _decompressed(self._raw, path.suffix)
+            self._stream = cast(IO[bytes], DbnLines(stream)) if is_dbn(path) else stream
         except BaseException:
             self._raw.close()
             raise

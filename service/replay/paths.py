@@ -87,7 +87,7 @@ def stream_paths(directory: Path, settings: Settings) -> dict[str, Path]:
         topics = ", ".join(dict.fromkeys(its for entry in entries for its in entry.topics))
         raise OperatorError(
             f"{directory} has no file of the topics of the mappings: {topics}; name a file "
-            "TOPIC.ndjson or TOPIC.csv (each may also end in .gz or .zst)"
+            "TOPIC.ndjson, TOPIC.csv or TOPIC.dbn (each may also end in .gz or .zst)"
         )
     return {name: path for name, path in found.items() if path is not None} | mapped_paths
 

@@ -302,6 +302,13 @@ def audit_decoders(settings: Settings) -> dict[str, Decoder[Event | RiskEvent | 
     return {stream: _plain_decoder(settings, stream) for stream in ALL_STREAMS}
 
 
+def all_decoders(
+    settings: Settings, inputs: Iterable[str]
+) -> dict[str, AnyDecoder[Event | RiskEvent | AuditEvent]]:
+    """Create a decoder for each input, for whatever streams it has."""
+    return {name: _decoder(settings, name, ALL_STREAMS) for name in inputs}
+
+
 def mapped_decoder(
     settings: Settings,
     topic: str,

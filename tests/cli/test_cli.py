@@ -25,7 +25,7 @@ from service.settings.types import OutputSettings, TopicSettings
 COMMAND = Path(sys.executable).with_name("foreshock")
 SUBCOMMANDS = [
     "run", "replay", "whatif", "demo", "simulate", "scorecard", "check-config", "topics",
-    "asyncapi", "detectors", "feedback", "review", "audit", "killswitch", "map",
+    "asyncapi", "detectors", "feedback", "review", "audit", "killswitch", "map", "import",
 ]  # fmt: skip
 
 

@@ -32,6 +32,7 @@ RUN_BY = {
     "killswitch": "tests/kafka/broker/test_kill_switch.py"
     "::test_a_death_closes_the_gateways_and_a_trip_outlives_deaths_and_lost_snapshots",
     "map": "tests/mapping/test_map_command.py::test_each_message_is_shown_with_what_it_becomes",
+    "import": "tests/venues/test_import.py::test_a_file_becomes_the_recording_of_its_events",
     "asyncapi": "tests/commands/test_subcommands.py::test_asyncapi_prints_a_document_of_the_topics",
     "detectors": "tests/python/test_plug_ins.py"
     "::test_what_is_not_allowed_is_listed_and_not_imported",
