@@ -151,6 +151,8 @@ def message_path(content: bytes) -> tuple[tuple[int, ...], int]:
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
+    if at < len(content) and (byte := content[at]) < 0x80:  # nearly always
+        return (byte >> 1) ^ -(byte & 1), at + 1
     result = shift = 0
     for place in range(at, min(at + 5, len(content))):
         byte = content[place]

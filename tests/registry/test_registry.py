@@ -9,6 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from msgspec import Struct
 
+from service.cli.main import main
 from service.errors import ConfigurationError
 from service.formats.schemas import Schemas, Unusable
 from service.kafka.schema_gate import SchemaGate
@@ -185,6 +186,26 @@ def test_a_file_that_cannot_be_read_is_found_at_the_start(tmp_path: Path):
     its = RegistrySettings(url="http://r", bearer_token_file=str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match=r"registry\.bearer_token_file: cannot read"):
         Registry(its)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_map_shows_what_a_record_becomes(
+    stand_in: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], known: bool
+):
+    if known:
+        stand_in.put(1, avro_order())
+    config, sample = tmp_path / "venue.toml", tmp_path / "md.bin"
+    config.write_text(MAPPING.format(format="avro", url=stand_in.url))
+    sample.write_bytes(avro(1, avro_order(), written()))
+    code = await asyncio.to_thread(main, ["map", str(config), str(sample)])
+    out = capsys.readouterr().out
+    if known:
+        assert code == 0
+        assert 'md.bin:1     orders      {"ts_event":1700000000123000000,"symbol":"BTC"' in out
+        assert "fields of orders that the mapping does not give: sequence" in out
+    else:
+        assert code == 1
+        assert "rejected    unknown_schema: the schema registry has no schema 1" in out
 
 
 class Record(Struct):

@@ -51,6 +51,17 @@ side = {{path = "side", values = {{BUY = "buy", SELL = "sell"}}}}
 price = "price"
 quantity = "size"
 
+[[mappings]]
+stream = "positions"
+topics = ["{prefix}.positions"]
+format = "avro"
+[mappings.fields]
+ts_event = "time"
+symbol = "symbol"
+account = "account"
+quantity = "quantity"
+entry_price = "entry_price"
+
 [registry]
 url = "{url}"
 timeout_seconds = 1
@@ -58,6 +69,17 @@ timeout_seconds = 1
 ACCOUNT = {"name": "account", "type": ["null", "string"], "default": None}
 FIRST, ADDED = avro_order(), avro_order(ACCOUNT)
 REMOVED, SHORT = avro_order(without="nothing", time="timestamp-micros"), avro_order(without="size")
+POSITION = {
+    "type": "record",
+    "name": "Position",
+    "fields": [
+        {"name": "time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "symbol", "type": "string"},
+        {"name": "account", "type": "string"},
+        {"name": "quantity", "type": "double"},
+        {"name": "entry_price", "type": ["null", "double"]},
+    ],
+}
 TRADE, LATER = proto_file(), proto_file(("venue_flag", 9, F.TYPE_BOOL))  # type: ignore[arg-type]
 PARTITIONS = 2
 
@@ -82,7 +104,7 @@ class Registered(Venue):
         super().__init__(
             kafka,
             folder,
-            ("orders", "cancels", "trades"),
+            ("orders", "cancels", "trades", "positions"),
             partitions=PARTITIONS,
             CONFIG=str(config),
             TIME__IDLE_AFTER_MS="200",
@@ -105,6 +127,13 @@ class Registered(Venue):
             time={"seconds": seconds, "nanos": nanos}, symbol=symbol, id=self.sent, **changes
         )
         await self.raw("trades", symbol, proto(number, file, value))
+
+    async def position(self, number: int, symbol: str) -> None:
+        value = {
+            "time": time.time_ns() // 1_000_000, "symbol": symbol, "account": "a1",
+            "quantity": 2.0, "entry_price": 100.0,
+        }  # fmt: skip
+        await self.raw("positions", symbol, avro(number, POSITION, value))
 
     async def cancel(self, symbol: str) -> None:
         event = {"ts_event": time.time_ns(), "symbol": symbol, "order_id": "none"}
@@ -131,6 +160,11 @@ class Registered(Venue):
         return bool(lags) and not any(map(any, lags.values()))
 
 
+def lags(**unread: list[int]) -> dict[str, list[int]]:
+    streams = ("cancels", "orders", "positions", "trades")
+    return dict.fromkeys(streams, [0] * PARTITIONS) | unread
+
+
 async def readiness(service: Service) -> str:
     try:
         return await service.get("/readyz")
@@ -141,6 +175,7 @@ async def readiness(service: Service) -> str:
 def put(its: StandIn) -> None:
     for number, schema in enumerate((FIRST, ADDED, REMOVED, SHORT), 1):
         its.put(number, schema)
+    its.put(6, POSITION)
     its.put(11, serialized(TRADE), "PROTOBUF")
     its.put(12, serialized(LATER), "PROTOBUF")
 
@@ -155,6 +190,7 @@ async def test_schemas_change_and_the_registry_is_away_at_the_start_and_later(
         # The registry is away at the start.
         await venue.order(1, FIRST, one)
         await venue.trade(11, TRADE, one)
+        await venue.position(6, one)
         await venue.cancel(one)
         await venue.cancel(other)
         service = venue.start()
@@ -162,12 +198,13 @@ async def test_schemas_change_and_the_registry_is_away_at_the_start_and_later(
             "the registry fails",
             lambda its: (
                 its.total("registry_failures_total") >= 2
-                and its.total("pending_schemas") == 2
-                and venue.lags(its) == {"cancels": [0, 0], "orders": [1, 0], "trades": [1, 0]}
+                and its.total("pending_schemas") == 3
+                and venue.lags(its) == lags(orders=[1, 0], positions=[1, 0], trades=[1, 0])
             ),
         )
         metrics = await service.metrics()
         assert metrics.total("dead_letters_total") == 0
+        assert metrics.total("risk_watched") == 0
         assert "records wait for schema" in await readiness(service)
         (line, *_) = service.log("the schema registry does not answer; records wait, trying again")
         assert f"{its.url}/schemas/ids/" in line["reason"]
@@ -187,6 +224,7 @@ async def test_schemas_change_and_the_registry_is_away_at_the_start_and_later(
                 lambda its: (
                     venue.all_is_read(its)
                     and its.total("events_total") + its.total("buffered_events") == venue.sent
+                    and its.total("risk_watched") == 1
                 ),
             )
             assert (await service.metrics()).total("events_total", outcome="rejected") == 2
@@ -199,8 +237,7 @@ async def test_schemas_change_and_the_registry_is_away_at_the_start_and_later(
         await service.wait_until(
             "one partition waits, and the other goes on",
             lambda its: (
-                its.total("pending_schemas") == 1
-                and venue.lags(its) == {"cancels": [0, 0], "orders": [1, 0], "trades": [0, 0]}
+                its.total("pending_schemas") == 1 and venue.lags(its) == lags(orders=[1, 0])
             ),
         )
         await service.stop()
