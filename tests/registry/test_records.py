@@ -1,5 +1,7 @@
 """What records of Avro and Protobuf become, by their own schema."""
 
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ import pytest
 from service.formats.avro import AvroSchema, UnusableSchemaError
 from service.formats.protobuf import ProtobufSchema
 from service.formats.schemas import SchemaNotLoadedError, Schemas, Unusable
+from service.pipeline.framing import UnopenedError
 from service.settings.assembly import decoders, mapped_decoder
+from service.settings.types import Settings, settings_hash
 from tests.mapping.configured import NOW_MS, settings
 from tests.registry.schemas_of_venue import (
     MAPPING,
@@ -268,3 +272,33 @@ def test_the_schemas_that_are_kept_have_a_limit():
     assert schemas.knows(1)  # so 2 was needed longest ago
     known(schemas, 3, avro_order())
     assert [schemas.knows(number) for number in (1, 2, 3)] == [True, False, True]
+
+
+@pytest.mark.parametrize("form", ["avro", "protobuf"])
+def test_whatever_the_bytes_are_they_are_an_event_or_say_why_not(schemas: Schemas, form: Any):
+    account = {"name": "account", "type": ["null", "string"], "default": None}
+    known(schemas, 1, avro_order(account))
+    schemas.put(2, ProtobufSchema([("", serialized(proto_file()))]))
+    record = avro(1, avro_order(account), written(account="a1"))
+    if form == "protobuf":
+        record = proto(2, proto_file(), proto_order())
+    opened = schemas.opening(form, "iso").opened
+    rng, refused = random.Random(7), 0
+    for _ in range(2_000):
+        changed = bytearray(record)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(5, len(changed) + 1)
+            replacement = rng.choice([b"", b"\xff" * 9 + b"\1", bytes([rng.randrange(256)])])
+            changed[at : at + rng.randint(0, 2)] = replacement
+        with suppress(UnopenedError):
+            opened(bytes(changed))
+            continue
+        refused += 1
+    assert refused > 500
+
+
+def test_saved_state_is_of_one_format(tmp_path: Path):
+    avro_settings = settings(f'[wire]\nformat = "avro"\n[registry]\nurl = "{URL}"\n', tmp_path)
+    other_registry = settings(f'[registry]\nurl = "{URL}"\n', tmp_path)
+    assert settings_hash(avro_settings) != settings_hash(Settings())
+    assert settings_hash(other_registry) == settings_hash(Settings())
