@@ -117,7 +117,7 @@ vulnerabilities: $(READY) ## check the image's packages for known vulnerabilitie
 lock: $(READY) ## resolve the pinned requirements again
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-		--extra zstd pyproject.toml --output-file requirements.txt
+		--extra zstd --extra registry pyproject.toml --output-file requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		--extra dev pyproject.toml --output-file requirements-dev.txt
 

@@ -1,6 +1,7 @@
 """HTTP requests with a bound on the size and the time of every answer.
 
-Every HTTP request that Foreshock sends uses this session: to an Alertmanager, to a token endpoint.
+Every HTTP request that Foreshock sends uses this session: to an Alertmanager, to a token endpoint,
+to a schema registry.
 """
 
 import ssl
@@ -40,12 +41,12 @@ def bounded_session(
     )
 
 
-async def beginning(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the first ``MAX_ANSWER_BYTES`` of a body; close the connection if there are more."""
+async def beginning(answer: aiohttp.ClientResponse, most_bytes: int = MAX_ANSWER_BYTES) -> bytes:
+    """Return the first ``most_bytes`` of a body; close the connection if there are more."""
     body = b""
     async for piece in answer.content.iter_chunked(MAX_ANSWER_BYTES):
         body += piece
-        if len(body) >= MAX_ANSWER_BYTES:
+        if len(body) >= most_bytes:
             answer.close()
             break
-    return body[:MAX_ANSWER_BYTES]
+    return body[:most_bytes]

@@ -25,8 +25,8 @@ from service.console.page import console
 from service.errors import OperatorError
 from service.kafka.clients import Clients, consumer_options, producer_options
 from service.kafka.cluster.connection import client_options
-from service.kafka.cluster.inspection import BrokerAwayError, explain, verify_topics
-from service.kafka.cluster.placement import report_misplaced
+from service.kafka.cluster.inspection import BrokerAwayError, explain
+from service.kafka.cluster.placement import verify
 from service.kafka.cluster.topics import Report
 from service.kafka.copartitioning import CopartitionedAssignor
 from service.kafka.counters import ConsumerCounters
@@ -39,6 +39,7 @@ from service.outputs.journal import Journal
 from service.outputs.publisher import Published, Publisher
 from service.pipeline.feedback import Feedback
 from service.pipeline.switch_inputs import Written
+from service.registry.registry import Registry
 from service.settings.assembly import input_topics
 from service.settings.reload import Reloader, Source
 from service.settings.types import Settings
@@ -100,6 +101,7 @@ class Service:
         self._written = Written()
         self._watches = watches(self._written, settings.outputs, self._counters)
         self._journal = Journal(settings, f"{socket.gethostname()}-{os.getpid()}")
+        self._registry = Registry(settings.registry)
         self._stopping = asyncio.Event()
         self._verifying: asyncio.Task[Report] | None = None
         self._notifier = Notifier(settings.alertmanager, lambda: self.view().open_alerts)
@@ -133,7 +135,7 @@ class Service:
             The first session cannot be established, for a reason that waiting does not change.
             Later sessions are retried until they succeed.
         """
-        async with self._notifier.running():
+        async with self._notifier.running(), self._registry.running():
             await self._run()
 
     async def _run(self) -> None:
@@ -169,7 +171,7 @@ class Service:
 
     async def _find_topics(self) -> Mapping[str, str]:
         """Return the topic of each stream that is read, of those that exist in the cluster."""
-        self._verifying = asyncio.create_task(_verify(self._settings))
+        self._verifying = asyncio.create_task(verify(self._settings))
         try:
             report = await self._verifying
         finally:
@@ -219,7 +221,9 @@ class Service:
             # owner reads the alerts topic to see what was published.
             stack.push_async_callback(close, "the producer", producer.stop)
             publisher = Publisher(producer, self._settings.outputs, self._published)
-            clients = Clients(consumer, reader, admin, publisher, self._notifier.notify)
+            clients = Clients(
+                consumer, reader, admin, publisher, self._notifier.notify, self._registry
+            )
             session = Session(
                 self._settings,
                 topics,
@@ -281,6 +285,8 @@ class Service:
             misplaced_symbols=len(watches.placement.misplaced) if watches is not None else 0,
             stuck=watches.progress.stuck(time.monotonic()) if watches is not None else {},
             judgements=self._written.judgements,
+            registry_failures=self._registry.failures,
+            pending_schemas=self._registry.pending,
         )
         if (venue := self._venue) is not None:
             view.venue_alerts = venue.open_alerts()
@@ -295,7 +301,7 @@ class Service:
 
     def health(self) -> Health:
         """Return whether the loop runs, and whether the session owns restored partitions."""
-        return health(self._session, self._counters)
+        return health(self._session, self._counters, self._registry.problem)
 
     async def judge(self, feedback: Feedback) -> None:
         """Publish what an operator judged of an alert.
@@ -336,13 +342,6 @@ async def start_service_http(
         web_config=web_config,
         additions=additions,
     )
-
-
-async def _verify(settings: Settings) -> Report:
-    """Verify the topics, report misplaced symbols, and return the topics."""
-    report = await verify_topics(settings)
-    await report_misplaced(settings, report.topics)
-    return report
 
 
 async def serve(settings: Settings, source: Source) -> int:

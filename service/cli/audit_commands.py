@@ -31,6 +31,11 @@ def audit(arguments: argparse.Namespace) -> int:
             f"{arguments.config} has [[mappings]]: the audit reads plain events only; "
             "give it events in the format of docs/topics.md, and a --config without mappings"
         )
+    if settings.wire.format != "json":
+        raise ConfigurationError(
+            f'wire.format = "{settings.wire.format}": the audit reads JSON only; give it events in '
+            "the format of docs/topics.md"
+        )
     # Opened at once, so that an error is found before the work begins.
     files = {
         name: OutputFile(f"--{name}", path)

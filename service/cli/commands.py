@@ -266,6 +266,7 @@ def check_config(arguments: argparse.Namespace) -> int:
     """``foreshock check-config``."""
     from service.kafka.cluster.connection import client_options
     from service.outputs.alertmanager import Notifier
+    from service.registry.answers import Requests
     from service.settings.load import effective, load
     from service.settings.types import settings_hash
     from service.web.web_config import load_web_config
@@ -279,6 +280,7 @@ def check_config(arguments: argparse.Namespace) -> int:
     client_options(loaded.settings.kafka)
     load_web_config(loaded.settings.http.web_config_file)
     Notifier(loaded.settings.alertmanager, dict)
+    Requests(loaded.settings.registry)
     return 0
 
 

@@ -1,6 +1,7 @@
 """``foreshock map``: what sample messages of a venue become."""
 
 import argparse
+import asyncio
 import json
 import os
 import time
@@ -13,7 +14,12 @@ from service.errors import ConfigurationError, OperatorError
 
 if TYPE_CHECKING:
     from service.cli.argument_parts import Subcommands
+    from service.mapping.decoder import MappedDecoder
+    from service.registry.registry import Registry
     from service.settings.types import Settings
+
+_RECORD = ".bin"
+"""The ending of a file that has the value of one record as Kafka has it."""
 
 # The command imports what it needs, see ``service.cli.commands``.
 # ruff: noqa: PLC0415
@@ -32,8 +38,9 @@ def add_map(subcommands: "Subcommands") -> None:
         "gives. Needs no Kafka. Exit code 1 if a message would be a dead letter, a field cannot be "
         "read, or an entry has no sample.",
         epilog="""\
-SAMPLE is a file with one message per line (.ndjson), one message (.json), or CSV (.csv). Its name
-without the ending is the topic, unless --topic gives it or the mappings read only one.
+SAMPLE is a file with one message per line (.ndjson), one message (.json), CSV (.csv), or the value
+of one record in Avro or Protobuf (.bin): its schema comes from the registry. Its name without the
+ending is the topic, unless --topic gives it or the mappings read only one.
 
 examples:
   foreshock map foreshock.toml venue.full.ndjson
@@ -50,6 +57,7 @@ def show_samples(arguments: argparse.Namespace) -> int:
     """``foreshock map``."""
     from service.mapping.reader import Batch
     from service.mapping.show import Summary, missing, told
+    from service.registry.registry import Registry
     from service.settings.assembly import mapped_decoder
     from service.settings.load import load_settings
 
@@ -62,10 +70,12 @@ def show_samples(arguments: argparse.Namespace) -> int:
     key = arguments.key.encode() if arguments.key is not None else None
     summary = Summary()
     decoders: dict[str, Any] = {}
+    registry = Registry(settings.registry)
     for path in arguments.samples:
         topic = arguments.topic or _topic(path, settings)
-        decoder = decoders.get(topic) or mapped_decoder(settings, topic)
-        decoders[topic] = decoder
+        decoder = decoders[topic] = decoders.get(topic) or mapped_decoder(settings, topic)
+        if path.suffix == _RECORD:
+            decoder = _decoder_of_record(registry, settings, topic, _content(path))
         for number, message in enumerate(_messages(path, settings, topic), 1):
             its = told(decoder, Batch([message], [now_ms], [key], [number]), summary)
             for line in its.lines:
@@ -88,12 +98,43 @@ def show_samples(arguments: argparse.Namespace) -> int:
     return 1 if summary.refused or summary.unread or unsampled else 0
 
 
+def _decoder_of_record(
+    registry: "Registry", settings: "Settings", topic: str, value: bytes
+) -> "MappedDecoder[Any]":
+    """Return the decoder of a record as Kafka has it, with its schema if it needs one.
+
+    Raises OperatorError if the registry gives no answer.
+    """
+    from service.pipeline.framing import schema_id
+    from service.settings.assembly import mapped_decoder
+
+    decoder = mapped_decoder(settings, topic, schemas=registry.schemas)
+    number = schema_id(value)
+
+    async def load(number: int) -> None:
+        async with registry.running():
+            await registry.settle([number], settings.registry.timeout_seconds)
+            if not registry.schemas.knows(number):
+                raise OperatorError(registry.problem or "the schema registry does not answer")
+
+    if decoder.needs_schemas and number is not None:
+        asyncio.run(load(number))
+    return decoder
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OperatorError(f"cannot read {path}: {error.strerror or error}") from None
+
+
 def _topic(path: Path, settings: "Settings") -> str:
     """Return the topic of a sample, by the name of its file or as the only one there is."""
     from service.mapping.topics import entries_of, is_pattern
 
     name = path.name
-    for suffix in (".ndjson", ".json", ".csv"):
+    for suffix in (".ndjson", ".json", ".csv", _RECORD):
         name = name.removesuffix(suffix)
     if entries_of(name, settings.mappings):
         return name
@@ -110,10 +151,10 @@ def _messages(path: Path, settings: "Settings", topic: str) -> Iterator[bytes]:
     from service.mapping.csv_lines import CsvLines
     from service.mapping.topics import columns_of
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise OperatorError(f"cannot read {path}: {error.strerror or error}") from None
+    content = _content(path)
+    if path.suffix == _RECORD:
+        yield content
+        return
     if path.suffix == ".json":
         try:
             found = json.loads(content)

@@ -8,8 +8,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
 from detectors.incidents.alerts import Alert
+from service.formats.schemas import Schemas
 from service.kafka.cluster.connection import client_options
 from service.outputs.publisher import Publisher
+from service.registry.registry import Registry
 from service.settings.types import KafkaSettings
 
 METADATA_MILLISECONDS = 5_000
@@ -26,6 +28,13 @@ class Clients(Struct):
     publisher: Publisher
     on_alert: Callable[[int, Alert], None] = lambda _partition, _alert: None
     """Called with each alert that is published; it must not block."""
+    registry: Registry | None = None
+    """Loads the schemas of records; None if no format needs any."""
+
+    @property
+    def schemas(self) -> Schemas | None:
+        """The schemas of the registry."""
+        return self.registry.schemas if self.registry is not None else None
 
 
 def consumer_options(

@@ -19,6 +19,7 @@ from service.kafka.counters import ConsumerCounters
 from service.kafka.idleness import BrokerAnswer, OffsetsWentBackError
 from service.kafka.partition import Partition
 from service.kafka.refusals import Refusals
+from service.kafka.schema_gate import SchemaGate
 from service.kafka.watching.progress import LogEnd
 from service.mapping.records import AnyDecoder, decode_records
 from service.pipeline.log_time import BY_BROKER, usable_ms
@@ -75,10 +76,12 @@ class InputReader:
         self._counters = counters
         self._partitions = partitions
         self._out_of_range: dict[TopicPartition, int] = {}
+        self._gate = SchemaGate(clients.consumer, clients.registry)
 
     def hold(self, assigned: Collection[TopicPartition]) -> None:
         """Read nothing of assigned partitions until the session sets their start offsets."""
         consumer = self._clients.consumer
+        self._gate.forget()
         for tp in assigned:  # without a position, the client would choose one itself
             consumer.seek(tp, 0)
         consumer.pause(*assigned)
@@ -139,6 +142,7 @@ class InputReader:
         """
         if records[0].offset < partition.task.aligner.read(partition.inputs[tp]):
             raise OffsetsWentBackError(tp.topic)
+        records = self._gate.admit(tp, records, self._decoders[partition.inputs[tp]])
         # The partition resumes at the beginning of a batch with a waiting event. After a restart,
         # an event after the committed offset must not hold that beginning before the offset:
         # nothing could be saved or committed while the event waits.
@@ -185,6 +189,13 @@ class InputReader:
         for rejection in refused:
             self._counters.dead_letters[tp.topic, rejection.reason] += 1
         await self._refusals.refuse(tp, records, refused)
+
+    def release(self) -> None:
+        """Read on where the schemas that records waited for are there."""
+        owned = self._partitions
+        self._gate.release(
+            lambda tp: tp.partition in owned and tp not in owned[tp.partition].paused
+        )
 
     async def follow(self, partition: Partition) -> None:
         """Count offsets without a record as read, up to the position of the consumer."""

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from service.formats.schemas import Schemas
 from service.kafka.counters import ConsumerCounters
 from service.kafka.read_back import read_back
 from service.kafka.refusals import Refusals
@@ -89,12 +90,16 @@ class OwnRejections:
         The settings.
     inputs
         The inputs that the sessions read.
+    schemas
+        The schemas of the registry.
     """
 
-    def __init__(self, settings: Settings, inputs: Collection[str]) -> None:
+    def __init__(
+        self, settings: Settings, inputs: Collection[str], schemas: Schemas | None = None
+    ) -> None:
         self._inputs = frozenset(inputs)
         mapped = [name for name in inputs if topic_of(name) is not None]
-        self._decoders = decoders(settings, mapped)
+        self._decoders = decoders(settings, mapped, schemas)
 
     def of(
         self, name: str, records: Sequence[Any], rejections: Sequence[Rejection]

@@ -22,12 +22,17 @@ from service.kafka.risk_topics import (
     seek,
     skip_to,
 )
+from service.kafka.schemas_of import loaded
 from service.mapping.topics import topics_of
 from service.pipeline.risk_task import RiskTask
+from service.registry.registry import Registry
 from service.settings.assembly import risk_decoders, risk_topics, stream_topics, watches_risk
 from service.settings.types import Settings
 
 _FOR_EVER_NS = sys.maxsize
+
+SCHEMA_SECONDS = 30.0
+"""How long the command waits for schemas of a registry, in seconds."""
 
 
 class _Times(Struct):
@@ -84,7 +89,9 @@ async def monitor_of_topics(settings: Settings, at_ns: int | None) -> tuple[int,
                 [its for its in memories if its.ts_event <= until],
             )
         ends = await seek(reader, settings, streams, task, before)
-        await _read(reader, settings, streams, ends, task, until, times)
+        registry = Registry(settings.registry)
+        async with registry.running():
+            await _read(reader, settings, streams, ends, task, until, times, registry)
     _check(at_ns, times)
     monitor = task.monitor
     monitor.close_until(task.aligner.watermark_ns if at_ns is None else at_ns)
@@ -112,15 +119,20 @@ async def _read(
     task: RiskTask,
     until_ns: int,
     times: _Times,
+    registry: Registry,
 ) -> None:
     """Give the task what the topics have up to their ends; of it, the events up to a moment."""
-    decoders = risk_decoders(settings, {*streams.values()} - {"signals"})
+    decoders = risk_decoders(settings, {*streams.values()} - {"signals"}, registry.schemas)
     unread = dict(ends)
     while unread:
         for tp, batch in (await reader.getmany(timeout_ms=200, max_records=MOST_RECORDS)).items():
             records = [record for record in batch if record.offset < ends[tp]]
             if not records:
                 continue
+            if (its := decoders.get(streams[tp])) is not None:
+                usable = await loaded(registry, its, records, SCHEMA_SECONDS)
+                if len(usable) < len(records):
+                    raise OperatorError(f"the schema registry does not answer: {registry.problem}")
             events, _ = decode_inputs(streams[tp], records, decoders)
             for event in events:
                 times.first = min(times.first, event.ts_event)

@@ -44,6 +44,7 @@ from service.kafka.risk_topics import (
     seek,
     skip_to,
 )
+from service.kafka.schema_gate import SchemaGate
 from service.kafka.session import Session
 from service.kafka.watching.limit_log import PositionLimitLog
 from service.pipeline.output import Output, Watcher, opens_or_escalates
@@ -182,8 +183,10 @@ class RiskWatch:
             letters = await self._letters(reader)
             ends = await seek(reader, settings, streams, task, time.time())
             inputs = {tp: name_of(stream, tp) for tp, stream in streams.items()}
-            decode = risk_decoders(settings, self._topics.keys() - {"signals"})
-            own = OwnRejections(settings, self._read_by_sessions)
+            schemas = self._clients.schemas
+            decode = risk_decoders(settings, self._topics.keys() - {"signals"}, schemas)
+            own = OwnRejections(settings, self._read_by_sessions, schemas)
+            gate = SchemaGate(reader, self._clients.registry)
             idleness = Idleness(inputs, task.aligner)
             evicted = PositionLimitLog(settings.risk.max_positions)
             log.info(
@@ -198,7 +201,12 @@ class RiskWatch:
                 batches = await reader.getmany(
                     timeout_ms=round(POLL_SECONDS * 1e3), max_records=MOST_RECORDS
                 )
-                for tp, records in batches.items():
+                gate.release(lambda _tp: True)
+                for tp, read in batches.items():
+                    its = decode.get(streams[tp])
+                    records = read if its is None else gate.admit(tp, read, its)
+                    if not records:
+                        continue
                     events, rejections = decode_inputs(streams[tp], records, decode)
                     feed(task, tp, streams[tp], records, events)
                     rejections = own.of(streams[tp], records, rejections)

@@ -103,8 +103,9 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self.progressed = False
         self.partitions: dict[int, Partition] = {}
         self._reading = InputReader(
-            clients, counters, self.partitions, decoders(settings, topics), self._refusals
-        )
+            clients, counters, self.partitions,
+            decoders(settings, topics, clients.schemas), self._refusals,
+        )  # fmt: skip
         self.partition_counts = PartitionCounts(settings, topics, clients, first_partitions)
 
     @property
@@ -200,6 +201,7 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 self._raise_failure()
                 for partition in self.partitions.values():
                     partition.judge(self._written.judgements)
+                self._reading.release()
                 await self._reading.skip_deleted()
                 try:
                     await self._process(records)

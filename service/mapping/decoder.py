@@ -12,7 +12,7 @@ from service.mapping.rows import GENERAL, find, shape
 from service.mapping.rules import RECORD_PATHS, MappingSettings, rule
 from service.mapping.single import Outcome, Record, Refusal, meets, outcomes
 from service.mapping.target import Common, target
-from service.pipeline.framing import unframed
+from service.pipeline.framing import UnopenedError
 from service.pipeline.rejection import Rejection
 from service.pipeline.wire import Decoded
 
@@ -46,6 +46,8 @@ class MappedDecoder(Generic[E]):
     ----------
     reads_record
         Whether a rule reads the key or the offset of the records.
+    needs_schemas
+        Whether the schemas of records must be loaded before they are decoded.
 
     Examples
     --------
@@ -79,6 +81,8 @@ class MappedDecoder(Generic[E]):
         self.reads_record = bool(paths & set(RECORD_PATHS))
         self._common = common
         self._others = [(entry.events, Route([entry.when])) for entry in others]
+        self.needs_schemas = common.opening is not None and common.opening.needs_schemas
+        self._opened = common.opening.opened if common.opening is not None else None
 
     def decode(
         self,
@@ -121,8 +125,8 @@ class MappedDecoder(Generic[E]):
             values: Sequence[Any] = batch.values
             if max(map(len, values)) > limit:
                 return None
-            if self._common.has_prefix:
-                batch = Batch(list(map(unframed, values)), *batch.rest())
+            if self._opened is not None:
+                batch = Batch(list(map(self._opened, values)), *batch.rest())
             if len(self.readers) == 1:
                 return self.readers[0].read(batch)
             return self._by_shape(batch)
@@ -214,14 +218,12 @@ class MappedDecoder(Generic[E]):
                 ),
             )
         try:
-            if self._common.has_prefix:
-                value = unframed(value)
+            if self._opened is not None:
+                value = self._opened(value)
             return msgspec.json.decode(value, type=dict[str, Any]), None
-        except ValueError as error:
-            if not isinstance(error, _UNDECODABLE):
-                return None, ("not_json", str(error))
-            return None, self.readers[0].targets[0].explainer.explain(value, error, 0)
-        except RecursionError as error:
+        except UnopenedError as error:
+            return None, (error.reason, str(error))
+        except _UNDECODABLE as error:
             return None, self.readers[0].targets[0].explainer.explain(value, error, 0)
 
 

@@ -17,6 +17,9 @@ Path = Annotated[
 Unit = Literal["ns", "us", "ms", "s", "iso"]
 """A unit of time since 1970: integers, seconds with a fraction, or the text of ISO 8601."""
 
+Format = Literal["json", "avro", "protobuf"]
+"""How records are written: JSON, or by schemas of a schema registry."""
+
 Pattern = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._*-]{1,249}$")]
 
 KEY, OFFSET, TIMESTAMP = "@key", "@offset", "@timestamp"
@@ -128,6 +131,7 @@ class MappingSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     when: Conditions = {}
     events: Path | None = None
     time_unit: Unit | None = None
+    format: Format | None = None
     columns: Columns | None = None
     fields: Fields
 

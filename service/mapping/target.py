@@ -13,6 +13,7 @@ from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.mapping.convert import Plan, flat_price, plan
 from service.mapping.rules import RECORD_PATHS, MappingSettings, rule
 from service.pipeline.checks import Checks
+from service.pipeline.framing import Opening
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, Explainer, TimeUnit
 from service.pipeline.wire import ALL_STREAMS, event_class
 
@@ -31,7 +32,7 @@ class Common(Struct, frozen=True):
     max_ahead_seconds: int = MAX_AHEAD_SECONDS
     nonpositive_prices: tuple[str, ...] = ()
     zero_cancels: bool = False
-    has_prefix: bool = False
+    opening: Opening | None = None
 
 
 class Target(Struct, frozen=True):

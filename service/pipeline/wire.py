@@ -34,7 +34,7 @@ from detectors.market_data.risk_events import (
     RiskEvent,
 )
 from service.pipeline.checks import Checks
-from service.pipeline.framing import unframed
+from service.pipeline.framing import Opening, UnopenedError
 from service.pipeline.rejection import (
     MAX_AHEAD_SECONDS,
     NANOSECONDS,
@@ -143,8 +143,8 @@ class Decoder(Generic[E]):
         Patterns of the symbols whose prices may be zero or negative.
     zero_cancels
         Whether a cancel's quantity may be zero: it states what is left.
-    has_prefix
-        Whether the prefix of a schema registry is before the JSON.
+    opening
+        How the values become JSON; None: they are JSON.
     max_ahead_seconds
         Events dated further ahead of the timestamp of their record in the log are refused.
 
@@ -166,7 +166,7 @@ class Decoder(Generic[E]):
         nonpositive_prices: tuple[str, ...] = (),
         *,
         zero_cancels: bool = False,
-        has_prefix: bool = False,
+        opening: Opening | None = None,
     ) -> None:
         event = event_class(
             stream,
@@ -181,7 +181,8 @@ class Decoder(Generic[E]):
         decoder = msgspec.json.Decoder(event, strict=False)
         self._decode = cast("Callable[[bytes], Any]", decoder.decode)
         self._explainer = Explainer(event, fields, time_unit, max_ahead_seconds)
-        self._has_prefix = has_prefix
+        self.needs_schemas = opening is not None and opening.needs_schemas
+        self._opened = opening.opened if opening is not None else None
         self._scale = NANOSECONDS[time_unit]
         self._checks = Checks(
             stream, fields, self._explainer, self._scale, max_ahead_seconds, nonpositive_prices
@@ -224,8 +225,8 @@ class Decoder(Generic[E]):
         try:
             if max(map(len, present)) > self._max_record_bytes:
                 return None
-            if self._has_prefix:
-                present = list(map(unframed, present))
+            if self._opened is not None:
+                present = list(map(self._opened, present))
             events = [decode(value) for value in present]
         except (ValueError, *_UNDECODABLE, TypeError):
             return None
@@ -258,11 +259,11 @@ class Decoder(Generic[E]):
                 f"the record has {len(value)} bytes; wire.max_record_bytes allows "
                 f"{self._max_record_bytes}"
             )
-        if self._has_prefix:
+        if self._opened is not None:
             try:
-                value = unframed(value)
-            except ValueError as error:
-                return "not_json", str(error)
+                value = self._opened(value)
+            except UnopenedError as error:
+                return error.reason, str(error)
         try:
             event = self._decode(value)
         except _UNDECODABLE as error:

@@ -23,10 +23,14 @@ from detectors.reconfigure import reconfigure
 from detectors.risk.reduction import Reduction
 from detectors.risk_watch.monitor import RiskMonitor
 from detectors.venue.calendar import Calendar, Expiry, Session
+from service.errors import ConfigurationError
+from service.formats.schemas import Schemas
 from service.mapping.decoder import MappedDecoder
 from service.mapping.records import AnyDecoder
+from service.mapping.rules import Format, Unit
 from service.mapping.target import Common
 from service.mapping.topics import entries_of, input_name, mapped_streams, matching, topic_of
+from service.pipeline.framing import UNFRAMED, Opening
 from service.pipeline.output import Tally
 from service.pipeline.task import PartitionTask
 from service.pipeline.wire import (
@@ -284,17 +288,22 @@ def reconfigure_task(task: PartitionTask, settings: Settings) -> None:
         reconfigure(monitor, task.parameters)
 
 
-def decoders(settings: Settings, inputs: Iterable[str]) -> dict[str, AnyDecoder[Event]]:
-    """Create a decoder for each input of the symbols, with its field mapping."""
+def decoders(
+    settings: Settings, inputs: Iterable[str], schemas: Schemas | None = None
+) -> dict[str, AnyDecoder[Event]]:
+    """Create a decoder for each input of the symbols, with its field mapping.
+
+    Without ``schemas``, what is read is JSON, whatever the format of the topics: lines of files.
+    """
     elsewhere = RISK_STREAMS if watches_risk(settings) else ()
-    return {name: _decoder(settings, name, STREAMS, elsewhere) for name in inputs}
+    return {name: _decoder(settings, name, STREAMS, schemas, elsewhere) for name in inputs}
 
 
 def risk_decoders(
-    settings: Settings, inputs: Iterable[str] = RISK_INPUTS
+    settings: Settings, inputs: Iterable[str] = RISK_INPUTS, schemas: Schemas | None = None
 ) -> dict[str, AnyDecoder[RiskInput]]:
-    """Create a decoder for each input that the risk of positions needs, with its field mapping."""
-    return {name: _decoder(settings, name, RISK_INPUTS) for name in inputs}
+    """Create a decoder for each input that the risk of positions needs, as `decoders` does."""
+    return {name: _decoder(settings, name, RISK_INPUTS, schemas) for name in inputs}
 
 
 def audit_decoders(settings: Settings) -> dict[str, Decoder[Event | RiskEvent | AuditEvent]]:
@@ -306,7 +315,7 @@ def all_decoders(
     settings: Settings, inputs: Iterable[str]
 ) -> dict[str, AnyDecoder[Event | RiskEvent | AuditEvent]]:
     """Create a decoder for each input, for whatever streams it has."""
-    return {name: _decoder(settings, name, ALL_STREAMS) for name in inputs}
+    return {name: _decoder(settings, name, ALL_STREAMS, None) for name in inputs}
 
 
 def mapped_decoder(
@@ -314,10 +323,13 @@ def mapped_decoder(
     topic: str,
     streams: Collection[str] = ALL_STREAMS,
     elsewhere: Collection[str] = (),
+    schemas: Schemas | None = None,
 ) -> MappedDecoder[Any]:
     """Create the decoder of a topic of the mappings, for the entries of some streams.
 
-    ``elsewhere`` are the streams of the topic that another reader takes.
+    ``elsewhere`` are the streams of the topic that another reader takes. ``schemas`` is as for
+    `decoders`. Raises ConfigurationError if patterns give the topic several formats or units of
+    logical times.
     """
     entries = [its for its in entries_of(topic, settings.mappings) if its.stream in streams]
     others = [its for its in entries_of(topic, settings.mappings) if its.stream in elsewhere]
@@ -327,20 +339,46 @@ def mapped_decoder(
         settings.wire.max_ahead_seconds,
         settings.instruments.allow_nonpositive_prices,
         zero_cancels=settings.quantities.cancels == "left",
-        has_prefix=settings.wire.framing == "confluent",
+        opening=_topic_opening(settings, topic, schemas),
     )
     return MappedDecoder(entries, common, others)
 
 
+def _topic_opening(settings: Settings, topic: str, schemas: Schemas | None) -> Opening | None:
+    """Return how the records of a topic of the mappings become JSON."""
+    wire = settings.wire
+    entries = entries_of(topic, settings.mappings)
+    formats = {its.format or wire.format for its in entries}
+    units = {its.time_unit or wire.time_unit for its in entries}
+    if len(formats) > 1 or (formats != {"json"} and len(units) > 1):
+        raise ConfigurationError(
+            f"several mappings read the topic {topic}, and differ in format or time_unit; a topic "
+            "has one format, and its logical times one unit"
+        )
+    return _opening(settings, formats.pop(), units.pop(), schemas)
+
+
+def _opening(
+    settings: Settings, format_: Format, unit: Unit, schemas: Schemas | None
+) -> Opening | None:
+    if format_ == "json":
+        return UNFRAMED if settings.wire.framing == "confluent" else None
+    return schemas.opening(format_, unit) if schemas is not None else None
+
+
 def _decoder(
-    settings: Settings, stream: str, streams: Collection[str], elsewhere: Collection[str] = ()
+    settings: Settings,
+    stream: str,
+    streams: Collection[str],
+    schemas: Schemas | None,
+    elsewhere: Collection[str] = (),
 ) -> AnyDecoder[Any]:
     if (topic := topic_of(stream)) is not None:
-        return mapped_decoder(settings, topic, streams, elsewhere)
-    return _plain_decoder(settings, stream)
+        return mapped_decoder(settings, topic, streams, elsewhere, schemas)
+    return _plain_decoder(settings, stream, schemas)
 
 
-def _plain_decoder(settings: Settings, stream: str) -> Decoder[Any]:
+def _plain_decoder(settings: Settings, stream: str, schemas: Schemas | None = None) -> Decoder[Any]:
     return Decoder(
         stream,
         getattr(settings.wire.fields, stream),
@@ -349,5 +387,5 @@ def _plain_decoder(settings: Settings, stream: str) -> Decoder[Any]:
         settings.wire.max_ahead_seconds,
         settings.instruments.allow_nonpositive_prices,
         zero_cancels=settings.quantities.cancels == "left",
-        has_prefix=settings.wire.framing == "confluent",
+        opening=_opening(settings, settings.wire.format, settings.wire.time_unit, schemas),
     )

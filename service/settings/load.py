@@ -21,8 +21,8 @@ from service.errors import ConfigurationError
 from service.mapping.problems import between
 from service.mapping.topics import mapped_streams
 from service.pipeline.wire import ALL_STREAMS
+from service.settings import kafka_security, registry
 from service.settings.entries import ENTRY_TYPES, entries_as_toml, read_entries
-from service.settings.kafka_security import contradictions
 from service.settings.secrets import HIDDEN, Secret, decode_secret, encode_hidden
 from service.settings.types import (
     OWN_LABELS,
@@ -323,7 +323,8 @@ def _build(values: Mapping[str, Any]) -> Settings:
 
 def _conflicts(settings: Settings) -> Iterator[str]:
     """Yield the errors between settings."""
-    yield from contradictions(settings.kafka)
+    yield from kafka_security.contradictions(settings.kafka)
+    yield from registry.contradictions(settings.registry, settings.wire.format, settings.mappings)
     used: dict[str, str] = {}
     mapped = mapped_streams(settings.mappings)
     for section in ("topics", "outputs"):

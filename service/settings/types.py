@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from service.mapping.rules import MappingSettings
+from service.mapping.rules import Format, MappingSettings
 from service.pipeline.rejection import MAX_AHEAD_SECONDS, TimeUnit
+from service.settings.registry import RegistrySettings
 from service.settings.secrets import Secret, decode_secret, encode_hidden
 from service.settings.values import (
     Budget,
@@ -142,6 +143,7 @@ class WireSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_record_bytes: Annotated[int, Meta(ge=1_024, le=104_857_600)] = 1_048_576
     max_ahead_seconds: Annotated[int, Meta(ge=1, le=86_400)] = MAX_AHEAD_SECONDS
     framing: Literal["none", "confluent"] = "none"
+    format: Format = "json"
     fields: FieldSettings = field(default_factory=FieldSettings)
 
 
@@ -314,6 +316,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     topics: TopicSettings = field(default_factory=TopicSettings)
     outputs: OutputSettings = field(default_factory=OutputSettings)
     wire: WireSettings = field(default_factory=WireSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
     instruments: InstrumentSettings = field(default_factory=InstrumentSettings)
     quantities: QuantitySettings = field(default_factory=QuantitySettings)
     time: TimeSettings = field(default_factory=TimeSettings)
@@ -381,5 +384,7 @@ def settings_hash(settings: Settings) -> str:
         meaning["mappings"] = settings.mappings
     if settings.wire.framing != "none":
         meaning["framing"] = settings.wire.framing
+    if settings.wire.format != "json":
+        meaning["format"] = settings.wire.format
     canonical = msgspec.json.encode(meaning, order="deterministic")
     return hashlib.sha256(canonical).hexdigest()[:16]

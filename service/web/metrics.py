@@ -260,6 +260,14 @@ def _partitions(view: View) -> Iterator[Metric]:
         single({number: task.aligner.on_time for number, task in tasks.items()}),
         ["partition"],
     )
+    yield counter(
+        "registry_failures", "Requests to the schema registry without an answer.",
+        view.registry_failures,
+    )  # fmt: skip
+    yield gauge(
+        "pending_schemas", "Schemas that records wait for: their topic partitions stand still.",
+        view.pending_schemas,
+    )  # fmt: skip
     yield gauge("assigned_partitions", "Partition numbers owned and restored.", len(partitions))
     yield gauge(
         "unread_partitions",

@@ -11,8 +11,13 @@ STALLED_SECONDS = 60.0
 """The time without an iteration of the loop after which the service is not alive, in seconds."""
 
 
-def health(session: Session | None, counters: ConsumerCounters) -> Health:
-    """Return whether the loop runs, and whether the session owns restored partitions."""
+def health(
+    session: Session | None, counters: ConsumerCounters, registry_problem: str = ""
+) -> Health:
+    """Return whether the loop runs, and whether the session owns restored partitions.
+
+    ``registry_problem`` says why the schema registry gives no answer; empty if it does.
+    """
     checks = {"kafka": "ok" if session is not None else "connecting"}
     if session is None or not session.joined:
         checks["group"] = "joining"
@@ -23,6 +28,8 @@ def health(session: Session | None, counters: ConsumerCounters) -> Health:
         checks |= {f"partition {number}": why for number, why in sorted(stuck.items())}
         if session.partition_counts.problems:
             checks["topics"] = "; ".join(session.partition_counts.problems)
+    if registry_problem:
+        checks["registry"] = registry_problem
     alive_at = max(counters.last_poll_at, counters.restore.alive_at)
     since_alive = time.monotonic() - alive_at
     stalled = counters.last_poll_at > 0.0 and since_alive > STALLED_SECONDS

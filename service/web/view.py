@@ -56,6 +56,10 @@ class View(Struct):
         Number of symbols whose events are in several partition numbers.
     unread
         Number of partitions of each input topic that are not read because another topic lacks them.
+    registry_failures
+        Number of requests to the schema registry that had no answer.
+    pending_schemas
+        Number of schemas that are wanted and not loaded.
     judgements
         What operators judged of alerts.
     """
@@ -78,6 +82,8 @@ class View(Struct):
     stuck: Mapping[int, str] = {}
     misplaced_symbols: int = 0
     unread: Mapping[str, int] = {}
+    registry_failures: int = 0
+    pending_schemas: int = 0
     judgements: Judgements = field(default_factory=Judgements)
 
     @property

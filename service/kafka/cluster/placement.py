@@ -6,6 +6,7 @@ of the newest records shows this.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,11 @@ from aiokafka.errors import KafkaError
 from msgspec import Struct, field
 
 from service.kafka.cluster.connection import client_options
-from service.kafka.cluster.topics import Topic
+from service.kafka.cluster.inspection import verify_topics
+from service.kafka.cluster.topics import Report, Topic
+from service.kafka.schemas_of import loaded
 from service.mapping.records import decode_records
+from service.registry.registry import Registry
 from service.settings.assembly import decoders, input_topics
 from service.settings.types import Settings
 
@@ -25,6 +29,9 @@ SAMPLE_RECORDS = 20
 
 SAMPLE_SECONDS = 5.0
 """The time limit of the sample, in seconds; records that are not read by then are left out."""
+
+SCHEMA_SECONDS = 2.0
+"""The time limit of the schemas of the sample, in seconds."""
 
 MAX_NAMED = 3
 """The largest number of symbols that are named in sentences."""
@@ -82,6 +89,8 @@ def misplaced(placement: Placement) -> tuple[str, ...]:
 async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
     """Read the newest records of the existing input topics, and return the placement of symbols.
 
+    Records whose schema the registry does not give in time are left out.
+
     Parameters
     ----------
     topics
@@ -101,7 +110,8 @@ async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
     ]
     if not tps:
         return placement
-    decoder = decoders(settings, streams)
+    registry = Registry(settings.registry)
+    decoder = decoders(settings, streams, registry.schemas)
     stream_of = {name: stream for stream, name in streams.items()}
     consumer = AIOKafkaConsumer(**client_options(settings.kafka), enable_auto_commit=False)
     await consumer.start()
@@ -109,18 +119,29 @@ async def sample(settings: Settings, topics: Mapping[str, Topic]) -> Placement:
         records = await _newest(consumer, tps)
     finally:
         await consumer.stop()
-    for tp, batch in records.items():
-        decoded = decode_records(
-            decoder[stream_of[tp.topic]], batch, [record.timestamp for record in batch]
-        )
+    until = time.monotonic() + SCHEMA_SECONDS
+    for tp, read in records.items():
+        its = decoder[stream_of[tp.topic]]
+        async with registry.running():
+            batch = await loaded(registry, its, read, max(0.0, until - time.monotonic()))
+        decoded = decode_records(its, batch, [record.timestamp for record in batch])
         placement.note(tp.topic, tp.partition, {event.symbol for event in decoded.events})
         if without := sum(record.key is None for record in batch):
             placement.without_key[tp.topic] = placement.without_key.get(tp.topic, 0) + without
     return placement
 
 
-async def report_misplaced(settings: Settings, topics: Mapping[str, Topic]) -> None:
-    """Log whether symbols are in several partition numbers; never raises."""
+async def verify(settings: Settings) -> Report:
+    """Verify the topics, log symbols in several partition numbers, and return the topics.
+
+    Raises as ``verify_topics``.
+    """
+    report = await verify_topics(settings)
+    await _report_misplaced(settings, report.topics)
+    return report
+
+
+async def _report_misplaced(settings: Settings, topics: Mapping[str, Topic]) -> None:
     try:
         placement = await sample(settings, topics)
     except (KafkaError, OSError) as error:
