@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from pathlib import Path
 
-from detectors.audit.outcome import Case, Tally
+from detectors.audit.disorder import watched
+from detectors.audit.outcome import Tally
 from detectors.market_data.events import Event
 from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.errors import OperatorError
@@ -71,21 +72,7 @@ def audited_events(
         disorder[name] = Tally()
         for number, path in enumerate(paths):
             events = decoded_events(name, path, known[name], settings, refused)
-            watched = _watched(name, events, disorder[name])
-            streams.append(in_order(watched, max_disorder_ns, number * MOST_EVENTS))
+            in_file = watched(name, events, disorder[name])
+            streams.append(in_order(in_file, max_disorder_ns, number * MOST_EVENTS))
     for placed in merge(*streams):
         yield placed.event
-
-
-def _watched(name: str, events: Iterator[Recorded], tally: Tally) -> Iterator[Recorded]:
-    newest_ns = 0
-    for event in events:
-        if event.ts_event < newest_ns:
-            back = (newest_ns - event.ts_event) / 1e9
-            whose: str = getattr(event, "symbol", "")
-            story = f"an event of {name} is {back:g} s older than the one before it"
-            tally.breach(Case(event.ts_event, whose, "", back, 0.0, story))
-        else:
-            tally.held()
-            newest_ns = event.ts_event
-        yield event

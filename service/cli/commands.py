@@ -97,7 +97,7 @@ def simulate(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from service.exchange.breaches import rules_with
+    from service.exchange.breaches import AUDITED, rules_with
     from service.exchange.recording import simulate_to_directory
     from service.exchange.scenarios.catalogue import scenario
     from service.output_files import writing
@@ -109,7 +109,11 @@ def simulate(arguments: argparse.Namespace) -> int:
         length_seconds=arguments.length,
     )
     if arguments.breach is not None:
-        structure = replace(chosen.structure, rules=rules_with(arguments.breach))
+        structure = replace(
+            chosen.structure,
+            rules=rules_with(arguments.breach),
+            audited=chosen.structure.audited or arguments.breach in AUDITED,
+        )
         chosen = replace(chosen, structure=structure)
     late = [e for e in chosen.episodes if e.start_seconds >= arguments.duration]
     if late:

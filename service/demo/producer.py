@@ -17,11 +17,11 @@ import msgspec
 from confluent_kafka import Producer
 from msgspec import Struct
 
-from detectors.market_data.events import Event
 from detectors.market_data.risk_events import Account, RiskEvent
 from service.demo.plan import SYMBOLS
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import scenario
+from service.exchange.scenarios.feeds import Published
 from service.exchange.simulation import simulate_with_risk
 from service.replay.files import STREAM_NAMES, without_nulls
 from service.settings.types import TopicSettings
@@ -77,9 +77,9 @@ class Lookahead:
         Its start.
     """
 
-    def __init__(self, stream: Iterator[Event | RiskEvent | Truth], start_ns: int) -> None:
+    def __init__(self, stream: Iterator[Published | Truth], start_ns: int) -> None:
         self._stream = stream
-        self._events: deque[Event | RiskEvent] = deque()
+        self._events: deque[Published] = deque()
         self._cascades: deque[Truth] = deque()
         self.until_ns = start_ns
         self.ended = False
@@ -100,7 +100,7 @@ class Lookahead:
                 elif item.kind == "cascade":
                     self._cascades.append(item)
 
-    def events(self, until_ns: int) -> Iterator[Event | RiskEvent]:
+    def events(self, until_ns: int) -> Iterator[Published]:
         """Remove and yield the events before a market time."""
         events = self._events
         while events and events[0].ts_event < until_ns:

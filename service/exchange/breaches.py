@@ -97,6 +97,10 @@ BREACHES: dict[str, Breach] = {
         "moves a tenth of a position to another account every so many seconds", 60.0,
         _one("waterfall", "moved_seconds"),
     ),
+    "dominant_source": Breach(
+        "single_source", "one source has this weight in the index, and strays from the others", 0.8,
+        _one("prices", "leader_weight"),
+    ),
     # Liquidation paths
     "takes_too_much": Breach(
         "strategy", "steps close more than stated, by this ratio", 0.5,
@@ -179,6 +183,10 @@ BREACHES: dict[str, Breach] = {
         "acts_in_time", "accounts of the house are not liquidated", 0.0,
         _fixed(liquidation={"exempt": "house"}),
     ),
+    "wicks": Breach(
+        "rebound", "the mark price is this ratio too low for ten seconds of every five minutes",
+        0.03, _one("prices", "wick_ratio"),
+    ),
     "liquidates_in_halts": Breach(
         "halts", "liquidations go on in a halt", 0.0, _fixed(liquidation={"in_halts": True})
     ),
@@ -189,6 +197,20 @@ BREACHES: dict[str, Breach] = {
     ),
     "unpaid_losses": Breach(
         "loss_complete", "the fund pays no losses", 0.0, _fixed(waterfall={"pays_losses": False})
+    ),
+    "leaves_debts": Breach(
+        "retail",
+        "begins liquidations this many seconds late, and leaves accounts with the losses", 10.0,
+        lambda amount: {
+            "waterfall": {"pays_losses": False},
+            "liquidation": {"waits": "everybody", "wait_seconds": amount},
+        },
+    ),
+    "takes_equity": Breach(
+        "liquidator_profit",
+        "the fund takes positions over, at the price at which nothing is left, once their equity "
+        "is below this multiple of the maintenance margin", 0.9,
+        _one("waterfall", "takeover_ratio"),
     ),
     "needless_adl": Breach(
         "adl_necessary", "deleverages although the fund could take over", 0.0,
@@ -250,7 +272,44 @@ BREACHES: dict[str, Breach] = {
         "fee_below_maintenance", "the margin rates are lowered by this ratio, below the fee", 0.95,
         lambda amount: {"parameters": {"scale": 1.0 - amount}},
     ),
+    "less_initial_margin": Breach(
+        "initial_margin", "accounts put up less than the initial margin, by this ratio", 0.2,
+        lambda amount: {"parameters": {"initial_ratio": 1.0 - amount}},
+    ),
+    "large_rebate": Breach(
+        "maker_rebate", "pays makers this ratio of the notional", 0.0004,
+        lambda amount: {"access": {"maker_fee": -amount}},
+    ),
+    # Access
+    "clients_throttled": Breach(
+        "rejects", "lets this share of the stated orders of retail clients in under stress", 0.5,
+        _one("access", "clients_share"),
+    ),
+    "slow_answers": Breach(
+        "latency", "answers take longer under stress, by this ratio", 9.0,
+        _scaled("access", "stress_delay"),
+    ),
+    "slow_and_wide": Breach(
+        "joint_stress", "as slow_answers: while spread and shortfall are high", 9.0,
+        _scaled("access", "stress_delay"),
+    ),
+    "constant_retries": Breach(
+        "retries", "clients wait only this many seconds after each refusal", 0.5,
+        _one("access", "retry_seconds"),
+    ),
+    "accepts_in_halts": Breach(
+        "after_trip", "accepts orders in a halt, and after a trip of the kill switch", 0.0,
+        _fixed(access={"accepts_in_halts": True}),
+    ),
+    "rearms_itself": Breach(
+        "rearmed", "a tripped kill switch is armed again without an operator", 0.0,
+        _fixed(access={"rearms_itself": True}),
+    ),
     # The feed
+    "time_goes_back": Breach(
+        "time_goes_forward", "every so many-th cancel carries a time of a millisecond before", 20,
+        _one("publication", "backdated_cancels"),
+    ),
     "lost_events": Breach(
         "sequence_gaps", "this share of the events never arrives", 0.001,
         _one("publication", "lost_ratio"),
@@ -278,6 +337,12 @@ BREACHES: dict[str, Breach] = {
     ),
 }  # fmt: skip
 """Every breach by name."""
+
+AUDITED = frozenset((
+    "dominant_source", "leaves_debts", "less_initial_margin", "large_rebate", "clients_throttled",
+    "slow_answers", "slow_and_wide", "constant_retries", "accepts_in_halts", "rearms_itself",
+))  # fmt: skip
+"""Breaches that show only in an audited structure, see `service.exchange.structure`."""
 
 
 def rules_with(name: str, amount: float | None = None) -> Rules:

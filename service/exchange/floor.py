@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from service.exchange.controls import ControlPath, Controls, Episode
 from service.exchange.measures import CascadeMeter, Truth, WithdrawalMeter
 from service.exchange.participants.abuse import Manipulator
+from service.exchange.participants.machines import Machines
 from service.exchange.participants.makers import Maker, deploy, deploy_bids
 from service.exchange.participants.population import Population
 from service.exchange.participants.stops import Stops
@@ -17,12 +18,14 @@ from service.exchange.venue.backstop import Backstop
 from service.exchange.venue.contracts import Contract
 from service.exchange.venue.desk import Desk
 from service.exchange.venue.fundamentals import Fundamental
+from service.exchange.venue.gateway import Gateway
 from service.exchange.venue.insurance import InsuranceFund
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.liquidation import RiskEngine, isolated_equity
 from service.exchange.venue.margins import MarginSchedule, tiered
 from service.exchange.venue.publication import Clock
 from service.exchange.venue.records import LiquidationRecords
+from service.exchange.venue.sources import Sources
 from service.exchange.venue.venue import Market
 
 MAKER_LEVERAGE = 3.0
@@ -141,6 +144,7 @@ class Floor:
             rng,
             structure,
         )
+        self._liquidation_fee = structure.liquidation_fee
         self.house = (
             self.crowd.holdings[:: round(1 / structure.house_share)]
             if structure.house_share
@@ -152,6 +156,9 @@ class Floor:
             if structure.stop_share > 0
             else None
         )
+        self.machines: Machines | None = None
+        if structure.audited:
+            self._admit_machines(structure, f"{seed}/{contract.symbol}")
         self.manipulator = Manipulator(
             market,
             self.controls,
@@ -175,7 +182,10 @@ class Floor:
 
     def open(self) -> None:
         """Publish the initial state, and schedule every participant's start."""
-        self.market.publish_margin()
+        market, access = self.market, self.rules.access
+        market.publish_margin()
+        if market.gateway is not None:
+            market.publication.fees(access.maker_fee, access.taker_fee, self._liquidation_fee)
         self.crowd.open_positions()
         after, rng = self.scheduler.after, self.rng
         for maker in self.makers:
@@ -209,7 +219,11 @@ class Floor:
         self.manipulator.act(seconds)
         if self.stops is not None:
             self.stops.act(seconds)
+        if self.machines is not None:
+            self.machines.act()
         self.risk.check()
+        if market.gateway is not None:
+            market.gateway.is_stressed = self.risk.open > 0
         if self.backstop is not None:
             self.backstop.act(seconds)
         if self._next_move and elapsed >= self._next_move:
@@ -222,6 +236,22 @@ class Floor:
             if not is_out and self._measured >= self._published + gap:
                 self._published = self._measured
                 market.publish_reference()
+
+    def _admit_machines(self, structure: Structure, seed: str) -> None:
+        """Put the gateway before the market, and the machines of clients before the gateway."""
+        market, access = self.market, structure.rules.access
+        gateway = Gateway(market.publication, access, Random(f"{seed}/gateway"))
+        market.gateway = gateway
+        market.sources = Sources(structure.rules.prices, Random(f"{seed}/sources"))
+        self.machines = Machines(
+            market,
+            gateway,
+            self.scheduler.after,
+            Random(f"{seed}/machines"),
+            access.retry_seconds,
+        )
+        clients = (its.account for its in self.crowd.holdings)
+        gateway.clients = frozenset((*clients, *self.machine_accounts))
 
     def _set_margins(self, contract: Contract, *, is_tiered: bool) -> None:
         market, rules = self.market, self.rules.parameters
@@ -290,6 +320,12 @@ class Floor:
                 strength=episode.strength,
                 accounts=accounts,
             )
+
+    @property
+    def machine_accounts(self) -> tuple[str, ...]:
+        """The accounts of clients' machines."""
+        its = self.machines
+        return () if its is None else (its.burster.account, its.insister.account)
 
     def holdings(self) -> Iterator[Holding]:
         """Every holding of the market but that of the fund."""

@@ -155,7 +155,11 @@ class Floors:
                 segments.setdefault(holding.account, "pro")
             for holding in floor.house:
                 segments[holding.account] = "house"
+            segments |= dict.fromkeys(floor.machine_accounts, "retail")
         if self._structure.takeover:
             segments[self._fund_account] = "house"
+        if self._structure.audited:
+            for floor in self.floors:
+                floor.desk.segments = segments
         for account, segment in segments.items():
             publish_isolated(self._clock, account, segment)

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import msgspec
 
+from detectors.kill_switch.switch import encode
 from service.exchange.measures import Truth
 from service.exchange.scenarios.catalogue import Scenario
 from service.exchange.simulation import START_NS, simulate_with_risk
+from service.exchange.venue.contracts import contracts
+from service.exchange.venue.switches import switch_log
 from service.replay.files import EventWriter
 
 TRUTH_FILE = "truth.ndjson"
+SWITCHES_FILE = "switches.ndjson"
 _REPORT_EVERY = 5_000
 
 
@@ -39,6 +43,8 @@ def simulate_to_directory(
     progress: Callable[[float, int], None] | None = None,
 ) -> Recording:
     """Run a simulation; write ``orders.ndjson``, the other streams, and ``truth.ndjson``.
+
+    An audited structure has ``switches.ndjson`` as well, the log of its kill switches.
 
     Parameters
     ----------
@@ -87,6 +93,14 @@ def simulate_to_directory(
                 progress(min((event.ts_event - start_ns) / duration_ns, 1.0), count)
     truths.sort(key=lambda truth: (truth.starts_at, truth.symbol, truth.kind))
     (out / TRUTH_FILE).write_bytes(msgspec.json.Encoder().encode_lines(truths))
+    if scenario.structure.audited:
+        log = switch_log(
+            scenario.episodes,
+            [contract.symbol for contract in contracts(symbols)],
+            start_ns,
+            rearms_itself=scenario.structure.rules.access.rearms_itself,
+        )
+        (out / SWITCHES_FILE).write_bytes(b"".join(encode(its) + b"\n" for its in log))
     if progress is not None:
         progress(1.0, count)
     return Recording(out, writer.counts, truths, time.monotonic() - started)

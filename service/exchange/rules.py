@@ -92,6 +92,10 @@ class PriceRules:
         Time between two references while three accounts are being liquidated.
     extra_funding
         Added to the funding rate.
+    leader_weight
+        The weight of the first of the index's five sources. Above one half, it decides alone.
+    wick_ratio
+        By how much the mark price is too low for ten seconds of every five minutes.
     """
 
     window_seconds: float = 30.0
@@ -102,6 +106,8 @@ class PriceRules:
     outage_seconds: float = 0.0
     stress_gap_seconds: float = 1.0
     extra_funding: float = 0.0
+    leader_weight: float = 0.2
+    wick_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class PublicationRules:
         How much worse for the liquidated account its trades are settled than the order they fill.
     lost_ratio
         Share of the published events that never arrive.
+    backdated_cancels
+        Above zero, every so many-th cancel carries a time of a millisecond before.
     """
 
     liquidation_price_scale: float = 1.0
@@ -133,6 +141,7 @@ class PublicationRules:
     funding_resets: int = 0
     print_discount_ratio: float = 0.0
     lost_ratio: float = 0.0
+    backdated_cancels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +164,9 @@ class WaterfallRules:
         What is closed of the other side beyond the bankrupt position.
     takes_over
         Whether the fund takes over what it can bear before anybody is deleveraged.
+    takeover_ratio
+        The fund takes a position over once its equity is below this multiple of its maintenance
+        margin.
     moved_seconds
         Above zero, how often a tenth of a position is moved to another account without a trade.
     """
@@ -166,6 +178,7 @@ class WaterfallRules:
     adl_rule: AdlRule = "queue"
     adl_excess_ratio: float = 0.0
     takes_over: bool = True
+    takeover_ratio: float = 0.0
     moved_seconds: float = 0.0
 
 
@@ -186,6 +199,8 @@ class ParameterRules:
         Multiplies all margin rates, published ones too.
     tiers_above
         By how many tiers positions are put too high; what is published stays right.
+    initial_ratio
+        The share of the published initial margin that accounts have to put up.
     """
 
     notice_seconds: float = 30.0
@@ -193,6 +208,40 @@ class ParameterRules:
     oscillation_seconds: float = 0.0
     scale: float = 1.0
     tiers_above: int = 0
+    initial_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """How orders are let in and answered, what they cost, and what stops them.
+
+    Attributes
+    ----------
+    orders_per_second
+        How many orders of an account are let in within a second.
+    clients_share
+        The share of this limit that retail clients have while positions are being liquidated.
+    stress_delay
+        Multiplies the time to an answer while positions are being liquidated.
+    accepts_in_halts
+        Whether orders are accepted in a halt.
+    rearms_itself
+        Whether a tripped kill switch is armed again without an operator.
+    retry_seconds
+        Above zero, clients wait only so long after each refusal.
+    maker_fee, taker_fee
+        The published fees as ratios to notional; a rebate is negative. They are not charged: what
+        they pay has no effect on this market.
+    """
+
+    orders_per_second: float = 60.0
+    clients_share: float = 1.0
+    stress_delay: float = 1.0
+    accepts_in_halts: bool = False
+    rearms_itself: bool = False
+    retry_seconds: float = 0.0
+    maker_fee: float = -1e-6
+    taker_fee: float = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +253,7 @@ class Rules:
     publication: PublicationRules = field(default_factory=PublicationRules)
     waterfall: WaterfallRules = field(default_factory=WaterfallRules)
     parameters: ParameterRules = field(default_factory=ParameterRules)
+    access: AccessRules = field(default_factory=AccessRules)
     breach: str = ""
     amount: float = 0.0
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import cast
 
 from detectors.market_data.events import Event
-from detectors.market_data.risk_events import RiskEvent
+from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.exchange.floor import Scheduler
 from service.exchange.floors import Floors
 from service.exchange.measures import Truth
@@ -70,10 +70,11 @@ def simulate_with_risk(
     start_ns: int = START_NS,
     duration_ns: int,
     events_per_second: float = 30.0,
-) -> Iterator[Event | RiskEvent | Truth]:
+) -> Iterator[Event | RiskEvent | AuditEvent | Truth]:
     """Run the exchange as `simulate` does; yield accounts, liquidations and insurance as well.
 
-    All other events are the same as without them.
+    An audited structure adds acknowledgements and fees, see `service.exchange.structure`. All other
+    events are the same as without them.
     """
     listed, participants = _checked(scenario, symbols, events_per_second)
     clock = Clock(start_ns, with_risk=True)
@@ -106,7 +107,7 @@ def _run(
     participants: Population,
     clock: Clock,
     duration_ns: int,
-) -> Iterator[Event | RiskEvent | Truth]:
+) -> Iterator[Event | RiskEvent | AuditEvent | Truth]:
     start_ns = clock.now
     scheduler = Scheduler(clock)
     rng = Random(f"{seed}/everywhere")

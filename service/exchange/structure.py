@@ -79,6 +79,10 @@ class Structure:
         Share of the accounts with isolated margin that belong to the house.
     funding_index
         Whether positions are published with their funding index.
+    audited
+        Whether the venue also publishes what only an audit reads: the acknowledgements of a gateway
+        with a rate limit, fees, the sources of the index, and what liquidations leave on accounts.
+        Machines of clients send orders as well, and new exposure is backed at the mark price.
     rules
         What the venue does; other than `KEPT`, it breaks rules.
     """
@@ -96,6 +100,7 @@ class Structure:
     cross: CrossAccounts | None = None
     house_share: float = 0.0
     funding_index: bool = False
+    audited: bool = False
     rules: Rules = KEPT
 
 

@@ -48,7 +48,7 @@ class Stops:
                 del self._triggers[holding]
                 self.triggered += 1
                 side = SELL if holding.lots > 0 else BUY
-                market.take(holding, side, abs(holding.lots), reduce_only=True)
+                market.take(holding, side, abs(holding.lots), reduce_only=True, trigger=trigger)
 
     def _place(self, holding: Holding) -> float:
         deviation = self._market.contract.deviation

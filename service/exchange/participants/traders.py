@@ -112,8 +112,9 @@ class Crowd:
             Holding(name, 1.0, margined=True) for name in accounts[:UNLEVERAGED_ACCOUNTS]
         ]
         for holding in self.holdings:
-            holding.spare = structure.spare_margin
-            holding.schedule = market.schedule if structure.tiered else None
+            share = market.rules.parameters.initial_ratio
+            holding.spare = structure.spare_margin * share
+            holding.schedule = market.schedule.with_initial(share) if structure.tiered else None
         self.eager: list[Holding] = []
         self.raised: dict[str, None] = {}
 

@@ -10,9 +10,11 @@ from random import Random
 from msgspec.structs import replace
 
 from detectors.market_data.events import Event, Kind, Reference
-from detectors.market_data.risk_events import RiskEvent
+from detectors.market_data.risk_events import AuditEvent, RiskEvent
 from service.exchange.controls import Controls, Episode, Ramp
 from service.exchange.scenarios.stress import Symbols, cascade
+
+Published = Event | RiskEvent | AuditEvent
 
 BLIND_SECONDS = 120.0
 """How long cancels are frozen around the sale that triggers a cascade."""
@@ -98,11 +100,11 @@ class FeedFaults:
         if not controls.stale:
             self._frozen.pop(symbol, None)
 
-    def apply(self, published: Sequence[Event | RiskEvent]) -> Iterable[Event | RiskEvent]:
+    def apply(self, published: Sequence[Published]) -> Iterable[Published]:
         """The events that arrive, as they arrive. Those of the risk engine always do."""
         return self._apply_faults(published) if self._faults else published
 
-    def _apply_faults(self, published: Sequence[Event | RiskEvent]) -> Iterator[Event | RiskEvent]:
+    def _apply_faults(self, published: Sequence[Published]) -> Iterator[Published]:
         for event in published:
             if isinstance(event, RiskEvent):
                 yield event
@@ -114,7 +116,7 @@ class FeedFaults:
     def _arrives(self, lost: float) -> bool:
         return lost < 1.0 and (lost == 0.0 or self._rng.random() >= lost)
 
-    def _repeat_prices(self, event: Event) -> Event:
+    def _repeat_prices(self, event: Event | AuditEvent) -> Event | AuditEvent:
         if not isinstance(event, Reference):
             return event
         first = self._frozen.setdefault(event.symbol, event)

@@ -22,6 +22,21 @@ def publish_pool(clock: Clock, pool: Pool, segment: Segment = "pro") -> None:
         )
 
 
+def publish_balance(clock: Clock, account: str, segment: Segment, balance: float) -> None:
+    """Publish what a liquidation has left on an account beside its positions."""
+    if clock.with_risk:
+        clock.published.append(
+            Account(
+                ts_event=clock.now,
+                sequence=clock.next_risk_sequence(),
+                account=account,
+                collateral_value=balance,
+                margin_mode="isolated",
+                segment=segment,
+            )
+        )
+
+
 def publish_isolated(clock: Clock, account: str, segment: Segment) -> None:
     """Publish that an account's positions have isolated margin."""
     if clock.with_risk:

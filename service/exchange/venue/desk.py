@@ -5,7 +5,9 @@ The engines of isolated and of cross margin decide whom to liquidate and how muc
 
 from math import ceil, floor
 
+from detectors.market_data.risk_events import Segment
 from service.exchange.rules import KEPT
+from service.exchange.venue.accounts import publish_balance
 from service.exchange.venue.backstop import Backstop
 from service.exchange.venue.deleveraging import Equity
 from service.exchange.venue.insurance import InsuranceFund
@@ -36,6 +38,11 @@ class Desk:
         What the fund earns from each step, as a ratio to its notional.
     backstop
         Takes over bankrupt positions; None: they are closed through the book.
+
+    Attributes
+    ----------
+    segments
+        The class of each account whose balance is published after its liquidation.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Desk:
         self._equity = equity
         self._fee = fee
         self._backstop = backstop
+        self.segments: dict[str, Segment] = {}
         contract, self._rules = market.contract, market.rules.liquidation
         self._waterfall = market.rules.waterfall
         whole_below = self._rules.whole_below_orders
@@ -93,7 +101,8 @@ class Desk:
             )
         lots = min(closing.step_lots, abs(holding.lots))
         skips_book = is_first and self._rules.takeover_first
-        if self._backstop is not None and (equity <= 0 or skips_book):
+        is_due = equity <= self._waterfall.takeover_ratio * required
+        if self._backstop is not None and (is_due or skips_book):
             side = SELL if holding.lots > 0 else BUY
             taken = self._backstop.take_over(holding, lots, price, closing.liquidation_id)
             closed = taken.taken_over + taken.deleveraged
@@ -108,6 +117,11 @@ class Desk:
         if not self._waterfall.remainder_returned and not holding.lots and residue > 0:
             self._fund.earn(residue, closing.liquidation_id)
             paid, residue = -residue, 0.0
+        segment = self.segments.get(holding.account)
+        if segment is not None and not holding.lots:
+            owed = residue < 0 and not self._waterfall.pays_losses
+            balance = residue if owed else max(residue, 0.0)
+            publish_balance(self._market.clock, holding.account, segment, balance)
         if closing.is_published:
             self._records.publish(
                 closing.liquidation_id,

@@ -169,6 +169,13 @@ class Holding:
             needed = self.schedule.initial(abs(self.lots) * lot_size * price)
             self.margin = max(self.margin, needed)
 
+    def top_up(self, mark: float, lot_size: float) -> None:
+        """Put up what is lacking to the initial margin at the mark price."""
+        if self.schedule is None or not self.lots or self.liquidating:
+            return
+        needed = self.schedule.initial(abs(self.lots) * lot_size * mark)
+        self.margin = max(self.margin, needed - self.profit(mark, lot_size))
+
     def change_leverage(self, leverage: float, mark: float, lot_size: float) -> None:
         """Set the leverage, and withdraw the collateral in excess of the new initial margin.
 

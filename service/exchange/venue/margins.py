@@ -107,6 +107,16 @@ class MarginSchedule:
             [tier.maintenance * factor for tier in self._tiers],
         )
 
+    def with_initial(self, factor: float) -> "MarginSchedule":
+        """The schedule with all initial rates multiplied."""
+        if factor == 1.0:
+            return self
+        return MarginSchedule(
+            [tier.floor for tier in self._tiers],
+            [tier.initial * factor for tier in self._tiers],
+            [tier.maintenance for tier in self._tiers],
+        )
+
     def published(self) -> tuple[Tier, ...] | None:
         """The tiers as events name them; None if there is only one."""
         if not self.is_tiered:

@@ -6,10 +6,12 @@ from service.exchange.controls import State
 from service.exchange.measures import CascadeMeter
 from service.exchange.rules import KEPT, Rules
 from service.exchange.venue.contracts import Contract
+from service.exchange.venue.gateway import Gateway
 from service.exchange.venue.ledger import Holding
 from service.exchange.venue.margins import MarginSchedule, flat
 from service.exchange.venue.matching import BUY, SELL, Fill, OrderBook, RestingOrder
 from service.exchange.venue.publication import MESSAGE_GAP_NS, Clock, Publication
+from service.exchange.venue.sources import Sources
 
 AUCTION_BAND = 0.002
 """How far from the mark price an order to trade at once goes in an auction."""
@@ -21,6 +23,10 @@ FUNDING_WINDOW_SECONDS = 3_600.0
 INTEREST_RATE = 0.0001
 FUNDING_CLAMP = 0.0005
 """Funding = average premium + clamp(interest - average premium, +-0.05 %), per eight hours."""
+
+WICK_PERIOD_SECONDS = 300.0
+WICK_BEGINS_SECONDS = 290.0
+"""When the mark price of a venue with wicks is too low."""
 
 NEAR_DEVIATIONS = 11.0
 """"Near" is within eleven one-second standard deviations of the mid price: ten basis points for
@@ -60,6 +66,10 @@ class Market:
     state
         The trading state. In an auction orders rest and nothing trades. In a halt no orders are
         accepted. An expired contract publishes nothing.
+    gateway
+        Lets orders in and answers them; None: all are, and nothing is answered.
+    sources
+        What the index is made of; None: it is not published.
     changed
         Holdings with isolated margin that traded since the risk engine's last check.
     """
@@ -88,6 +98,8 @@ class Market:
         self.open_lots = 0
         self.liveliness = 1.0
         self.state: State = "open"
+        self.gateway: Gateway | None = None
+        self.sources: Sources | None = None
         self._until_auction: list[RestingOrder] = []
         self.changed: dict[Holding, None] = {}
         self._last_mid = contract.price
@@ -122,13 +134,27 @@ class Market:
         self.publication.status(state)
         self.state = state
 
+    @property
+    def accepts_orders(self) -> bool:
+        """Whether orders are accepted in the present state."""
+        return self.state in ("open", "auction") or (
+            self.state == "halted" and self.rules.access.accepts_in_halts
+        )
+
     def place(
         self, holding: Holding, side: int, ticks: int, lots: int, *, reduce_only: bool | None = None
     ) -> RestingOrder | None:
         """Enter a limit order. The part that does not trade at once rests and is returned."""
-        if self.state not in ("open", "auction"):
+        if not self.accepts_orders:
+            return None
+        gateway = self.gateway
+        if gateway is not None and not gateway.admits(
+            holding, side, lots, self.state, reduce_only=reduce_only
+        ):
             return None
         order_id = self.publication.order(holding, side, lots, ticks, reduce_only)
+        if gateway is not None:
+            gateway.accepted(order_id, holding)
         remaining = lots
         if self.state == "open" and not (self._unmatched and self._rests_unmatched()):
             remaining -= self._execute(holding, order_id, side, lots, ticks, liquidation=False)
@@ -147,11 +173,12 @@ class Market:
         limit: int | None = None,
         reduce_only: bool | None = None,
         liquidation: bool = False,
+        trigger: float | None = None,
     ) -> int:
         """Enter an immediate-or-cancel order; return the traded lots.
 
         It trades no further than ``limit`` ticks, or the price band if that is None. In an auction
-        it rests until the auction ends.
+        it rests until the auction ends. ``trigger`` is the price of a stop order.
         """
         if self.state == "auction" and not liquidation:
             edge = int(self.mark * (1 + side * AUCTION_BAND) * self.ticks_per_unit)
@@ -160,7 +187,14 @@ class Market:
         rules = self.rules.liquidation
         if self.state != "open" and not (liquidation and rules.in_halts):
             return 0
+        gateway = None if liquidation else self.gateway
+        if gateway is not None and not gateway.admits(
+            holding, side, lots, self.state, reduce_only=reduce_only
+        ):
+            return 0
         order_id = self.publication.order(holding, side, lots, None, reduce_only)
+        if gateway is not None:
+            gateway.accepted(order_id, holding, trigger)
         if limit is None:
             limit = int(self.mark * (1 + side * rules.price_band) * self.ticks_per_unit)
         return self._execute(holding, order_id, side, lots, limit, liquidation=liquidation)
@@ -169,6 +203,8 @@ class Market:
         """Cancel the rest of a resting order."""
         if self.state != "expired":
             self.publication.cancel(order)
+            if self.gateway is not None:
+                self.gateway.cancelled(order)
         self.book.cancel(order)
 
     def set_leverage(self, holding: Holding, leverage: float) -> None:
@@ -222,7 +258,8 @@ class Market:
         average = self._funding_premium
         clamped = min(max(INTEREST_RATE - average, -FUNDING_CLAMP), FUNDING_CLAMP)
         rate = average + clamped + self.rules.prices.extra_funding
-        self.publication.reference(self.mark, self.index, rate, self.open_lots)
+        sources = None if self.sources is None else self.sources.around(self.index)
+        self.publication.reference(self.mark, self.index, rate, self.open_lots, sources)
 
     def update_prices(self, index: float, seconds: float) -> None:
         """Set the new index, and update the premium averages over ``seconds``."""
@@ -241,6 +278,8 @@ class Market:
             seconds / FUNDING_WINDOW_SECONDS * (premium - self._funding_premium)
         )
         self.mark = index * (1 + min(max(self._premium, -PREMIUM_CAP), PREMIUM_CAP))
+        if rules.wick_ratio and self._elapsed % WICK_PERIOD_SECONDS >= WICK_BEGINS_SECONDS:
+            self.mark *= 1.0 - rules.wick_ratio
         if rules.lag_seconds:
             self._marks.append(self.mark)
             if len(self._marks) > rules.lag_seconds / seconds:
@@ -269,13 +308,15 @@ class Market:
             order.lots = 0
         if not fills:
             return 0
-        traded = 0
+        traded, held = 0, abs(taker.lots)
         touched: dict[Holding, None] = {}
         for fill in fills:
             traded += fill.lots
             self._settle(taker, order_id, side, fill, liquidation=liquidation)
             touched[fill.maker.holding] = None
         touched[taker] = None
+        if self.gateway is not None and abs(taker.lots) > held:
+            taker.top_up(self.mark, self.lot_size)
         self.belief += (
             side * IMPACT_SHARE * self._near * min(traded / self.near_lots, IMPACT_CEILING)
         )

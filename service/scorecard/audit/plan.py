@@ -19,6 +19,19 @@ MARKET_OF = {
     "no_reason": "margins",
     "silent_raise": "margins",
     "liquidates_in_halts": "halt",
+    "takes_equity": "fund",
+    "wicks": "raises",
+    "less_initial_margin": "access",
+    "dominant_source": "access",
+    "leaves_debts": "access",
+    "large_rebate": "access",
+    "clients_throttled": "access",
+    "slow_answers": "access",
+    "slow_and_wide": "access",
+    "constant_retries": "access",
+    "accepts_in_halts": "access",
+    "rearms_itself": "access",
+    "time_goes_back": "access",
 }
 """Where a breach shows; in the market `book` if it is not here."""
 

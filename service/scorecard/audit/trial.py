@@ -1,13 +1,23 @@
 """One trial: simulate a venue, and audit it against the claims that the clean one keeps."""
 
+from collections import defaultdict, deque
+
 from msgspec import Struct
 
+from detectors.audit.beside import Beside
+from detectors.audit.disorder import watched
+from detectors.audit.outcome import Tally
 from detectors.audit.table import findings
 from detectors.audit.tape import Tape
+from detectors.market_data.events import Kind
 from service.exchange.breaches import rules_with
 from service.exchange.measures import Truth
 from service.exchange.rules import KEPT
-from service.exchange.simulation import simulate_with_risk
+from service.exchange.scenarios.catalogue import Scenario
+from service.exchange.scenarios.feeds import Published
+from service.exchange.simulation import START_NS, simulate_with_risk
+from service.exchange.venue.switches import switch_log
+from service.replay.files import STREAM_NAMES
 from service.scorecard.audit.markets import SYMBOL, claims, market
 
 
@@ -45,19 +55,39 @@ class AuditOutcome(Struct, frozen=True):
         return frozenset(name for name, its in self.found.items() if its.outcome == "fail")
 
 
+def _beside(scenario: Scenario) -> Beside:
+    """The log of the kill switches, where the venue has one."""
+    structure = scenario.structure
+    if not structure.audited:
+        return Beside()
+    log = switch_log(
+        scenario.episodes,
+        [SYMBOL],
+        START_NS,
+        rearms_itself=structure.rules.access.rearms_itself,
+    )
+    return Beside(switches=tuple(log))
+
+
 def run(trial: AuditTrial) -> AuditOutcome:
     """Run a trial. Deterministic: the same trial gives the same outcome."""
     rules = rules_with(trial.breach, trial.amount) if trial.breach else KEPT
-    tape = Tape(claims(trial.market, trial.seed))
+    scenario = market(trial.market, rules, trial.seconds)
+    tape = Tape(claims(trial.market, trial.seed), _beside(scenario))
+    streams: dict[Kind, list[Published]] = defaultdict(list)
+    published: list[Published] = []
     for event in simulate_with_risk(
-        market(trial.market, rules, trial.seconds),
-        seed=trial.seed,
-        symbols=[SYMBOL],
-        duration_ns=int(trial.seconds * 1e9),
+        scenario, seed=trial.seed, symbols=[SYMBOL], duration_ns=int(trial.seconds * 1e9)
     ):
         if not isinstance(event, Truth):
-            tape.apply(event)
-    evidence = tape.close()
+            streams[event.kind].append(event)
+            published.append(event)
+    disorder = {STREAM_NAMES[kind]: Tally() for kind in streams}
+    for kind, events in streams.items():
+        deque(watched(STREAM_NAMES[kind], events, disorder[STREAM_NAMES[kind]]), maxlen=0)
+    for event in sorted(published, key=lambda its: its.ts_event):
+        tape.apply(event)
+    evidence = tape.close(disorder)
     return AuditOutcome(
         trial,
         len(evidence.episodes),
