@@ -1,6 +1,7 @@
 """The mark price recomputed from the book and the index, and which rule fits it best."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +23,13 @@ METHODS: tuple[Literal["ema_premium", "ema_price", "sma", "last"], ...] = (
 
 SETTLING_WINDOWS = 3.0
 """After so many windows the start of an average no longer matters: e^-3 is 5 % of it."""
+
+
+class Candidate(NamedTuple):
+    """A rule, and the mark price that it gives at each reference."""
+
+    rule: MarkRule
+    expected: Floats
 
 
 class Fit(NamedTuple):
@@ -96,15 +104,24 @@ def error_bps(published: Floats, expected: Floats) -> float:
     return float(np.sqrt(np.mean(known**2))) * 1e4
 
 
+def candidates(references: References, clamp: float) -> list[Candidate]:
+    """Return what every rule among which the best fit is sought gives at each reference."""
+    rules = [
+        MarkRule(kind, seconds)
+        for kind in METHODS
+        for seconds in ((0.0,) if kind == "last" else WINDOWS_SECONDS)
+    ]
+    return [Candidate(rule, recomputed(references, rule, clamp)) for rule in rules]
+
+
 def best_fit(
-    references: References, clamp: float, first: int = 0, last: int | None = None
+    published: Floats, rules: Sequence[Candidate], first: int = 0, last: int | None = None
 ) -> list[Fit]:
-    """Return all rules with their errors over a range of references, the best first."""
-    published = references.column("mark")[first:last]
-    fits = []
-    for kind in METHODS:
-        for seconds in (0.0,) if kind == "last" else WINDOWS_SECONDS:
-            rule = MarkRule(kind, seconds)
-            expected = recomputed(references, rule, clamp)[first:last]
-            fits.append(Fit(rule, error_bps(published, expected)))
+    """Return rules with their errors over a range of references, the best first.
+
+    ``published`` are the mark prices of all references.
+    """
+    fits = [
+        Fit(its.rule, error_bps(published[first:last], its.expected[first:last])) for its in rules
+    ]
     return sorted(fits, key=lambda fit: fit.error_bps)
