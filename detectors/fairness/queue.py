@@ -1,11 +1,15 @@
 """Who is deleveraged against a bankrupt position, and what other rules would have taken."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from msgspec import Struct
 
 from detectors.table import Floats
+
+SAME_SCORE_RATIO = 1e-5
+"""Scores that differ by less are the same: prices and margins are published rounded."""
 
 
 class Candidate(Struct, frozen=True):
@@ -74,19 +78,48 @@ def score(candidate: Candidate, mark: float, rule: str) -> float:
 
 
 def in_order(its: Deleveraging, rule: str) -> dict[str, float]:
-    """Return what the queue by a rule would have closed of each candidate."""
+    """Return what the queue by a rule would have closed of each candidate.
+
+    Among scores that are the same but for the rounding of published numbers the queue is as it was
+    taken.
+
+    >>> first, second = Candidate("a", -2.0, 100.0, 60.0), Candidate("b", -2.0, 100.0, 60.00001)
+    >>> its = Deleveraging(0, "X", "L", 90.0, 90.0, 1.0, {"b": 1.0}, [first, second])
+    >>> in_order(its, "pnl_ratio_leverage")
+    {'b': 1.0, 'a': 0.0}
+    """
     known = [(score(one, its.mark, rule), one) for one in its.candidates]
-    known = [entry for entry in known if not math.isnan(entry[0])]
+    known = sorted((entry for entry in known if not math.isnan(entry[0])), key=_place)
     left = math.fsum(its.closed.get(one.account, 0.0) for _, one in known)
     taken = {}
-    for _, one in sorted(known, key=_place):
-        taken[one.account] = min(left, abs(one.quantity))
-        left -= taken[one.account]
+    for group in _equals(known):
+        for one in sorted(group, key=lambda one: -_share(its, one)):
+            taken[one.account] = min(left, abs(one.quantity))
+            left -= taken[one.account]
     return taken
 
 
 def _place(entry: tuple[float, Candidate]) -> tuple[bool, float, str]:
     return entry[1].in_liquidation, -entry[0], entry[1].account
+
+
+def _equals(queue: list[tuple[float, Candidate]]) -> Iterator[list[Candidate]]:
+    """Yield the candidates of a queue, those with the same score together."""
+    group: list[Candidate] = []
+    before = math.nan
+    for value, one in queue:
+        same = math.isclose(value, before, rel_tol=SAME_SCORE_RATIO)
+        if group and not (same and one.in_liquidation == group[-1].in_liquidation):
+            yield group
+            group = []
+        group.append(one)
+        before = value
+    if group:
+        yield group
+
+
+def _share(its: Deleveraging, one: Candidate) -> float:
+    return its.closed.get(one.account, 0.0) / abs(one.quantity)
 
 
 def out_of_turn(its: Deleveraging, rule: str) -> float:
