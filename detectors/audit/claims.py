@@ -258,7 +258,7 @@ class FeedClaims(Struct, frozen=True, forbid_unknown_fields=True):
     ``numbered`` says whether sequence numbers are consecutive. ``unknown_orders_ratio`` is the
     largest share of cancels and trades that name unknown orders, ``crossed_ratio`` that of
     references with a crossed book, ``busiest_factor`` the longest gap between references in the
-    busiest minute over the usual one.
+    busiest minutes over the usual one.
     """
 
     numbered: bool | None = None

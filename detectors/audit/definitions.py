@@ -20,7 +20,8 @@ from detectors.risk.mark_path import FROZEN_SECONDS, is_frozen
 from detectors.risk.marks import MarkRule
 from detectors.table import Floats, Ints
 
-_STILL_SECONDS = FROZEN_SECONDS + 1.0
+_STILL_SECONDS = (FROZEN_SECONDS + 1.0, 300.0)
+"""Spans in which the mid price is measured while the index stands still."""
 
 _BASES = ("mark", "index", "last", "mid")
 _DEFAULT_CLAMP = 1.0
@@ -309,30 +310,33 @@ def _frozen_index(symbol: Symbol, tally: Tally) -> None:
     moving = steps[np.isfinite(steps)]
     if not len(moving):
         return
-    usual = float(np.median(np.abs(moving)) / 0.6745)
+    # Not by the median: it is 0 where the mid price rests in most seconds.
+    usual = float(np.mean(np.abs(moving)) * math.sqrt(math.pi / 2.0))
     edges = [*np.flatnonzero(np.diff(index, prepend=math.nan) != 0.0).tolist(), len(index)]
     for first, after in itertools.pairwise(edges):
         seconds = (int(times[after - 1]) - int(times[first])) / 1e9
         if seconds <= FROZEN_SECONDS or not math.isfinite(index[first]):
             continue
         tally.held()
-        moved = _largest_move(times[first:after], mid[first:after])
-        if not is_frozen(moved, usual, _STILL_SECONDS):
+        moves = {
+            span: _largest_move(times[first:after], mid[first:after], span)
+            for span in _STILL_SECONDS
+        }
+        missed = [span for span, moved in moves.items() if is_frozen(moved, usual, span)]
+        if not missed:
             continue
         tally.population -= 1
+        moved = moves[missed[0]]
         story = (
-            f"index {index[first]:g} for {seconds:.0f} s; within a minute the mid moved by "
+            f"index {index[first]:g} for {seconds:.0f} s; within {missed[0]:g} s the mid moved by "
             f"{moved:.2%}"
         )
         tally.breach(Case(its.ts_event[first], symbol.symbol, "", moved, 0.0, story))
 
 
-def _largest_move(times: Ints, mid: Floats) -> float:
-    """Return the largest change of the logarithm of the mid price within `_STILL_SECONDS`.
-
-    Over a long time a price comes back: what an index missed shows in its fastest minute.
-    """
-    ends = np.searchsorted(times, times + int(_STILL_SECONDS * 1e9))
+def _largest_move(times: Ints, mid: Floats, seconds: float) -> float:
+    """Return the largest change of the logarithm of the mid price within so many seconds."""
+    ends = np.searchsorted(times, times + int(seconds * 1e9))
     begins = np.flatnonzero(ends < len(times))
     with np.errstate(invalid="ignore"):
         moves = np.abs(np.log(mid[ends[begins]] / mid[begins]))

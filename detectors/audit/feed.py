@@ -1,6 +1,7 @@
 """The checks of the feed itself: what is wrong here may be wrong everywhere."""
 
 import math
+from heapq import nlargest
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from detectors.audit.tape import Evidence
 from detectors.market_data.events import Kind
 
 MINUTE_NS = 60_000_000_000
+
+BUSIEST_MINUTES = 5
+"""So many minutes with most trades are held against calm."""
 
 
 def sequence_gaps(evidence: Evidence) -> Finding:
@@ -65,7 +69,7 @@ def time_goes_forward(evidence: Evidence) -> Finding:
 
 
 def reference_rate(evidence: Evidence) -> Finding:
-    """References come as often in the busiest minute as in calm."""
+    """References come as often in the five busiest minutes as in calm."""
     if not evidence.has(Kind.REFERENCE, Kind.TRADE):
         return not_tested("references and trades", "record both for an hour")
     claims = evidence.claims.default
@@ -77,25 +81,27 @@ def reference_rate(evidence: Evidence) -> Finding:
         if len(times) < 2 or not trades:
             continue
         gaps = np.diff(times) / 1e9
-        busiest = max(trades, key=lambda number: (trades[number], number))
         usual = float(np.median(gaps))
-        there = gaps[times[1:] // MINUTE_NS == busiest]
-        longest = float(there.max()) if len(there) else MINUTE_NS / 1e9
         facts[f"usual gap of {symbol.symbol}, seconds"] = usual
-        facts[f"longest gap in its busiest minute, seconds ({symbol.symbol})"] = longest
-        worst = max(worst, longest / max(usual, 1e-9))
-        if longest <= (claims.feed.busiest_factor or math.inf) * usual:
-            tally.held()
-            continue
-        story = (
-            f"{longest:.1f} s without a reference in the busiest minute, with "
-            f"{trades[busiest]:,} trades; usually {usual:.1f} s"
-        )
-        at = busiest * MINUTE_NS
-        tally.breach(Case(at, symbol.symbol, "", longest / max(usual, 1e-9), 0.0, story))
+        factor = 0.0
+        for busy in nlargest(BUSIEST_MINUTES, trades, key=lambda number: (trades[number], number)):
+            there = gaps[times[1:] // MINUTE_NS == busy]
+            longest = float(there.max()) if len(there) else MINUTE_NS / 1e9
+            factor = max(factor, longest / max(usual, 1e-9))
+            if longest <= (claims.feed.busiest_factor or math.inf) * usual:
+                tally.held()
+                continue
+            story = (
+                f"{longest:.1f} s without a reference in a minute with {trades[busy]:,} trades; "
+                f"usually {usual:.1f} s"
+            )
+            at = busy * MINUTE_NS
+            tally.breach(Case(at, symbol.symbol, "", longest / max(usual, 1e-9), 0.0, story))
+        facts[f"longest gap in its busiest minutes, seconds ({symbol.symbol})"] = factor * usual
+        worst = max(worst, factor)
     if claims.feed.busiest_factor is None and tally.population:
         return inferred(
-            f"the longest gap in a busiest minute is {worst:.1f} times the usual one",
+            f"the longest gap in the busiest minutes is {worst:.1f} times the usual one",
             population=tally.population, facts=facts,
         )  # fmt: skip
     return judged(
@@ -155,7 +161,7 @@ CHECKS = (
           ("orders", "cancels", "trades", "references"), "this guide", crossed_books),
     Check("F4", "time_goes_forward", "No event is older than the one before it.",
           ("all streams",), "this guide", time_goes_forward),
-    Check("F5", "reference_rate", "References come as often in the busiest minute as in calm.",
+    Check("F5", "reference_rate", "References come as often in the busiest minutes as in calm.",
           ("references", "trades"), "this guide", reference_rate),
     Check("F6", "unknown_orders", "Cancels and trades name orders that were published.",
           ("orders", "cancels", "trades"), "this guide", unknown_orders),
