@@ -310,8 +310,10 @@ def _frozen_index(symbol: Symbol, tally: Tally) -> None:
     moving = steps[np.isfinite(steps)]
     if not len(moving):
         return
-    # Not by the median: it is 0 where the mid price rests in most seconds.
-    usual = float(np.mean(np.abs(moving)) * math.sqrt(math.pi / 2.0))
+    sizes = np.abs(moving[moving != 0.0])  # the median of all is 0 where it mostly rests
+    if not len(sizes):
+        return
+    usual = float(np.median(sizes) / 0.6745 * math.sqrt(len(sizes) / len(moving)))
     edges = [*np.flatnonzero(np.diff(index, prepend=math.nan) != 0.0).tolist(), len(index)]
     for first, after in itertools.pairwise(edges):
         seconds = (int(times[after - 1]) - int(times[first])) / 1e9

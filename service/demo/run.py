@@ -37,7 +37,7 @@ INTERRUPTED = 130
 START_SECONDS = 30.0
 """Maximum time to join the group and restore."""
 
-GRACE = 4.0
+GRACE = 6.0
 """Maximum duration as a multiple of the planned one, for machines that are too slow."""
 
 STOP_SECONDS = 2.0
