@@ -1,7 +1,5 @@
 """Turns a venue's own files into a recording: one plain file per stream, for every command."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from service.pipeline.rejection import Rejection
 from service.pipeline.wire import ALL_STREAMS, REQUIRED_STREAMS
 from service.replay.files import STREAM_NAMES, EventWriter, stream_path, topic_name
 from service.replay.paths import settings_of_files, topic_paths
-from service.replay.risk_files import MOST_EVENTS, decoded_events, in_order
+from service.replay.risk_files import merged_events
 from service.settings.assembly import all_decoders
 from service.settings.types import Settings
 
@@ -89,7 +87,7 @@ def import_files(
                     found.rejected += 1
                     rejected.write(_encode(its) + b"\n")
 
-                for event in _events(paths, settings, refuse):
+                for event in merged_events(paths, all_decoders(settings, paths), settings, refuse):
                     writer.write(_plain(event))
             finally:
                 rejected.close()
@@ -131,21 +129,6 @@ def _paths(source: Path, settings: Settings, topic: str | None) -> dict[str, Pat
             "or .zst), or the topic of one file with --topic"
         )
     return found
-
-
-def _events(paths: Mapping[str, Path], settings: Settings, refuse: Any) -> Iterator[Any]:
-    decoders = all_decoders(settings, paths)
-    max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
-    files: Iterable[Any] = (
-        in_order(
-            decoded_events(name, path, decoders[name], settings, refuse),
-            max_disorder_ns,
-            number * MOST_EVENTS,
-        )
-        for number, (name, path) in enumerate(paths.items())
-    )
-    for placed in merge(*files):
-        yield placed.event
 
 
 def _plain(event: Any) -> Any:

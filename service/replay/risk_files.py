@@ -1,7 +1,7 @@
 """The streams of a directory that the risk of positions needs, as one sequence in event time."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heappop, heappush, merge
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -81,7 +81,16 @@ def risk_events(
         If a stream has several files, or a file cannot be read or is damaged.
     """
     files = risk_files(directory, settings)
-    decoders = risk_decoders(settings, files)
+    return merged_events(files, risk_decoders(settings, files), settings, refused)
+
+
+def merged_events(
+    files: Mapping[str, Path],
+    decoders: Mapping[str, AnyDecoder[E]],
+    settings: Settings,
+    refused: Refused | None,
+) -> Iterator[E]:
+    """Yield the events of files, one for each input, in the order of `risk_events`."""
     max_disorder_ns = settings.time.max_disorder_ms * 1_000_000
     streams = [
         in_order(

@@ -42,10 +42,10 @@ def framed(number: int, content: bytes) -> bytes:
     return b"\0" + number.to_bytes(4, "big") + content
 
 
-MAPPING = """
+ORDERS = """
 [[mappings]]
 stream = "orders"
-topics = ["md"]
+topics = ["{topic}"]
 format = "{format}"
 [mappings.fields]
 ts_event = "time"
@@ -55,10 +55,16 @@ side = {{path = "side", values = {{BUY = "buy", SELL = "sell"}}}}
 price = "price"
 quantity = "size"
 account = "account"
+"""
+"""What an order of the venue means, by its topic and format."""
 
+MAPPING = (
+    ORDERS.replace("{topic}", "md")
+    + """
 [registry]
 url = "{url}"
 """
+)
 
 F = descriptor_pb2.FieldDescriptorProto
 

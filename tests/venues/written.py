@@ -152,6 +152,15 @@ def halves(event: Event, *names: str) -> tuple[Event, Event]:
     return maker, taker
 
 
+def private_halves(event: Event) -> tuple[Event, Event]:
+    """The trade as the accounts of its maker and of its taker tell it."""
+    maker, taker = halves(event)
+    maker["maker_account"] = event["maker_account"]
+    taker["taker_account"] = event["taker_account"]
+    taker["liquidation"] = event.get("liquidation", False)
+    return maker, taker
+
+
 def binance(stream: str, event: Event) -> Sequence[Written]:
     event = in_ms(event)
     ms = event["ts_event"] // 1_000_000
@@ -356,12 +365,7 @@ def dydx(stream: str, event: Event) -> Sequence[Written]:
 
     time = iso(event["ts_event"])
     if stream == "trades":
-        maker, taker = halves(event)
-        maker["maker_account"] = event["maker_account"]
-        taker |= {
-            "taker_account": event["taker_account"],
-            "liquidation": event.get("liquidation", False),
-        }
+        maker, taker = private_halves(event)
         fill = {
             "id": event["trade_id"],
             "ticker": event["symbol"],
@@ -419,12 +423,7 @@ def okx(stream: str, event: Event) -> Sequence[Written]:
         return {"arg": arg, "data": [{"instId": event["symbol"], "uTime": ms, **its}]}
 
     if stream == "trades":
-        maker, taker = halves(event)
-        maker["maker_account"] = event["maker_account"]
-        taker |= {
-            "taker_account": event["taker_account"],
-            "liquidation": event.get("liquidation", False),
-        }
+        maker, taker = private_halves(event)
         fill = {
             "tradeId": event["trade_id"],
             "fillPx": str(event["price"]),

@@ -12,6 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from tests.kafka.broker.rig import Metrics, Service, Venue, until
 from tests.registry.schemas_of_venue import (
+    ORDERS,
     F,
     avro,
     avro_order,
@@ -25,20 +26,9 @@ from tests.registry.stand_in import StandIn, listening, registry
 
 pytestmark = pytest.mark.kafka
 
-CONFIG = """
-[[mappings]]
-stream = "orders"
-topics = ["{prefix}.orders"]
-format = "avro"
-[mappings.fields]
-ts_event = "time"
-symbol = "symbol"
-order_id = "id"
-side = {{path = "side", values = {{BUY = "buy", SELL = "sell"}}}}
-price = "price"
-quantity = "size"
-account = "account"
-
+CONFIG = (
+    ORDERS.replace("{topic}", "{prefix}.orders").replace("{format}", "avro")
+    + """
 [[mappings]]
 stream = "trades"
 topics = ["{prefix}.trades"]
@@ -66,6 +56,7 @@ entry_price = "entry_price"
 url = "{url}"
 timeout_seconds = 1
 """
+)
 ACCOUNT = {"name": "account", "type": ["null", "string"], "default": None}
 FIRST, ADDED = avro_order(), avro_order(ACCOUNT)
 REMOVED, SHORT = avro_order(without="nothing", time="timestamp-micros"), avro_order(without="size")
