@@ -34,8 +34,10 @@ CARRIED_RATIO = 0.005
 """So much of the open interest is liquidated, or about to be, although the market is back."""
 
 LEAST_LAG_SECONDS = 5.0
-"""A shorter lag is a mark price that is published once in a while, and no averaging. Positions that
-are hidden for a shorter time hang on one gap in the book."""
+"""A shorter lag is a mark price that is published once in a while, and no averaging."""
+
+LEAST_HIDDEN_SECONDS = 5
+"""Positions that are hidden for a shorter time hang on one gap in the book."""
 
 UNIT_BPS = 1.0
 """The least scale of the score, which is the distance."""
@@ -206,7 +208,7 @@ class MarkLag:
         its.hidden_seconds += is_hidden
         if its.lag_seconds < LEAST_LAG_SECONDS:
             return None
-        is_hidden &= its.hidden_seconds >= LEAST_LAG_SECONDS
+        is_hidden &= its.hidden_seconds >= LEAST_HIDDEN_SECONDS
         if not is_hidden and carried < CARRIED_RATIO * interest:
             return None
         rule = terms.mark_rule
